@@ -1,0 +1,67 @@
+/*
+ * What the kernel has to do for a map: WireGuard link and peers, addresses, routes, nftables.
+ * Wanted state is computed, the kernel's is observed, the difference applied: rights are taken
+ * away in nftables first, then in WireGuard; given in reverse.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "agent/netmap.h"
+#include "common/cleanup.h"
+#include "common/wgkey.h"
+
+struct kernel;
+
+struct kernel_config {
+	const char *ifname;	/* "mesh0" */
+	uint16_t listen_port;	/* UDP */
+	uint32_t fwmark;	/* 0: none */
+	uint16_t gateway_port;	/* of the gateway's loopback listeners: 2022 */
+};
+
+/* Strings are copied; private_key is copied and wiped in kernel_free(). event may be NULL. */
+int kernel_new(sd_event *event, const struct kernel_config *config,
+	       const struct wg_key *private_key, struct kernel **ret_kernel);
+/* Frees the object; what is in the kernel stays (sessions live through a restart). */
+struct kernel *kernel_free(struct kernel *kernel);
+DEFINE_CLEANUP(struct kernel *, kernel_free);
+
+/* What an apply changed, for the log and for tests. */
+struct kernel_changes {
+	unsigned nft_elements_added, nft_elements_removed, nft_full_replacements;
+	unsigned peers_added, peers_changed, peers_removed;
+	unsigned addresses_added, addresses_removed, routes_added, routes_removed;
+	unsigned links_created;
+	unsigned sockets_destroyed;
+};
+
+/*
+ * Make the kernel agree with the map. Expired peers (now_usec) count as absent. map NULL: block
+ * the mesh (table that drops, no peers), keep the link.
+ * Return: 0 and *ret_changes; negative errno and *reterr_text (the caller's). On failure rights
+ * are never wider than old and new map together, and a repeated call goes on where this one stopped.
+ */
+int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_usec,
+		 struct kernel_changes *ret_changes, char **reterr_text);
+
+/* Take everything out of the kernel again: link first, then table. */
+int kernel_down(struct kernel *kernel, char **reterr_text);
+
+struct kernel_peer_status {
+	struct wg_key key;
+	struct ip_endpoint endpoint; /* family AF_UNSPEC: unknown */
+	uint64_t last_handshake;     /* usec since 1970; 0: never */
+	uint64_t rx_bytes, tx_bytes;
+};
+
+/* Read WireGuard's peers. The caller frees *ret_peers. */
+int kernel_peer_status(struct kernel *kernel, struct kernel_peer_status **ret_peers, size_t *ret_n);
+
+/*
+ * fn is called (from the event loop) when the kernel told of a change that we did not make: the
+ * owner calls kernel_apply() again.
+ */
+void kernel_on_foreign_change(struct kernel *kernel, void (*fn)(void *userdata, const char *what),
+			      void *userdata);

@@ -1,0 +1,84 @@
+#include "common/wgkey.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/random.h>
+
+int wg_key_parse(const char *text, struct wg_key *ret_key)
+{
+	/* libcrypto decodes in groups of three: one byte more than a key. */
+	uint8_t raw[WG_KEY_LEN + 1];
+	char again[WG_KEY_B64LEN];
+	struct wg_key key;
+	int r = -EINVAL;
+
+	if (strlen(text) != WG_KEY_B64LEN - 1)
+		return -EINVAL;
+	if (EVP_DecodeBlock(raw, (const unsigned char *)text, WG_KEY_B64LEN - 1) ==
+	    WG_KEY_LEN + 1) {
+		memcpy(key.bytes, raw, WG_KEY_LEN);
+		/* One key, one text: refuses blanks and stray bits in the last character. */
+		if (memcmp(wg_key_to_string(&key, again), text, WG_KEY_B64LEN) == 0) {
+			*ret_key = key;
+			r = 0;
+		}
+	}
+	OPENSSL_cleanse(raw, sizeof(raw));
+	OPENSSL_cleanse(again, sizeof(again));
+	wg_key_wipe(&key);
+	return r;
+}
+
+char *wg_key_to_string(const struct wg_key *key, char *buf)
+{
+	EVP_EncodeBlock((unsigned char *)buf, key->bytes, WG_KEY_LEN);
+	return buf;
+}
+
+bool wg_key_equal(const struct wg_key *a, const struct wg_key *b)
+{
+	return CRYPTO_memcmp(a->bytes, b->bytes, WG_KEY_LEN) == 0;
+}
+
+bool wg_key_is_zero(const struct wg_key *key)
+{
+	static const struct wg_key zero;
+
+	return wg_key_equal(key, &zero);
+}
+
+int wg_key_generate(struct wg_key *ret_private)
+{
+	struct wg_key key;
+
+	if (getrandom(key.bytes, sizeof(key.bytes), 0) != sizeof(key.bytes))
+		return errno ? -errno : -EIO;
+	key.bytes[0] &= 248;
+	key.bytes[31] = (key.bytes[31] & 127) | 64;
+	*ret_private = key;
+	wg_key_wipe(&key);
+	return 0;
+}
+
+int wg_key_public(const struct wg_key *private, struct wg_key *ret_public)
+{
+	EVP_PKEY *pkey;
+	struct wg_key key;
+	size_t len = sizeof(key.bytes);
+	int ok;
+
+	pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private->bytes, WG_KEY_LEN);
+	ok = pkey && EVP_PKEY_get_raw_public_key(pkey, key.bytes, &len) == 1 && len == WG_KEY_LEN;
+	EVP_PKEY_free(pkey);
+	if (!ok)
+		return -EIO;
+	*ret_public = key;
+	return 0;
+}
+
+void wg_key_wipe(struct wg_key *key)
+{
+	OPENSSL_cleanse(key, sizeof(*key));
+}

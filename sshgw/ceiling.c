@@ -1,0 +1,165 @@
+#include "sshgw/ceiling.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/conf.h"
+#include "common/file.h"
+#include "common/text.h"
+#include "peergate-config.h"
+
+#define SECOND 1000000ull
+
+static const struct conf_field fields[] = {
+	{ .name = "SSH",
+	  .read = conf_read_bool,
+	  .offset = offsetof(struct ceiling, ssh),
+	  .expected = "yes or no" },
+	{ .name = "PermitRootLogin",
+	  .read = conf_read_bool,
+	  .offset = offsetof(struct ceiling, permit_root),
+	  .expected = "yes or no" },
+	{ .name = "AllowUsers",
+	  .read = conf_read_strv,
+	  .offset = offsetof(struct ceiling, allow_users),
+	  .expected = "account names separated by blanks" },
+	{ .name = "DenyUsers",
+	  .read = conf_read_strv,
+	  .offset = offsetof(struct ceiling, deny_users),
+	  .expected = "account names separated by blanks" },
+	{ .name = "LoginGraceTime",
+	  .read = conf_read_duration,
+	  .offset = offsetof(struct ceiling, login_grace_usec),
+	  .min = SECOND,
+	  .max = 600 * SECOND,
+	  .expected = "a time from 1s to 10m" },
+	{ .name = "MaxAgentAbsence",
+	  .read = conf_read_duration,
+	  .offset = offsetof(struct ceiling, max_agent_absence_usec),
+	  .min = SECOND,
+	  .max = 7 * 86400 * SECOND,
+	  .expected = "a time from 1s to 7d" },
+	{ .name = "MaxUnauthenticated",
+	  .read = conf_read_u64,
+	  .offset = offsetof(struct ceiling, max_unauthenticated),
+	  .min = 1,
+	  .max = 4096,
+	  .expected = "a number from 1 to 4096" },
+	{ .name = "MaxUnauthenticatedPerPeer",
+	  .read = conf_read_u64,
+	  .offset = offsetof(struct ceiling, max_unauthenticated_per_peer),
+	  .min = 1,
+	  .max = 4096,
+	  .expected = "a number from 1 to 4096" },
+	{ .name = "MaxSessions",
+	  .read = conf_read_u64,
+	  .offset = offsetof(struct ceiling, max_sessions),
+	  .min = 1,
+	  .max = 64,
+	  .expected = "a number from 1 to 64" },
+	{ .name = "MaxEnv",
+	  .read = conf_read_u64,
+	  .offset = offsetof(struct ceiling, max_env),
+	  .min = 0,
+	  .max = 64,
+	  .expected = "a number from 0 to 64" },
+};
+
+static const struct ceiling defaults = {
+	.login_grace_usec = 60 * SECOND,
+	.max_agent_absence_usec = 600 * SECOND,
+	.max_unauthenticated = 64,
+	.max_unauthenticated_per_peer = 10,
+	.max_sessions = 10,
+	.max_env = 32,
+};
+
+void ceiling_default(struct ceiling *ret_ceiling)
+{
+	*ret_ceiling = defaults;
+}
+
+/* Return: 0, -ENOENT, negative errno with *reterr_text. */
+static int read_roots_file(const char *path, char **ret_text, size_t *ret_len, char **reterr_text)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	int r;
+
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		r = -errno;
+		*reterr_text = text_printf("%s: %s", path, strerror(-r));
+		return r;
+	}
+	if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH)) {
+		*reterr_text = text_printf("%s: others than root may write it; expected owner root "
+					   "and mode 0644 or less",
+					   path);
+		return -EPERM;
+	}
+	r = file_read_fd(fd, CONF_MAX_BYTES, ret_text, ret_len);
+	if (r < 0)
+		*reterr_text = text_printf("%s: %s", path, strerror(-r));
+	return r;
+}
+
+int ceiling_load(const char *path, struct ceiling *ret_ceiling, char **reterr_text)
+{
+	struct ceiling ceiling = defaults;
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r;
+
+	r = read_roots_file(path, &text, &len, reterr_text);
+	if (r == 0)
+		r = conf_parse(text, len, path, fields, ARRAY_SIZE(fields), &ceiling, reterr_text);
+	else if (r == -ENOENT)
+		r = 0;
+	if (r < 0) {
+		ceiling_done(&ceiling);
+		return r;
+	}
+	*ret_ceiling = ceiling;
+	return 0;
+}
+
+void ceiling_done(struct ceiling *ceiling)
+{
+	ceiling->allow_users = conf_strv_free(ceiling->allow_users);
+	ceiling->deny_users = conf_strv_free(ceiling->deny_users);
+}
+
+static bool strv_contains(char **list, const char *word)
+{
+	for (; list && *list; list++)
+		if (strcmp(*list, word) == 0)
+			return true;
+	return false;
+}
+
+/* Accounts that run the gateway itself: nobody's login. */
+static bool is_own_account(const char *account)
+{
+	return strcmp(account, PEERGATE_SSHGW_USER) == 0 ||
+	       strcmp(account, PEERGATE_AGENT_USER) == 0;
+}
+
+const char *ceiling_refuses(const struct ceiling *ceiling, const char *account, uid_t uid)
+{
+	if (!ceiling->ssh)
+		return "SSH is switched off on this host (SSH= in sshgw.conf)";
+	if (is_own_account(account))
+		return "this account belongs to Peergate itself";
+	if (uid == 0 && !ceiling->permit_root)
+		return "this host does not let root log in (PermitRootLogin= in sshgw.conf)";
+	if (strv_contains(ceiling->deny_users, account))
+		return "this host refuses the account (DenyUsers= in sshgw.conf)";
+	if (ceiling->allow_users && ceiling->allow_users[0] &&
+	    !strv_contains(ceiling->allow_users, account))
+		return "this host does not list the account (AllowUsers= in sshgw.conf)";
+	return NULL;
+}

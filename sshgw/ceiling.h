@@ -1,0 +1,40 @@
+/*
+ * The host's own ceiling, /etc/peergate/sshgw.conf: what no map, agent or coordinator can exceed.
+ * Root-owned; read by the monitor for each connection, and by the listener for its limits.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/cleanup.h"
+
+struct ceiling {
+	bool ssh;	    /* SSH=: off unless the file says so */
+	bool permit_root;   /* PermitRootLogin=: uid 0 under any name */
+	char **allow_users; /* AllowUsers=: account names; NULL or empty: all */
+	char **deny_users;  /* DenyUsers= */
+	uint64_t login_grace_usec;
+	uint64_t max_agent_absence_usec;
+	uint64_t max_unauthenticated;
+	uint64_t max_unauthenticated_per_peer;
+	uint64_t max_sessions; /* concurrent, per connection */
+	uint64_t max_env;      /* variables per session */
+};
+
+/* As if there were no file: SSH is off, limits have their defaults. */
+void ceiling_default(struct ceiling *ret_ceiling);
+
+/*
+ * Load the file; one that does not exist gives the defaults, with SSH off.
+ * Return: 0; negative errno and *reterr_text (the caller's): bad syntax, or a file that others than
+ * root could have written (-EPERM).
+ */
+int ceiling_load(const char *path, struct ceiling *ret_ceiling, char **reterr_text);
+void ceiling_done(struct ceiling *ceiling);
+
+/*
+ * Why the account may not log in here, in words for the person; NULL: it may. Pure.
+ */
+const char *ceiling_refuses(const struct ceiling *ceiling, const char *account, uid_t uid);

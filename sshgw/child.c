@@ -1,0 +1,84 @@
+#include "sshgw/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+#define FIRST_FD 3
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Two steps: the first moves everything out of the way of the numbers to come. */
+static int arrange_fds(const struct child_spec *spec, int *ret_exe_fd)
+{
+	int high[CHILD_MAX_FDS + 1], null;
+
+	for (size_t i = 0; i <= spec->n_fds; i++) {
+		int fd = i < spec->n_fds ? spec->fds[i] : spec->exe_fd;
+
+		high[i] = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+		if (high[i] < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < spec->n_fds; i++)
+		if (dup2(high[i], FIRST_FD + (int)i) < 0)
+			return -errno;
+	null = open("/dev/null", O_RDWR);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+		return -errno;
+	*ret_exe_fd = high[spec->n_fds];
+	if (close_range(FIRST_FD + (unsigned)spec->n_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+		return -errno;
+	return 0;
+}
+
+static _Noreturn void run_child(const struct child_spec *spec)
+{
+	int exe_fd = -1;
+
+	reset_signals();
+	if (arrange_fds(spec, &exe_fd) == 0)
+		syscall(SYS_execveat, exe_fd, "", spec->argv, spec->envp, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+int child_spawn(const struct child_spec *spec, pid_t *ret_pid, int *ret_pidfd)
+{
+	pid_t pid;
+	int pidfd;
+
+	if (spec->n_fds > CHILD_MAX_FDS)
+		return -EINVAL;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		run_child(spec);
+	/* Our own child, not reaped yet: the number cannot have been given to another process. */
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0) {
+		int r = -errno;
+
+		kill(pid, SIGKILL);
+		return r;
+	}
+	*ret_pid = pid;
+	*ret_pidfd = pidfd;
+	return 0;
+}
+
+void child_kill(int pidfd)
+{
+	if (pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+}

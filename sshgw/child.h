@@ -1,0 +1,26 @@
+/* Starting a process by the descriptor of its executable, with exactly the descriptors it gets. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/cleanup.h"
+
+#define CHILD_MAX_FDS 4u
+
+struct child_spec {
+	int exe_fd; /* opened when the listener started: one version per connection */
+	const char *const *argv;
+	const char *const *envp;
+	int fds[CHILD_MAX_FDS]; /* become 3, 4, ...; stay the caller's */
+	size_t n_fds;
+};
+
+/*
+ * Fork and exec. Input and output are /dev/null, errors go where ours go (the journal); nothing
+ * else is inherited, signals are at their defaults.
+ * Return: 0 and *ret_pidfd (the caller's) and *ret_pid; negative errno.
+ */
+int child_spawn(const struct child_spec *spec, pid_t *ret_pid, int *ret_pidfd);
+/* SIGKILL by pidfd; does nothing for -1. */
+void child_kill(int pidfd);

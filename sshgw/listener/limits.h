@@ -1,0 +1,30 @@
+/*
+ * How many connections may be there that nobody has logged in on: in total and from one address.
+ * Pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/cleanup.h"
+#include "common/ip.h"
+
+struct limits {
+	size_t max_total, max_per_peer;
+	struct ip_addr *addrs; /* one entry per connection */
+	size_t n;
+};
+
+enum limits_answer {
+	LIMITS_OK,
+	LIMITS_TOTAL,
+	LIMITS_PER_PEER,
+	LIMITS_NO_MEMORY,
+};
+
+/* Count a connection in, if there is room. */
+enum limits_answer limits_enter(struct limits *limits, const struct ip_addr *addr);
+/* It logged in, or ended. One that was not counted in is ignored. */
+void limits_leave(struct limits *limits, const struct ip_addr *addr);
+void limits_done(struct limits *limits);

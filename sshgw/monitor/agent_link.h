@@ -1,0 +1,47 @@
+/*
+ * The monitor's connection to the agent: who is the peer, may it log in, and does the lease still
+ * hold. Survives the agent's absence: it reconnects and resumes.
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "common/cleanup.h"
+#include "common/ip.h"
+#include "sshgw/monitor/lease.h"
+
+struct agent_link;
+
+struct agent_link_events {
+	/* The one answer to agent_link_authorize(); lease is the callee's to take. */
+	void (*accepted)(void *userdata, struct lease *lease);
+	void (*rejected)(void *userdata, const char *reason, const char *message);
+	/* After accepted: the right has another end; the right is gone (last call). */
+	void (*retimed)(void *userdata, uint64_t valid_until);
+	void (*revoked)(void *userdata, const char *reason, const char *message);
+};
+
+struct agent_link_config {
+	const char *socket_path;
+	uint64_t max_absence_usec;
+	struct ip_endpoint peer;
+	struct ip_addr local;
+	const char *connection; /* our name for it, in the journal */
+};
+
+/* Connects. config's strings and events are borrowed. Return: 0, negative errno. */
+int agent_link_new(sd_event *event, const struct agent_link_config *config,
+		   const struct agent_link_events *events, void *userdata,
+		   struct agent_link **ret_link);
+struct agent_link *agent_link_free(struct agent_link *link);
+DEFINE_CLEANUP(struct agent_link *, agent_link_free);
+
+enum {
+	AGENT_UNKNOWN_ADDRESS = 1, /* nobody's */
+	AGENT_OWN_ADDRESS,	   /* this host's */
+};
+/* Whose address is it? Waits for the answer. Return: 0: a peer's; the above; negative errno. */
+int agent_link_who_is(struct agent_link *link, const struct ip_addr *addr);
+
+/* Ask for the login; the answer comes as an event. Return: 0, negative errno. */
+int agent_link_authorize(struct agent_link *link, const char *ssh_user);

@@ -1,0 +1,123 @@
+#include "sshgw/monitor/dispatch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "sshgw/monitor/login.h"
+#include "sshgw/monitor/sessions.h"
+
+#define IN(state)   (1u << (state))
+#define LOGGED_IN   (IN(MON_OPENING) | IN(MON_OPEN))
+#define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | IN(MON_ACCOUNT) | LOGGED_IN)
+#define ANY_STATE   (~0u)
+
+struct mon_handler {
+	uint32_t type;
+	enum mon_peer_index from;
+	unsigned legal_in;
+	unsigned max_uses;
+	unsigned max_fds;
+	int (*fn)(struct monitor *m, struct chan_msg *msg);
+};
+
+/* ---- small handlers ---- */
+
+static int on_ready(struct monitor *m, struct chan_msg *msg)
+{
+	if (msg->len > 0)
+		return -EPROTO;
+	mon_enter(m, MON_KEX, "the network process is sandboxed");
+	return 0;
+}
+
+/* One signature opens a connection; more are for key exchanges that follow the login. */
+static int on_sign(struct monitor *m, struct chan_msg *msg)
+{
+	struct msg_sign request;
+	struct msg_blob signature = { 0 };
+	struct chan_writer w = { 0 };
+	int r;
+
+	if (msg_sign_get(msg, &request) < 0)
+		return -EPROTO;
+	r = hostkeys_sign(m->hostkeys, &request, &signature);
+	if (r < 0)
+		return r == -EINVAL ? -EPROTO : r;
+	chan_put_bytes(&w, signature.data, signature.len);
+	free(signature.data);
+	mon_send(m, MON_NET, NET_SIGNED, &w, NULL, 0);
+	return 0;
+}
+
+static int on_log(struct monitor *m, struct chan_msg *msg)
+{
+	struct chan_reader r = chan_msg_reader(msg);
+	uint32_t level = chan_get_u32(&r);
+	_cleanup_free_ char *text = chan_get_string(&r, MSG_MAX_TEXT);
+
+	if (chan_reader_end(&r) < 0 || level > LOG_DEBUG)
+		return -EPROTO;
+	/* Its word for how grave something is counts only so far. */
+	log_with(level < LOG_WARNING ? LOG_WARNING : (int)level, 0, NULL, 0, "net: %s", text);
+	return 0;
+}
+
+/* ---- the table ---- */
+
+#define MANY (1u << 20)
+
+static const struct mon_handler handlers[] = {
+	/* request, from, legal in, uses, fds, handler */
+	{ NET_READY, MON_NET, IN(MON_START), 1, 0, on_ready },
+	{ NET_SIGN, MON_NET, AFTER_START, MANY, 0, on_sign },
+	{ NET_AUTHORIZE, MON_NET, IN(MON_KEX), 1, 0, login_ask },
+	{ NET_START, MON_NET, LOGGED_IN, MANY, 0, sessions_start },
+	{ NET_HANGUP, MON_NET, LOGGED_IN, MANY, 0, sessions_hangup },
+	{ NET_LOG, MON_NET, ANY_STATE, 64, 0, on_log },
+	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), 1, 0, login_account_result },
+	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), 1, 0, login_opened },
+	{ USER_STARTED, MON_USER, IN(MON_OPEN), MANY, 3, sessions_started },
+	{ USER_START_FAILED, MON_USER, IN(MON_OPEN), MANY, 0, sessions_start_failed },
+	{ USER_EXITED, MON_USER, IN(MON_OPEN), MANY, 0, sessions_exited },
+};
+_Static_assert(ARRAY_SIZE(handlers) <= MON_MAX_HANDLERS, "room for the counters");
+
+static int find_handler(enum mon_peer_index from, uint32_t type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
+		if (handlers[i].type == type && handlers[i].from == from)
+			return (int)i;
+	return -1;
+}
+
+/* Before the login, a client gets one signature. */
+static bool too_early_to_sign(const struct monitor *m, const struct mon_handler *h, unsigned uses)
+{
+	return h->type == NET_SIGN && uses > 0 && m->state < MON_OPENING;
+}
+
+int dispatch(struct monitor *m, enum mon_peer_index from, struct chan_msg *msg)
+{
+	const char *who = m->peers[from].name;
+	int i = find_handler(from, msg->type);
+	const struct mon_handler *h = i < 0 ? NULL : &handlers[i];
+
+	/* It crossed our decision to end the connection. */
+	if (h && m->state == MON_ENDING && h->legal_in != ANY_STATE)
+		return 0;
+	if (!h || !(h->legal_in & IN(m->state)) || m->uses[i] >= h->max_uses ||
+	    msg->n_fds > h->max_fds || too_early_to_sign(m, h, m->uses[i])) {
+		log_with(LOG_ERR, 0, LOG_FIELDS({ "STATE", mon_state_to_string(m->state) }),
+			 "The %s process sent message 0x%x, which is not allowed in state %s", who,
+			 msg->type, mon_state_to_string(m->state));
+		return -EPROTO;
+	}
+	m->uses[i]++;
+	i = h->fn(m, msg);
+	if (i < 0)
+		log_with(LOG_ERR, i, NULL, 0, "Message 0x%x of the %s process was refused",
+			 msg->type, who);
+	return i;
+}

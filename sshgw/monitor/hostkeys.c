@@ -1,0 +1,196 @@
+#include "sshgw/monitor/hostkeys.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "sshgw/libssh/private.h"
+
+#define SYSTEM_DIR    "/etc/ssh"
+#define EXCHANGE_HASH 32 /* SHA-256: all that the net process negotiates */
+
+static const char *const file_names[MSG_MAX_KEYS] = {
+	"ssh_host_ed25519_key",
+	"ssh_host_ecdsa_key",
+	"ssh_host_rsa_key",
+};
+
+struct hostkeys {
+	ssh_key keys[MSG_MAX_KEYS];
+	struct msg_blob public[MSG_MAX_KEYS];
+	size_t n;
+};
+
+struct hostkeys *hostkeys_free(struct hostkeys *keys)
+{
+	if (!keys)
+		return NULL;
+	for (size_t i = 0; i < keys->n; i++) {
+		ssh_key_free(keys->keys[i]);
+		free(keys->public[i].data);
+	}
+	free(keys);
+	return NULL;
+}
+
+static bool type_is_usable(ssh_key key)
+{
+	enum ssh_keytypes_e type = ssh_key_type(key);
+
+	return type == SSH_KEYTYPE_ED25519 || type == SSH_KEYTYPE_ECDSA_P256 ||
+	       type == SSH_KEYTYPE_RSA;
+}
+
+static int copy_public(ssh_key key, struct msg_blob *ret_blob)
+{
+	ssh_string string = NULL;
+	struct msg_blob blob = { 0 };
+
+	if (ssh_pki_export_pubkey_blob(key, &string) != SSH_OK)
+		return -EIO;
+	blob.len = ssh_string_len(string);
+	blob.data = malloc(blob.len);
+	if (blob.data)
+		memcpy(blob.data, ssh_string_data(string), blob.len);
+	ssh_string_free(string);
+	if (!blob.data)
+		return -ENOMEM;
+	*ret_blob = blob;
+	return 0;
+}
+
+static void load_file(struct hostkeys *keys, const char *dir, const char *name)
+{
+	_cleanup_free_ char *path = text_printf("%s/%s", dir, name);
+	ssh_key key = NULL;
+	struct stat st;
+
+	if (!path || stat(path, &st) < 0)
+		return;
+	if (st.st_uid != 0 || st.st_mode & (S_IRWXG | S_IRWXO)) {
+		log_warning("Host key %s: others than root may read it, not using it", path);
+		return;
+	}
+	if (ssh_pki_import_privkey_file(path, NULL, NULL, NULL, &key) != SSH_OK) {
+		log_warning("Host key %s cannot be read (encrypted or damaged), not using it",
+			    path);
+		return;
+	}
+	if (!type_is_usable(key) || copy_public(key, &keys->public[keys->n]) < 0) {
+		log_warning("Host key %s has a type that the gateway does not use", path);
+		ssh_key_free(key);
+		return;
+	}
+	keys->keys[keys->n++] = key;
+}
+
+static int load_from(struct hostkeys *keys, const char *dir)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(file_names); i++)
+		load_file(keys, dir, file_names[i]);
+	return keys->n > 0 ? 0 : -ENOKEY;
+}
+
+/* Written beside and linked: a key that exists is never replaced, and never half there. */
+static int write_key(ssh_key key, const char *path)
+{
+	_cleanup_free_ char *temporary = text_printf("%s.%d.tmp", path, (int)getpid());
+	mode_t old = umask(0077);
+	int r = temporary ? 0 : -ENOMEM;
+
+	if (r == 0 && ssh_pki_export_privkey_file(key, NULL, NULL, NULL, temporary) != SSH_OK)
+		r = -EIO;
+	umask(old);
+	if (r == 0 && link(temporary, path) < 0)
+		r = -errno;
+	if (temporary)
+		unlink(temporary);
+	return r;
+}
+
+static int make_key(const char *own_dir)
+{
+	_cleanup_free_ char *path = text_printf("%s/%s", own_dir, file_names[0]);
+	ssh_key key = NULL;
+	int r = path ? 0 : -ENOMEM;
+
+	if (r == 0 && ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key) != SSH_OK)
+		r = -EIO;
+	if (r == 0)
+		r = write_key(key, path);
+	ssh_key_free(key);
+	/* Another connection's monitor may have been first. */
+	if (r < 0 && r != -EEXIST)
+		return log_error_errno(r, "Could not make a host key in %s", own_dir);
+	if (r == 0)
+		log_notice("Made host key %s, since %s has none", path, SYSTEM_DIR);
+	return 0;
+}
+
+int hostkeys_load(const char *own_dir, struct hostkeys **ret_keys)
+{
+	_cleanup_(hostkeys_freep) struct hostkeys *keys = calloc(1, sizeof(*keys));
+	int r;
+
+	if (!keys)
+		return -ENOMEM;
+	r = load_from(keys, SYSTEM_DIR);
+	if (r < 0)
+		r = load_from(keys, own_dir);
+	if (r < 0 && make_key(own_dir) == 0)
+		r = load_from(keys, own_dir);
+	if (r < 0)
+		return log_error_errno(r, "No SSH host key in %s or %s", SYSTEM_DIR, own_dir);
+	*ret_keys = take_ptr(keys);
+	return 0;
+}
+
+size_t hostkeys_public(const struct hostkeys *keys, struct msg_blob ret_blobs[MSG_MAX_KEYS])
+{
+	memcpy(ret_blobs, keys->public, sizeof(keys->public));
+	return keys->n;
+}
+
+static bool digest_fits(ssh_key key, uint32_t digest)
+{
+	switch (ssh_key_type(key)) {
+	case SSH_KEYTYPE_ED25519:
+		return digest == SSH_DIGEST_AUTO;
+	case SSH_KEYTYPE_ECDSA_P256:
+		return digest == SSH_DIGEST_SHA256;
+	case SSH_KEYTYPE_RSA:
+		return digest == SSH_DIGEST_SHA256 || digest == SSH_DIGEST_SHA512;
+	default:
+		return false;
+	}
+}
+
+int hostkeys_sign(const struct hostkeys *keys, const struct msg_sign *request,
+		  struct msg_blob *ret_signature)
+{
+	struct msg_blob blob = { 0 };
+	ssh_signature signature;
+	ssh_string string = NULL;
+
+	if (request->key >= keys->n || request->hash_len != EXCHANGE_HASH ||
+	    !digest_fits(keys->keys[request->key], request->digest))
+		return -EINVAL;
+	signature = pki_sign_data(keys->keys[request->key], (enum ssh_digest_e)request->digest,
+				  request->hash, request->hash_len);
+	if (!signature)
+		return -EIO;
+	if (ssh_pki_export_signature_blob(signature, &string) == SSH_OK) {
+		blob.len = ssh_string_len(string);
+		blob.data = malloc(blob.len);
+		if (blob.data)
+			memcpy(blob.data, ssh_string_data(string), blob.len);
+	}
+	ssh_signature_free(signature);
+	ssh_string_free(string);
+	if (!blob.data)
+		return -EIO;
+	*ret_signature = blob;
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* What the agent granted, as its answers say it. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+
+enum lease_state {
+	LEASE_ACCEPT,
+	LEASE_REJECT,
+	LEASE_KEEP,
+	LEASE_REVOKED,
+};
+
+struct lease {
+	char *id, *node_id, *node_name, *node_key;
+	char *user;	      /* person, or first tag; may be NULL */
+	char *local_user;     /* account */
+	bool nonroot;	      /* must not be uid 0 */
+	uint64_t valid_until; /* usec since 1970; UINT64_MAX: no end */
+	bool forward_agent, forward_local, forward_remote;
+	char **accept_env; /* NULL-terminated; may be NULL */
+	char *force_command;
+	uint64_t idle_timeout_usec, max_duration_usec; /* 0: none */
+	char *message;				       /* for the person, before the login */
+	char *rule;				       /* where it stands in the policy */
+};
+
+/* One answer of AuthorizeSSH or ResumeSSH. */
+struct lease_answer {
+	enum lease_state state;
+	struct lease lease;	/* accept: all; keep: valid_until */
+	char *reason, *message; /* reject, revoked */
+};
+
+/*
+ * Read an answer's parameters. Unknown states and answers that lack what their state needs are
+ * -EINVAL with *reterr_text: nobody is let in by something we do not understand.
+ */
+int lease_answer_read(const json_t *parameters, struct lease_answer *ret_answer,
+		      char **reterr_text);
+void lease_answer_done(struct lease_answer *answer);
+void lease_done(struct lease *lease);

@@ -1,0 +1,301 @@
+#include "sshgw/monitor/login.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "sshgw/child.h"
+#include "sshgw/monitor/scope.h"
+#include "sshgw/monitor/sessions.h"
+
+/* One journal record for each decision. */
+static void log_decision(const struct monitor *m, bool accepted, const char *reason,
+			 const char *message)
+{
+	const struct lease *lease = &m->lease;
+	char peer[IP_ADDR_STRLEN];
+
+	ip_addr_to_string(&m->peer.addr, peer);
+	log_with(accepted ? LOG_INFO : LOG_NOTICE, 0,
+		 LOG_FIELDS({ "DECISION", accepted ? "accept" : "reject" }, { "REASON", reason },
+			    { "SSH_USER", m->ssh_user }, { "LOCAL_USER", lease->local_user },
+			    { "NODE", lease->node_name }, { "USER", lease->user },
+			    { "RULE", lease->rule }, { "LEASE", lease->id }),
+		 "%s login of %s (%s) as \"%s\"%s%s%s%s", accepted ? "Accepted" : "Refused",
+		 lease->user ? lease->user : peer, lease->node_name ? lease->node_name : peer,
+		 m->ssh_user ? m->ssh_user : "", accepted && lease->rule ? " by rule " : "",
+		 accepted && lease->rule ? lease->rule : "", accepted ? "" : ": ",
+		 accepted ? "" : message);
+}
+
+/* Tell the client why not; it leaves then, or is made to. */
+static void refuse(struct monitor *m, const char *reason, const char *message)
+{
+	_cleanup_free_ char *text = text_printf("Peergate: %s", message);
+	struct chan_writer w = { 0 };
+
+	log_decision(m, false, reason, message);
+	msg_auth_result_put(&w, &(struct msg_auth_result){ .verdict = AUTH_REFUSED, .text = text });
+	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
+	mon_end(m, NULL, false, "the login was refused");
+}
+
+int login_ask(struct monitor *m, struct chan_msg *msg)
+{
+	int r = msg_text_get(msg, MSG_MAX_USER, &m->ssh_user);
+
+	if (r < 0)
+		return -EPROTO;
+	mon_enter(m, MON_ASKING, "the client named a user");
+	if (!m->ceiling.ssh) {
+		refuse(m, "ssh-off", "SSH is switched off on this host (SSH= in sshgw.conf)");
+		return 0;
+	}
+	r = agent_link_authorize(m->agent, m->ssh_user);
+	if (r < 0)
+		refuse(m, "agent-lost", "the agent of this host does not answer; try again");
+	return 0;
+}
+
+/* ---- the agent's word ---- */
+
+static void on_rejected(void *userdata, const char *reason, const char *message)
+{
+	refuse(userdata, reason ? reason : "policy", message);
+}
+
+/* Why the account is not one to log in to, whatever the agent says. NULL: it is. */
+static const char *account_problem(struct monitor *m, const char **ret_reason)
+{
+	const char *problem;
+	int r = account_lookup(m->lease.local_user, &m->account);
+
+	*ret_reason = "account";
+	if (r == -ENOENT)
+		return "there is no such account on this host";
+	if (r < 0) {
+		log_error_errno(r, "Could not look up account \"%s\"", m->lease.local_user);
+		return "the account cannot be looked up now; try again";
+	}
+	if (m->lease.nonroot && m->account.uid == 0) {
+		*ret_reason = "nonroot";
+		return "the SSH rule is for other users than root, and this account is root";
+	}
+	problem = ceiling_refuses(&m->ceiling, m->account.name, m->account.uid);
+	if (problem) {
+		*ret_reason = "ceiling";
+		return problem;
+	}
+	return account_shell_problem(&m->account);
+}
+
+static int start_leader(struct monitor *m)
+{
+	static const char *const argv[] = { "peergate-sshgw-session", "leader", NULL };
+	const char *stream = getenv("JOURNAL_STREAM");
+	_cleanup_free_ char *journal = stream ? text_printf("JOURNAL_STREAM=%s", stream) : NULL;
+	const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", journal, NULL };
+	struct child_spec spec = { .exe_fd = m->config.session_exe_fd, .argv = argv, .envp = envp };
+	int pair[2], pidfd, r;
+	pid_t pid;
+
+	r = chan_pair(pair);
+	if (r < 0)
+		return r;
+	spec.fds[spec.n_fds++] = pair[1];
+	spec.fds[spec.n_fds++] = m->config.session_exe_fd;
+	r = child_spawn(&spec, &pid, &pidfd);
+	close_fd(pair[1]);
+	if (r < 0) {
+		close_fd(pair[0]);
+		return r;
+	}
+	r = mon_watch_exit(m, MON_LEADER, pid, pidfd);
+	if (r == 0)
+		r = mon_attach(m, MON_LEADER, pair[0]);
+	if (r == 0)
+		r = scope_create(pid, &m->own_scope);
+	return r;
+}
+
+static void ask_account(struct monitor *m)
+{
+	char peer[IP_ADDR_STRLEN];
+	struct chan_writer w = { 0 };
+
+	msg_account_put(&w, &(struct msg_account){
+				    .user = m->account.name,
+				    .remote_host = ip_addr_to_string(&m->peer.addr, peer),
+			    });
+	mon_enter(m, MON_ACCOUNT, "the agent accepted");
+	mon_send(m, MON_LEADER, LEADER_ACCOUNT, &w, NULL, 0);
+}
+
+static void on_retimed(void *userdata, uint64_t valid_until)
+{
+	struct monitor *m = userdata;
+
+	m->lease.valid_until = valid_until;
+	sd_event_source_set_time(m->expiry, valid_until);
+	sd_event_source_set_enabled(m->expiry,
+				    valid_until == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static void on_accepted(void *userdata, struct lease *lease)
+{
+	struct monitor *m = userdata;
+	const char *problem, *reason;
+	int r;
+
+	m->lease = *lease;
+	*lease = (struct lease){ 0 };
+	on_retimed(m, m->lease.valid_until);
+	if (m->lease.idle_timeout_usec > 0) {
+		/* Ignoring it would grant more than the rule means to. */
+		refuse(m, "idle-timeout",
+		       "the SSH rule sets an idle timeout, which this gateway cannot enforce yet");
+		return;
+	}
+	problem = account_problem(m, &reason);
+	if (problem) {
+		refuse(m, reason, problem);
+		return;
+	}
+	r = start_leader(m);
+	if (r < 0) {
+		log_error_errno(r, "Could not start the session leader in a control group of its "
+				   "own (cgroup v2 is needed)");
+		refuse(m, "session", "the session cannot be started now; see this host's journal");
+		return;
+	}
+	ask_account(m);
+}
+
+static void on_revoked(void *userdata, const char *reason, const char *message)
+{
+	struct monitor *m = userdata;
+	_cleanup_free_ char *notice = text_printf("Peergate: access was revoked: %s", message);
+
+	log_with(LOG_NOTICE, 0,
+		 LOG_FIELDS({ "REASON", reason }, { "NODE", m->lease.node_name },
+			    { "USER", m->lease.user }, { "LOCAL_USER", m->lease.local_user },
+			    { "LEASE", m->lease.id }),
+		 "Revoked the login of %s as %s: %s",
+		 m->lease.user ? m->lease.user : m->lease.node_name, m->lease.local_user, message);
+	mon_end(m, notice, true, "the agent revoked the lease");
+}
+
+const struct agent_link_events login_agent_events = {
+	.accepted = on_accepted,
+	.rejected = on_rejected,
+	.retimed = on_retimed,
+	.revoked = on_revoked,
+};
+
+/* ---- PAM's word ---- */
+
+/* $SSH_CLIENT and $SSH_CONNECTION, as ssh(1) describes them. */
+static int tell_leader_to_open(struct monitor *m, int user_fd)
+{
+	char peer[IP_ADDR_STRLEN], local[IP_ADDR_STRLEN];
+	_cleanup_free_ char *client = NULL, *connection = NULL;
+	struct chan_writer w = { 0 };
+
+	ip_addr_to_string(&m->peer.addr, peer);
+	ip_addr_to_string(&m->local.addr, local);
+	client = text_printf("%s %u %u", peer, m->peer.port, m->local.port);
+	connection = text_printf("%s %u %s %u", peer, m->peer.port, local, m->local.port);
+	if (!client || !connection)
+		return -ENOMEM;
+	msg_open_put(&w, &(struct msg_open){ .ssh_client = client, .ssh_connection = connection });
+	mon_send(m, MON_LEADER, LEADER_OPEN, &w, &user_fd, 1);
+	return 0;
+}
+
+static void accept_login(struct monitor *m)
+{
+	struct chan_writer w = { 0 };
+
+	log_decision(m, true, NULL, NULL);
+	msg_auth_result_put(&w, &(struct msg_auth_result){ .verdict = AUTH_ACCEPTED,
+							   .text = m->lease.message });
+	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
+	/* The listener stops counting this connection as an unauthenticated one. */
+	if (m->config.status_fd >= 0 && write(m->config.status_fd, "A", 1) < 0)
+		log_debug_errno(-errno, "The listener is away");
+	sd_event_source_set_enabled(m->grace, SD_EVENT_OFF);
+	if (m->lease.max_duration_usec > 0) {
+		sd_event_source_set_time_relative(m->duration, m->lease.max_duration_usec);
+		sd_event_source_set_enabled(m->duration, SD_EVENT_ONESHOT);
+	}
+}
+
+int login_account_result(struct monitor *m, struct chan_msg *msg)
+{
+	struct chan_reader reader = chan_msg_reader(msg);
+	bool allowed = chan_get_u8(&reader) == 1;
+	_cleanup_free_ char *text = chan_get_string(&reader, MSG_MAX_TEXT);
+	int pair[2], r;
+
+	if (chan_reader_end(&reader) < 0)
+		return -EPROTO;
+	if (!allowed) {
+		refuse(m, "pam", text[0] ? text : "this host's account rules (PAM) refuse it");
+		return 0;
+	}
+	r = chan_pair(pair);
+	if (r < 0)
+		return r;
+	r = mon_attach(m, MON_USER, pair[0]);
+	if (r == 0) {
+		/* The client's next step and the opening of the PAM session run side by side. */
+		accept_login(m);
+		mon_enter(m, MON_OPENING, "PAM's account rules agree");
+		r = tell_leader_to_open(m, pair[1]);
+	}
+	close_fd(pair[1]);
+	return r;
+}
+
+/* "\n" becomes "\r\n": it is written past the terminal's own output processing. */
+static char *for_terminal(const char *text)
+{
+	char *out = malloc(2 * strlen(text) + 1), *p = out;
+
+	if (!out)
+		return NULL;
+	for (; *text; text++) {
+		if (*text == '\n')
+			*p++ = '\r';
+		*p++ = *text;
+	}
+	*p = '\0';
+	return out;
+}
+
+int login_opened(struct monitor *m, struct chan_msg *msg)
+{
+	struct chan_reader reader = chan_msg_reader(msg);
+	bool ok = chan_get_u8(&reader) == 1;
+	_cleanup_free_ char *text = chan_get_string(&reader, MSG_MAX_TEXT / 2);
+	int r;
+
+	chan_get_u32(&reader); /* the user process: found by its control group, not by number */
+	if (chan_reader_end(&reader) < 0)
+		return -EPROTO;
+	if (!ok) {
+		_cleanup_free_ char *notice = text_printf(
+			"Peergate: the session could not be opened%s%s", text[0] ? ": " : "", text);
+
+		mon_end(m, notice, true, "PAM could not open the session");
+		return 0;
+	}
+	r = scope_find(m->peers[MON_LEADER].pid, &m->scope);
+	if (r < 0)
+		return log_error_errno(r, "Could not find the login's control group");
+	m->login_text = for_terminal(text);
+	mon_enter(m, MON_OPEN, "the PAM session is open");
+	sessions_release(m);
+	return 0;
+}

@@ -1,0 +1,13 @@
+/* The way of a login through the monitor: asked, decided, opened. */
+#pragma once
+
+#include "sshgw/monitor/monitor.h"
+
+/* NET_AUTHORIZE. */
+int login_ask(struct monitor *m, struct chan_msg *msg);
+/* LEADER_ACCOUNT_RESULT. */
+int login_account_result(struct monitor *m, struct chan_msg *msg);
+/* LEADER_OPENED. */
+int login_opened(struct monitor *m, struct chan_msg *msg);
+/* What the agent says. */
+extern const struct agent_link_events login_agent_events;

@@ -1,0 +1,498 @@
+#include "sshgw/monitor/monitor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "sshgw/child.h"
+#include "sshgw/monitor/dispatch.h"
+#include "sshgw/monitor/login.h"
+#include "sshgw/monitor/scope.h"
+
+#define SSH_PORT 22
+/* After the notice: time for the net process to send it, and for PAM to close the session. */
+#define NET_END_USEC	(500 * 1000ull)
+#define LEADER_END_USEC (5 * 1000000ull)
+/* A refused client gets this long to read why and to leave by itself. */
+#define REFUSED_USEC (3 * 1000000ull)
+
+const char *mon_state_to_string(enum mon_state state)
+{
+	switch (state) {
+	case MON_START:
+		return "start";
+	case MON_KEX:
+		return "kex";
+	case MON_ASKING:
+		return "asking";
+	case MON_ACCOUNT:
+		return "account";
+	case MON_OPENING:
+		return "opening";
+	case MON_OPEN:
+		return "open";
+	case MON_ENDING:
+		return "ending";
+	}
+	return "unknown";
+}
+
+void mon_enter(struct monitor *m, enum mon_state state, const char *why)
+{
+	log_debug("%s -> %s: %s", mon_state_to_string(m->state), mon_state_to_string(state), why);
+	m->state = state;
+}
+
+/* ---- channels to the other processes ---- */
+
+static int on_message(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+static void peer_close(struct mon_peer *peer)
+{
+	peer->io = sd_event_source_disable_unref(peer->io);
+	peer->fd = close_fd(peer->fd);
+}
+
+int mon_attach(struct monitor *m, enum mon_peer_index index, int fd)
+{
+	struct mon_peer *peer = &m->peers[index];
+
+	peer->fd = fd;
+	return sd_event_add_io(m->event, &peer->io, fd, EPOLLIN, on_message, m);
+}
+
+void mon_send(struct monitor *m, enum mon_peer_index index, uint32_t type, struct chan_writer *w,
+	      const int *fds, size_t n_fds)
+{
+	struct mon_peer *peer = &m->peers[index];
+	int r = peer->fd < 0 ? -ENOTCONN : chan_send(peer->fd, type, w, fds, n_fds);
+
+	if (w)
+		chan_writer_done(w);
+	if (r == 0 || m->state == MON_ENDING)
+		return;
+	log_error_errno(r, "The %s process does not take its messages", peer->name);
+	mon_end(m, NULL, true, "a process does not read");
+}
+
+static enum mon_peer_index peer_by_fd(const struct monitor *m, int fd)
+{
+	enum mon_peer_index i = MON_NET;
+
+	while (i < MON_N_PEERS - 1 && m->peers[i].fd != fd)
+		i++;
+	return i;
+}
+
+/* A peer hung up, or broke the protocol. */
+static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error)
+{
+	peer_close(&m->peers[index]);
+	if (error != -ECONNRESET)
+		mon_end(m, NULL, true, "a process broke the protocol");
+	else
+		mon_end(m, NULL, false,
+			index == MON_NET ? "the connection ended" : "the session ended");
+}
+
+static int on_message(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct monitor *m = userdata;
+	enum mon_peer_index index = peer_by_fd(m, fd);
+	struct chan_msg msg = { 0 };
+	int r = chan_receive(fd, &msg);
+
+	if (r == -EAGAIN)
+		return 0;
+	if (r == 0) {
+		r = dispatch(m, index, &msg);
+		chan_msg_done(&msg);
+	}
+	if (r < 0)
+		on_peer_gone(m, index, r);
+	return 0;
+}
+
+/* ---- children ---- */
+
+static void finish_if_alone(struct monitor *m)
+{
+	if (m->state == MON_ENDING && m->peers[MON_NET].pidfd < 0 && m->peers[MON_LEADER].pidfd < 0)
+		sd_event_exit(m->event, 0);
+}
+
+static void log_exit(const struct mon_peer *peer, const siginfo_t *info)
+{
+	if (info->si_code == CLD_EXITED)
+		log_debug("The %s process ended with status %d", peer->name, info->si_status);
+	else if (info->si_status == SIGSYS)
+		log_error("The %s process made a system call that its sandbox forbids (see the "
+			  "kernel's audit message)",
+			  peer->name);
+	else if (info->si_status != SIGKILL)
+		log_error("The %s process was killed by signal %d", peer->name, info->si_status);
+}
+
+static int on_exit_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct monitor *m = userdata;
+	enum mon_peer_index index = m->peers[MON_NET].pidfd == fd ? MON_NET : MON_LEADER;
+	struct mon_peer *peer = &m->peers[index];
+	siginfo_t info = { 0 };
+
+	if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+		return 0;
+	log_exit(peer, &info);
+	peer->exit = sd_event_source_disable_unref(peer->exit);
+	peer->pidfd = close_fd(peer->pidfd);
+	mon_end(m, NULL, false, index == MON_NET ? "the connection ended" : "the session ended");
+	finish_if_alone(m);
+	return 0;
+}
+
+int mon_watch_exit(struct monitor *m, enum mon_peer_index index, pid_t pid, int pidfd)
+{
+	struct mon_peer *peer = &m->peers[index];
+
+	peer->pid = pid;
+	peer->pidfd = pidfd;
+	return sd_event_add_io(m->event, &peer->exit, pidfd, EPOLLIN, on_exit_event, m);
+}
+
+/* ---- the end ---- */
+
+/* Everything the login started, wherever it forked to; the leader stays to close the PAM session.
+ */
+static void kill_login(struct monitor *m)
+{
+	const char *scope = m->scope ? m->scope : m->own_scope;
+	int r;
+
+	if (!scope)
+		return;
+	r = scope_kill(scope, m->peers[MON_LEADER].pid);
+	if (r < 0) {
+		log_warning_errno(r, "Could not kill the login's processes one by one, killing "
+				     "the whole control group");
+		r = scope_kill(scope, 0);
+		if (r < 0)
+			log_error_errno(r, "Could not kill control group %s", scope);
+	}
+}
+
+static void arm_kill(struct monitor *m, uint64_t usec)
+{
+	sd_event_source_set_time_relative(m->kill, usec);
+	sd_event_source_set_enabled(m->kill, SD_EVENT_ONESHOT);
+}
+
+void mon_end(struct monitor *m, const char *notice, bool kill, const char *why)
+{
+	bool refused = m->state == MON_ASKING || m->state == MON_ACCOUNT;
+	struct chan_writer w = { 0 };
+
+	if (m->state == MON_ENDING) {
+		if (kill)
+			kill_login(m);
+		return;
+	}
+	mon_enter(m, MON_ENDING, why);
+	if (notice) {
+		chan_put_string(&w, notice);
+		mon_send(m, MON_NET, NET_END, &w, NULL, 0);
+	} else if (!refused) {
+		child_kill(m->peers[MON_NET].pidfd);
+	}
+	if (kill)
+		kill_login(m);
+	peer_close(&m->peers[MON_USER]);
+	mon_send(m, MON_LEADER, LEADER_CLOSE, NULL, NULL, 0);
+	sd_event_source_set_enabled(m->grace, SD_EVENT_OFF);
+	arm_kill(m, refused && !notice ? REFUSED_USEC : NET_END_USEC);
+	finish_if_alone(m);
+}
+
+/* First the net process, later whatever is left. */
+static int on_kill_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct monitor *m = userdata;
+
+	if (m->peers[MON_NET].pidfd >= 0) {
+		child_kill(m->peers[MON_NET].pidfd);
+		arm_kill(m, LEADER_END_USEC);
+	} else if (m->peers[MON_LEADER].pidfd >= 0) {
+		log_warning("The session leader does not end, killing it");
+		child_kill(m->peers[MON_LEADER].pidfd);
+	}
+	return 0;
+}
+
+/* ---- timers and signals ---- */
+
+static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	log_notice("No login within the grace time");
+	mon_end(userdata, NULL, false, "login grace time is over");
+	return 0;
+}
+
+static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	log_notice("The lease has run out");
+	mon_end(userdata, "Peergate: the right to be logged in here has run out", true,
+		"the lease has run out");
+	return 0;
+}
+
+static int on_duration(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	log_notice("The rule's maximum duration is over");
+	mon_end(userdata, "Peergate: the maximum duration of a session is over", true,
+		"maximum duration is over");
+	return 0;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	mon_end(userdata, "Peergate: this host ended the connection", false, "asked by a signal");
+	return 0;
+}
+
+static int add_timer(struct monitor *m, sd_event_source **source, clockid_t clock,
+		     sd_event_time_handler_t fn)
+{
+	int r = sd_event_add_time(m->event, source, clock, 0, 1000, fn, m);
+
+	return r < 0 ? r : sd_event_source_set_enabled(*source, SD_EVENT_OFF);
+}
+
+static int add_timers(struct monitor *m)
+{
+	int r = add_timer(m, &m->grace, CLOCK_MONOTONIC, on_grace);
+
+	if (r >= 0)
+		r = add_timer(m, &m->expiry, CLOCK_REALTIME, on_expiry);
+	if (r >= 0)
+		r = add_timer(m, &m->duration, CLOCK_MONOTONIC, on_duration);
+	if (r >= 0)
+		r = add_timer(m, &m->kill, CLOCK_MONOTONIC, on_kill_timer);
+	if (r >= 0)
+		r = sd_event_source_set_time_relative(m->grace, m->ceiling.login_grace_usec);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(m->grace, SD_EVENT_ONESHOT);
+	if (r >= 0)
+		r = sd_event_add_signal(m->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK,
+					on_signal, m);
+	return r;
+}
+
+/* ---- the start ---- */
+
+static int read_addresses(struct monitor *m)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int r;
+
+	if (getpeername(m->config.connection_fd, (struct sockaddr *)&ss, &len) < 0)
+		return -errno;
+	r = ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &m->peer);
+	if (r < 0)
+		return r;
+	len = sizeof(ss);
+	if (getsockname(m->config.connection_fd, (struct sockaddr *)&ss, &len) < 0)
+		return -errno;
+	return ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &m->local);
+}
+
+static void set_log_context(struct monitor *m)
+{
+	char peer[IP_ADDR_STRLEN];
+	uint32_t salt;
+
+	/* A name for people, no secret: what fails here leaves one that is less unique. */
+	if (getrandom(&salt, sizeof(salt), 0) != sizeof(salt))
+		salt = (uint32_t)getpid();
+	snprintf(m->name, sizeof(m->name), "ssh-%08" PRIx32, salt);
+	ip_addr_to_string(&m->peer.addr, peer);
+	log_set_context((const struct log_field[]){ { "CONNECTION", m->name }, { "PEER", peer } },
+			2);
+}
+
+static int refuse_connection(const struct monitor *m, const char *why)
+{
+	char peer[IP_ENDPOINT_STRLEN], local[IP_ENDPOINT_STRLEN];
+
+	log_notice("Closed a connection from %s to %s: %s", ip_endpoint_to_string(&m->peer, peer),
+		   ip_endpoint_to_string(&m->local, local), why);
+	return -EPERM;
+}
+
+/*
+ * Whoever did not come through TPROXY, from a peer, to a mesh address of this host, gets nothing:
+ * not by way of loopback, not from this host itself.
+ */
+static int check_addresses(struct monitor *m)
+{
+	int r;
+
+	if (m->local.port != SSH_PORT || ip_addr_is_special(&m->local.addr))
+		return refuse_connection(m, "it did not come in through the mesh");
+	if (ip_addr_equal(&m->peer.addr, &m->local.addr))
+		return refuse_connection(m, "it comes from this host itself");
+	r = agent_link_who_is(m->agent, &m->local.addr);
+	if (r == 0 || r == AGENT_UNKNOWN_ADDRESS)
+		return refuse_connection(m, "its destination is no mesh address of this host");
+	if (r < 0)
+		return log_error_errno(r, "The agent does not answer");
+	r = agent_link_who_is(m->agent, &m->peer.addr);
+	if (r > 0)
+		return refuse_connection(m, "its source is no peer's address");
+	return r < 0 ? log_error_errno(r, "The agent does not answer") : 0;
+}
+
+/* A file that cannot be read is like none: SSH is off, and the client is told so. */
+static void load_ceiling(struct monitor *m)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = ceiling_load(m->config.ceiling_path, &m->ceiling, &text);
+
+	if (r < 0) {
+		log_error("%s", text ? text : strerror(-r));
+		ceiling_default(&m->ceiling);
+	}
+}
+
+static int connect_agent(struct monitor *m)
+{
+	struct agent_link_config config = {
+		.socket_path = m->config.agent_socket,
+		.max_absence_usec = m->ceiling.max_agent_absence_usec,
+		.peer = m->peer,
+		.local = m->local.addr,
+		.connection = m->name,
+	};
+	int r = agent_link_new(m->event, &config, &login_agent_events, m, &m->agent);
+
+	if (r < 0)
+		log_error_errno(r, "Could not connect to the agent at %s", m->config.agent_socket);
+	return r;
+}
+
+static void send_init(struct monitor *m)
+{
+	struct msg_net_init init = {
+		.max_sessions = (uint32_t)m->ceiling.max_sessions,
+		.max_env = (uint32_t)m->ceiling.max_env,
+		.login_grace_sec = (uint32_t)(m->ceiling.login_grace_usec / 1000000),
+	};
+	struct chan_writer w = { 0 };
+
+	init.n_host_keys = hostkeys_public(m->hostkeys, init.host_keys);
+	msg_net_init_put(&w, &init);
+	mon_send(m, MON_NET, NET_INIT, &w, NULL, 0);
+}
+
+static int start_net(struct monitor *m)
+{
+	static const char *const argv[] = { "peergate-sshgw-net", NULL };
+	static const char *const envp[] = { NULL };
+	struct child_spec spec = { .exe_fd = m->config.net_exe_fd, .argv = argv, .envp = envp };
+	int pair[2], pidfd, r;
+	pid_t pid;
+
+	r = chan_pair(pair);
+	if (r < 0)
+		return r;
+	spec.fds[spec.n_fds++] = m->config.connection_fd;
+	spec.fds[spec.n_fds++] = pair[1];
+	r = child_spawn(&spec, &pid, &pidfd);
+	close_fd(pair[1]);
+	if (r < 0) {
+		close_fd(pair[0]);
+		return r;
+	}
+	r = mon_watch_exit(m, MON_NET, pid, pidfd);
+	if (r == 0)
+		r = mon_attach(m, MON_NET, pair[0]);
+	/* Only the net process has the connection from now on: when it goes, the socket goes. */
+	m->config.connection_fd = close_fd(m->config.connection_fd);
+	if (r >= 0)
+		send_init(m);
+	return r;
+}
+
+static int monitor_start(struct monitor *m)
+{
+	int r = read_addresses(m);
+
+	if (r < 0)
+		return r;
+	set_log_context(m);
+	load_ceiling(m);
+	r = sd_event_new(&m->event) < 0 ? -ENOMEM : 0;
+	if (r == 0)
+		r = connect_agent(m);
+	if (r == 0)
+		r = check_addresses(m);
+	if (r == 0)
+		r = hostkeys_load(m->config.hostkey_dir, &m->hostkeys);
+	if (r == 0)
+		r = add_timers(m) < 0 ? -ENOMEM : 0;
+	if (r == 0)
+		r = start_net(m);
+	return r;
+}
+
+static void monitor_done(struct monitor *m)
+{
+	for (size_t i = 0; i < MON_N_PEERS; i++) {
+		child_kill(m->peers[i].pidfd);
+		peer_close(&m->peers[i]);
+		sd_event_source_disable_unref(m->peers[i].exit);
+		m->peers[i].pidfd = close_fd(m->peers[i].pidfd);
+	}
+	sd_event_source_disable_unref(m->grace);
+	sd_event_source_disable_unref(m->expiry);
+	sd_event_source_disable_unref(m->duration);
+	sd_event_source_disable_unref(m->kill);
+	m->agent = agent_link_free(m->agent);
+	m->hostkeys = hostkeys_free(m->hostkeys);
+	if (m->own_scope)
+		scope_remove(m->own_scope);
+	free(m->own_scope);
+	free(m->scope);
+	free(m->ssh_user);
+	free(m->login_text);
+	lease_done(&m->lease);
+	account_done(&m->account);
+	channels_done(&m->channels);
+	ceiling_done(&m->ceiling);
+	close_fd(m->config.connection_fd);
+	close_fd(m->config.status_fd);
+	sd_event_unref(m->event);
+}
+
+int monitor_run(const struct monitor_config *config)
+{
+	struct monitor m = {
+		.config = *config,
+		.peers = {
+			[MON_NET] = { .name = "net", .fd = -1, .pidfd = -1 },
+			[MON_LEADER] = { .name = "leader", .fd = -1, .pidfd = -1 },
+			[MON_USER] = { .name = "user", .fd = -1, .pidfd = -1 },
+		},
+	};
+	int r = monitor_start(&m);
+
+	if (r == 0)
+		r = sd_event_loop(m.event);
+	monitor_done(&m);
+	return r < 0 ? r : 0;
+}

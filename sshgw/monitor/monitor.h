@@ -1,0 +1,104 @@
+/*
+ * The monitor of one connection: root, outside the login's control group, parses no SSH. Holds the
+ * lease, the ceiling and the host keys; starts and ends everything. sshgw/PRIVSEP.md has the
+ * picture.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "common/chan.h"
+#include "common/ip.h"
+#include "sshgw/ceiling.h"
+#include "sshgw/monitor/account.h"
+#include "sshgw/monitor/agent_link.h"
+#include "sshgw/monitor/channels.h"
+#include "sshgw/monitor/hostkeys.h"
+#include "sshgw/msg.h"
+
+enum mon_state {
+	MON_START,   /* the net process sandboxes itself */
+	MON_KEX,     /* key exchange; no user name yet */
+	MON_ASKING,  /* the agent decides */
+	MON_ACCOUNT, /* PAM's account stack decides */
+	MON_OPENING, /* logged in; the PAM session is being opened */
+	MON_OPEN,    /* programs may run */
+	MON_ENDING,  /* everything is being taken down */
+};
+const char *mon_state_to_string(enum mon_state state);
+
+/* A process at the other end of a channel. */
+struct mon_peer {
+	const char *name; /* "net", "leader", "user" */
+	int fd;		  /* our end of the channel; -1: none */
+	sd_event_source *io, *exit;
+	pid_t pid; /* net and leader: our children */
+	int pidfd;
+};
+
+/* Indices into struct monitor's peers, and bits in the handler table. */
+enum mon_peer_index {
+	MON_NET,
+	MON_LEADER,
+	MON_USER,
+	MON_N_PEERS,
+};
+
+/* How often each request was made: the handler table has the limits. */
+#define MON_MAX_HANDLERS 16u
+
+struct monitor_config {
+	int connection_fd; /* the accepted socket */
+	int status_fd;	   /* to the listener: one byte when the peer has logged in; -1: none */
+	int net_exe_fd, session_exe_fd;
+	const char *agent_socket;
+	const char *ceiling_path;
+	const char *hostkey_dir;
+};
+
+struct monitor {
+	sd_event *event;
+	struct monitor_config config;
+	enum mon_state state;
+	char name[16]; /* of the connection, in the journal */
+	struct ip_endpoint peer, local;
+	struct ceiling ceiling;
+	struct hostkeys *hostkeys;
+	struct agent_link *agent;
+	struct mon_peer peers[MON_N_PEERS];
+	unsigned uses[MON_MAX_HANDLERS];
+
+	char *ssh_user;	    /* asked for */
+	struct lease lease; /* from the agent, once accepted */
+	struct account account;
+	char *own_scope; /* control group that we made for the leader */
+	char *scope;	 /* where the login lives, once open */
+	struct channels channels;
+	char *login_text; /* motd: for the first terminal */
+
+	sd_event_source *grace, *expiry, *duration, *kill;
+	uint64_t opened_usec; /* CLOCK_MONOTONIC, when logged in */
+};
+
+/*
+ * Serve one connection to its end. config's descriptors become the monitor's.
+ * Return: 0, negative errno (logged).
+ */
+int monitor_run(const struct monitor_config *config);
+
+/* ---- for the handlers (dispatch.c, login.c) ---- */
+
+void mon_enter(struct monitor *m, enum mon_state state, const char *why);
+/*
+ * End the connection: notice (may be NULL) is shown to the person, every process of the login is
+ * killed if kill is set, the PAM session closed, the socket closed. Idempotent.
+ */
+void mon_end(struct monitor *m, const char *notice, bool kill, const char *why);
+/* Send to a peer; a peer that does not read ends the connection. */
+void mon_send(struct monitor *m, enum mon_peer_index peer, uint32_t type, struct chan_writer *w,
+	      const int *fds, size_t n_fds);
+/* Hand a channel of ours to the event loop. */
+int mon_attach(struct monitor *m, enum mon_peer_index peer, int fd);
+int mon_watch_exit(struct monitor *m, enum mon_peer_index peer, pid_t pid, int pidfd);

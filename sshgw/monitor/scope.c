@@ -1,0 +1,155 @@
+#include "sshgw/monitor/scope.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/file.h"
+#include "common/text.h"
+
+#define CGROUP_ROOT	"/sys/fs/cgroup"
+#define MAX_PROCS_BYTES (4u << 20)
+#define MAX_ROUNDS	200
+#define ROUND_USEC	5000
+
+/* Path below CGROUP_ROOT of a process (cgroups(7): the line "0::PATH"). */
+static int read_cgroup(const char *pid_text, char **ret_path)
+{
+	_cleanup_free_ char *file = text_printf("/proc/%s/cgroup", pid_text);
+	_cleanup_free_ char *text = NULL;
+	char *line, *rest;
+	size_t len;
+	int r;
+
+	if (!file)
+		return -ENOMEM;
+	r = file_read(AT_FDCWD, file, 64 << 10, &text, &len);
+	if (r < 0)
+		return r;
+	for (rest = text; (line = strsep(&rest, "\n"));) {
+		if (strncmp(line, "0::/", 4) != 0)
+			continue;
+		*ret_path = text_printf("%s%s", CGROUP_ROOT, line + 3);
+		return *ret_path ? 0 : -ENOMEM;
+	}
+	return -ENODATA;
+}
+
+static int write_control(const char *group, const char *name, const char *value)
+{
+	_cleanup_free_ char *file = text_printf("%s/%s", group, name);
+	_cleanup_close_ int fd = -1;
+	ssize_t n;
+
+	if (!file)
+		return -ENOMEM;
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = write(fd, value, strlen(value));
+	return n < 0 ? -errno : 0;
+}
+
+int scope_create(pid_t leader, char **ret_path)
+{
+	_cleanup_free_ char *own = NULL, *path = NULL, *pid = text_printf("%d", leader);
+	int r;
+
+	if (!pid)
+		return -ENOMEM;
+	r = read_cgroup("self", &own);
+	if (r < 0)
+		return r;
+	path = text_printf("%s/login-%s", own, pid);
+	if (!path)
+		return -ENOMEM;
+	if (mkdir(path, 0755) < 0)
+		return -errno;
+	r = write_control(path, "cgroup.procs", pid);
+	if (r < 0) {
+		rmdir(path);
+		return r;
+	}
+	*ret_path = take_ptr(path);
+	return 0;
+}
+
+int scope_find(pid_t leader, char **ret_path)
+{
+	_cleanup_free_ char *own = NULL, *path = NULL, *pid = text_printf("%d", leader);
+	int r;
+
+	if (!pid)
+		return -ENOMEM;
+	r = read_cgroup("self", &own);
+	if (r == 0)
+		r = read_cgroup(pid, &path);
+	if (r < 0)
+		return r;
+	if (strcmp(own, path) == 0)
+		return -EXDEV;
+	*ret_path = take_ptr(path);
+	return 0;
+}
+
+/* Return: how many processes were there to kill; negative errno. */
+static int kill_listed(const char *path, pid_t spare)
+{
+	_cleanup_free_ char *file = text_printf("%s/cgroup.procs", path), *text = NULL;
+	char *line, *rest;
+	size_t len;
+	int r, n = 0;
+
+	if (!file)
+		return -ENOMEM;
+	r = file_read(AT_FDCWD, file, MAX_PROCS_BYTES, &text, &len);
+	if (r < 0)
+		return r == -ENOENT || r == -ENODEV ? 0 : r;
+	for (rest = text; (line = strsep(&rest, "\n"));) {
+		uint64_t pid;
+
+		/* 0: a process that our own pid namespace does not show. */
+		if (parse_u64(line, INT32_MAX, &pid) < 0 || pid == 0 || (pid_t)pid == spare)
+			continue;
+		kill((pid_t)pid, SIGKILL);
+		n++;
+	}
+	return n;
+}
+
+static int kill_frozen(const char *path, pid_t spare)
+{
+	struct timespec round = { .tv_nsec = ROUND_USEC * 1000 };
+	int n = 0;
+
+	for (int i = 0; i < MAX_ROUNDS; i++) {
+		n = kill_listed(path, spare);
+		if (n <= 0)
+			return n;
+		nanosleep(&round, NULL);
+	}
+	return -ETIME;
+}
+
+int scope_kill(const char *path, pid_t spare)
+{
+	int r;
+
+	if (spare == 0) {
+		r = write_control(path, "cgroup.kill", "1");
+		return r == -ENOENT ? 0 : r;
+	}
+	/* Frozen tasks cannot fork, and SIGKILL reaches them all the same. */
+	write_control(path, "cgroup.freeze", "1");
+	r = kill_frozen(path, spare);
+	write_control(path, "cgroup.freeze", "0");
+	return r;
+}
+
+void scope_remove(const char *path)
+{
+	rmdir(path);
+}

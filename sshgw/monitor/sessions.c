@@ -1,0 +1,271 @@
+#include "sshgw/monitor/sessions.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "sshgw/monitor/env.h"
+
+/* ---- starting ---- */
+
+static void refuse_start(struct monitor *m, uint32_t id, const char *reason)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_u32(&w, id);
+	chan_put_string(&w, reason);
+	mon_send(m, MON_NET, NET_START_FAILED, &w, NULL, 0);
+}
+
+/* Variables that may not come in vanish without a word, as OpenSSH does it. */
+static void filter_env(struct msg_start *start, char *const *patterns)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < start->n_env; i++) {
+		struct msg_env env = start->env[i];
+
+		if (env_is_allowed(env.name, patterns)) {
+			start->env[n++] = env;
+		} else {
+			free(env.name);
+			free(env.value);
+		}
+	}
+	start->n_env = n;
+}
+
+/* sshd_config(5), ForceCommand: the command asked for is in SSH_ORIGINAL_COMMAND. */
+static int force_command(struct msg_start *start, const char *command)
+{
+	struct msg_env *env = &start->env[start->n_env];
+	char *forced = strdup(command);
+
+	if (!forced)
+		return -ENOMEM;
+	if (start->kind == START_EXEC) {
+		if (start->n_env >= MSG_MAX_ENV || strlen(start->command) > MSG_MAX_ENV_VALUE) {
+			free(forced);
+			return -E2BIG;
+		}
+		env->name = strdup("SSH_ORIGINAL_COMMAND");
+		if (!env->name) {
+			free(forced);
+			return -ENOMEM;
+		}
+		env->value = take_ptr(start->command);
+		start->n_env++;
+	}
+	free(start->command);
+	start->command = forced;
+	start->kind = START_EXEC;
+	return 0;
+}
+
+static void tell_user(struct monitor *m, struct channel *channel)
+{
+	struct chan_writer w = { 0 };
+
+	log_with(LOG_INFO, 0,
+		 LOG_FIELDS(
+			 { "CHANNEL_KIND", channel->start.kind == START_SHELL ? "shell" : "exec" }),
+		 "Starting %s%s as %s",
+		 channel->start.kind == START_SHELL ? "a shell" : "a command",
+		 channel->has_pty ? " on a terminal" : "", m->account.name);
+	msg_start_put(&w, &channel->start);
+	channel->state = CHANNEL_STARTING;
+	msg_start_done(&channel->start);
+	mon_send(m, MON_USER, USER_START, &w, NULL, 0);
+}
+
+int sessions_start(struct monitor *m, struct chan_msg *msg)
+{
+	struct msg_start start = { 0 };
+	struct channel *channel;
+	uint32_t id;
+	int r = msg_start_get(msg, &start);
+
+	if (r < 0)
+		return -EPROTO;
+	id = start.channel;
+	r = channels_add(&m->channels, id, m->ceiling.max_sessions, &channel);
+	/* The net process keeps to the limit; one that does not is no honest one. */
+	if (r == -EEXIST || start.n_env > m->ceiling.max_env) {
+		msg_start_done(&start);
+		return -EPROTO;
+	}
+	if (r == 0) {
+		filter_env(&start, m->lease.accept_env);
+		if (m->lease.force_command)
+			r = force_command(&start, m->lease.force_command);
+		if (r < 0)
+			channels_remove(&m->channels, channel);
+	}
+	if (r < 0) {
+		msg_start_done(&start);
+		refuse_start(m, id,
+			     r == -EMFILE ? "Peergate: too many sessions on this connection"
+					  : "Peergate: the session could not be started");
+		return 0;
+	}
+	channel->has_pty = start.has_pty;
+	channel->start = start;
+	if (m->state == MON_OPEN)
+		tell_user(m, channel);
+	return 0;
+}
+
+void sessions_release(struct monitor *m)
+{
+	for (size_t i = 0; i < m->channels.n && m->state == MON_OPEN; i++)
+		if (m->channels.list[i].state == CHANNEL_WAITING)
+			tell_user(m, &m->channels.list[i]);
+}
+
+/* ---- what the user process hands over ---- */
+
+/*
+ * A pipe end that only goes the right way. The user may hand over any pipe of its own, which gains
+ * it nothing; but no device, file or socket whose other end somebody else has.
+ */
+static bool is_pipe(int fd, int access_mode)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+	       (fcntl(fd, F_GETFL) & O_ACCMODE) == access_mode;
+}
+
+/* A terminal's master whose slave belongs to the user. Its name goes into utmp. */
+static bool is_own_terminal(int fd, uid_t uid, char *line, size_t size)
+{
+	_cleanup_free_ char *path = NULL;
+	unsigned number;
+	struct stat st;
+
+	if (ioctl(fd, TIOCGPTN, &number) < 0)
+		return false;
+	path = text_printf("/dev/pts/%u", number);
+	if (!path || stat(path, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_uid != uid)
+		return false;
+	return (size_t)snprintf(line, size, "pts/%u", number) < size;
+}
+
+static bool fds_are_sound(struct monitor *m, struct channel *channel, const struct chan_msg *msg)
+{
+	if (channel->has_pty)
+		return msg->n_fds == 1 && is_own_terminal(msg->fds[0], m->account.uid,
+							  channel->line, sizeof(channel->line));
+	return msg->n_fds == 3 && is_pipe(msg->fds[0], O_WRONLY) &&
+	       is_pipe(msg->fds[1], O_RDONLY) && is_pipe(msg->fds[2], O_RDONLY);
+}
+
+static void record_login(struct monitor *m, uint32_t type, const char *line)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_string(&w, line);
+	mon_send(m, MON_LEADER, type, &w, NULL, 0);
+}
+
+int sessions_started(struct monitor *m, struct chan_msg *msg)
+{
+	struct chan_reader r = chan_msg_reader(msg);
+	uint32_t id = chan_get_u32(&r);
+	uint8_t n_fds = chan_get_u8(&r);
+	struct channel *channel = channels_find(&m->channels, id);
+	struct chan_writer w = { 0 };
+
+	if (chan_reader_end(&r) < 0 || n_fds != msg->n_fds || !channel)
+		return -EPROTO;
+	/* The client may have gone while the program started. */
+	if (channel->state == CHANNEL_DETACHED)
+		return 0;
+	if (channel->state != CHANNEL_STARTING || !fds_are_sound(m, channel, msg))
+		return -EPROTO;
+	channel->state = CHANNEL_RUNNING;
+	if (channel->has_pty)
+		record_login(m, LEADER_LOGIN, channel->line);
+	msg_started_put(&w, &(struct msg_started){
+				    .channel = id,
+				    .n_fds = n_fds,
+				    .text = channel->has_pty ? m->login_text : NULL,
+			    });
+	if (channel->has_pty) {
+		free(m->login_text);
+		m->login_text = NULL;
+	}
+	mon_send(m, MON_NET, NET_STARTED, &w, msg->fds, msg->n_fds);
+	return 0;
+}
+
+int sessions_start_failed(struct monitor *m, struct chan_msg *msg)
+{
+	_cleanup_free_ char *reason = NULL;
+	struct channel *channel;
+	uint32_t id;
+
+	if (msg_channel_text_get(msg, &id, &reason) < 0)
+		return -EPROTO;
+	channel = channels_find(&m->channels, id);
+	if (!channel || (channel->state != CHANNEL_STARTING && channel->state != CHANNEL_DETACHED))
+		return -EPROTO;
+	channels_remove(&m->channels, channel);
+	refuse_start(m, id, reason);
+	return 0;
+}
+
+/* ---- ending ---- */
+
+int sessions_exited(struct monitor *m, struct chan_msg *msg)
+{
+	struct chan_writer w = { 0 };
+	struct msg_exited exited;
+	struct channel *channel;
+
+	if (msg_exited_get(msg, &exited) < 0)
+		return -EPROTO;
+	channel = channels_find(&m->channels, exited.channel);
+	if (!channel || (channel->state != CHANNEL_RUNNING && channel->state != CHANNEL_DETACHED))
+		return -EPROTO;
+	if (channel->line[0])
+		record_login(m, LEADER_LOGOUT, channel->line);
+	if (channel->state == CHANNEL_RUNNING) {
+		msg_exited_put(&w, &exited);
+		mon_send(m, MON_NET, NET_EXITED, &w, NULL, 0);
+	}
+	channels_remove(&m->channels, channels_find(&m->channels, exited.channel));
+	return 0;
+}
+
+int sessions_hangup(struct monitor *m, struct chan_msg *msg)
+{
+	struct chan_writer w = { 0 };
+	struct channel *channel;
+	uint32_t id;
+
+	if (msg_channel_get(msg, &id) < 0)
+		return -EPROTO;
+	channel = channels_find(&m->channels, id);
+	/* The program may have ended while the message was under way. */
+	if (!channel)
+		return 0;
+	switch (channel->state) {
+	case CHANNEL_WAITING:
+		channels_remove(&m->channels, channel);
+		return 0;
+	case CHANNEL_STARTING:
+	case CHANNEL_RUNNING:
+		channel->state = CHANNEL_DETACHED;
+		chan_put_u32(&w, id);
+		mon_send(m, MON_USER, USER_HANGUP, &w, NULL, 0);
+		return 0;
+	case CHANNEL_DETACHED:
+		return -EPROTO;
+	}
+	return -EPROTO;
+}

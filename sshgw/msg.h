@@ -1,0 +1,171 @@
+/*
+ * What the gateway's processes say to one another: message types with their payloads. PRIVSEP.md
+ * has the picture; sshgw/monitor/dispatch.c says which request is legal when.
+ *
+ * Three channels, each with the monitor at one end: net, leader, user. Each decoder refuses what
+ * is longer, shorter or other than described here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/chan.h"
+#include "common/cleanup.h"
+
+#define MSG_MAX_USER	  256u	       /* bytes of a user name asked for */
+#define MSG_MAX_TEXT	  4096u	       /* notices, banners, reasons */
+#define MSG_MAX_COMMAND	  (128u << 10) /* bytes; the kernel's limit for one argument */
+#define MSG_MAX_ENV	  64u	       /* variables of one session */
+#define MSG_MAX_ENV_NAME  256u
+#define MSG_MAX_ENV_VALUE 4096u
+#define MSG_MAX_TERM	  64u
+#define MSG_MAX_MODES	  1024u /* encoded terminal modes, RFC 4254 section 8 */
+#define MSG_MAX_HASH	  64u
+#define MSG_MAX_KEYS	  3u
+#define MSG_MAX_BLOB	  4096u
+
+enum net_msg {
+	/* monitor -> net */
+	NET_INIT = 0x100, /* struct msg_net_init */
+	NET_SIGNED,	  /* signature blob: answers NET_SIGN */
+	NET_AUTH_RESULT,  /* struct msg_auth_result: answers NET_AUTHORIZE */
+	NET_STARTED,	  /* struct msg_started + fds: answers NET_START */
+	NET_START_FAILED, /* u32 channel, string reason: answers NET_START */
+	NET_EXITED,	  /* struct msg_exited */
+	NET_END,	  /* string notice: tell the sessions, then close the connection */
+
+	/* net -> monitor */
+	NET_READY = 0x180, /* empty: sandboxed, libssh set up; no byte was read yet */
+	NET_SIGN,	   /* u32 key index, u32 digest (enum ssh_digest_e), bytes hash */
+	NET_AUTHORIZE,	   /* string user */
+	NET_START,	   /* struct msg_start */
+	NET_HANGUP,	   /* u32 channel: the client closed it */
+	NET_LOG,	   /* u32 syslog level, string text */
+};
+
+enum leader_msg {
+	/* monitor -> leader */
+	LEADER_ACCOUNT = 0x200, /* struct msg_account: check the account (PAM account stack) */
+	LEADER_OPEN,		/* struct msg_open + fd (the user process's end of its channel) */
+	LEADER_LOGIN,		/* string line ("pts/3"): utmp, wtmp, lastlog */
+	LEADER_LOGOUT,		/* string line */
+	LEADER_CLOSE,		/* empty: end the user process, close the PAM session, exit */
+
+	/* leader -> monitor */
+	LEADER_ACCOUNT_RESULT = 0x280, /* u8 allowed, string text for the person */
+	LEADER_OPENED,		       /* u8 ok, string text (motd and other PAM output), u32 pid */
+};
+
+enum user_msg {
+	/* monitor -> user process */
+	USER_START = 0x300, /* struct msg_start */
+	USER_HANGUP,	    /* u32 channel: HUP to its process group, close its terminal */
+
+	/* user process -> monitor */
+	USER_STARTED =
+		0x380,	   /* u32 channel, u8 n_fds (1: terminal; 3: stdin stdout stderr) + fds */
+	USER_START_FAILED, /* u32 channel, string reason */
+	USER_EXITED,	   /* struct msg_exited */
+};
+
+struct msg_blob {
+	uint8_t *data;
+	size_t len;
+};
+
+struct msg_net_init {
+	struct msg_blob host_keys[MSG_MAX_KEYS]; /* public, SSH wire format */
+	size_t n_host_keys;
+	uint32_t max_sessions; /* concurrent session channels */
+	uint32_t max_env;
+	uint32_t login_grace_sec;
+};
+int msg_net_init_put(struct chan_writer *w, const struct msg_net_init *msg);
+int msg_net_init_get(const struct chan_msg *in, struct msg_net_init *ret_msg);
+void msg_net_init_done(struct msg_net_init *msg);
+
+struct msg_sign {
+	uint32_t key, digest;
+	uint8_t hash[MSG_MAX_HASH];
+	size_t hash_len;
+};
+int msg_sign_put(struct chan_writer *w, const struct msg_sign *msg);
+int msg_sign_get(const struct chan_msg *in, struct msg_sign *ret_msg);
+
+enum auth_verdict {
+	AUTH_REFUSED = 0,
+	AUTH_ACCEPTED = 1,
+};
+struct msg_auth_result {
+	enum auth_verdict verdict;
+	char *text; /* banner: why not, or the rule's message; may be empty */
+};
+int msg_auth_result_put(struct chan_writer *w, const struct msg_auth_result *msg);
+int msg_auth_result_get(const struct chan_msg *in, struct msg_auth_result *ret_msg);
+void msg_auth_result_done(struct msg_auth_result *msg);
+
+enum start_kind {
+	START_SHELL = 1,
+	START_EXEC = 2,
+};
+struct msg_env {
+	char *name, *value;
+};
+struct msg_pty {
+	char *term;
+	uint32_t columns, rows, xpixel, ypixel;
+	struct msg_blob modes;
+};
+struct msg_start {
+	uint32_t channel;
+	enum start_kind kind;
+	char *command; /* exec; else empty */
+	bool has_pty;
+	struct msg_pty pty;
+	struct msg_env env[MSG_MAX_ENV];
+	size_t n_env;
+};
+int msg_start_put(struct chan_writer *w, const struct msg_start *msg);
+int msg_start_get(const struct chan_msg *in, struct msg_start *ret_msg);
+void msg_start_done(struct msg_start *msg);
+
+struct msg_started {
+	uint32_t channel;
+	uint8_t n_fds; /* that come with it: 1 terminal, or 3 stdin stdout stderr */
+	char *text;    /* to show first on a terminal: motd */
+};
+int msg_started_put(struct chan_writer *w, const struct msg_started *msg);
+int msg_started_get(const struct chan_msg *in, struct msg_started *ret_msg);
+void msg_started_done(struct msg_started *msg);
+
+struct msg_exited {
+	uint32_t channel;
+	bool by_signal;
+	uint32_t value; /* exit status 0..255, or signal number */
+	bool core_dumped;
+};
+int msg_exited_put(struct chan_writer *w, const struct msg_exited *msg);
+int msg_exited_get(const struct chan_msg *in, struct msg_exited *ret_msg);
+
+struct msg_account {
+	char *user;	   /* account name */
+	char *remote_host; /* PAM_RHOST: the peer's address */
+};
+int msg_account_put(struct chan_writer *w, const struct msg_account *msg);
+int msg_account_get(const struct chan_msg *in, struct msg_account *ret_msg);
+void msg_account_done(struct msg_account *msg);
+
+struct msg_open {
+	char *ssh_client;     /* $SSH_CLIENT: "ADDR PORT LOCALPORT" */
+	char *ssh_connection; /* $SSH_CONNECTION: "ADDR PORT LOCALADDR LOCALPORT" */
+};
+int msg_open_put(struct chan_writer *w, const struct msg_open *msg);
+int msg_open_get(const struct chan_msg *in, struct msg_open *ret_msg);
+void msg_open_done(struct msg_open *msg);
+
+/* Messages that are a channel number and a text, or one of the two. */
+int msg_channel_text_get(const struct chan_msg *in, uint32_t *ret_channel, char **ret_text);
+int msg_channel_get(const struct chan_msg *in, uint32_t *ret_channel);
+int msg_text_get(const struct chan_msg *in, size_t max, char **ret_text);

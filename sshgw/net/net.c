@@ -1,0 +1,353 @@
+#include "sshgw/net/net.h"
+
+#include <errno.h>
+#include <libssh/server.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "sshgw/net/monitor_link.h"
+#include "sshgw/net/session.h"
+
+#define MAX_OTHER_METHODS 6u
+#define CLOSE_USEC	  (1000 * 1000u)
+/* libssh takes 4 KiB at a time: go on while there is input, but let the others have a turn. */
+#define MAX_READS_PER_TURN 64
+
+uint64_t net_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+void net_close(struct net *net)
+{
+	if (net->state == NET_STATE_CLOSING)
+		return;
+	net->state = NET_STATE_CLOSING;
+	net->deadline = net_now() + CLOSE_USEC;
+}
+
+/* ---- the monitor's messages ---- */
+
+static void send_banner(struct net *net, const char *text)
+{
+	_cleanup_free_ char *line = text_printf("%s\r\n", text);
+	ssh_string banner;
+
+	if (!line || !text[0])
+		return;
+	banner = ssh_string_from_char(line);
+	if (banner)
+		ssh_send_issue_banner(net->ssh, banner);
+	ssh_string_free(banner);
+}
+
+static int on_auth_result(struct net *net, const struct chan_msg *msg)
+{
+	struct msg_auth_result result = { 0 };
+	ssh_message held = take_ptr(net->auth_message);
+	int r = msg_auth_result_get(msg, &result);
+
+	if (r == 0 && (!held || net->state != NET_STATE_ASKED))
+		r = -EBADMSG;
+	if (r == 0) {
+		send_banner(net, result.text);
+		if (result.verdict == AUTH_ACCEPTED) {
+			net->state = NET_STATE_OPEN;
+			net->deadline = UINT64_MAX;
+			ssh_message_auth_reply_success(held, 0);
+		} else {
+			/* The client says "Permission denied" and leaves by itself. */
+			ssh_message_reply_default(held);
+			net_close(net);
+		}
+	}
+	if (held)
+		ssh_message_free(held);
+	msg_auth_result_done(&result);
+	return r;
+}
+
+static int on_started(struct net *net, struct chan_msg *msg)
+{
+	struct msg_started started = { 0 };
+	struct net_session *s;
+	int r = msg_started_get(msg, &started);
+
+	if (r < 0)
+		return r;
+	/* The client may have closed the channel meanwhile: the descriptors are closed then. */
+	s = net_session_by_id(net, started.channel);
+	if (s)
+		net_session_started(s, &started, msg);
+	msg_started_done(&started);
+	return 0;
+}
+
+static int on_start_failed(struct net *net, const struct chan_msg *msg)
+{
+	_cleanup_free_ char *reason = NULL;
+	struct net_session *s;
+	uint32_t channel;
+	int r = msg_channel_text_get(msg, &channel, &reason);
+
+	if (r < 0)
+		return r;
+	s = net_session_by_id(net, channel);
+	if (s)
+		net_session_start_failed(s, reason);
+	return 0;
+}
+
+static int on_exited(struct net *net, const struct chan_msg *msg)
+{
+	struct msg_exited exited;
+	struct net_session *s;
+	int r = msg_exited_get(msg, &exited);
+
+	if (r < 0)
+		return r;
+	s = net_session_by_id(net, exited.channel);
+	if (s)
+		net_session_exited(s, &exited);
+	return 0;
+}
+
+static int on_end(struct net *net, const struct chan_msg *msg)
+{
+	_cleanup_free_ char *notice = NULL;
+	int r = msg_text_get(msg, MSG_MAX_TEXT, &notice);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < net->n_sessions; i++)
+		net_session_notice(net->sessions[i], notice);
+	if (net->n_sessions == 0 && net->state != NET_STATE_OPEN)
+		send_banner(net, notice);
+	net_close(net);
+	return 0;
+}
+
+static int on_monitor(struct net *net, struct chan_msg *msg)
+{
+	switch ((enum net_msg)msg->type) {
+	case NET_AUTH_RESULT:
+		return on_auth_result(net, msg);
+	case NET_STARTED:
+		return on_started(net, msg);
+	case NET_START_FAILED:
+		return on_start_failed(net, msg);
+	case NET_EXITED:
+		return on_exited(net, msg);
+	case NET_END:
+		return on_end(net, msg);
+	case NET_INIT:
+	case NET_SIGNED:
+	case NET_READY:
+	case NET_SIGN:
+	case NET_AUTHORIZE:
+	case NET_START:
+	case NET_HANGUP:
+	case NET_LOG:
+		break;
+	}
+	return -EBADMSG;
+}
+
+static int receive_monitor(struct net *net)
+{
+	for (;;) {
+		struct chan_msg msg = { 0 };
+		int r = monitor_receive(net, &msg);
+
+		if (r == -EAGAIN)
+			return 0;
+		if (r == 0) {
+			r = on_monitor(net, &msg);
+			chan_msg_done(&msg);
+		}
+		if (r < 0)
+			return r;
+	}
+}
+
+/* ---- the client's messages ---- */
+
+/* Return: whether the message is kept. */
+static bool on_auth(struct net *net, ssh_message message)
+{
+	const char *user = ssh_message_auth_user(message);
+	struct chan_writer w = { 0 };
+
+	if (ssh_message_subtype(message) != SSH_AUTH_METHOD_NONE) {
+		ssh_message_reply_default(message);
+		if (++net->n_auth_tries >= MAX_OTHER_METHODS)
+			net_close(net);
+		return false;
+	}
+	if (net->state != NET_STATE_AUTH || !user || strlen(user) > MSG_MAX_USER) {
+		ssh_message_reply_default(message);
+		net_close(net);
+		return false;
+	}
+	chan_put_string(&w, user);
+	if (monitor_send(net, NET_AUTHORIZE, &w) < 0)
+		return false;
+	net->state = NET_STATE_ASKED;
+	net->auth_message = message;
+	return true;
+}
+
+static void on_service(struct net *net, ssh_message message)
+{
+	const char *service = ssh_message_service_service(message);
+
+	if (net->state != NET_STATE_KEX || !service || strcmp(service, "ssh-userauth") != 0) {
+		ssh_message_reply_default(message);
+		return;
+	}
+	net->state = NET_STATE_AUTH;
+	ssh_message_service_reply_success(message);
+}
+
+static void on_channel_open(struct net *net, ssh_message message)
+{
+	ssh_channel channel;
+
+	if (net->state != NET_STATE_OPEN || ssh_message_subtype(message) != SSH_CHANNEL_SESSION ||
+	    net->n_sessions >= net->init.max_sessions) {
+		ssh_message_reply_default(message);
+		return;
+	}
+	channel = ssh_message_channel_request_open_reply_accept(message);
+	if (channel && net_session_new(net, channel) < 0)
+		ssh_channel_free(channel);
+}
+
+/* Return: whether the message is kept. */
+static bool on_message(struct net *net, ssh_message message)
+{
+	struct net_session *s;
+
+	switch (ssh_message_type(message)) {
+	case SSH_REQUEST_SERVICE:
+		on_service(net, message);
+		return false;
+	case SSH_REQUEST_AUTH:
+		return on_auth(net, message);
+	case SSH_REQUEST_CHANNEL_OPEN:
+		on_channel_open(net, message);
+		return false;
+	case SSH_REQUEST_CHANNEL:
+		s = net_session_by_channel(net, ssh_message_channel_request_channel(message));
+		if (s)
+			return net_session_request(s, message);
+		break;
+	default:
+		break;
+	}
+	ssh_message_reply_default(message);
+	return false;
+}
+
+static void receive_client(struct net *net)
+{
+	ssh_message message;
+
+	if (!net->kex_done) {
+		net->kex_done = ssh_handle_key_exchange(net->ssh) == SSH_OK;
+		if (!net->kex_done)
+			return;
+	}
+	while (net->state != NET_STATE_CLOSING && (message = ssh_message_get(net->ssh)))
+		if (!on_message(net, message))
+			ssh_message_free(message);
+}
+
+/* ---- the loop ---- */
+
+static int poll_timeout(const struct net *net)
+{
+	uint64_t deadline = net->deadline, now = net_now();
+
+	for (size_t i = 0; i < net->n_sessions; i++) {
+		uint64_t due = net_session_deadline(net->sessions[i]);
+
+		deadline = due < deadline ? due : deadline;
+	}
+	if (deadline == UINT64_MAX)
+		return -1;
+	return deadline <= now ? 0 : (int)((deadline - now + 999) / 1000);
+}
+
+static bool connection_over(const struct net *net)
+{
+	bool pending = ssh_get_poll_flags(net->ssh) & SSH_WRITE_PENDING;
+
+	if (ssh_get_status(net->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR))
+		return true;
+	if (net_now() >= net->deadline)
+		return true;
+	/* After a refusal the client hangs up; after an end we do. */
+	return net->state == NET_STATE_CLOSING && !pending && !net->auth_message &&
+	       net->n_sessions > 0;
+}
+
+/*
+ * Delayed acknowledgements of a client's handshake packets cost 40 ms each until data flows both
+ * ways (tcp(7), TCP_QUICKACK: not permanent, set again each time).
+ */
+static void acknowledge_at_once(const struct net *net)
+{
+	int one = 1;
+
+	if (net->n_sessions == 0)
+		setsockopt(NET_FD_CONNECTION, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+}
+
+static void turn_libssh(struct net *net, bool readable)
+{
+	struct pollfd p = { .fd = NET_FD_CONNECTION, .events = POLLIN };
+	int turns = 0;
+
+	do
+		ssh_event_dopoll(net->event, 0);
+	while (readable && ++turns < MAX_READS_PER_TURN && poll(&p, 1, 0) > 0 &&
+	       !(ssh_get_status(net->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)));
+	acknowledge_at_once(net);
+}
+
+int net_run(struct net *net)
+{
+	size_t room = 2 + (size_t)net->init.max_sessions * SESSION_MAX_POLL;
+	_cleanup_free_ struct pollfd *fds = calloc(room, sizeof(*fds));
+	int r = 0;
+
+	if (!fds)
+		return -ENOMEM;
+	while (r == 0 && !connection_over(net)) {
+		size_t n = 2;
+
+		fds[0] = (struct pollfd){ .fd = net->monitor_fd, .events = POLLIN };
+		fds[1] = (struct pollfd){ .fd = NET_FD_CONNECTION, .events = POLLIN };
+		if (ssh_get_poll_flags(net->ssh) & SSH_WRITE_PENDING)
+			fds[1].events |= POLLOUT;
+		for (size_t i = 0; i < net->n_sessions; i++)
+			n += net_session_poll(net->sessions[i], &fds[n]);
+
+		if (poll(fds, n, poll_timeout(net)) < 0 && errno != EINTR)
+			return -errno;
+		turn_libssh(net, fds[1].revents & POLLIN);
+		receive_client(net);
+		r = receive_monitor(net);
+		for (size_t i = net->n_sessions; i-- > 0;)
+			net_session_pump(net->sessions[i]);
+	}
+	return r;
+}

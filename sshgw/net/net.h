@@ -1,0 +1,59 @@
+/*
+ * The network process of one connection: the only one that parses SSH. Sandboxed before the first
+ * byte; it holds no secret and decides nothing: it asks the monitor.
+ */
+#pragma once
+
+#include <libssh/libssh.h>
+#include <libssh/server.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/chan.h"
+#include "sshgw/msg.h"
+
+#define NET_FD_CONNECTION 3
+#define NET_FD_MONITOR	  4
+
+struct net_session; /* sshgw/net/session.h */
+
+enum net_state {
+	NET_STATE_KEX,	   /* no user name yet */
+	NET_STATE_AUTH,	   /* service accepted, waiting for "none" */
+	NET_STATE_ASKED,   /* the monitor decides */
+	NET_STATE_OPEN,	   /* logged in */
+	NET_STATE_CLOSING, /* flush what is queued, then leave */
+};
+
+/* Messages that can come while a signature is awaited: one per session and a few more. */
+#define NET_MAX_KEPT 64u
+
+struct net {
+	int monitor_fd;
+	struct chan_msg kept[NET_MAX_KEPT]; /* came while a signature was awaited */
+	size_t n_kept;
+	struct msg_net_init init;
+	ssh_session ssh;
+	ssh_bind bind;
+	ssh_event event;
+	enum net_state state;
+	bool kex_done;		  /* the first key exchange */
+	unsigned n_auth_tries;	  /* requests with a method other than "none" */
+	ssh_message auth_message; /* "none", held until the monitor answered */
+	uint64_t deadline;	  /* CLOCK_MONOTONIC usec; login grace, later: of closing */
+
+	struct net_session **sessions;
+	size_t n_sessions;
+	uint32_t next_channel;
+
+	struct msg_blob *pty_modes; /* of pty requests that libssh has queued, oldest first */
+	size_t n_pty_modes;
+};
+
+uint64_t net_now(void);
+
+/* Leave the loop once the output is flushed, or after a second. */
+void net_close(struct net *net);
+
+/* Serve the connection to its end. Return: 0, negative errno. */
+int net_run(struct net *net);

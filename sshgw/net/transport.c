@@ -1,0 +1,122 @@
+#include "sshgw/net/transport.h"
+
+#include <errno.h>
+#include <libssh/server.h>
+
+#include "common/log.h"
+#include "sshgw/net/hostkey.h"
+#include "sshgw/net/pty_modes.h"
+#include "sshgw/net/sign.h"
+
+/*
+ * Every key exchange here hashes with SHA-256: the monitor signs nothing but 32 bytes. Ciphers that
+ * authenticate come first; no CBC, no SHA-1.
+ */
+static const char KEX[] = "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256";
+static const char CIPHERS[] = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,"
+			      "chacha20-poly1305@openssh.com,aes256-ctr,aes128-ctr";
+static const char MACS[] = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
+			   "hmac-sha2-256,hmac-sha2-512";
+
+static int set_bind_options(ssh_bind bind)
+{
+	static const struct {
+		enum ssh_bind_options_e option;
+		const char *value;
+	} options[] = {
+		{ SSH_BIND_OPTIONS_BANNER, "Peergate" },
+		{ SSH_BIND_OPTIONS_KEY_EXCHANGE, KEX },
+		{ SSH_BIND_OPTIONS_CIPHERS_C_S, CIPHERS },
+		{ SSH_BIND_OPTIONS_CIPHERS_S_C, CIPHERS },
+		{ SSH_BIND_OPTIONS_HMAC_C_S, MACS },
+		{ SSH_BIND_OPTIONS_HMAC_S_C, MACS },
+	};
+	bool process_config = false;
+
+	if (ssh_bind_options_set(bind, SSH_BIND_OPTIONS_PROCESS_CONFIG, &process_config) != SSH_OK)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (ssh_bind_options_set(bind, options[i].option, options[i].value) != SSH_OK)
+			return -EINVAL;
+	return 0;
+}
+
+static int import_host_keys(struct net *net)
+{
+	for (size_t i = 0; i < net->init.n_host_keys; i++) {
+		ssh_key key = NULL;
+		int r = hostkey_dummy(&net->init.host_keys[i], &key);
+
+		if (r < 0)
+			return log_error_errno(r, "Could not use host key %zu", i);
+		/* The bind owns the key from here. */
+		if (ssh_bind_options_set(net->bind, SSH_BIND_OPTIONS_IMPORT_KEY, key) != SSH_OK) {
+			ssh_key_free(key);
+			return log_error_errno(-EINVAL, "libssh refused host key %zu", i);
+		}
+	}
+	return net->init.n_host_keys > 0 ? 0 : log_error_errno(-ENOKEY, "No host key");
+}
+
+static int set_session_options(ssh_session ssh)
+{
+	bool process_config = false;
+	/* RFC 4344: once an hour and once a GiB, or earlier if the client asks. */
+	uint64_t rekey_bytes = 1ull << 30;
+	uint32_t rekey_seconds = 3600;
+
+	if (ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &process_config) != SSH_OK ||
+	    ssh_options_set(ssh, SSH_OPTIONS_COMPRESSION, "no") != SSH_OK ||
+	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_DATA, &rekey_bytes) != SSH_OK ||
+	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_TIME, &rekey_seconds) != SSH_OK)
+		return -EINVAL;
+	ssh_set_auth_methods(ssh, SSH_AUTH_METHOD_NONE);
+	return 0;
+}
+
+int transport_init(struct net *net)
+{
+	int r;
+
+	sign_init(net);
+	if (ssh_init() != SSH_OK)
+		return log_error_errno(-EIO, "libssh could not be initialised");
+	net->bind = ssh_bind_new();
+	net->ssh = ssh_new();
+	net->event = ssh_event_new();
+	if (!net->bind || !net->ssh || !net->event)
+		return -ENOMEM;
+	r = set_bind_options(net->bind);
+	if (r == 0)
+		r = set_session_options(net->ssh);
+	if (r < 0)
+		return log_error_errno(r, "libssh refused an option");
+	pty_modes_watch(net);
+	return import_host_keys(net);
+}
+
+int transport_start(struct net *net, int fd)
+{
+	if (ssh_bind_accept_fd(net->bind, net->ssh, fd) != SSH_OK)
+		return log_error_errno(-EIO, "libssh refused the connection: %s",
+				       ssh_get_error(net->bind));
+	ssh_set_blocking(net->ssh, 0);
+	if (ssh_event_add_session(net->event, net->ssh) != SSH_OK)
+		return -ENOMEM;
+	return 0;
+}
+
+void transport_done(struct net *net)
+{
+	if (net->event && net->ssh)
+		ssh_event_remove_session(net->event, net->ssh);
+	if (net->event)
+		ssh_event_free(net->event);
+	if (net->ssh)
+		ssh_free(net->ssh);
+	if (net->bind)
+		ssh_bind_free(net->bind);
+	net->event = NULL;
+	net->ssh = NULL;
+	net->bind = NULL;
+}
