@@ -15,10 +15,10 @@
 struct kernel;
 
 struct kernel_config {
-	const char *ifname;	/* "mesh0" */
-	uint16_t listen_port;	/* UDP */
-	uint32_t fwmark;	/* 0: none */
-	uint16_t gateway_port;	/* of the gateway's loopback listeners: 2022 */
+	const char *ifname;    /* "mesh0" */
+	uint16_t listen_port;  /* UDP */
+	uint32_t fwmark;       /* 0: none */
+	uint16_t gateway_port; /* of the gateway's loopback listeners: 2022 */
 };
 
 /* Strings are copied; private_key is copied and wiped in kernel_free(). event may be NULL. */
@@ -41,7 +41,8 @@ struct kernel_changes {
  * Make the kernel agree with the map. Expired peers (now_usec) count as absent. map NULL: block
  * the mesh (table that drops, no peers), keep the link.
  * Return: 0 and *ret_changes; negative errno and *reterr_text (the caller's). On failure rights
- * are never wider than old and new map together, and a repeated call goes on where this one stopped.
+ * are never wider than old and new map together, and a repeated call goes on where this one
+ * stopped.
  */
 int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_usec,
 		 struct kernel_changes *ret_changes, char **reterr_text);

@@ -308,9 +308,10 @@ int parse_rfc3339(const char *s, uint64_t *ret_usec)
 	    parse_offset(&s, &offset) < 0 || *s)
 		return -EINVAL;
 	normal = tm;
-	t = timegm(&normal);
+	normal.tm_sec = 0;
+	t = timegm(&normal) + tm.tm_sec;
 	/* 30 February becomes 2 March in timegm(): refuse it instead. */
-	if (normal.tm_mday != tm.tm_mday && tm.tm_sec < 60)
+	if (normal.tm_mday != tm.tm_mday)
 		return -EINVAL;
 	if (t < offset)
 		return -EINVAL;

@@ -52,6 +52,11 @@ int login_ask(struct monitor *m, struct chan_msg *msg)
 		refuse(m, "ssh-off", "SSH is switched off on this host (SSH= in sshgw.conf)");
 		return 0;
 	}
+	/* What the agent is asked is JSON, and no account has such a name. */
+	if (!text_is_utf8(m->ssh_user)) {
+		refuse(m, "bad-user", "this is no user name");
+		return 0;
+	}
 	r = agent_link_authorize(m->agent, m->ssh_user);
 	if (r < 0)
 		refuse(m, "agent-lost", "the agent of this host does not answer; try again");

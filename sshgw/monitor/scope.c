@@ -2,20 +2,31 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include "common/file.h"
 #include "common/text.h"
 
-#define CGROUP_ROOT	"/sys/fs/cgroup"
 #define MAX_PROCS_BYTES (4u << 20)
 #define MAX_ROUNDS	200
 #define ROUND_USEC	5000
 
-/* Path below CGROUP_ROOT of a process (cgroups(7): the line "0::PATH"). */
+/* Where cgroup v2 is: alone, or (systemd's hybrid set-up) beside the old controllers. */
+static const char *cgroup_root(void)
+{
+	struct statfs fs;
+
+	if (statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+		return "/sys/fs/cgroup";
+	return "/sys/fs/cgroup/unified";
+}
+
+/* Path of the group of a process (cgroups(7): the line "0::PATH"). */
 static int read_cgroup(const char *pid_text, char **ret_path)
 {
 	_cleanup_free_ char *file = text_printf("/proc/%s/cgroup", pid_text);
@@ -32,7 +43,7 @@ static int read_cgroup(const char *pid_text, char **ret_path)
 	for (rest = text; (line = strsep(&rest, "\n"));) {
 		if (strncmp(line, "0::/", 4) != 0)
 			continue;
-		*ret_path = text_printf("%s%s", CGROUP_ROOT, line + 3);
+		*ret_path = text_printf("%s%s", cgroup_root(), line + 3);
 		return *ret_path ? 0 : -ENOMEM;
 	}
 	return -ENODATA;

@@ -68,5 +68,7 @@ int main(int argc, char *argv[])
 		r = transport_start(&net, NET_FD_CONNECTION);
 	if (r == 0)
 		r = net_run(&net);
+	if (r < 0 && r != -ECONNRESET)
+		log_error_errno(r, "The connection was given up");
 	return r < 0 ? 1 : 0;
 }

@@ -14,6 +14,7 @@
 
 #define MAX_OTHER_METHODS 6u
 #define CLOSE_USEC	  (1000 * 1000u)
+#define REFUSED_USEC	  (2 * 1000 * 1000u)
 /* libssh takes 4 KiB at a time: go on while there is input, but let the others have a turn. */
 #define MAX_READS_PER_TURN 64
 
@@ -64,8 +65,9 @@ static int on_auth_result(struct net *net, const struct chan_msg *msg)
 			ssh_message_auth_reply_success(held, 0);
 		} else {
 			/* The client says "Permission denied" and leaves by itself. */
+			net->state = NET_STATE_REFUSED;
+			net->deadline = net_now() + REFUSED_USEC;
 			ssh_message_reply_default(held);
-			net_close(net);
 		}
 	}
 	if (held)
@@ -294,9 +296,7 @@ static bool connection_over(const struct net *net)
 		return true;
 	if (net_now() >= net->deadline)
 		return true;
-	/* After a refusal the client hangs up; after an end we do. */
-	return net->state == NET_STATE_CLOSING && !pending && !net->auth_message &&
-	       net->n_sessions > 0;
+	return net->state == NET_STATE_CLOSING && !pending;
 }
 
 /*

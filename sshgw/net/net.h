@@ -21,6 +21,7 @@ enum net_state {
 	NET_STATE_KEX,	   /* no user name yet */
 	NET_STATE_AUTH,	   /* service accepted, waiting for "none" */
 	NET_STATE_ASKED,   /* the monitor decides */
+	NET_STATE_REFUSED, /* every further method fails until the client gives up */
 	NET_STATE_OPEN,	   /* logged in */
 	NET_STATE_CLOSING, /* flush what is queued, then leave */
 };

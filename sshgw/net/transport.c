@@ -70,7 +70,11 @@ static int set_session_options(ssh_session ssh)
 	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_DATA, &rekey_bytes) != SSH_OK ||
 	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_TIME, &rekey_seconds) != SSH_OK)
 		return -EINVAL;
-	ssh_set_auth_methods(ssh, SSH_AUTH_METHOD_NONE);
+	/*
+	 * "none" decides, and libssh cannot list it in a failure, which has to name something: the
+	 * one method that asks for nothing by itself. It fails like all others.
+	 */
+	ssh_set_auth_methods(ssh, SSH_AUTH_METHOD_INTERACTIVE);
 	return 0;
 }
 
@@ -101,8 +105,11 @@ int transport_start(struct net *net, int fd)
 		return log_error_errno(-EIO, "libssh refused the connection: %s",
 				       ssh_get_error(net->bind));
 	ssh_set_blocking(net->ssh, 0);
+	/* The first step makes the poll context that an event loop takes over. */
+	if (ssh_handle_key_exchange(net->ssh) == SSH_ERROR)
+		return -ECONNRESET;
 	if (ssh_event_add_session(net->event, net->ssh) != SSH_OK)
-		return -ENOMEM;
+		return log_error_errno(-EIO, "libssh refused the event loop");
 	return 0;
 }
 

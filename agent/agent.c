@@ -1,0 +1,507 @@
+/*
+ * One direction of flow: a new map is judged, then leases are judged by it (rights end first),
+ * then the kernel follows, then known_hosts. Everything that makes the kernel or the leases differ
+ * from the map (an expiry, a foreign change, a failed attempt) comes back to agent_apply().
+ */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "agent/expiry.h"
+#include "agent/known_hosts.h"
+#include "agent/lease.h"
+#include "agent/mapfile.h"
+#include "agent/state.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/text.h"
+
+#define USEC_PER_MSEC 1000u
+#define USEC_PER_SEC  1000000u
+
+/* A failed attempt is repeated after a pause that doubles up to the longest. */
+#define RETRY_FIRST_USEC   (USEC_PER_SEC / 4)
+#define RETRY_LONGEST_USEC (30 * USEC_PER_SEC)
+
+/*
+ * Foreign changes are undone at once, but not more often than this: whoever fights with us over
+ * the table must not get all of a processor. Well below the 200 ms that we promise.
+ */
+#define FOREIGN_PAUSE_USEC (100 * USEC_PER_MSEC)
+
+struct agent {
+	sd_event *event;
+	struct agent_config *config;
+	char *known_hosts_path;
+	struct state *state;
+	struct kernel *kernel;
+	struct lease_table *leases;
+	struct mapfile *mapfile; /* NULL: no Netmap= */
+	sd_event_source *apply_timer;
+	sd_event_source *expiry_timer;
+
+	struct netmap *map; /* in force; NULL: none yet */
+	uint64_t map_accepted;
+	char *map_problem;
+	char *kernel_problem;
+	bool known_hosts_stale;
+	bool foreign_change;   /* told of one, and not yet put right */
+	uint64_t retry_usec;   /* the next pause */
+	uint64_t applied_usec; /* CLOCK_MONOTONIC, of the last attempt */
+	uint64_t judged_usec;  /* CLOCK_REALTIME, by which the last attempt judged expiries */
+	bool self_expired;     /* found then */
+};
+
+static uint64_t now_usec(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* Takes over text. */
+static void set_problem(char **problem, char *text)
+{
+	free(*problem);
+	*problem = text;
+}
+
+static void publish_status(const struct agent *agent)
+{
+	if (agent->kernel_problem)
+		sd_notifyf(0, "STATUS=Kernel not in step with the map: %s", agent->kernel_problem);
+	else if (agent->self_expired)
+		sd_notify(0, "STATUS=This node's own key has expired, the mesh is blocked");
+	else if (!agent->map)
+		sd_notifyf(0, "STATUS=No map, the mesh is blocked: %s",
+			   agent->map_problem ? agent->map_problem : "none read yet");
+	else
+		sd_notifyf(0, "STATUS=Map generation %llu in force, %zu peers%s%s",
+			   (unsigned long long)agent->map->generation, agent->map->n_peers,
+			   agent->map_problem ? "; a newer one was refused: " : "",
+			   agent->map_problem ? agent->map_problem : "");
+}
+
+static void schedule_apply(struct agent *agent, uint64_t delay_usec)
+{
+	int r = sd_event_source_set_time_relative(agent->apply_timer, delay_usec);
+
+	if (r >= 0)
+		r = sd_event_source_set_enabled(agent->apply_timer, SD_EVENT_ONESHOT);
+	if (r < 0)
+		log_error_errno(r, "Could not schedule the next attempt at the kernel");
+}
+
+static uint64_t next_expiry(const struct agent *agent)
+{
+	uint64_t of_leases = lease_table_next_expiry(agent->leases), of_map = UINT64_MAX;
+
+	/* What ended before the last judgement was seen by it; what ended since has to be told. */
+	if (agent->map)
+		of_map = netmap_next_expiry(agent->map, agent->judged_usec);
+	return of_map < of_leases ? of_map : of_leases;
+}
+
+static void arm_expiry(struct agent *agent)
+{
+	uint64_t next = next_expiry(agent);
+	int r;
+
+	r = sd_event_source_set_time(agent->expiry_timer, next);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(
+			agent->expiry_timer, next == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+	if (r < 0)
+		log_error_errno(r, "Could not set the timer for expiring keys and rules");
+}
+
+static void log_changes(const struct kernel_changes *c)
+{
+	log_debug("Kernel in step: table %s, elements +%u -%u, peers +%u ~%u -%u, "
+		  "addresses +%u -%u, routes +%u -%u, links +%u, sockets destroyed %u",
+		  c->nft_full_replacements ? "replaced" : "kept", c->nft_elements_added,
+		  c->nft_elements_removed, c->peers_added, c->peers_changed, c->peers_removed,
+		  c->addresses_added, c->addresses_removed, c->routes_added, c->routes_removed,
+		  c->links_created, c->sockets_destroyed);
+}
+
+static void kernel_failed(struct agent *agent, int error, char *text)
+{
+	bool news;
+
+	if (!text)
+		text = text_printf("%s", strerror(-error));
+	news = !agent->kernel_problem || !text || strcmp(agent->kernel_problem, text) != 0;
+	if (news)
+		log_error("Could not bring the kernel in step with the map, trying again: %s",
+			  text ? text : strerror(-error));
+	set_problem(&agent->kernel_problem, text ? text : strdup("no memory"));
+	schedule_apply(agent, agent->retry_usec);
+	agent->retry_usec *= 2;
+	if (agent->retry_usec > RETRY_LONGEST_USEC)
+		agent->retry_usec = RETRY_LONGEST_USEC;
+}
+
+/* Once this host's own key has expired it is no part of the mesh any more. */
+static const struct netmap *usable_map(struct agent *agent, uint64_t now)
+{
+	bool expired = agent->map && netmap_node_expired(&agent->map->self, now);
+
+	if (expired && !agent->self_expired)
+		log_warning("This node's own key has expired, the mesh is blocked");
+	agent->self_expired = expired;
+	return expired ? NULL : agent->map;
+}
+
+static void apply_kernel(struct agent *agent, uint64_t now)
+{
+	struct kernel_changes changes = { 0 };
+	char *error = NULL;
+	int r;
+
+	r = kernel_apply(agent->kernel, usable_map(agent, now), now, &changes, &error);
+	agent->applied_usec = now_usec(CLOCK_MONOTONIC);
+	if (r < 0)
+		return kernel_failed(agent, r, error);
+	if (agent->kernel_problem)
+		log_info("The kernel is in step with the map again");
+	set_problem(&agent->kernel_problem, NULL);
+	agent->retry_usec = RETRY_FIRST_USEC;
+	log_changes(&changes);
+}
+
+static void write_known_hosts(struct agent *agent)
+{
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	if (!agent->map || !agent->known_hosts_stale)
+		return;
+	r = known_hosts_format(agent->map, &text);
+	if (r == 0)
+		r = file_write_atomic(AT_FDCWD, agent->known_hosts_path, text, strlen(text), 0644);
+	if (r < 0) {
+		log_warning_errno(r, "Could not write %s, continuing with the old one",
+				  agent->known_hosts_path);
+		return;
+	}
+	agent->known_hosts_stale = false;
+}
+
+/* Leases first: their sessions are gone, and do not see the flow that carries them break off. */
+static void agent_apply(struct agent *agent)
+{
+	uint64_t now = now_usec(CLOCK_REALTIME);
+
+	agent->judged_usec = now;
+	lease_table_recheck(agent->leases, agent->map, now);
+	apply_kernel(agent, now);
+	write_known_hosts(agent);
+	arm_expiry(agent);
+	publish_status(agent);
+}
+
+static int on_apply_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct agent *agent = userdata;
+
+	agent->foreign_change = false;
+	agent_apply(agent);
+	return 0;
+}
+
+static int on_expiry_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	log_info("A key, a rule or a lease has expired");
+	agent_apply(userdata);
+	return 0;
+}
+
+static void on_lease_expiry_change(void *userdata)
+{
+	arm_expiry(userdata);
+}
+
+static void on_foreign_change(void *userdata, const char *what)
+{
+	struct agent *agent = userdata;
+	uint64_t since = now_usec(CLOCK_MONOTONIC) - agent->applied_usec;
+
+	if (agent->foreign_change)
+		return;
+	agent->foreign_change = true;
+	log_warning("Somebody else changed %s, putting it right", what);
+	schedule_apply(agent, since < FOREIGN_PAUSE_USEC ? FOREIGN_PAUSE_USEC - since : 0);
+}
+
+/* Takes over problem. */
+static void refuse_map(struct agent *agent, char *problem)
+{
+	if (!problem)
+		problem = strdup("no memory");
+	log_error("Map refused, %s: %s",
+		  agent->map ? "the last one stays in force" : "the mesh stays blocked",
+		  problem ? problem : "no memory");
+	set_problem(&agent->map_problem, problem);
+	publish_status(agent);
+}
+
+/* A peer with our own key would be this host: somebody copied /var/lib/peergate. */
+static char *own_key_problem(const struct agent *agent, const struct netmap *map)
+{
+	for (size_t i = 0; i < map->n_peers; i++)
+		if (wg_key_equal(&map->peers[i].key, state_public_key(agent->state)))
+			return text_printf("%s: peer %s has this node's own key; expected a key of "
+					   "its own",
+					   agent->config->netmap, map->peers[i].name);
+	return NULL;
+}
+
+/* Parses and judges a map as a whole. Return: 0, negative errno and *reterr_text. */
+static int read_map(const struct agent *agent, const char *text, size_t len, char **reterr_text,
+		    struct netmap **ret_map)
+{
+	_cleanup_(netmap_freep) struct netmap *map = NULL;
+	char *problem;
+	int r;
+
+	r = netmap_parse(text, len, agent->config->netmap, reterr_text, &map);
+	if (r == 0)
+		r = state_check_generation(agent->state, agent->config->netmap, map->generation,
+					   reterr_text);
+	if (r < 0)
+		return r;
+	problem = own_key_problem(agent, map);
+	if (problem) {
+		*reterr_text = problem;
+		return -EINVAL;
+	}
+	*ret_map = take_ptr(map);
+	return 0;
+}
+
+/* Takes over map. */
+static void accept_map(struct agent *agent, struct netmap *map)
+{
+	struct netmap *old = agent->map;
+	int r;
+
+	agent->map = map;
+	agent->map_accepted = now_usec(CLOCK_REALTIME);
+	agent->known_hosts_stale = true;
+	set_problem(&agent->map_problem, NULL);
+	log_notice("Map generation %llu in force: %zu peers, %zu filter rules, %zu SSH rules, SSH "
+		   "%s",
+		   (unsigned long long)map->generation, map->n_peers, map->n_filter,
+		   map->n_ssh_rules, map->self.ssh ? "on" : "off");
+	agent_apply(agent);
+	/* Last: a slow disk must not hold up a revocation. */
+	r = state_store_generation(agent->state, agent->config->netmap, map->generation);
+	if (r < 0)
+		log_warning_errno(r, "Could not note the map's generation, continuing");
+	netmap_free(old);
+}
+
+static void on_map_text(void *userdata, const char *text, size_t len, const char *problem)
+{
+	struct agent *agent = userdata;
+	struct netmap *map = NULL;
+	char *error = NULL;
+
+	if (!text)
+		refuse_map(agent, strdup(problem));
+	else if (read_map(agent, text, len, &error, &map) < 0)
+		refuse_map(agent, error);
+	else
+		accept_map(agent, map);
+}
+
+static int open_kernel(struct agent *agent)
+{
+	const struct kernel_config config = {
+		.ifname = agent->config->interface,
+		.listen_port = (uint16_t)agent->config->listen_port,
+		.fwmark = (uint32_t)agent->config->fwmark,
+		.gateway_port = (uint16_t)agent->config->gateway_port,
+	};
+	int r;
+
+	r = kernel_new(agent->event, &config, state_private_key(agent->state), &agent->kernel);
+	if (r < 0)
+		return r;
+	kernel_on_foreign_change(agent->kernel, on_foreign_change, agent);
+	return 0;
+}
+
+static int open_leases(struct agent *agent)
+{
+	int r = lease_table_new(LEASE_MAX_LEASES, &agent->leases);
+
+	if (r < 0)
+		return r;
+	lease_table_on_expiry_change(agent->leases, on_lease_expiry_change, agent);
+	return 0;
+}
+
+static int add_timers(struct agent *agent)
+{
+	int r;
+
+	r = sd_event_add_time_relative(agent->event, &agent->apply_timer, CLOCK_MONOTONIC, 0, 1,
+				       on_apply_timer, agent);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(agent->apply_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(agent->event, &agent->expiry_timer, CLOCK_REALTIME, 0,
+				      USEC_PER_MSEC, on_expiry_timer, agent);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(agent->expiry_timer, SD_EVENT_OFF);
+	return r;
+}
+
+static int open_state(struct agent *agent, const char *dir, char **reterr_text)
+{
+	_cleanup_free_ char *warning = NULL;
+	int r;
+
+	r = state_open(dir, reterr_text, &agent->state);
+	if (r < 0)
+		return r;
+	r = state_load_generation(agent->state, &warning);
+	if (r < 0)
+		log_warning("Could not recall the newest map's generation, continuing without: %s",
+			    warning ? warning : strerror(-r));
+	return 0;
+}
+
+static int watch_map(struct agent *agent, uid_t owner, char **reterr_text)
+{
+	int r;
+
+	if (!agent->config->netmap) {
+		agent->map_problem = strdup("no map is configured; expected Netmap= in agent.conf");
+		return agent->map_problem ? 0 : -ENOMEM;
+	}
+	r = mapfile_new(agent->event, agent->config->netmap, owner, on_map_text, agent,
+			&agent->mapfile);
+	if (r < 0)
+		*reterr_text = text_printf("%s: cannot be watched: %s", agent->config->netmap,
+					   strerror(-r));
+	return r;
+}
+
+int agent_new(sd_event *event, struct agent_config *config, const struct agent_paths *paths,
+	      char **reterr_text, struct agent **ret_agent)
+{
+	_cleanup_(agent_freep) struct agent *agent = NULL;
+	int r;
+
+	agent = calloc(1, sizeof(*agent));
+	if (!agent)
+		return -ENOMEM;
+	agent->event = sd_event_ref(event);
+	agent->retry_usec = RETRY_FIRST_USEC;
+	agent->known_hosts_path = text_printf("%s/ssh_known_hosts", paths->runtime_dir);
+	if (!agent->known_hosts_path)
+		return -ENOMEM;
+	r = open_state(agent, paths->state_dir, reterr_text);
+	if (r < 0)
+		return r;
+	/* Borrowed until we are sure to succeed, see below. */
+	agent->config = config;
+	r = add_timers(agent);
+	if (r >= 0)
+		r = open_leases(agent);
+	if (r >= 0)
+		r = open_kernel(agent);
+	if (r >= 0)
+		r = watch_map(agent, paths->map_owner, reterr_text);
+	if (r < 0) {
+		agent->config = NULL;
+		return r;
+	}
+	*ret_agent = take_ptr(agent);
+	return 0;
+}
+
+struct agent *agent_free(struct agent *agent)
+{
+	if (!agent)
+		return NULL;
+	mapfile_free(agent->mapfile);
+	sd_event_source_disable_unref(agent->apply_timer);
+	sd_event_source_disable_unref(agent->expiry_timer);
+	lease_table_free(agent->leases);
+	kernel_free(agent->kernel);
+	state_free(agent->state);
+	netmap_free(agent->map);
+	agent_config_free(agent->config);
+	free(agent->known_hosts_path);
+	free(agent->map_problem);
+	free(agent->kernel_problem);
+	sd_event_unref(agent->event);
+	free(agent);
+	return NULL;
+}
+
+int agent_start(struct agent *agent)
+{
+	if (agent->mapfile)
+		mapfile_read(agent->mapfile);
+	else
+		log_warning("No map is configured (Netmap=), the mesh is blocked");
+	/* With a map, accepting it has brought the kernel in step. */
+	if (!agent->map)
+		agent_apply(agent);
+	return agent->kernel_problem ? -EIO : 0;
+}
+
+const struct netmap *agent_netmap(const struct agent *agent)
+{
+	return agent->map;
+}
+
+const char *agent_map_problem(const struct agent *agent)
+{
+	return agent->map_problem;
+}
+
+uint64_t agent_map_accepted(const struct agent *agent)
+{
+	return agent->map_accepted;
+}
+
+const char *agent_kernel_problem(const struct agent *agent)
+{
+	return agent->kernel_problem;
+}
+
+struct kernel *agent_kernel(const struct agent *agent)
+{
+	return agent->kernel;
+}
+
+struct lease_table *agent_leases(const struct agent *agent)
+{
+	return agent->leases;
+}
+
+const struct agent_config *agent_config(const struct agent *agent)
+{
+	return agent->config;
+}
+
+const struct wg_key *agent_public_key(const struct agent *agent)
+{
+	return state_public_key(agent->state);
+}
+
+sd_event *agent_event(const struct agent *agent)
+{
+	return agent->event;
+}

@@ -1,0 +1,57 @@
+/*
+ * The agent: holds the map in force, the kernel object and the leases, and keeps them in step.
+ * The socket's methods (agent/api.h) read it through the accessors below.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "agent/config.h"
+#include "agent/kernel.h"
+#include "agent/netmap.h"
+#include "common/cleanup.h"
+#include "common/wgkey.h"
+
+struct agent;
+struct lease_table;
+
+/* Where the agent keeps and puts its files: the directories that systemd made for it. */
+struct agent_paths {
+	const char *state_dir;	 /* "/var/lib/peergate" */
+	const char *runtime_dir; /* "/run/peergate" */
+	uid_t map_owner;	 /* who has to own the map file: 0, except in tests */
+};
+
+/*
+ * Load or make the node key, open the kernel object, start to watch the map file. Nothing in the
+ * kernel is changed before agent_start(). config is stolen on success only; paths are copied.
+ * Return: 0; negative errno and *reterr_text (the caller's).
+ */
+int agent_new(sd_event *event, struct agent_config *config, const struct agent_paths *paths,
+	      char **reterr_text, struct agent **ret_agent);
+/* What is in the kernel stays: sessions and tunnels live through a restart. */
+struct agent *agent_free(struct agent *agent);
+DEFINE_CLEANUP(struct agent *, agent_free);
+
+/*
+ * Read the map and apply it for the first time, or block the mesh if there is no valid one; that
+ * too is a success. Return: 0; negative errno when the kernel could not be brought into either
+ * state (a retry is scheduled).
+ */
+int agent_start(struct agent *agent);
+
+/* The map in force; NULL: none yet. Borrowed: valid until control returns to the event loop. */
+const struct netmap *agent_netmap(const struct agent *agent);
+/* Why the newest map on offer is not in force; NULL: it is. */
+const char *agent_map_problem(const struct agent *agent);
+/* When the map in force was accepted (usec since 1970); 0: none yet. */
+uint64_t agent_map_accepted(const struct agent *agent);
+/* Why the kernel does not agree with the map; NULL: it does. */
+const char *agent_kernel_problem(const struct agent *agent);
+struct kernel *agent_kernel(const struct agent *agent);
+struct lease_table *agent_leases(const struct agent *agent);
+const struct agent_config *agent_config(const struct agent *agent);
+const struct wg_key *agent_public_key(const struct agent *agent);
+sd_event *agent_event(const struct agent *agent);

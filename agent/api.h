@@ -1,0 +1,49 @@
+/*
+ * The agent's socket: io.peergate.Agent over varlink (see agent/PROTOCOL.md). Reading is for
+ * everybody; the decisions of SSH logins, and the leases they open, are for root.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "agent/kernel.h"
+#include "agent/lease.h"
+#include "agent/netmap.h"
+#include "common/cleanup.h"
+#include "common/wgkey.h"
+
+struct agent;
+struct api;
+
+/* What the methods want to know of the agent. All borrowed until control returns to the loop. */
+struct api_view {
+	const struct netmap *map;   /* NULL: none yet */
+	const char *map_source;	    /* "/etc/peergate/netmap.json" */
+	const char *map_problem;    /* why the newest map is not in force; NULL: it is */
+	const char *kernel_problem; /* why the kernel does not agree with the map; NULL: it does */
+	const char *ifname;
+	const struct wg_key *public_key;
+	struct lease_table *leases;
+	uint64_t now_usec; /* since 1970 */
+};
+
+/* Where they learn it from: the agent, or a test. */
+struct api_hooks {
+	void (*view)(void *userdata, struct api_view *ret_view);
+	/* As kernel_peer_status(). */
+	int (*peer_status)(void *userdata, struct kernel_peer_status **ret_peers, size_t *ret_n);
+};
+
+/*
+ * hooks are borrowed. The lease table of the view must outlive the api. Rechecking the leases, on
+ * changes of the map and when something expires, is the owner's to do.
+ */
+int api_new(sd_event *event, const struct api_hooks *hooks, void *userdata, struct api **ret_api);
+/* The same for the agent proper. */
+int api_new_for_agent(struct agent *agent, struct api **ret_api);
+struct api *api_free(struct api *api);
+DEFINE_CLEANUP(struct api *, api_free);
+
+/* Serve a listening socket; the api owns fd, also on failure. */
+int api_listen(struct api *api, int fd);

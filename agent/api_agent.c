@@ -1,0 +1,44 @@
+/* What the agent proper tells the api. */
+#include <time.h>
+
+#include "agent/agent.h"
+#include "agent/api.h"
+
+static uint64_t now_realtime(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void view_agent(void *userdata, struct api_view *ret_view)
+{
+	const struct agent *agent = userdata;
+
+	*ret_view = (struct api_view){
+		.map = agent_netmap(agent),
+		.map_source = agent_config(agent)->netmap,
+		.map_problem = agent_map_problem(agent),
+		.kernel_problem = agent_kernel_problem(agent),
+		.ifname = agent_config(agent)->interface,
+		.public_key = agent_public_key(agent),
+		.leases = agent_leases(agent),
+		.now_usec = now_realtime(),
+	};
+}
+
+static int agent_peer_status(void *userdata, struct kernel_peer_status **ret_peers, size_t *ret_n)
+{
+	return kernel_peer_status(agent_kernel(userdata), ret_peers, ret_n);
+}
+
+static const struct api_hooks agent_hooks = {
+	.view = view_agent,
+	.peer_status = agent_peer_status,
+};
+
+int api_new_for_agent(struct agent *agent, struct api **ret_api)
+{
+	return api_new(agent_event(agent), &agent_hooks, agent, ret_api);
+}

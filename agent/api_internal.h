@@ -1,0 +1,95 @@
+/* The parts of the api among themselves. */
+#pragma once
+
+#include <jansson.h>
+
+#include "agent/api.h"
+#include "common/json.h"
+#include "common/varlink.h"
+
+struct ssh_reach;
+
+/* What one answer lists at most, so that it stays far below VARLINK_MAX_MESSAGE. */
+#define API_PAGE_ITEMS 8192u
+/* WireGuard is not asked more often than this, whoever calls. */
+#define API_PEER_STATUS_AGE_USEC 1000000u
+
+struct api {
+	const struct api_hooks *hooks;
+	void *userdata;
+	struct varlink_server *server;
+	struct lease_table *leases;
+	struct kernel_peer_status *peer_status; /* sorted by key */
+	size_t n_peer_status;
+	uint64_t peer_status_usec; /* CLOCK_MONOTONIC; 0: never read */
+};
+
+void api_view(struct api *api, struct api_view *ret_view);
+
+/* ---- parameters (api_params.c) ---- */
+
+enum {
+	API_ANSWERED = 1, /* with InvalidParameter */
+};
+/* Read parameters by a table. Return: 0, API_ANSWERED, -ENOMEM. */
+int api_read_params(struct varlink_call *call, const json_t *params,
+		    const struct json_field *fields, size_t n_fields, void *target);
+/* Readers: struct ip_addr, struct wg_key, port 1..65535 into uint16_t, text up to 256 bytes. */
+int api_read_address(const json_t *v, const struct json_at *at, void *target,
+		     struct json_report *rep);
+int api_read_key(const json_t *v, const struct json_at *at, void *target, struct json_report *rep);
+int api_read_port(const json_t *v, const struct json_at *at, void *target, struct json_report *rep);
+int api_read_short_text(const json_t *v, const struct json_at *at, void *target,
+			struct json_report *rep);
+/* The one parameter of methods that answer in parts. Return: as api_read_params(). */
+int api_read_first(struct varlink_call *call, const json_t *params, size_t *ret_first);
+
+/* ---- values (api_json.c); each NULL when out of memory ---- */
+
+json_t *api_json_node(const struct netmap *map, const struct netmap_node *node, uint64_t now_usec);
+json_t *api_json_addresses(const struct ip_addr *addresses, size_t n);
+/* "ADDRESS/LENGTH", a host without its length; buf of IP_PREFIX_STRLEN. */
+const char *api_prefix_text(const struct ip_prefix *prefix, char *buf);
+json_t *api_json_texts(char *const *texts, size_t n);
+/* Absent: UINT64_MAX. */
+json_t *api_json_end(uint64_t usec);
+json_t *api_json_options(const struct ssh_rule *rule);
+/* Answer with object, which is stolen; NULL is -ENOMEM. */
+int api_reply(struct varlink_call *call, json_t *object);
+/* As above, with a "next" unless all n were listed. */
+int api_reply_page(struct varlink_call *call, json_t *object, size_t next, size_t n);
+
+/* ---- sets of peers, by name (api_nodes.c) ---- */
+
+struct node_set {
+	const struct netmap_node **nodes;
+	size_t n, n_alloc;
+};
+int node_set_add(struct node_set *set, const struct netmap_node *node);
+/* Order by owner, then name; each node once. */
+void node_set_sort(struct node_set *set);
+void node_set_done(struct node_set *set);
+/* Arrays of at most max names; what did not fit is added to *omitted. */
+json_t *node_set_names(const struct node_set *set, size_t max, size_t *omitted);
+json_t *node_set_owners(const struct node_set *set, size_t max, size_t *omitted);
+
+/* ---- methods ---- */
+
+int api_whois(struct varlink_call *call, const json_t *params, void *userdata);
+int api_status(struct varlink_call *call, const json_t *params, void *userdata);
+int api_get_peers(struct varlink_call *call, const json_t *params, void *userdata);
+int api_get_filter(struct varlink_call *call, const json_t *params, void *userdata);
+int api_get_ssh_policy(struct varlink_call *call, const json_t *params, void *userdata);
+int api_get_known_hosts(struct varlink_call *call, const json_t *params, void *userdata);
+int api_authorize_ssh(struct varlink_call *call, const json_t *params, void *userdata);
+int api_resume_ssh(struct varlink_call *call, const json_t *params, void *userdata);
+
+/* ---- for both Status and GetSSHPolicy (api_policy.c) ---- */
+
+/* Principals of the rule, which the packet filter keeps from tcp/22 here. Return: 0, -ENOMEM. */
+int api_rule_nodes(const struct netmap *map, const struct ssh_rule *rule, uint64_t now_usec,
+		   struct node_set *set);
+int api_unreachable_nodes(const struct ssh_reach *reach, const struct node_set *nodes,
+			  struct node_set *set);
+/* [{code, message}]: what is wrong with the host or its policy. */
+json_t *api_warnings(const struct api_view *view);

@@ -1,0 +1,117 @@
+#include "agent/config.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "common/conf.h"
+#include "common/text.h"
+
+/* An interface name as the kernel takes it (dev_valid_name()), without what confuses people. */
+static int read_interface(const struct conf_field *f, const char *value, void *target)
+{
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+	size_t len = strlen(value);
+
+	if (len < 1 || len >= IFNAMSIZ || value[strspn(value, allowed)] || value[0] == '.' ||
+	    value[0] == '-')
+		return -EINVAL;
+	return conf_read_string(f, value, target);
+}
+
+static int read_log_level(const struct conf_field *f, const char *value, void *target)
+{
+	static const struct {
+		const char *name;
+		int level;
+	} levels[] = {
+		{ "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
+		{ "info", LOG_INFO }, { "debug", LOG_DEBUG },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
+		if (strcmp(levels[i].name, value) == 0) {
+			*(int *)target = levels[i].level;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+#define AT(member) offsetof(struct agent_config, member)
+static const struct conf_field config_fields[] = {
+	{ "Netmap", conf_read_path, AT(netmap), .expected = "the absolute path of a map file" },
+	{ "Interface", read_interface, AT(interface),
+	  .expected = "an interface name of at most 15 letters, digits, '_', '.' and '-'" },
+	{ "ListenPort", conf_read_u64, AT(listen_port), 1, UINT16_MAX, "a UDP port, 1 to 65535" },
+	{ "FwMark", conf_read_u64, AT(fwmark), 0, UINT32_MAX, "0 (none) to 4294967295" },
+	{ "GatewayPort", conf_read_u64, AT(gateway_port), 1, UINT16_MAX, "a TCP port, 1 to 65535" },
+	{ "LogLevel", read_log_level, AT(log_level),
+	  .expected = "error, warning, notice, info or debug" },
+};
+#undef AT
+
+int agent_config_new(struct agent_config **ret_config)
+{
+	_cleanup_(agent_config_freep) struct agent_config *config = NULL;
+
+	config = calloc(1, sizeof(*config));
+	if (!config)
+		return -ENOMEM;
+	config->interface = strdup("mesh0");
+	if (!config->interface)
+		return -ENOMEM;
+	config->listen_port = 51820;
+	config->gateway_port = 2022;
+	config->log_level = LOG_INFO;
+	*ret_config = take_ptr(config);
+	return 0;
+}
+
+struct agent_config *agent_config_free(struct agent_config *config)
+{
+	if (!config)
+		return NULL;
+	free(config->netmap);
+	free(config->interface);
+	free(config);
+	return NULL;
+}
+
+int agent_config_parse(const char *text, size_t len, const char *source, char **reterr_text,
+		       struct agent_config **ret_config)
+{
+	_cleanup_(agent_config_freep) struct agent_config *config = NULL;
+	int r;
+
+	r = agent_config_new(&config);
+	if (r == 0)
+		r = conf_parse(text, len, source, config_fields, ARRAY_SIZE(config_fields), config,
+			       reterr_text);
+	if (r < 0)
+		return r;
+	*ret_config = take_ptr(config);
+	return 0;
+}
+
+int agent_config_load(const char *path, bool required, char **reterr_text,
+		      struct agent_config **ret_config)
+{
+	_cleanup_(agent_config_freep) struct agent_config *config = NULL;
+	int r;
+
+	r = agent_config_new(&config);
+	if (r < 0)
+		return r;
+	r = conf_load(path, config_fields, ARRAY_SIZE(config_fields), config, reterr_text);
+	if (r == -ENOENT && required) {
+		*reterr_text = text_printf("%s: no such file", path);
+		return *reterr_text ? -ENOENT : -ENOMEM;
+	}
+	if (r < 0 && r != -ENOENT)
+		return r;
+	*ret_config = take_ptr(config);
+	return 0;
+}

@@ -1,0 +1,33 @@
+/* The agent's configuration: /etc/peergate/agent.conf (peergate-agent.conf(5)). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+
+struct agent_config {
+	char *netmap;	       /* Netmap=: map file; NULL: none */
+	char *interface;       /* Interface=: "mesh0" */
+	uint64_t listen_port;  /* ListenPort=: 51820, UDP */
+	uint64_t fwmark;       /* FwMark=: 0, none */
+	uint64_t gateway_port; /* GatewayPort=: 2022 */
+	int log_level;	       /* LogLevel=: LOG_INFO */
+};
+
+/* The built-in defaults. Return: 0, -ENOMEM. */
+int agent_config_new(struct agent_config **ret_config);
+struct agent_config *agent_config_free(struct agent_config *config);
+DEFINE_CLEANUP(struct agent_config *, agent_config_free);
+
+/*
+ * Parse the text of a configuration file over the defaults.
+ * Return: 0; -EINVAL and *reterr_text ("FILE:LINE: Key: ..."; the caller's), -ENOMEM.
+ */
+int agent_config_parse(const char *text, size_t len, const char *source, char **reterr_text,
+		       struct agent_config **ret_config);
+
+/* Load the file. One that does not exist gives the defaults, unless required. */
+int agent_config_load(const char *path, bool required, char **reterr_text,
+		      struct agent_config **ret_config);

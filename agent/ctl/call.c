@@ -1,0 +1,180 @@
+/* Asking the agent, and telling people what goes wrong with that. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/ctl/ctl.h"
+#include "common/text.h"
+#include "common/varlink.h"
+
+#define INTERFACE    "io.peergate.Agent."
+#define TIMEOUT_USEC UINT64_C(10000000)
+
+uint64_t ctl_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static int tell_unreachable(const struct ctl *ctl, int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		fprintf(stderr,
+			"agentctl: the agent is not running: nobody listens at %s\n"
+			"See 'systemctl status peergate-agent'.\n",
+			ctl->socket);
+		break;
+	case -EACCES:
+	case -EPERM:
+		fprintf(stderr, "agentctl: you have no permission to connect to %s\n", ctl->socket);
+		break;
+	case -EAGAIN:
+		fprintf(stderr, "agentctl: the agent is busy; try again\n");
+		break;
+	case -ETIME:
+		fprintf(stderr,
+			"agentctl: the agent did not answer within %" PRIu64 " s\n"
+			"See 'systemctl status peergate-agent'.\n",
+			TIMEOUT_USEC / 1000000);
+		break;
+	case -ECONNRESET:
+		fprintf(stderr,
+			"agentctl: the agent closed the connection; too many callers, perhaps\n"
+			"See 'journalctl -u peergate-agent'.\n");
+		break;
+	case -EBADMSG:
+		fprintf(stderr, "agentctl: what answers at %s is no Peergate agent\n", ctl->socket);
+		break;
+	default:
+		fprintf(stderr, "agentctl: %s: %s\n", ctl->socket, strerror(-error));
+		break;
+	}
+	return CLI_UNREACHABLE;
+}
+
+static int tell_error(const struct varlink_reply *reply)
+{
+	_cleanup_free_ char *error = text_sanitize(reply->error, 256);
+	const char *param = json_string_value(json_object_get(reply->parameters, "parameter"));
+	const char *errno_name = json_string_value(json_object_get(reply->parameters, "errnoName"));
+	const char *detail = param ? param : errno_name ? errno_name : "";
+	_cleanup_free_ char *shown = text_sanitize(detail, 256);
+
+	if (strcmp(reply->error, INTERFACE "NotReady") == 0)
+		fprintf(stderr, "agentctl: this host has no network map yet; see 'agentctl "
+				"status'\n");
+	else if (strcmp(reply->error, "org.varlink.service.MethodNotFound") == 0 ||
+		 strcmp(reply->error, "org.varlink.service.InterfaceNotFound") == 0)
+		fprintf(stderr, "agentctl: the agent does not know this request; it may be of "
+				"another version, see 'agentctl version'\n");
+	else
+		fprintf(stderr, "agentctl: the agent answered %s%s%s\n", error ? error : "an error",
+			detail[0] ? ": " : "", shown ? shown : "");
+	return CLI_NO;
+}
+
+int ctl_call(struct ctl *ctl, const char *method, json_t *params, struct ctl_error *error,
+	     json_t **ret_reply)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	_cleanup_(varlink_reply_done) struct varlink_reply reply = { 0 };
+	char full_name[128];
+	int r;
+
+	snprintf(full_name, sizeof(full_name), INTERFACE "%s", method);
+	r = varlink_client_connect(ctl->socket, &client);
+	if (r < 0) {
+		json_decref(params);
+		return tell_unreachable(ctl, r);
+	}
+	r = varlink_client_call(client, full_name, params, TIMEOUT_USEC, &reply);
+	if (r < 0)
+		return tell_unreachable(ctl, r);
+	if (!reply.error) {
+		*ret_reply = take_ptr(reply.parameters);
+		return CLI_OK;
+	}
+	if (!error || strcmp(reply.error, error->name) != 0)
+		return tell_error(&reply);
+	error->occurred = true;
+	error->params = take_ptr(reply.parameters);
+	return CLI_NO;
+}
+
+/* Append the arrays of a part to those of the whole. Return: 0, -ENOMEM. */
+static int merge_part(json_t *whole, json_t *part)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach (part, key, value) {
+		json_t *to = json_object_get(whole, key);
+
+		if (json_is_array(to) && json_is_array(value) && json_array_extend(to, value) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Where the next part begins, if there is one and it is further on. */
+static bool next_part(const json_t *part, json_int_t *first)
+{
+	json_int_t next = json_integer_value(json_object_get(part, "next"));
+
+	if (next <= *first)
+		return false;
+	*first = next;
+	return true;
+}
+
+int ctl_call_parts(struct ctl *ctl, const char *method, json_t **ret_reply)
+{
+	json_auto_t *whole = NULL;
+	json_int_t first = 0;
+	bool again;
+	int r;
+
+	r = ctl_call(ctl, method, NULL, NULL, &whole);
+	if (r != CLI_OK)
+		return r;
+	again = next_part(whole, &first);
+	json_object_del(whole, "next");
+	while (again) {
+		json_auto_t *part = NULL;
+
+		r = ctl_call(ctl, method, json_pack("{s:I}", "first", first), NULL, &part);
+		if (r != CLI_OK)
+			return r;
+		if (merge_part(whole, part) < 0)
+			return ctl_rendered(-ENOMEM);
+		again = next_part(part, &first);
+	}
+	*ret_reply = take_ptr(whole);
+	return CLI_OK;
+}
+
+int ctl_rendered(int r)
+{
+	if (r >= 0)
+		return CLI_OK;
+	fprintf(stderr, "agentctl: %s\n", strerror(-r));
+	return CLI_NO;
+}
+
+int ctl_print_json(struct ctl *ctl, const json_t *value)
+{
+	/* A terminal gets no character that it could take for more than text. */
+	size_t flags =
+		JSON_INDENT(2) | JSON_ENCODE_ANY | (ctl->out.terminal ? JSON_ENSURE_ASCII : 0);
+
+	if (json_dumpf(value, ctl->out.file, flags) < 0)
+		return ctl_rendered(-ENOMEM);
+	fputc('\n', ctl->out.file);
+	return CLI_OK;
+}

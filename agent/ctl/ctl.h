@@ -1,0 +1,46 @@
+/* agentctl: what its verbs share. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/cli/cli.h"
+#include "common/cli/style.h"
+
+#define CTL_SOCKET "/run/peergate/agent.sock"
+
+struct ctl {
+	const char *socket;
+	bool json;
+	struct cli_out out;
+};
+
+/* Errors that the verbs themselves answer; anything else ctl_call() tells and turns into a status.
+ */
+struct ctl_error {
+	const char *name; /* "io.peergate.Agent.NotAPeer" */
+	json_t *params;	  /* the caller's when the error occurred */
+	bool occurred;
+};
+
+/*
+ * Connect, call, hang up. What goes wrong is told on stderr.
+ * Return: CLI_OK and *ret_reply (the caller's), or the exit status. error (may be NULL): this one
+ * is left to the caller (CLI_NO, error->occurred).
+ */
+int ctl_call(struct ctl *ctl, const char *method, json_t *params, struct ctl_error *error,
+	     json_t **ret_reply);
+/*
+ * The same for methods that answer in parts: array members of the later parts are appended to
+ * those of the first.
+ */
+int ctl_call_parts(struct ctl *ctl, const char *method, json_t **ret_reply);
+
+/* For --json. Return: exit status. */
+int ctl_print_json(struct ctl *ctl, const json_t *value);
+/* Turn what a render function returned into an exit status. */
+int ctl_rendered(int r);
+uint64_t ctl_now(void);
+
+extern const struct cli_program ctl_program;

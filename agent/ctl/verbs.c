@@ -1,0 +1,246 @@
+#include <errno.h>
+#include <string.h>
+
+#include "agent/ctl/ctl.h"
+#include "agent/ctl/render.h"
+#include "agent/ctl/values.h"
+#include "common/ip.h"
+#include "common/text.h"
+#include "peergate-config.h"
+
+enum {
+	OPTION_JSON = 1,
+	OPTION_SOCKET,
+};
+
+static int verb_status(int argc, char **argv, void *userdata)
+{
+	struct ctl *ctl = userdata;
+	json_auto_t *status = NULL;
+	int r;
+
+	r = ctl_call(ctl, "Status", NULL, NULL, &status);
+	if (r != CLI_OK)
+		return r;
+	r = ctl->json ? ctl_print_json(ctl, status)
+		      : ctl_rendered(ctl_render_status(status, ctl_now(), &ctl->out));
+	if (r == CLI_OK &&
+	    (json_object_get(status, "mapProblem") || json_object_get(status, "kernelProblem") ||
+	     !json_object_get(status, "generation")))
+		return CLI_NO;
+	return r;
+}
+
+static int verb_peers(int argc, char **argv, void *userdata)
+{
+	_cleanup_free_ char *problem = NULL;
+	struct ctl *ctl = userdata;
+	json_auto_t *reply = NULL;
+	int r;
+
+	r = ctl_call_parts(ctl, "GetPeers", &reply);
+	if (r != CLI_OK)
+		return r;
+	if (ctl->json)
+		return ctl_print_json(ctl, reply);
+	r = ctl_rendered(ctl_render_peers(json_object_get(reply, "peers"), ctl_now(), &ctl->out));
+	if (r != CLI_OK || !json_object_get(reply, "problem"))
+		return r;
+	problem = value_shown(reply, "problem");
+	fprintf(stderr, "agentctl: the agent cannot read WireGuard's state: %s\n",
+		problem ? problem : "-");
+	return CLI_NO;
+}
+
+static int tell_not_a_peer(struct ctl *ctl, const char *address, json_t *params)
+{
+	bool self = json_is_true(json_object_get(params, "self"));
+
+	if (ctl->json)
+		(void)ctl_print_json(ctl, params);
+	else if (self)
+		fprintf(ctl->out.file, "%s is this host itself\n", address);
+	else
+		fprintf(ctl->out.file, "%s is no peer of this host\n", address);
+	json_decref(params);
+	return CLI_NO;
+}
+
+static int verb_whois(int argc, char **argv, void *userdata)
+{
+	struct ctl_error not_a_peer = { .name = "io.peergate.Agent.NotAPeer" };
+	char address[IP_ADDR_STRLEN];
+	struct ctl *ctl = userdata;
+	json_auto_t *reply = NULL;
+	struct ip_addr addr;
+	int r;
+
+	if (ip_addr_parse(argv[0], &addr) < 0) {
+		_cleanup_free_ char *shown = text_sanitize(argv[0], 64);
+
+		fprintf(stderr, "agentctl: '%s' is no IP address\n", shown ? shown : "");
+		return CLI_USAGE;
+	}
+	ip_addr_to_string(&addr, address);
+	r = ctl_call(ctl, "WhoIs", json_pack("{s:s}", "address", address), &not_a_peer, &reply);
+	if (not_a_peer.occurred)
+		return tell_not_a_peer(ctl, address, not_a_peer.params);
+	if (r != CLI_OK)
+		return r;
+	if (ctl->json)
+		return ctl_print_json(ctl, json_object_get(reply, "node"));
+	return ctl_rendered(
+		ctl_render_whois(address, json_object_get(reply, "node"), ctl_now(), &ctl->out));
+}
+
+static int verb_acl_show(int argc, char **argv, void *userdata)
+{
+	struct ctl *ctl = userdata;
+	json_auto_t *reply = NULL;
+	int r;
+
+	r = ctl_call_parts(ctl, "GetFilter", &reply);
+	if (r != CLI_OK)
+		return r;
+	if (ctl->json)
+		return ctl_print_json(ctl, reply);
+	return ctl_rendered(ctl_render_filter(json_object_get(reply, "rules"), &ctl->out));
+}
+
+static int verb_ssh_policy_show(int argc, char **argv, void *userdata)
+{
+	struct ctl *ctl = userdata;
+	json_auto_t *reply = NULL;
+	int r;
+
+	r = ctl_call_parts(ctl, "GetSSHPolicy", &reply);
+	if (r != CLI_OK)
+		return r;
+	if (ctl->json)
+		return ctl_print_json(ctl, reply);
+	return ctl_rendered(ctl_render_ssh_policy(reply, ctl_now(), &ctl->out));
+}
+
+static int verb_known_hosts(int argc, char **argv, void *userdata)
+{
+	struct ctl *ctl = userdata;
+	json_auto_t *reply = NULL;
+	int r;
+
+	r = ctl_call_parts(ctl, "GetKnownHosts", &reply);
+	if (r != CLI_OK)
+		return r;
+	if (ctl->json)
+		return ctl_print_json(ctl, reply);
+	return ctl_rendered(ctl_render_known_hosts(json_object_get(reply, "lines"), &ctl->out));
+}
+
+static int verb_pubkey(int argc, char **argv, void *userdata)
+{
+	_cleanup_free_ char *key = NULL;
+	struct ctl *ctl = userdata;
+	json_auto_t *status = NULL;
+	int r;
+
+	r = ctl_call(ctl, "Status", NULL, NULL, &status);
+	if (r != CLI_OK)
+		return r;
+	if (ctl->json)
+		return ctl_print_json(ctl, json_object_get(status, "publicKey"));
+	key = value_shown(status, "publicKey");
+	fprintf(ctl->out.file, "%s\n", key ? key : "-");
+	return CLI_OK;
+}
+
+static int verb_version(int argc, char **argv, void *userdata)
+{
+	_cleanup_free_ char *agent = NULL;
+	struct ctl *ctl = userdata;
+	json_auto_t *status = NULL, *versions = NULL;
+	int r;
+
+	if (!ctl->json)
+		fprintf(ctl->out.file, "agentctl %s\n", PEERGATE_VERSION);
+	r = ctl_call(ctl, "Status", NULL, NULL, &status);
+	if (ctl->json) {
+		versions = json_pack("{s:s, s:s*}", "agentctl", PEERGATE_VERSION, "agent",
+				     json_string_value(json_object_get(status, "version")));
+		(void)ctl_print_json(ctl, versions);
+		return r;
+	}
+	if (r != CLI_OK)
+		return r;
+	agent = value_shown(status, "version");
+	fprintf(ctl->out.file, "agent    %s\n", agent ? agent : "-");
+	return CLI_OK;
+}
+
+static int take_option(int id, const char *arg, void *userdata)
+{
+	struct ctl *ctl = userdata;
+
+	switch (id) {
+	case OPTION_JSON:
+		ctl->json = true;
+		break;
+	case OPTION_SOCKET:
+		ctl->socket = arg;
+		break;
+	}
+	return CLI_OK;
+}
+
+static const struct cli_option options[] = {
+	{ "json", NULL, "Answer for programs", OPTION_JSON },
+	{ "socket", "PATH", "The agent's socket (" CTL_SOCKET ")", OPTION_SOCKET },
+};
+
+static const struct cli_verb verbs[] = {
+	{ .name = "status",
+	  .summary = "State of this host, with warnings",
+	  .help = "Exit status 1: there is no map, the newest map was refused, or the kernel does "
+		  "not\n"
+		  "agree with the map.",
+	  .run = verb_status },
+	{ .name = "peers",
+	  .summary = "Peers, and what WireGuard knows of them",
+	  .run = verb_peers },
+	{ .name = "whois",
+	  .args = "ADDRESS",
+	  .summary = "Who owns this mesh address",
+	  .help = "Only a peer's own addresses identify it; an address that it routes does not.\n"
+		  "Exit status 1: the address is no peer's.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_whois },
+	{ .name = "acl show",
+	  .summary = "Packet filter rules in force",
+	  .help = "As the map has them. 'nft list table inet peergate' shows what the kernel has\n"
+		  "of them.",
+	  .run = verb_acl_show },
+	{ .name = "ssh-policy show",
+	  .summary = "SSH rules in force, and what they lack",
+	  .help = "The first rule that names the peer and the user decides. A login needs a "
+		  "packet\n"
+		  "filter rule to tcp/22 as well: what lacks is pointed out.",
+	  .run = verb_ssh_policy_show },
+	{ .name = "known-hosts",
+	  .summary = "SSH host keys of the peers, as ssh reads them",
+	  .run = verb_known_hosts },
+	{ .name = "pubkey", .summary = "WireGuard public key of this host", .run = verb_pubkey },
+	{ .name = "version",
+	  .summary = "Versions of agentctl and of the agent",
+	  .run = verb_version },
+};
+
+const struct cli_program ctl_program = {
+	.name = "agentctl",
+	.summary = "Ask the Peergate agent of this host.",
+	.verbs = verbs,
+	.n_verbs = ARRAY_SIZE(verbs),
+	.options = options,
+	.n_options = ARRAY_SIZE(options),
+	.footer = "Exit status: 0 yes or done, 1 no or a problem, 2 usage, 3 the agent does not "
+		  "answer.",
+	.option = take_option,
+};

@@ -1,0 +1,355 @@
+#include <errno.h>
+#include <string.h>
+
+#include "agent/filter/narrow.h"
+#include "agent/kernel_revoke.h"
+#include "agent/kernel_state.h"
+#include "agent/wg/moves.h"
+#include "common/log.h"
+#include "common/text.h"
+
+#define LINK_MTU 1420
+
+/* WireGuard tells nobody of changes: what we remember of it is trusted for so long. */
+#define WG_TRUST_USEC 300000000u
+
+/* One kernel_apply(). */
+struct apply {
+	struct kernel *kernel;
+	uint64_t now_usec;
+	struct kernel_plan plan;
+	struct rtnl_link_state link; /* ifindex 0: there is none */
+	struct wg_device *observed;  /* WireGuard as it is; NULL: as it was told */
+	struct wg_diff wg_diff;
+	bool staged; /* the filter is changed in two steps */
+	struct kernel_changes changes;
+	char **reterr_text;
+};
+
+static int fail(struct apply *apply, int error, const char *what)
+{
+	if (!*apply->reterr_text)
+		*apply->reterr_text = text_printf(
+			"could not %s %s: %s%s", what, apply->kernel->ifname, strerror(-error),
+			error == -EPERM ? " (CAP_NET_ADMIN is needed)" : "");
+	return error;
+}
+
+static int look_at_link(struct apply *apply)
+{
+	struct kernel *kernel = apply->kernel;
+	int r;
+
+	r = rtnl_get_link(kernel->rtnl, kernel->ifname, &apply->link);
+	if (r == -ENODEV)
+		return 0;
+	if (r < 0)
+		return fail(apply, r, "look at link");
+	if (apply->link.wireguard)
+		return 0;
+	*apply->reterr_text = text_printf("link %s exists, and is not WireGuard's: remove it, or "
+					  "choose another name for the mesh's link",
+					  kernel->ifname);
+	return -EEXIST;
+}
+
+/* What we told this very link; NULL: nothing that we know of. */
+static const struct wg_device *told(const struct apply *apply)
+{
+	const struct kernel *kernel = apply->kernel;
+
+	return apply->link.ifindex && apply->link.ifindex == kernel->ifindex ? kernel->done.wg
+									     : NULL;
+}
+
+static bool memory_holds(const struct apply *apply)
+{
+	const struct kernel *kernel = apply->kernel;
+
+	return told(apply) && kernel->told_holds && apply->now_usec >= kernel->observed_usec &&
+	       apply->now_usec - kernel->observed_usec < WG_TRUST_USEC;
+}
+
+static int look_at_wireguard(struct apply *apply)
+{
+	struct kernel *kernel = apply->kernel;
+	int r;
+
+	if (apply->link.ifindex == 0) {
+		apply->observed = wg_device_new();
+		return apply->observed ? 0 : -ENOMEM;
+	}
+	if (memory_holds(apply))
+		return 0;
+	r = wg_get(kernel->wg, kernel->ifname, &apply->observed);
+	if (r < 0)
+		return fail(apply, r, "read the WireGuard peers of");
+	kernel->observed_usec = apply->now_usec;
+	return 0;
+}
+
+static int compare_wireguard(struct apply *apply)
+{
+	const struct wg_device *from = apply->observed ? apply->observed : told(apply);
+	int r;
+
+	r = wg_diff_build(from, told(apply), apply->plan.wg, apply->now_usec, &apply->wg_diff);
+	if (r == 0)
+		r = wg_diff_moves(from, &apply->wg_diff, &apply->staged);
+	return r;
+}
+
+/* An address that the link is about to lose must stay shut to other interfaces until then. */
+static void compare_own_addresses(struct apply *apply)
+{
+	const struct filter_table *old = nft_table(apply->kernel->nft);
+
+	for (size_t i = 0; old && i < old->n_own; i++)
+		if (!filter_table_is_own(apply->plan.filter, &old->own[i]))
+			apply->staged = true;
+}
+
+/* Look at everything that the plan is to be compared with. */
+static int observe(struct apply *apply)
+{
+	int r;
+
+	r = nft_refresh(apply->kernel->nft, apply->reterr_text);
+	if (r == 0)
+		r = look_at_link(apply);
+	if (r == 0)
+		r = look_at_wireguard(apply);
+	if (r == 0)
+		r = compare_wireguard(apply);
+	if (r == 0)
+		compare_own_addresses(apply);
+	return r;
+}
+
+/* Without our table every peer could reach everything: no table, no link. */
+static void fail_closed(struct apply *apply)
+{
+	struct kernel *kernel = apply->kernel;
+
+	if (!apply->link.up || nft_in_force(kernel->nft))
+		return;
+	(void)rtnl_set_link_up(kernel->rtnl, apply->link.ifindex, false);
+	kernel->net_holds = false;
+}
+
+/* filter is consumed. */
+static int apply_filter(struct apply *apply, struct filter_table *filter,
+			struct filter_table **ret_old)
+{
+	struct kernel_changes *changes = &apply->changes;
+	struct nft_changes done;
+	int r;
+
+	r = nft_apply(apply->kernel->nft, filter, apply->plan.divert_ssh, &done, ret_old,
+		      apply->reterr_text);
+	if (r < 0)
+		return fail(apply, r, "install the filter for");
+	changes->nft_elements_added += done.elements_added;
+	changes->nft_elements_removed += done.elements_removed;
+	changes->nft_full_replacements += done.full_replacements;
+	return 0;
+}
+
+/*
+ * Destroy connections that the filter has let in, and does no more. Their packets are dropped
+ * already: if this fails, they only take longer to die.
+ */
+static void end_connections(struct apply *apply, const struct filter_table *old,
+			    const struct filter_table *new)
+{
+	int r;
+
+	if (!old || apply->changes.nft_elements_removed + apply->changes.nft_full_replacements == 0)
+		return;
+	r = kernel_revoke(old, new, apply->plan.divert_ssh, &apply->changes.sockets_destroyed);
+	if (r < 0)
+		log_warning_errno(r, "Could not destroy connections whose right was taken away, "
+				     "continuing");
+}
+
+/*
+ * What is taken away goes first. What is given can come along with it, since nobody can send from
+ * an address that WireGuard does not know yet. But where an address changes hands, its next owner's
+ * rights have to wait until WireGuard has taken it from the last: then the step is to what both the
+ * old and the new filter allow.
+ */
+static int take_away(struct apply *apply)
+{
+	_cleanup_(filter_table_freep) struct filter_table *next = NULL, *old = NULL;
+	int r = 0;
+
+	if (apply->staged)
+		r = filter_narrow(nft_table(apply->kernel->nft), apply->plan.filter, &next);
+	else
+		next = take_ptr(apply->plan.filter);
+	if (r == 0)
+		r = apply_filter(apply, take_ptr(next), &old);
+	if (r < 0) {
+		fail_closed(apply);
+		return r;
+	}
+	end_connections(apply, old,
+			apply->staged ? apply->plan.filter : nft_table(apply->kernel->nft));
+	return 0;
+}
+
+static int give(struct apply *apply)
+{
+	_cleanup_(filter_table_freep) struct filter_table *narrow = NULL;
+
+	return apply->staged ? apply_filter(apply, take_ptr(apply->plan.filter), &narrow) : 0;
+}
+
+static int create_link(struct apply *apply)
+{
+	struct kernel *kernel = apply->kernel;
+	int r;
+
+	r = rtnl_create_link(kernel->rtnl, kernel->ifname, LINK_MTU);
+	if (r == -EOPNOTSUPP) {
+		*apply->reterr_text = text_printf(
+			"this kernel has no WireGuard: load its module (modprobe wireguard), or "
+			"boot a kernel that has it (5.6 or newer, with CONFIG_WIREGUARD)");
+		return r;
+	}
+	if (r < 0)
+		return fail(apply, r, "create link");
+	apply->changes.links_created = 1;
+	kernel->net_holds = false;
+	r = rtnl_get_link(kernel->rtnl, kernel->ifname, &apply->link);
+	return r < 0 ? fail(apply, r, "find the new link") : 0;
+}
+
+static int apply_wireguard(struct apply *apply)
+{
+	struct kernel *kernel = apply->kernel;
+	int r;
+
+	if (wg_diff_empty(&apply->wg_diff))
+		return 0;
+	kernel->told_holds = false;
+	r = wg_set(kernel->wg, kernel->ifname, apply->plan.wg, &apply->wg_diff,
+		   &kernel->private_key);
+	if (r < 0)
+		return fail(apply, r, "configure WireGuard on");
+	apply->changes.peers_added = apply->wg_diff.n_added;
+	apply->changes.peers_changed = apply->wg_diff.n_changed;
+	apply->changes.peers_removed = apply->wg_diff.n_removed;
+	return 0;
+}
+
+static bool same_net(const struct kernel_plan *a, const struct kernel_plan *b)
+{
+	if (a->n_addresses != b->n_addresses || a->n_routes != b->n_routes)
+		return false;
+	for (size_t i = 0; i < a->n_addresses; i++)
+		if (!ip_addr_equal(&a->addresses[i], &b->addresses[i]))
+			return false;
+	for (size_t i = 0; i < a->n_routes; i++)
+		if (ip_prefix_compare(&a->routes[i], &b->routes[i]) != 0)
+			return false;
+	return true;
+}
+
+static int apply_addresses(struct apply *apply)
+{
+	struct rtnl_changes changes = { 0 };
+	int r;
+
+	r = rtnl_sync_addresses(apply->kernel->rtnl, apply->link.ifindex, apply->plan.addresses,
+				apply->plan.n_addresses, &changes);
+	apply->changes.addresses_added = changes.added;
+	apply->changes.addresses_removed = changes.removed;
+	return r < 0 ? fail(apply, r, "set the addresses of") : 0;
+}
+
+static int apply_routes(struct apply *apply)
+{
+	struct rtnl_changes changes = { 0 };
+	int r;
+
+	r = rtnl_sync_routes(apply->kernel->rtnl, apply->link.ifindex, apply->plan.routes,
+			     apply->plan.n_routes, &changes);
+	apply->changes.routes_added = changes.added;
+	apply->changes.routes_removed = changes.removed;
+	return r < 0 ? fail(apply, r, "set the routes over") : 0;
+}
+
+static int apply_net(struct apply *apply)
+{
+	struct kernel *kernel = apply->kernel;
+	int r;
+
+	if (kernel->net_holds && apply->link.up && kernel->ifindex == apply->link.ifindex &&
+	    same_net(&kernel->done, &apply->plan))
+		return 0;
+	kernel->net_holds = false;
+	if (kernel->rtnl_watch)
+		rtnl_watch_set_ifindex(kernel->rtnl_watch, apply->link.ifindex);
+	r = apply_addresses(apply);
+	if (r < 0)
+		return r;
+	if (!apply->link.up) {
+		r = rtnl_set_link_up(kernel->rtnl, apply->link.ifindex, true);
+		if (r < 0)
+			return fail(apply, r, "bring up");
+	}
+	return apply_routes(apply);
+}
+
+static int carry_out(struct apply *apply)
+{
+	int r;
+
+	r = take_away(apply);
+	if (r == 0 && apply->link.ifindex == 0)
+		r = create_link(apply);
+	if (r == 0)
+		r = apply_wireguard(apply);
+	if (r == 0)
+		r = apply_net(apply);
+	if (r == 0)
+		r = give(apply);
+	return r;
+}
+
+/* The plan is what is so from now on. */
+static void remember(struct apply *apply)
+{
+	struct kernel *kernel = apply->kernel;
+
+	kernel_plan_done(&kernel->done);
+	kernel->done = apply->plan;
+	apply->plan = (struct kernel_plan){ 0 };
+	kernel->ifindex = apply->link.ifindex;
+	kernel->told_holds = kernel->net_holds = true;
+}
+
+int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_usec,
+		 struct kernel_changes *ret_changes, char **reterr_text)
+{
+	_cleanup_free_ char *text = NULL;
+	struct apply apply = { .kernel = kernel, .now_usec = now_usec, .reterr_text = &text };
+	int r;
+
+	r = kernel_plan_build(map, now_usec, &kernel->settings, &apply.plan, &text);
+	if (r == 0)
+		r = observe(&apply);
+	if (r == 0)
+		r = carry_out(&apply);
+	if (r == 0) {
+		remember(&apply);
+		*ret_changes = apply.changes;
+	} else {
+		*reterr_text = text ? take_ptr(text) : strdup(strerror(-r));
+	}
+	wg_diff_done(&apply.wg_diff);
+	wg_device_free(apply.observed);
+	kernel_plan_done(&apply.plan);
+	return r;
+}

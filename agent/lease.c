@@ -1,0 +1,420 @@
+#include "agent/lease.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/text.h"
+
+#define N_BUCKETS 1024u /* ids are random: they need no hashing */
+
+struct lease {
+	struct lease_table *table; /* NULL: revoked, or the table is gone */
+	struct lease *next, **at;  /* in its bucket */
+	char id[LEASE_ID_LEN + 1];
+	struct lease_terms terms;
+	uint64_t valid_until;
+	const struct lease_events *events;
+	void *userdata;
+};
+
+struct lease_table {
+	struct lease *buckets[N_BUCKETS];
+	size_t n_leases, max_leases;
+	/* Never later than the earliest end; earlier when that lease has gone since. */
+	uint64_t next_expiry;
+	void (*on_expiry_change)(void *userdata);
+	void *userdata;
+};
+
+/* The outcome of judging terms by a map. */
+struct judgement {
+	enum lease_end end;   /* if it is revoked */
+	char *message;	      /* likewise; NULL when out of memory */
+	uint64_t valid_until; /* if it is kept */
+};
+
+const char *lease_end_to_string(enum lease_end end)
+{
+	switch (end) {
+	case LEASE_END_NO_MAP:
+		return "no-map";
+	case LEASE_END_NODE_GONE:
+		return "node-gone";
+	case LEASE_END_ADDRESS_MOVED:
+		return "address-moved";
+	case LEASE_END_KEY_EXPIRED:
+		return "key-expired";
+	case LEASE_END_SSH_OFF:
+		return "ssh-off";
+	case LEASE_END_POLICY:
+		return "policy";
+	case LEASE_END_EXPIRED:
+		return "expired";
+	case LEASE_END_LOCAL_USER:
+		return "local-user";
+	case LEASE_END_FORWARDING:
+		return "forwarding";
+	case LEASE_END_FORCE_COMMAND:
+		return "force-command";
+	case LEASE_END_REPLACED:
+		return "replaced";
+	}
+	return "unknown";
+}
+
+static int not_kept(struct judgement *j, enum lease_end end, char *message)
+{
+	j->end = end;
+	j->message = message;
+	return LEASE_REVOKED;
+}
+
+static const char text_time_is_over[] = "the time that the policy allows is over";
+
+static bool str_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static int judge_node(const struct lease_terms *terms, const struct netmap *map,
+		      struct judgement *j)
+{
+	const struct netmap_node *peer;
+	char addr[IP_ADDR_STRLEN];
+
+	if (!map)
+		return not_kept(j, LEASE_END_NO_MAP, text_printf("this host has no network map"));
+
+	ip_addr_to_string(&terms->address, addr);
+	peer = netmap_peer_by_address(map, &terms->address);
+	if (!peer)
+		return not_kept(j, LEASE_END_NODE_GONE,
+				text_printf("%s was removed from the network", addr));
+	if (strcmp(peer->id, terms->node_id) != 0)
+		return not_kept(j, LEASE_END_ADDRESS_MOVED,
+				text_printf("%s now belongs to another device", addr));
+	return 0;
+}
+
+/*
+ * "accept" that became "check" keeps: who is in has been let in. So a rule that is only in want of
+ * a check is judged as if it said "accept".
+ */
+static void decide(const struct lease_terms *terms, const struct netmap *map, uint64_t now_usec,
+		   struct ssh_decision *d)
+{
+	struct netmap with_one_rule = *map;
+	const struct ssh_rule *rule;
+	struct ssh_rule accepting;
+
+	ssh_policy_decide(map, &terms->address, terms->ssh_user, now_usec, d);
+	if (d->verdict != SSH_VERDICT_REJECT || d->reason != SSH_REJECT_CHECK)
+		return;
+	rule = d->rule;
+	accepting = *rule;
+	accepting.action = SSH_ACTION_ACCEPT;
+	with_one_rule.ssh_rules = &accepting;
+	with_one_rule.n_ssh_rules = 1;
+	ssh_policy_decide(&with_one_rule, &terms->address, terms->ssh_user, now_usec, d);
+	d->rule = rule;
+}
+
+/* The rule still lets this peer in as this user: does it give all that was granted? */
+static int judge_rights(const struct lease_terms *terms, const struct ssh_decision *d,
+			struct judgement *j)
+{
+	const struct ssh_forwarding *had = &terms->forwarding, *has = &d->rule->forwarding;
+
+	/*
+	 * "Not uid 0" cannot be checked from here. It was not asked for when the login was
+	 * granted, so nobody did check.
+	 */
+	if (strcmp(d->local_user, terms->local_user) != 0 || (d->nonroot && !terms->nonroot))
+		return not_kept(j, LEASE_END_LOCAL_USER,
+				text_printf("the policy leads \"%s\" to another account now",
+					    terms->ssh_user));
+	if ((had->agent && !has->agent) || (had->local && !has->local) ||
+	    (had->remote && !has->remote))
+		return not_kept(j, LEASE_END_FORWARDING,
+				text_printf("the policy allows less forwarding now"));
+	if (!str_equal(terms->force_command, d->rule->force_command))
+		return not_kept(j, LEASE_END_FORCE_COMMAND,
+				text_printf("the policy forces another command now"));
+	return 0;
+}
+
+static enum lease_end end_for(enum ssh_reject_reason reason)
+{
+	if (reason == SSH_REJECT_SSH_OFF)
+		return LEASE_END_SSH_OFF;
+	if (reason == SSH_REJECT_KEY_EXPIRED || reason == SSH_REJECT_HOST_EXPIRED)
+		return LEASE_END_KEY_EXPIRED;
+	return LEASE_END_POLICY;
+}
+
+/* Return: 0 (kept until j->valid_until), LEASE_REVOKED. */
+static int judge(const struct lease_terms *terms, const struct netmap *map, uint64_t now_usec,
+		 struct judgement *j)
+{
+	struct ssh_decision d;
+	int r;
+
+	r = judge_node(terms, map, j);
+	if (r != 0)
+		return r;
+
+	decide(terms, map, now_usec, &d);
+	if (d.verdict == SSH_VERDICT_REJECT)
+		return not_kept(j, end_for(d.reason),
+				ssh_decision_explain(map, &d, terms->ssh_user));
+	if (d.valid_until <= now_usec)
+		return not_kept(j, LEASE_END_EXPIRED, text_printf("%s", text_time_is_over));
+
+	r = judge_rights(terms, &d, j);
+	if (r == 0)
+		j->valid_until = d.valid_until;
+	return r;
+}
+
+int lease_table_new(size_t max_leases, struct lease_table **ret_table)
+{
+	struct lease_table *table;
+
+	table = calloc(1, sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	table->max_leases = max_leases;
+	table->next_expiry = UINT64_MAX;
+	*ret_table = table;
+	return 0;
+}
+
+struct lease_table *lease_table_free(struct lease_table *table)
+{
+	if (!table)
+		return NULL;
+	for (size_t i = 0; i < N_BUCKETS; i++)
+		for (struct lease *l = table->buckets[i]; l; l = l->next)
+			l->table = NULL;
+	free(table);
+	return NULL;
+}
+
+static struct lease **bucket_of(struct lease_table *table, const char *id)
+{
+	char head[5] = { id[0], id[1], id[2], id[3], '\0' };
+
+	return &table->buckets[strtoul(head, NULL, 16) % N_BUCKETS];
+}
+
+static void lease_link(struct lease_table *table, struct lease *lease)
+{
+	struct lease **bucket = bucket_of(table, lease->id);
+
+	lease->table = table;
+	lease->next = *bucket;
+	lease->at = bucket;
+	if (lease->next)
+		lease->next->at = &lease->next;
+	*bucket = lease;
+	table->n_leases++;
+}
+
+static void lease_unlink(struct lease *lease)
+{
+	if (!lease->table)
+		return;
+	lease->table->n_leases--;
+	*lease->at = lease->next;
+	if (lease->next)
+		lease->next->at = lease->at;
+	lease->table = NULL;
+}
+
+static struct lease *lease_find(struct lease_table *table, const char *id)
+{
+	for (struct lease *l = *bucket_of(table, id); l; l = l->next)
+		if (strcmp(l->id, id) == 0)
+			return l;
+	return NULL;
+}
+
+struct lease *lease_free(struct lease *lease)
+{
+	if (!lease)
+		return NULL;
+	lease_unlink(lease);
+	free((char *)lease->terms.node_id);
+	free((char *)lease->terms.ssh_user);
+	free((char *)lease->terms.local_user);
+	free((char *)lease->terms.force_command);
+	free((char *)lease->terms.connection);
+	free(lease);
+	return NULL;
+}
+
+/* Copies text, which may be NULL, and clears *ok when memory ran out. */
+static const char *dup_text(const char *text, bool *ok)
+{
+	char *copy;
+
+	if (!text)
+		return NULL;
+	copy = strdup(text);
+	if (!copy)
+		*ok = false;
+	return copy;
+}
+
+static void set_next_expiry(struct lease_table *table, uint64_t next)
+{
+	if (next == table->next_expiry)
+		return;
+	table->next_expiry = next;
+	if (table->on_expiry_change)
+		table->on_expiry_change(table->userdata);
+}
+
+static int lease_enter(struct lease_table *table, const char *id, const struct lease_terms *terms,
+		       uint64_t valid_until, const struct lease_events *events, void *userdata,
+		       struct lease **ret_lease)
+{
+	_cleanup_(lease_freep) struct lease *lease = NULL;
+	bool ok = true;
+
+	if (table->n_leases >= table->max_leases)
+		return -ENOSPC;
+
+	lease = calloc(1, sizeof(*lease));
+	if (!lease)
+		return -ENOMEM;
+	memcpy(lease->id, id, LEASE_ID_LEN);
+	lease->terms = *terms;
+	lease->terms.node_id = dup_text(terms->node_id, &ok);
+	lease->terms.ssh_user = dup_text(terms->ssh_user, &ok);
+	lease->terms.local_user = dup_text(terms->local_user, &ok);
+	lease->terms.force_command = dup_text(terms->force_command, &ok);
+	lease->terms.connection = dup_text(terms->connection, &ok);
+	if (!ok)
+		return -ENOMEM;
+	lease->valid_until = valid_until;
+	lease->events = events;
+	lease->userdata = userdata;
+
+	lease_link(table, lease);
+	if (valid_until < table->next_expiry)
+		set_next_expiry(table, valid_until);
+	*ret_lease = take_ptr(lease);
+	return 0;
+}
+
+int lease_grant(struct lease_table *table, const struct lease_terms *terms, uint64_t valid_until,
+		const struct lease_events *events, void *userdata, struct lease **ret_lease)
+{
+	uint8_t raw[LEASE_ID_LEN / 2];
+	char id[LEASE_ID_LEN + 1];
+
+	if (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
+		return -errno;
+	for (size_t i = 0; i < sizeof(raw); i++)
+		snprintf(id + 2 * i, 3, "%02x", raw[i]);
+	return lease_enter(table, id, terms, valid_until, events, userdata, ret_lease);
+}
+
+static void lease_revoke(struct lease *lease, enum lease_end end, const char *message)
+{
+	lease_unlink(lease);
+	lease->events->revoked(lease, end, message ? message : lease_end_to_string(end),
+			       lease->userdata);
+}
+
+int lease_resume(struct lease_table *table, const char *id, const struct lease_terms *terms,
+		 const struct netmap *map, uint64_t now_usec, const struct lease_events *events,
+		 void *userdata, struct lease **ret_lease, enum lease_end *ret_end,
+		 char **ret_message)
+{
+	struct judgement j = { 0 };
+	struct lease *older;
+
+	if (strlen(id) != LEASE_ID_LEN || strspn(id, "0123456789abcdef") != LEASE_ID_LEN)
+		return -EINVAL;
+	older = lease_find(table, id);
+	if (older)
+		lease_revoke(older, LEASE_END_REPLACED, "resumed on another connection");
+
+	if (judge(terms, map, now_usec, &j) == LEASE_REVOKED) {
+		*ret_end = j.end;
+		*ret_message = j.message;
+		return LEASE_REVOKED;
+	}
+	return lease_enter(table, id, terms, j.valid_until, events, userdata, ret_lease);
+}
+
+const char *lease_id(const struct lease *lease)
+{
+	return lease->id;
+}
+
+const struct lease_terms *lease_terms_get(const struct lease *lease)
+{
+	return &lease->terms;
+}
+
+uint64_t lease_valid_until(const struct lease *lease)
+{
+	return lease->valid_until;
+}
+
+size_t lease_table_count(const struct lease_table *table)
+{
+	return table->n_leases;
+}
+
+static void lease_recheck(struct lease *lease, const struct netmap *map, uint64_t now_usec)
+{
+	struct judgement j = { 0 };
+
+	if (judge(&lease->terms, map, now_usec, &j) == LEASE_REVOKED) {
+		_cleanup_free_ char *message = j.message;
+
+		/* An expired rule is skipped by the policy, which then names another reason. */
+		if (j.end == LEASE_END_POLICY && lease->valid_until <= now_usec)
+			lease_revoke(lease, LEASE_END_EXPIRED, text_time_is_over);
+		else
+			lease_revoke(lease, j.end, message);
+		return;
+	}
+	if (j.valid_until == lease->valid_until)
+		return;
+	lease->valid_until = j.valid_until;
+	lease->events->retimed(lease, j.valid_until, lease->userdata);
+}
+
+void lease_table_recheck(struct lease_table *table, const struct netmap *map, uint64_t now_usec)
+{
+	uint64_t earliest = UINT64_MAX;
+
+	for (size_t i = 0; i < N_BUCKETS; i++) {
+		for (struct lease *l = table->buckets[i], *next; l; l = next) {
+			next = l->next;
+			lease_recheck(l, map, now_usec);
+		}
+		for (struct lease *l = table->buckets[i]; l; l = l->next)
+			if (l->valid_until < earliest)
+				earliest = l->valid_until;
+	}
+	set_next_expiry(table, earliest);
+}
+
+uint64_t lease_table_next_expiry(const struct lease_table *table)
+{
+	return table->next_expiry;
+}
+
+void lease_table_on_expiry_change(struct lease_table *table, void (*fn)(void *userdata),
+				  void *userdata)
+{
+	table->on_expiry_change = fn;
+	table->userdata = userdata;
+}

@@ -1,0 +1,198 @@
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "agent/agent.h"
+#include "agent/api.h"
+#include "agent/listen.h"
+#include "common/log.h"
+#include "common/text.h"
+#include "peergate-config.h"
+
+struct options {
+	const char *config; /* NULL: the default one, which need not exist */
+	bool done;	    /* --help or --version: nothing is left to do */
+};
+
+static void print_help(void)
+{
+	puts("peergate-agent [--config FILE]\n\n"
+	     "Keep this host's part of the mesh: WireGuard, addresses, routes, packet filter\n"
+	     "and the answers to \"may this person log in?\".\n\n"
+	     "  --config FILE   read FILE instead of " PEERGATE_SYSCONFDIR "/agent.conf\n"
+	     "  --help          print this and exit\n"
+	     "  --version       print the version and exit\n\n"
+	     "See peergate-agent(8), peergate-agent.conf(5) and peergate-netmap(5).");
+}
+
+/* Return: 0, -EINVAL (getopt has said why). */
+static int parse_options(int argc, char **argv, struct options *ret_options)
+{
+	static const struct option long_options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			ret_options->config = optarg;
+			break;
+		case 'h':
+			print_help();
+			ret_options->done = true;
+			return 0;
+		case 'V':
+			puts("peergate-agent " PEERGATE_VERSION);
+			ret_options->done = true;
+			return 0;
+		default:
+			return -EINVAL;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "peergate-agent: unexpected argument \"%s\"; see --help\n",
+			argv[optind]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* systemd names several directories with ':' between them; ours is the first. */
+static char *directory_from(const char *variable, const char *fallback)
+{
+	const char *value = secure_getenv(variable);
+
+	if (!value || value[0] != '/')
+		return strdup(fallback);
+	return strndup(value, strcspn(value, ":"));
+}
+
+static int load_config(const struct options *options, struct agent_config **ret_config)
+{
+	_cleanup_free_ char *error = NULL;
+	const char *path = options->config ? options->config : PEERGATE_SYSCONFDIR "/agent.conf";
+	int r;
+
+	r = agent_config_load(path, options->config != NULL, &error, ret_config);
+	if (r < 0) {
+		log_error("Could not load the configuration: %s", error ? error : strerror(-r));
+		return r;
+	}
+	log_set_level((*ret_config)->log_level);
+	return 0;
+}
+
+/* Blocked before anything is started; sd-event reads them, and its default ends the loop. */
+static int handle_signals(sd_event *event)
+{
+	sigset_t set;
+	int r;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return -errno;
+	r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+	return r;
+}
+
+static int make_agent(sd_event *event, struct agent_config **config, const char *runtime_dir,
+		      struct agent **ret_agent)
+{
+	_cleanup_free_ char *state_dir = NULL, *error = NULL;
+	struct agent_paths paths = { .runtime_dir = runtime_dir, .map_owner = 0 };
+	int r;
+
+	state_dir = directory_from("STATE_DIRECTORY", "/var/lib/peergate");
+	if (!state_dir)
+		return -ENOMEM;
+	paths.state_dir = state_dir;
+	r = agent_new(event, *config, &paths, &error, ret_agent);
+	if (r < 0) {
+		log_error("Could not start: %s", error ? error : strerror(-r));
+		return r;
+	}
+	take_ptr(*config);
+	return 0;
+}
+
+static int serve(struct agent *agent, const char *runtime_dir, struct api **ret_api)
+{
+	_cleanup_free_ char *path = NULL, *error = NULL;
+	int fd = -1, r;
+
+	path = text_printf("%s/agent.sock", runtime_dir);
+	if (!path)
+		return -ENOMEM;
+	r = listen_open(path, &error, &fd);
+	if (r < 0) {
+		log_error("Could not open the socket: %s", error ? error : strerror(-r));
+		return r;
+	}
+	r = api_new_for_agent(agent, ret_api);
+	if (r < 0) {
+		close_fd(fd);
+		return log_error_errno(r, "Could not prepare the socket's methods");
+	}
+	r = api_listen(*ret_api, fd);
+	return r < 0 ? log_error_errno(r, "Could not serve the socket") : 0;
+}
+
+static int run(const struct options *options)
+{
+	_cleanup_(agent_config_freep) struct agent_config *config = NULL;
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_free_ char *runtime_dir = NULL;
+	_cleanup_(agent_freep) struct agent *agent = NULL;
+	_cleanup_(api_freep) struct api *api = NULL;
+	int r;
+
+	r = load_config(options, &config);
+	if (r < 0)
+		return r;
+	runtime_dir = directory_from("RUNTIME_DIRECTORY", "/run/peergate");
+	if (!runtime_dir)
+		return -ENOMEM;
+	r = sd_event_default(&event);
+	if (r >= 0)
+		r = handle_signals(event);
+	if (r < 0)
+		return log_error_errno(r, "Could not set up the event loop");
+	r = make_agent(event, &config, runtime_dir, &agent);
+	if (r >= 0)
+		r = serve(agent, runtime_dir, &api);
+	if (r < 0)
+		return r;
+	/* Ready in any case: without a valid map, or while the kernel refuses, the mesh is blocked
+	 * or as it was, and attempts go on. */
+	agent_start(agent);
+	sd_event_set_watchdog(event, true);
+	sd_notify(0, "READY=1");
+	r = sd_event_loop(event);
+	sd_notify(0, "STOPPING=1");
+	return r < 0 ? log_error_errno(r, "The event loop failed") : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { 0 };
+
+	umask(022);
+	if (parse_options(argc, argv, &options) < 0)
+		return 2;
+	if (options.done)
+		return 0;
+	log_open("peergate-agent");
+	return run(&options) < 0 ? 1 : 0;
+}

@@ -1,0 +1,32 @@
+/*
+ * The map file (Netmap=), watched: every way in which it can come to have other contents leads to
+ * it being read again: written in place, renamed over, its directory replaced.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "common/cleanup.h"
+
+struct mapfile;
+
+/*
+ * Called with the file's text, or (text NULL) with the reason why there is none. Both are borrowed
+ * for the call. Not to free the mapfile.
+ */
+typedef void (*mapfile_fn)(void *userdata, const char *text, size_t len, const char *problem);
+
+/*
+ * Watch path (absolute). The file has to belong to owner (0 for root), be writable by nobody else,
+ * and be no symbolic link, whose target would not be watched. Directories on the way need not exist
+ * yet. Return: 0, negative errno.
+ */
+int mapfile_new(sd_event *event, const char *path, uid_t owner, mapfile_fn fn, void *userdata,
+		struct mapfile **ret_mapfile);
+struct mapfile *mapfile_free(struct mapfile *mapfile);
+DEFINE_CLEANUP(struct mapfile *, mapfile_free);
+
+/* Read the file and call fn now. */
+void mapfile_read(struct mapfile *mapfile);

@@ -1,0 +1,43 @@
+/* What the agent keeps over restarts: the node's key, and how far the map has come. */
+#pragma once
+
+#include <stdint.h>
+
+#include "common/cleanup.h"
+#include "common/wgkey.h"
+
+#define STATE_KEY_FILE "node.key"  /* private key in base64, mode 0600 */
+#define STATE_MAP_FILE "map.state" /* Source= and Generation= of the newest map accepted */
+
+struct state;
+
+/*
+ * Open the state in a directory that exists; makes the node's key if there is none. A key that is
+ * there and cannot be used is an error, never overwritten.
+ * Return: 0; negative errno and *reterr_text (the caller's).
+ */
+int state_open(const char *dir, char **reterr_text, struct state **ret_state);
+/* Wipes the key. */
+struct state *state_free(struct state *state);
+DEFINE_CLEANUP(struct state *, state_free);
+
+const struct wg_key *state_private_key(const struct state *state);
+const struct wg_key *state_public_key(const struct state *state);
+
+/*
+ * Recall the newest generation seen. A damaged file counts as none, since who can damage it can
+ * remove it as well. Return: 0; -EINVAL or another errno, and *reterr_text for a warning.
+ */
+int state_load_generation(struct state *state, char **reterr_text);
+
+/*
+ * May a map of this generation, from this source, follow those seen before? An older one may not,
+ * or a copy of yesterday's file would bring back what was revoked since. An equal one may, whatever
+ * it says: a map file belongs to root, who may edit it without counting. Another source starts
+ * afresh. Return: 0; -ESTALE and *reterr_text (the caller's), -ENOMEM.
+ */
+int state_check_generation(const struct state *state, const char *source, uint64_t generation,
+			   char **reterr_text);
+
+/* Remember it, on disk if it is new. Return: 0, negative errno (kept in memory all the same). */
+int state_store_generation(struct state *state, const char *source, uint64_t generation);

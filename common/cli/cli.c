@@ -1,0 +1,226 @@
+#include "common/cli/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/text.h"
+
+#define OPTION_HELP 'h' /* also the letter; the tables' ids are moved behind the letters */
+#define OPTION_BASE 256
+#define COLUMN	    22 /* where descriptions begin */
+
+/* ---- help ---- */
+
+static void print_entry(const char *name, const char *arg, const char *help)
+{
+	int n = printf("  %s%s%s", name, arg ? " " : "", arg ? arg : "");
+
+	printf("%*s%s\n", n < COLUMN ? COLUMN - n : 1, "", help);
+}
+
+static void print_options(const struct cli_option *options, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "--%s", options[i].name);
+		print_entry(name, options[i].arg, options[i].help);
+	}
+}
+
+static void print_common_options(const struct cli_program *program)
+{
+	print_options(program->options, program->n_options);
+	print_entry("-h, --help", NULL, "This text");
+}
+
+static int print_program_help(const struct cli_program *program)
+{
+	printf("Usage: %s [OPTION...] VERB [ARGUMENT...]\n\n%s\n\nVerbs:\n", program->name,
+	       program->summary);
+	for (size_t i = 0; i < program->n_verbs; i++)
+		print_entry(program->verbs[i].name, program->verbs[i].args,
+			    program->verbs[i].summary);
+	printf("\nOptions:\n");
+	print_common_options(program);
+	if (program->footer)
+		printf("\n%s\n", program->footer);
+	return CLI_OK;
+}
+
+static int print_verb_help(const struct cli_program *program, const struct cli_verb *verb)
+{
+	printf("Usage: %s %s [OPTION...]%s%s\n\n%s.\n", program->name, verb->name,
+	       verb->args ? " " : "", verb->args ? verb->args : "", verb->summary);
+	if (verb->help)
+		printf("\n%s\n", verb->help);
+	printf("\nOptions:\n");
+	print_options(verb->options, verb->n_options);
+	print_common_options(program);
+	return CLI_OK;
+}
+
+static int usage_error(const struct cli_program *program, const struct cli_verb *verb,
+		       const char *what, const char *word)
+{
+	_cleanup_free_ char *shown = word ? text_sanitize(word, 64) : NULL;
+
+	fprintf(stderr, "%s: %s%s%s%s\n", program->name, what, word ? " '" : "", shown ? shown : "",
+		word ? "'" : "");
+	fprintf(stderr, "Try '%s%s%s --help'.\n", program->name, verb ? " " : "",
+		verb ? verb->name : "");
+	return CLI_USAGE;
+}
+
+/* ---- options ---- */
+
+static struct option *add_options(struct option *to, const struct cli_option *options, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		*to++ = (struct option){
+			.name = options[i].name,
+			.has_arg = options[i].arg ? required_argument : no_argument,
+			.val = OPTION_BASE + options[i].id,
+		};
+	return to;
+}
+
+/* The program's options and the verb's (NULL: none) for getopt_long(); NULL when out of memory. */
+static struct option *build_options(const struct cli_program *program, const struct cli_verb *verb)
+{
+	size_t n = program->n_options + (verb ? verb->n_options : 0) + 2;
+	struct option *options, *end;
+
+	options = calloc(n, sizeof(*options));
+	if (!options)
+		return NULL;
+	end = add_options(options, program->options, program->n_options);
+	if (verb)
+		end = add_options(end, verb->options, verb->n_options);
+	*end = (struct option){ .name = "help", .val = OPTION_HELP };
+	return options;
+}
+
+/*
+ * Read options; optind is at the first other word then. Before the verb they end at that word.
+ * Return: exit status. *ret_help: --help was among them.
+ */
+static int read_options(const struct cli_program *program, const struct cli_verb *verb, int argc,
+			char **argv, void *userdata, bool *ret_help)
+{
+	_cleanup_free_ struct option *options = build_options(program, verb);
+	int c, r;
+
+	if (!options) {
+		fprintf(stderr, "%s: out of memory\n", program->name);
+		return CLI_NO;
+	}
+	optind = 0; /* GNU: start afresh */
+	while ((c = getopt_long(argc, argv, verb ? "h" : "+h", options, NULL)) != -1) {
+		if (c == OPTION_HELP) {
+			*ret_help = true;
+			continue;
+		}
+		if (c < OPTION_BASE) {
+			fprintf(stderr, "Try '%s%s%s --help'.\n", program->name, verb ? " " : "",
+				verb ? verb->name : "");
+			return CLI_USAGE;
+		}
+		r = program->option(c - OPTION_BASE, optarg, userdata);
+		if (r != CLI_OK)
+			return r;
+	}
+	return CLI_OK;
+}
+
+/* ---- verbs ---- */
+
+/* How many words of argv the name takes up; 0: it is another verb. */
+static int verb_matches(const char *name, int argc, char **argv)
+{
+	const char *second = strchr(name, ' ');
+	size_t len = second ? (size_t)(second - name) : strlen(name);
+
+	if (strlen(argv[0]) != len || strncmp(argv[0], name, len) != 0)
+		return 0;
+	if (!second)
+		return 1;
+	return argc > 1 && strcmp(argv[1], second + 1) == 0 ? 2 : 0;
+}
+
+static const struct cli_verb *find_verb(const struct cli_program *program, int argc, char **argv,
+					int *ret_n_words)
+{
+	for (size_t i = 0; i < program->n_verbs; i++) {
+		*ret_n_words = verb_matches(program->verbs[i].name, argc, argv);
+		if (*ret_n_words > 0)
+			return &program->verbs[i];
+	}
+	return NULL;
+}
+
+/* "acl", where there are only "acl show" and the like. */
+static bool is_first_word(const struct cli_program *program, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (size_t i = 0; i < program->n_verbs; i++)
+		if (strncmp(program->verbs[i].name, word, len) == 0 &&
+		    program->verbs[i].name[len] == ' ')
+			return true;
+	return false;
+}
+
+static int no_verb(const struct cli_program *program, const char *word)
+{
+	return usage_error(program, NULL,
+			   is_first_word(program, word) ? "incomplete verb" : "unknown verb", word);
+}
+
+/* argv[0] is the verb's last word: getopt_long() wants something there. */
+static int run_verb(const struct cli_program *program, const struct cli_verb *verb, int argc,
+		    char **argv, bool help, void *userdata)
+{
+	_cleanup_free_ char *title = text_printf("%s %s", program->name, verb->name);
+	int n_args, r;
+
+	if (title)
+		argv[0] = title;
+	r = read_options(program, verb, argc, argv, userdata, &help);
+	if (r != CLI_OK)
+		return r;
+	if (help)
+		return print_verb_help(program, verb);
+	n_args = argc - optind;
+	if (n_args < verb->min_args)
+		return usage_error(program, verb, "missing argument", verb->args);
+	if (n_args > verb->max_args)
+		return usage_error(program, verb, "too many arguments, beginning with",
+				   argv[optind + verb->max_args]);
+	return verb->run(n_args, argv + optind, userdata);
+}
+
+int cli_run(const struct cli_program *program, int argc, char **argv, void *userdata)
+{
+	const struct cli_verb *verb;
+	bool help = false;
+	int first, n_words, r;
+
+	r = read_options(program, NULL, argc, argv, userdata, &help);
+	if (r != CLI_OK)
+		return r;
+	first = optind;
+	if (first >= argc) {
+		if (help)
+			return print_program_help(program);
+		return usage_error(program, NULL, "no verb given", NULL);
+	}
+	verb = find_verb(program, argc - first, argv + first, &n_words);
+	if (!verb)
+		return help ? print_program_help(program) : no_verb(program, argv[first]);
+	first += n_words - 1;
+	return run_verb(program, verb, argc - first, argv + first, help, userdata);
+}

@@ -1,0 +1,34 @@
+/* Text for people: colour where there is somebody to see it, and the width of what is shown. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "common/cleanup.h"
+
+enum cli_style {
+	CLI_PLAIN,
+	CLI_HEADING,
+	CLI_GOOD,
+	CLI_WARN,
+	CLI_BAD,
+	CLI_FAINT,
+};
+
+/* Where a command writes to. */
+struct cli_out {
+	FILE *file;
+	bool colour;
+	bool terminal;
+};
+
+/* Colour if file is a terminal that can show it, and the user did not set NO_COLOR. */
+struct cli_out cli_out_for(FILE *file);
+
+/* printf with a style. Text from outside goes through text_sanitize() first. */
+void cli_print(const struct cli_out *out, enum cli_style style, const char *fmt, ...)
+	_printf_(3, 4);
+
+/* Columns that valid UTF-8 takes on a terminal: combining marks take none, CJK and emoji two. */
+size_t cli_text_width(const char *text);

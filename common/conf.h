@@ -1,0 +1,60 @@
+/*
+ * "Key=value" configuration files, read by a typed table. Lines that are empty or begin with '#'
+ * are skipped; blanks around key and value are dropped. Every refusal reads
+ * "FILE:LINE: Key: what is wrong; expected ...".
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+
+#define CONF_MAX_BYTES (64u << 10)
+
+struct conf_field;
+
+/*
+ * Reads value into *target. Return: 0, -EINVAL (the value does not fit: conf_parse() writes the
+ * message from field->expected), -ENOMEM.
+ */
+typedef int (*conf_read_fn)(const struct conf_field *field, const char *value, void *target);
+
+struct conf_field {
+	const char *name; /* as written in the file; upper and lower case matter */
+	conf_read_fn read;
+	size_t offset;	      /* into the target struct */
+	uint64_t min, max;    /* conf_read_u64 and conf_read_duration (usec) */
+	const char *expected; /* "a port, 1 to 65535": ends the message */
+};
+
+/*
+ * Parse a whole file's text into target. Keys that do not occur leave their field as it was; a key
+ * that occurs twice and a key that the table does not know are refused. source names the file.
+ * Return: 0; -EINVAL and *reterr_text (the caller's), -EFBIG likewise, -ENOMEM; what was read so
+ * far stays in target, for its owner to free.
+ */
+int conf_parse(const char *text, size_t len, const char *source, const struct conf_field *fields,
+	       size_t n_fields, void *target, char **reterr_text);
+
+/*
+ * Read and parse a file. A file that does not exist is -ENOENT, without a text: whether that
+ * matters is the caller's to say.
+ */
+int conf_load(const char *path, const struct conf_field *fields, size_t n_fields, void *target,
+	      char **reterr_text);
+
+/* Readers. Strings and lists are the target owner's to free; older ones are freed here. */
+int conf_read_bool(const struct conf_field *f, const char *value, void *target /* bool * */);
+int conf_read_u64(const struct conf_field *f, const char *value, void *target /* uint64_t * */);
+int conf_read_duration(const struct conf_field *f, const char *value,
+		       void *target /* uint64_t *, usec */);
+/* Not empty, valid UTF-8, no control characters. */
+int conf_read_string(const struct conf_field *f, const char *value, void *target /* char ** */);
+/* An absolute path. */
+int conf_read_path(const struct conf_field *f, const char *value, void *target /* char ** */);
+/* Words separated by blanks; an empty value is an empty list. The list ends with NULL. */
+int conf_read_strv(const struct conf_field *f, const char *value, void *target /* char *** */);
+
+/* Free a NULL-terminated list and its words. Returns NULL. */
+char **conf_strv_free(char **list);

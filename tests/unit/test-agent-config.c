@@ -1,0 +1,108 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <cmocka.h>
+
+#include "agent/config.h"
+
+static int parse(const char *text, char **reterr_text, struct agent_config **ret_config)
+{
+	return agent_config_parse(text, strlen(text), "agent.conf", reterr_text, ret_config);
+}
+
+static void assert_defaults(const struct agent_config *config)
+{
+	assert_null(config->netmap);
+	assert_string_equal(config->interface, "mesh0");
+	assert_int_equal(config->listen_port, 51820);
+	assert_int_equal(config->fwmark, 0);
+	assert_int_equal(config->gateway_port, 2022);
+	assert_int_equal(config->log_level, LOG_INFO);
+}
+
+static void test_defaults(void **state)
+{
+	_cleanup_(agent_config_freep) struct agent_config *empty = NULL, *absent = NULL;
+	_cleanup_free_ char *error = NULL;
+
+	assert_int_equal(parse("", &error, &empty), 0);
+	assert_defaults(empty);
+	assert_int_equal(agent_config_load("/nonexistent/agent.conf", false, &error, &absent), 0);
+	assert_defaults(absent);
+	assert_null(error);
+}
+
+static void test_all_keys(void **state)
+{
+	_cleanup_(agent_config_freep) struct agent_config *config = NULL;
+	char *error = NULL;
+
+	assert_int_equal(parse("Netmap=/etc/peergate/netmap.json\nInterface=wg_1\nListenPort=1\n"
+			       "FwMark=4294967295\nGatewayPort=65535\nLogLevel=debug\n",
+			       &error, &config),
+			 0);
+	assert_string_equal(config->netmap, "/etc/peergate/netmap.json");
+	assert_string_equal(config->interface, "wg_1");
+	assert_int_equal(config->listen_port, 1);
+	assert_true(config->fwmark == UINT32_MAX);
+	assert_int_equal(config->gateway_port, 65535);
+	assert_int_equal(config->log_level, LOG_DEBUG);
+}
+
+static const char *const refusals[][2] = {
+	{ "Netmap=netmap.json", "agent.conf:1: Netmap: \"netmap.json\" does not fit" },
+	{ "Interface=", "agent.conf:1: Interface: " },
+	{ "Interface=abcdefghijklmnop", "agent.conf:1: Interface: " },
+	{ "Interface=a/b", "agent.conf:1: Interface: " },
+	{ "Interface=..", "agent.conf:1: Interface: " },
+	{ "Interface=a b", "agent.conf:1: Interface: " },
+	{ "Interface=a%d", "agent.conf:1: Interface: " },
+	{ "ListenPort=0",
+	  "agent.conf:1: ListenPort: \"0\" does not fit; expected a UDP port, 1 to" },
+	{ "ListenPort=65536", "agent.conf:1: ListenPort: " },
+	{ "GatewayPort=0", "agent.conf:1: GatewayPort: " },
+	{ "FwMark=4294967296", "agent.conf:1: FwMark: " },
+	{ "LogLevel=Info", "agent.conf:1: LogLevel: \"Info\" does not fit; expected error, warn" },
+	{ "Port=1",
+	  "agent.conf:1: Port: unknown key; expected one of Netmap, Interface, ListenPort, "
+	  "FwMark, GatewayPort, LogLevel" },
+};
+
+static void test_refuses(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		_cleanup_free_ char *error = NULL;
+		struct agent_config *config = NULL;
+
+		assert_int_equal(parse(refusals[i][0], &error, &config), -EINVAL);
+		if (strncmp(error, refusals[i][1], strlen(refusals[i][1])) != 0)
+			fail_msg("\"%s\": \"%s\"", refusals[i][0], error);
+		assert_null(config);
+	}
+}
+
+static void test_required_file(void **state)
+{
+	_cleanup_free_ char *error = NULL;
+	struct agent_config *config = NULL;
+
+	assert_int_equal(agent_config_load("/nonexistent/agent.conf", true, &error, &config),
+			 -ENOENT);
+	assert_string_equal(error, "/nonexistent/agent.conf: no such file");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_all_keys),
+		cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_required_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

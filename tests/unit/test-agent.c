@@ -1,0 +1,459 @@
+/*
+ * The agent with a kernel of our own making (the kernel_ functions below stand in for libagent's):
+ * what is done, in which order, when a map comes, is refused, or time passes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "agent/agent.h"
+#include "agent/lease.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/text.h"
+
+#define WAIT_USEC 3000000u
+
+struct kernel {
+	unsigned n_applied;
+	bool map_seen;
+	uint64_t generation; /* of the map last applied */
+	int fail;	     /* errno to fail with, this often */
+	unsigned n_fail;
+	void (*foreign)(void *userdata, const char *what);
+	void *userdata;
+};
+
+struct fixture {
+	char *dir, *map_path;
+	sd_event *event;
+	struct agent *agent;
+	struct lease *lease;
+	unsigned applied_at_revocation;
+	uint64_t retimed;
+};
+
+/* One fixture at a time. */
+static struct kernel *the_kernel;
+
+int kernel_new(sd_event *event, const struct kernel_config *config,
+	       const struct wg_key *private_key, struct kernel **ret_kernel)
+{
+	the_kernel = calloc(1, sizeof(*the_kernel));
+	*ret_kernel = the_kernel;
+	return the_kernel ? 0 : -ENOMEM;
+}
+
+struct kernel *kernel_free(struct kernel *kernel)
+{
+	free(kernel);
+	return NULL;
+}
+
+int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_usec,
+		 struct kernel_changes *ret_changes, char **reterr_text)
+{
+	kernel->n_applied++;
+	if (kernel->n_fail > 0) {
+		kernel->n_fail--;
+		*reterr_text = strdup("the kernel is on strike");
+		return kernel->fail;
+	}
+	kernel->map_seen = map != NULL;
+	kernel->generation = map ? map->generation : 0;
+	*ret_changes = (struct kernel_changes){ 0 };
+	return 0;
+}
+
+void kernel_on_foreign_change(struct kernel *kernel, void (*fn)(void *userdata, const char *what),
+			      void *userdata)
+{
+	kernel->foreign = fn;
+	kernel->userdata = userdata;
+}
+
+static const char map_template[] =
+	"{\"type\": \"full\", \"version\": 1, \"for\": \"n1\", \"generation\": %d,"
+	" \"self\": {\"id\": \"n1\", \"name\": \"server\", \"addresses\": [\"100.64.0.1\"],"
+	"            \"ssh\": true, \"key_expiry\": %s},"
+	" \"mesh\": {\"domain\": \"mesh.example\", \"prefixes\": [\"100.64.0.0/10\"]},"
+	" \"peers\": [{\"id\": \"n2\", \"name\": \"laptop\", \"addresses\": [\"100.64.0.2\"],"
+	"   \"node_key\": \"%s\", \"key_expiry\": %s, \"ssh_host_keys\": [\"ssh-ed25519 "
+	"AAAAC3NzaC1lZDI1NTE5AAAAIL5b5RAKKP04jBGXCssELNYrrS/ep82sfA/A6t/XGnQ9\"]}],"
+	" \"packet_filter\": [], \"ssh_rules\": [%s]}";
+
+#define KEY_2 "dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
+#define RULE  "{\"principals\": [\"100.64.0.2\"], \"users\": {\"x\": \"x\"}, \"action\": \"accept\"}"
+
+struct map_options {
+	int generation;
+	const char *self_expiry, *peer_expiry; /* NULL: never */
+	const char *key;		       /* NULL: KEY_2 */
+	const char *rules;		       /* NULL: RULE */
+};
+
+static void put_text(struct fixture *f, const char *text)
+{
+	assert_int_equal(file_write_atomic(AT_FDCWD, f->map_path, text, strlen(text), 0644), 0);
+}
+
+static void put_map(struct fixture *f, const struct map_options *o)
+{
+	_cleanup_free_ char *text = NULL;
+
+	text = text_printf(map_template, o->generation, o->self_expiry ? o->self_expiry : "null",
+			   o->key ? o->key : KEY_2, o->peer_expiry ? o->peer_expiry : "null",
+			   o->rules ? o->rules : RULE);
+	put_text(f, text);
+}
+
+static void discard_log(void *userdata, int level, const char *text)
+{
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	log_set_sink(discard_log, NULL);
+	f->dir = strdup("/tmp/test-agent-XXXXXX");
+	if (!mkdtemp(f->dir))
+		return -1;
+	f->map_path = text_printf("%s/map.json", f->dir);
+	*state = f;
+	return sd_event_new(&f->event);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *command = text_printf("rm -rf %s", f->dir);
+
+	lease_free(f->lease);
+	agent_free(f->agent);
+	sd_event_unref(f->event);
+	free(f->map_path);
+	free(f->dir);
+	free(f);
+	return system(command);
+}
+
+static struct agent *new_agent(struct fixture *f)
+{
+	const struct agent_paths paths = { f->dir, f->dir, getuid() };
+	struct agent_config *config = NULL;
+	struct agent *agent = NULL;
+	char *error = NULL;
+
+	assert_int_equal(agent_config_new(&config), 0);
+	config->netmap = strdup(f->map_path);
+	if (agent_new(f->event, config, &paths, &error, &agent) < 0)
+		fail_msg("%s", error);
+	return agent;
+}
+
+static void start(struct fixture *f, int expected)
+{
+	f->agent = new_agent(f);
+	assert_int_equal(the_kernel->n_applied, 0);
+	assert_int_equal(agent_start(f->agent), expected);
+}
+
+static void start_with(struct fixture *f, int generation)
+{
+	put_map(f, &(struct map_options){ .generation = generation });
+	start(f, 0);
+	assert_int_equal(the_kernel->generation, generation);
+}
+
+static uint64_t now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void run_for(struct fixture *f, uint64_t usec)
+{
+	uint64_t end = now(CLOCK_MONOTONIC) + usec;
+
+	while (now(CLOCK_MONOTONIC) < end)
+		assert_true(sd_event_run(f->event, 10000) >= 0);
+}
+
+#define AWAIT(f, condition)                                                \
+	do {                                                               \
+		uint64_t end_ = now(CLOCK_MONOTONIC) + WAIT_USEC;          \
+		while (!(condition) && now(CLOCK_MONOTONIC) < end_)        \
+			assert_true(sd_event_run((f)->event, 10000) >= 0); \
+		assert_true(condition);                                    \
+	} while (0)
+
+static void on_revoked(struct lease *lease, enum lease_end end, const char *message, void *userdata)
+{
+	struct fixture *f = userdata;
+
+	f->applied_at_revocation = the_kernel->n_applied;
+	f->lease = lease_free(lease);
+}
+
+static void on_retimed(struct lease *lease, uint64_t valid_until, void *userdata)
+{
+	struct fixture *f = userdata;
+
+	f->retimed = valid_until;
+}
+
+static void grant(struct fixture *f, uint64_t valid_until)
+{
+	static const struct lease_events events = { on_revoked, on_retimed };
+	struct lease_terms terms = {
+		.node_id = "n2",
+		.address = { AF_INET, { 100, 64, 0, 2 } },
+		.ssh_user = "x",
+		.local_user = "x",
+	};
+
+	assert_int_equal(
+		lease_grant(agent_leases(f->agent), &terms, valid_until, &events, f, &f->lease), 0);
+}
+
+static void test_applies_the_map(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *path = text_printf("%s/ssh_known_hosts", f->dir), *text = NULL;
+	uint64_t before = now(CLOCK_REALTIME);
+	size_t len;
+
+	start_with(f, 5);
+	assert_int_equal(the_kernel->n_applied, 1);
+	assert_int_equal(agent_netmap(f->agent)->generation, 5);
+	assert_null(agent_map_problem(f->agent));
+	assert_null(agent_kernel_problem(f->agent));
+	assert_true(agent_map_accepted(f->agent) >= before);
+	assert_int_equal(file_read(AT_FDCWD, path, 4096, &text, &len), 0);
+	assert_non_null(strstr(text, "\nlaptop,laptop.mesh.example,100.64.0.2 ssh-ed25519 AAAA"));
+}
+
+static void test_no_map_blocks(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, 0);
+	assert_int_equal(the_kernel->n_applied, 1);
+	assert_false(the_kernel->map_seen);
+	assert_null(agent_netmap(f->agent));
+	assert_non_null(strstr(agent_map_problem(f->agent), "cannot be opened"));
+	put_map(f, &(struct map_options){ .generation = 1 });
+	AWAIT(f, the_kernel->map_seen);
+	assert_null(agent_map_problem(f->agent));
+}
+
+static void test_refused_map_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	start_with(f, 5);
+	put_text(f, "{");
+	AWAIT(f, agent_map_problem(f->agent));
+	assert_non_null(strstr(agent_map_problem(f->agent), "map.json: line 1 column"));
+	put_map(f, &(struct map_options){ .generation = 4 });
+	AWAIT(f, strstr(agent_map_problem(f->agent), "generation: 4 is older than 5"));
+	assert_int_equal(agent_netmap(f->agent)->generation, 5);
+	assert_int_equal(the_kernel->n_applied, 1);
+	put_map(f, &(struct map_options){ .generation = 6 });
+	AWAIT(f, !agent_map_problem(f->agent));
+	assert_int_equal(the_kernel->generation, 6);
+}
+
+static void test_older_map_after_restart(void **state)
+{
+	struct fixture *f = *state;
+
+	start_with(f, 5);
+	f->agent = agent_free(f->agent);
+	put_map(f, &(struct map_options){ .generation = 4 });
+	start(f, 0);
+	assert_null(agent_netmap(f->agent));
+	assert_false(the_kernel->map_seen);
+	assert_non_null(strstr(agent_map_problem(f->agent), "generation: 4 is older than 5"));
+}
+
+static void test_same_generation_edited(void **state)
+{
+	struct fixture *f = *state;
+
+	start_with(f, 5);
+	put_map(f, &(struct map_options){ .generation = 5, .rules = "" });
+	AWAIT(f, agent_netmap(f->agent)->n_ssh_rules == 0);
+}
+
+static void test_own_key_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	char key[WG_KEY_B64LEN];
+
+	start_with(f, 5);
+	wg_key_to_string(agent_public_key(f->agent), key);
+	put_map(f, &(struct map_options){ .generation = 6, .key = key });
+	AWAIT(f, agent_map_problem(f->agent));
+	assert_non_null(strstr(agent_map_problem(f->agent), "peer laptop has this node's own key"));
+	assert_int_equal(the_kernel->generation, 5);
+}
+
+static void test_leases_end_before_the_kernel_changes(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t begin;
+
+	start_with(f, 5);
+	grant(f, UINT64_MAX);
+	begin = now(CLOCK_MONOTONIC);
+	put_map(f, &(struct map_options){ .generation = 6, .rules = "" });
+	AWAIT(f, !f->lease);
+	assert_int_equal(f->applied_at_revocation, 1);
+	assert_int_equal(the_kernel->n_applied, 2);
+	assert_true(now(CLOCK_MONOTONIC) - begin < 1000000);
+}
+
+static void test_refused_map_keeps_leases(void **state)
+{
+	struct fixture *f = *state;
+
+	start_with(f, 5);
+	grant(f, UINT64_MAX);
+	put_text(f, "");
+	AWAIT(f, agent_map_problem(f->agent));
+	assert_non_null(f->lease);
+}
+
+static char *soon(uint64_t usec)
+{
+	uint64_t when = now(CLOCK_REALTIME) + usec;
+	char whole[32];
+
+	/* Whole seconds, then the fraction that format_rfc3339() leaves out. */
+	format_rfc3339(when, whole, sizeof(whole));
+	whole[strlen(whole) - 1] = '\0';
+	return text_printf("\"%s.%06uZ\"", whole, (unsigned)(when % 1000000));
+}
+
+static void test_peer_key_expires(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *expiry = soon(300000);
+
+	put_map(f, &(struct map_options){ .generation = 1, .peer_expiry = expiry });
+	start(f, 0);
+	grant(f, agent_netmap(f->agent)->peers[0].key_expiry);
+	AWAIT(f, the_kernel->n_applied == 2);
+	assert_null(f->lease);
+	assert_true(now(CLOCK_REALTIME) >= agent_netmap(f->agent)->peers[0].key_expiry);
+	assert_true(the_kernel->map_seen);
+	run_for(f, 100000);
+	assert_int_equal(the_kernel->n_applied, 2);
+}
+
+static void test_own_key_expires(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *expiry = soon(200000);
+
+	put_map(f, &(struct map_options){ .generation = 1, .self_expiry = expiry });
+	start(f, 0);
+	assert_true(the_kernel->map_seen);
+	AWAIT(f, the_kernel->n_applied == 2);
+	assert_false(the_kernel->map_seen);
+}
+
+static void test_lease_expires(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *expiry = soon(300000);
+	_cleanup_free_ char *rules = text_printf(
+		"{\"principals\": [\"100.64.0.2\"], \"users\": {\"x\": \"x\"}, \"action\": "
+		"\"accept\", \"rule_expires\": %s}",
+		expiry);
+
+	put_map(f, &(struct map_options){ .generation = 1, .rules = rules });
+	start(f, 0);
+	grant(f, agent_netmap(f->agent)->ssh_rules[0].rule_expires);
+	AWAIT(f, !f->lease);
+	assert_true(now(CLOCK_REALTIME) >= agent_netmap(f->agent)->ssh_rules[0].rule_expires);
+}
+
+static void test_foreign_change_is_undone(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t begin;
+
+	start_with(f, 5);
+	run_for(f, 150000);
+	begin = now(CLOCK_MONOTONIC);
+	the_kernel->foreign(the_kernel->userdata, "the nftables table");
+	the_kernel->foreign(the_kernel->userdata, "the nftables table");
+	AWAIT(f, the_kernel->n_applied == 2);
+	assert_true(now(CLOCK_MONOTONIC) - begin < 100000);
+}
+
+/* Whoever fights with us gets an answer ten times a second, no more. */
+static void test_foreign_changes_are_paced(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t end;
+
+	start_with(f, 5);
+	end = now(CLOCK_MONOTONIC) + 500000;
+	while (now(CLOCK_MONOTONIC) < end) {
+		the_kernel->foreign(the_kernel->userdata, "the nftables table");
+		assert_true(sd_event_run(f->event, 1000) >= 0);
+	}
+	assert_in_range(the_kernel->n_applied, 3, 7);
+}
+
+static void test_kernel_failure_is_retried(void **state)
+{
+	struct fixture *f = *state;
+
+	put_map(f, &(struct map_options){ .generation = 5 });
+	f->agent = new_agent(f);
+	the_kernel->fail = -EBUSY;
+	the_kernel->n_fail = 2;
+	assert_int_equal(agent_start(f->agent), -EIO);
+	assert_string_equal(agent_kernel_problem(f->agent), "the kernel is on strike");
+	assert_int_equal(agent_netmap(f->agent)->generation, 5);
+	AWAIT(f, !agent_kernel_problem(f->agent));
+	assert_int_equal(the_kernel->n_applied, 3);
+	assert_int_equal(the_kernel->generation, 5);
+}
+
+#define AGENT_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		AGENT_TEST(test_applies_the_map),
+		AGENT_TEST(test_no_map_blocks),
+		AGENT_TEST(test_refused_map_changes_nothing),
+		AGENT_TEST(test_older_map_after_restart),
+		AGENT_TEST(test_same_generation_edited),
+		AGENT_TEST(test_own_key_is_refused),
+		AGENT_TEST(test_leases_end_before_the_kernel_changes),
+		AGENT_TEST(test_refused_map_keeps_leases),
+		AGENT_TEST(test_peer_key_expires),
+		AGENT_TEST(test_own_key_expires),
+		AGENT_TEST(test_lease_expires),
+		AGENT_TEST(test_foreign_change_is_undone),
+		AGENT_TEST(test_foreign_changes_are_paced),
+		AGENT_TEST(test_kernel_failure_is_retried),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

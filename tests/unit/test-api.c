@@ -1,0 +1,684 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cmocka.h>
+
+#include "agent/api.h"
+#include "common/log.h"
+#include "common/text.h"
+#include "common/varlink.h"
+#include "tests/unit/golden.h"
+
+#define NOW UINT64_C(1800000000000000) /* 2027-01-15T08:00:00Z */
+
+/* ---- an agent of words only ---- */
+
+struct fixture {
+	sd_event *event;
+	struct api *api;
+	struct lease_table *leases;
+	struct netmap *map;
+	struct wg_key key;
+	const char *map_problem;
+	uint64_t now_usec;
+	int peer_status_error;
+	unsigned n_peer_status;
+	struct sockaddr_un addr;
+	socklen_t addr_len;
+};
+
+static void fake_view(void *userdata, struct api_view *ret_view)
+{
+	const struct fixture *f = userdata;
+
+	*ret_view = (struct api_view){
+		.map = f->map,
+		.map_source = "/etc/peergate/netmap.json",
+		.map_problem = f->map_problem,
+		.ifname = "mesh0",
+		.public_key = &f->key,
+		.leases = f->leases,
+		.now_usec = f->now_usec,
+	};
+}
+
+static int fake_peer_status(void *userdata, struct kernel_peer_status **ret_peers, size_t *ret_n)
+{
+	struct fixture *f = userdata;
+	struct kernel_peer_status *peers;
+
+	f->n_peer_status++;
+	if (f->peer_status_error)
+		return f->peer_status_error;
+	peers = calloc(2, sizeof(*peers));
+	assert_non_null(peers);
+	/* Not in the order of the keys. */
+	peers[0].key = f->map->peers[4].key;
+	peers[0].last_handshake = NOW - UINT64_C(3 * 86400 * 1000000);
+	peers[1].key = f->map->peers[0].key;
+	peers[1].last_handshake = NOW - UINT64_C(35000000);
+	assert_int_equal(ip_endpoint_parse("192.0.2.7:41641", &peers[1].endpoint), 0);
+	peers[1].rx_bytes = 1234567;
+	peers[1].tx_bytes = 999;
+	*ret_peers = peers;
+	*ret_n = 2;
+	return 0;
+}
+
+static const struct api_hooks hooks = { fake_view, fake_peer_status };
+
+static struct netmap *load_map(const char *from, const char *to)
+{
+	_cleanup_free_ char *text = golden_read("api/map.json"), *problem = NULL, *changed = NULL;
+	struct netmap *map = NULL;
+
+	if (from) {
+		char *at = strstr(text, from);
+
+		assert_non_null(at);
+		*at = '\0';
+		changed = text_printf("%s%s%s", text, to, at + strlen(from));
+		assert_non_null(changed);
+	}
+	if (netmap_parse(changed ? changed : text, strlen(changed ? changed : text), "map.json",
+			 &problem, &map) < 0)
+		fail_msg("%s", problem);
+	return map;
+}
+
+/* An abstract name that the kernel chooses: nothing to clean up. */
+static void listen_somewhere(struct fixture *f)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	f->addr.sun_family = AF_UNIX;
+	assert_int_equal(bind(fd, (struct sockaddr *)&f->addr, sizeof(sa_family_t)), 0);
+	f->addr_len = sizeof(f->addr);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&f->addr, &f->addr_len), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	assert_int_equal(api_listen(f->api, fd), 0);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	f->now_usec = NOW;
+	f->key.bytes[31] = 1;
+	f->map = load_map(NULL, NULL);
+	assert_int_equal(sd_event_new(&f->event), 0);
+	assert_int_equal(lease_table_new(4, &f->leases), 0);
+	assert_int_equal(api_new(f->event, &hooks, f, &f->api), 0);
+	listen_somewhere(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	api_free(f->api);
+	assert_int_equal(lease_table_count(f->leases), 0);
+	lease_table_free(f->leases);
+	netmap_free(f->map);
+	sd_event_unref(f->event);
+	free(f);
+	return 0;
+}
+
+static void pump(struct fixture *f)
+{
+	for (unsigned i = 0; sd_event_run(f->event, 0) > 0; i++)
+		assert_true(i < 10000);
+}
+
+static struct varlink_client *connect_to(struct fixture *f)
+{
+	struct varlink_client *client = NULL;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&f->addr, f->addr_len), 0);
+	assert_int_equal(varlink_client_new(fd, &client), 0);
+	return client;
+}
+
+static void send_call(struct fixture *f, struct varlink_client *client, const char *method,
+		      const char *params, bool more)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "io.peergate.Agent.%s", method);
+	assert_int_equal(varlink_client_send(client, name,
+					     params ? json_loads(params, 0, NULL) : NULL, more,
+					     1000000),
+			 0);
+	pump(f);
+}
+
+/* The next answer as text: "ERROR PARAMETERS", compact; "" when there is none. */
+static char *hear(struct varlink_client *client)
+{
+	_cleanup_(varlink_reply_done) struct varlink_reply reply = { 0 };
+	_cleanup_free_ char *params = NULL;
+	int r;
+
+	r = varlink_client_receive(client, 0, &reply);
+	if (r == -EAGAIN)
+		return text_printf("%s", "");
+	assert_int_equal(r, 0);
+	params = json_dumps(reply.parameters, JSON_COMPACT);
+	return text_printf("%s%s%s", reply.error ? reply.error : "", reply.error ? " " : "",
+			   params);
+}
+
+static void expect(struct varlink_client *client, const char *text)
+{
+	_cleanup_free_ char *heard = hear(client);
+
+	assert_string_equal(heard, text);
+}
+
+static char *ask(struct fixture *f, const char *method, const char *params)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = connect_to(f);
+
+	send_call(f, client, method, params, false);
+	return hear(client);
+}
+
+/* ---- reading ---- */
+
+static const struct {
+	const char *method, *params, *file;
+} golden_cases[] = {
+	{ "Status", NULL, "api/status.json" },
+	{ "GetPeers", NULL, "api/peers.json" },
+	{ "GetFilter", NULL, "api/filter.json" },
+	{ "GetSSHPolicy", NULL, "api/ssh-policy.json" },
+	{ "GetKnownHosts", NULL, "api/known-hosts.json" },
+	{ "WhoIs", "{\"address\":\"fd7a::2\"}", "api/whois-laptop.json" },
+	{ "WhoIs", "{\"address\":\"100.64.0.6\"}", "api/whois-router.json" },
+};
+
+static void test_golden(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(golden_cases); i++) {
+		_cleanup_free_ char *heard = NULL, *pretty = NULL, *text = NULL;
+		json_auto_t *json = NULL;
+
+		print_message("%s\n", golden_cases[i].file);
+		heard = ask(f, golden_cases[i].method, golden_cases[i].params);
+		json = json_loads(heard, 0, NULL);
+		assert_non_null(json);
+		pretty = json_dumps(json, JSON_INDENT(2));
+		text = text_printf("%s\n", pretty);
+		golden_check(golden_cases[i].file, text);
+	}
+}
+
+static const struct {
+	const char *method, *params, *answer;
+} error_cases[] = {
+	{ "WhoIs", "{\"address\":\"100.64.0.77\"}",
+	  "io.peergate.Agent.NotAPeer {\"address\":\"100.64.0.77\",\"self\":false}" },
+	/* Behind a router: not the router's own. */
+	{ "WhoIs", "{\"address\":\"192.0.2.9\"}",
+	  "io.peergate.Agent.NotAPeer {\"address\":\"192.0.2.9\",\"self\":false}" },
+	{ "WhoIs", "{\"address\":\"100.64.0.1\"}",
+	  "io.peergate.Agent.NotAPeer {\"address\":\"100.64.0.1\",\"self\":true}" },
+	{ "WhoIs", "{\"address\":\"laptop\"}",
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"address\"}" },
+	{ "WhoIs", "{\"address\":\"::ffff:100.64.0.2\"}",
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"address\"}" },
+	{ "WhoIs", "{\"address\":7}",
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"address\"}" },
+	{ "WhoIs", NULL, "org.varlink.service.InvalidParameter {\"parameter\":\"address\"}" },
+	{ "GetPeers", "{\"first\":-1}",
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"first\"}" },
+	{ "GetPeers", "{\"first\":5}", "{\"peers\":[]}" },
+	{ "GetFilter", "{\"first\":99999999999999}", "{\"rules\":[]}" },
+	{ "GetKnownHosts", "{\"first\":1}", "{\"lines\":[]}" },
+	{ "GetKnownHosts", "{\"first\":99}", "{\"lines\":[]}" },
+	{ "AuthorizeSSH", "{}", "org.varlink.service.ExpectedMore {}" },
+	{ "ResumeSSH", "{}", "org.varlink.service.ExpectedMore {}" },
+};
+
+static void test_errors(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(error_cases); i++) {
+		_cleanup_free_ char *heard = NULL;
+
+		heard = ask(f, error_cases[i].method, error_cases[i].params);
+		assert_string_equal(heard, error_cases[i].answer);
+	}
+}
+
+static void test_without_map(void **state)
+{
+	static const char *const methods[] = { "GetPeers", "GetFilter", "GetSSHPolicy",
+					       "GetKnownHosts" };
+	_cleanup_free_ char *status = NULL, *whois = NULL;
+	struct fixture *f = *state;
+
+	f->map = netmap_free(f->map);
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+		_cleanup_free_ char *heard = ask(f, methods[i], NULL);
+
+		assert_string_equal(heard, "io.peergate.Agent.NotReady {}");
+	}
+	whois = ask(f, "WhoIs", "{\"address\":\"100.64.0.2\"}");
+	assert_string_equal(whois, "io.peergate.Agent.NotReady {}");
+
+	f->map_problem = "netmap.json: line 3: x";
+	status = ask(f, "Status", NULL);
+	assert_null(strstr(status, "nodeName"));
+	assert_non_null(strstr(status, "\"mapProblem\":\"netmap.json: line 3: x\""));
+	assert_non_null(strstr(status, "there is no map in force, the mesh is blocked: netmap"));
+}
+
+/* However often somebody asks, the kernel is not dumped for each. */
+static void test_peer_status_is_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 5; i++)
+		free(ask(f, "GetPeers", NULL));
+	assert_in_range(f->n_peer_status, 1, 2);
+}
+
+static void test_peer_status_fails(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *heard = NULL;
+
+	f->peer_status_error = -EOPNOTSUPP;
+	heard = ask(f, "GetPeers", NULL);
+	assert_non_null(strstr(heard, "\"problem\":\"Operation not supported\""));
+	assert_non_null(strstr(heard, "\"nodeName\":\"laptop\""));
+}
+
+/* A policy that says the rules and filters are fine warns of nothing. */
+static void test_warnings(void **state)
+{
+	static const struct {
+		const char *from, *to; /* change to the map */
+		const char *present, *absent;
+	} cases[] = {
+		{ NULL, NULL, "ssh-unreachable", "ssh-nobody" },
+		{ NULL, NULL, "ssh-check", "ssh-recorder" },
+		{ "\"ssh\": true", "\"ssh\": false", "key-expires", "ssh-unreachable" },
+		{ "2027-01-18T08:00:00Z", "2027-01-15T08:00:00Z", "key-expired", "key-expires" },
+		{ "2027-01-18T08:00:00Z", "2028-01-01T00:00:00Z", "ssh-check", "key-expires" },
+		{ "\"message\"", "\"recorders\":[\"100.64.0.9:80\"],\"message\"", "ssh-recorder",
+		  "ssh-nobody" },
+		{ "\"100.64.0.6\"],\n     \"users\"", "\"100.64.0.2\"],\n     \"users\"",
+		  "ssh-check", "ssh-unreachable" },
+		{ "\"ssh_rules\"", "\"ssh_rules\":[],\"later\"", "ssh-nobody", "ssh-check" },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *heard = NULL;
+
+		netmap_free(f->map);
+		f->map = load_map(cases[i].from, cases[i].to);
+		heard = ask(f, "Status", NULL);
+		print_message("%zu: %s\n", i, strstr(heard, "\"warnings\""));
+		assert_non_null(strstr(heard, cases[i].present));
+		assert_null(strstr(heard, cases[i].absent));
+	}
+}
+
+/* ---- logins ---- */
+
+#define AUTHORIZE(address, local, port, user)                                        \
+	"{\"address\":\"" address "\",\"localAddress\":\"" local "\",\"port\":" port \
+	",\"sshUser\":\"" user "\",\"connection\":\"c1\"}"
+#define LOGIN AUTHORIZE("100.64.0.2", "100.64.0.1", "40000", "root")
+
+static const struct {
+	const char *params;
+	const char *answer; /* how it begins */
+} authorize_cases[] = {
+	{ AUTHORIZE("100.64.0.2", "100.64.0.1", "40000", "alice"),
+	  "{\"state\":\"reject\",\"reason\":\"check\",\"message\":\"" },
+	{ AUTHORIZE("100.64.0.5", "100.64.0.1", "40000", "root"),
+	  "{\"state\":\"reject\",\"reason\":\"no-rule\",\"message\":\"" },
+	{ AUTHORIZE("100.64.0.3", "100.64.0.1", "40000", "nobody"),
+	  "{\"state\":\"reject\",\"reason\":\"user\",\"message\":\"" },
+	{ AUTHORIZE("100.64.0.4", "100.64.0.1", "40000", "yuki"),
+	  "{\"state\":\"reject\",\"reason\":\"key-expired\",\"message\":\"" },
+	{ AUTHORIZE("100.64.0.77", "100.64.0.1", "40000", "root"),
+	  "{\"state\":\"reject\",\"reason\":\"not-a-peer\",\"message\":\"" },
+	{ AUTHORIZE("192.0.2.9", "100.64.0.1", "40000", "root"),
+	  "{\"state\":\"reject\",\"reason\":\"not-a-peer\",\"message\":\"" },
+	{ AUTHORIZE("100.64.0.1", "100.64.0.1", "40000", "root"),
+	  "{\"state\":\"reject\",\"reason\":\"self\",\"message\":\"" },
+	{ AUTHORIZE("100.64.0.2", "192.0.2.1", "40000", "root"),
+	  "{\"state\":\"reject\",\"reason\":\"local-address\",\"message\":\"" },
+	{ AUTHORIZE("100.64.0.2", "100.64.0.2", "40000", "root"),
+	  "{\"state\":\"reject\",\"reason\":\"local-address\",\"message\":\"" },
+	{ AUTHORIZE("100.64.0.2", "100.64.0.1", "0", "root"),
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"port\"}" },
+	{ AUTHORIZE("100.64.0.2", "100.64.0.1", "65536", "root"),
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"port\"}" },
+	{ AUTHORIZE("100.64.0.2", "100.64.0.1", "\"22\"", "root"),
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"port\"}" },
+	{ AUTHORIZE("100.64.0.2/32", "100.64.0.1", "40000", "root"),
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"address\"}" },
+	{ "{\"address\":\"100.64.0.2\"}",
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"port\"}" },
+	{ AUTHORIZE("100.64.0.2", "100.64.0.1", "40000", ""),
+	  "{\"state\":\"reject\",\"reason\":\"bad-user\",\"message\":\"" },
+};
+
+/* Whatever is typed as a user name gets a refusal that the person can read. */
+static void test_long_user(void **state)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	_cleanup_free_ char *params = NULL, *heard = NULL;
+	struct fixture *f = *state;
+	char user[5001];
+
+	memset(user, 'x', sizeof(user) - 1);
+	user[sizeof(user) - 1] = '\0';
+	params = text_printf("{\"address\":\"100.64.0.2\",\"localAddress\":\"100.64.0.1\","
+			     "\"port\":4000,\"sshUser\":\"%s\"}",
+			     user);
+	client = connect_to(f);
+	send_call(f, client, "AuthorizeSSH", params, true);
+	heard = hear(client);
+	assert_non_null(strstr(heard, "\"reason\":\"bad-user\""));
+	assert_true(strlen(heard) < 512);
+}
+
+static void test_authorize_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(authorize_cases); i++) {
+		_cleanup_(varlink_client_freep) struct varlink_client *client = connect_to(f);
+		_cleanup_free_ char *heard = NULL;
+
+		send_call(f, client, "AuthorizeSSH", authorize_cases[i].params, true);
+		heard = hear(client);
+		print_message("%s\n", heard);
+		if (strncmp(heard, authorize_cases[i].answer, strlen(authorize_cases[i].answer)))
+			fail_msg("expected %s", authorize_cases[i].answer);
+		assert_int_equal(lease_table_count(f->leases), 0);
+	}
+}
+
+/* Replace what is random. */
+static char *hear_accept(struct varlink_client *client, char *id)
+{
+	char *heard = hear(client), *at = strstr(heard, "\"leaseId\":\"");
+
+	assert_non_null(at);
+	memcpy(id, at + 11, LEASE_ID_LEN);
+	id[LEASE_ID_LEN] = '\0';
+	memset(at + 11, 'x', LEASE_ID_LEN);
+	return heard;
+}
+
+static void test_authorize(void **state)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	_cleanup_free_ char *heard = NULL;
+	struct fixture *f = *state;
+	char id[LEASE_ID_LEN + 1];
+
+	client = connect_to(f);
+	send_call(f, client, "AuthorizeSSH", LOGIN, true);
+	heard = hear_accept(client, id);
+	assert_string_equal(
+		heard,
+		"{\"state\":\"accept\",\"leaseId\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\","
+		"\"nodeId\":\"n2\",\"nodeName\":\"laptop\","
+		"\"nodeKey\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAI=\","
+		"\"user\":\"alice@example.com\",\"localUser\":\"root\",\"nonroot\":false,"
+		"\"validUntil\":1800007500000000,\"options\":{\"forwarding\":{\"agent\":true,"
+		"\"local\":true,\"remote\":false},\"acceptEnv\":[\"GIT_*\"],"
+		"\"message\":\"be careful\"},\"rule\":\"ssh[0] line 31\"}");
+	assert_int_equal(lease_table_count(f->leases), 1);
+
+	/* The same map again is no news. */
+	lease_table_recheck(f->leases, f->map, NOW);
+	expect(client, "");
+
+	/* Hanging up ends the lease. */
+	client = varlink_client_free(client);
+	pump(f);
+	assert_int_equal(lease_table_count(f->leases), 0);
+}
+
+static void test_revoke(void **state)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	_cleanup_(netmap_freep) struct netmap *changed = NULL;
+	_cleanup_free_ char *accepted = NULL;
+	struct fixture *f = *state;
+	char id[LEASE_ID_LEN + 1];
+
+	client = connect_to(f);
+	send_call(f, client, "AuthorizeSSH", LOGIN, true);
+	accepted = hear_accept(client, id);
+
+	/* A longer life is told; the call stays open. */
+	changed = load_map("2027-01-15T10:05:00Z", "2027-01-15T10:05:01Z");
+	lease_table_recheck(f->leases, changed, NOW);
+	expect(client, "{\"state\":\"keep\",\"validUntil\":1800007501000000}");
+
+	/* Less is told at once, without the event loop, and is the last that comes. */
+	netmap_free(changed);
+	changed = load_map("\"agent\": true", "\"agent\": false");
+	lease_table_recheck(f->leases, changed, NOW);
+	expect(client, "{\"state\":\"revoked\",\"reason\":\"forwarding\",\"message\":\"the policy "
+		       "allows less forwarding now\"}");
+	assert_int_equal(lease_table_count(f->leases), 0);
+	pump(f);
+	expect(client, "");
+
+	/* The connection is good for another call. */
+	send_call(f, client, "WhoIs", "{\"address\":\"100.64.0.77\"}", false);
+	expect(client, "io.peergate.Agent.NotAPeer {\"address\":\"100.64.0.77\",\"self\":false}");
+}
+
+static void test_expiry(void **state)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	_cleanup_free_ char *accepted = NULL;
+	struct fixture *f = *state;
+	char id[LEASE_ID_LEN + 1];
+
+	client = connect_to(f);
+	send_call(f, client, "AuthorizeSSH", LOGIN, true);
+	accepted = hear_accept(client, id);
+	assert_true(lease_table_next_expiry(f->leases) == NOW + UINT64_C(7500000000));
+	lease_table_recheck(f->leases, f->map, NOW + UINT64_C(7500000000));
+	expect(client, "{\"state\":\"revoked\",\"reason\":\"expired\",\"message\":\"the time that "
+		       "the policy allows is over\"}");
+}
+
+static void test_too_many(void **state)
+{
+	struct varlink_client *clients[5];
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+		_cleanup_free_ char *heard = NULL;
+
+		clients[i] = connect_to(f);
+		send_call(f, clients[i], "AuthorizeSSH", LOGIN, true);
+		heard = hear(clients[i]);
+		assert_non_null(strstr(heard, i < 4 ? "accept" : "\"reason\":\"too-many\""));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		varlink_client_free(clients[i]);
+	pump(f);
+}
+
+static void test_authorize_without_map(void **state)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	struct fixture *f = *state;
+
+	f->map = netmap_free(f->map);
+	client = connect_to(f);
+	send_call(f, client, "AuthorizeSSH", LOGIN, true);
+	expect(client, "{\"state\":\"reject\",\"reason\":\"no-map\",\"message\":\"this host has no "
+		       "network map yet; try again later\"}");
+}
+
+#define RESUME(id, node, user, local, nonroot, agent)                                  \
+	"{\"leaseId\":\"" id "\",\"nodeId\":\"" node "\",\"nodeKey\":"                 \
+	"\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAk=\",\"address\":\"100.64.0.2\"," \
+	"\"sshUser\":\"" user "\",\"localUser\":\"" local "\",\"nonroot\":" nonroot    \
+	",\"options\":{\"forwarding\":{\"agent\":" agent                               \
+	",\"local\":true,\"remote\":false}},\"connection\":\"c1\"}"
+#define ID "0123456789abcdef0123456789abcdef"
+
+static const struct {
+	const char *params, *answer;
+	size_t n_leases;
+} resume_cases[] = {
+	{ RESUME(ID, "n2", "root", "root", "false", "true"),
+	  "{\"state\":\"keep\",\"validUntil\":1800007500000000}", 1 },
+	{ RESUME(ID, "n3", "root", "root", "false", "true"),
+	  "{\"state\":\"revoked\",\"reason\":\"address-moved\"", 0 },
+	{ RESUME(ID, "n2", "root", "toor", "false", "true"),
+	  "{\"state\":\"revoked\",\"reason\":\"local-user\"", 0 },
+	{ RESUME(ID, "n2", "dev", "devel", "false", "false"),
+	  "{\"state\":\"revoked\",\"reason\":\"forwarding\"", 0 },
+	{ RESUME("nonsense", "n2", "root", "root", "false", "true"),
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"leaseId\"}", 0 },
+	{ RESUME(ID, "n2", "root", "root", "null", "true"),
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"nonroot\"}", 0 },
+	{ RESUME(ID, "n2", "root", "root", "false", "7"),
+	  "org.varlink.service.InvalidParameter {\"parameter\":\"options\"}", 0 },
+};
+
+static void test_resume(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(resume_cases); i++) {
+		_cleanup_(varlink_client_freep) struct varlink_client *client = connect_to(f);
+		_cleanup_free_ char *heard = NULL;
+
+		send_call(f, client, "ResumeSSH", resume_cases[i].params, true);
+		heard = hear(client);
+		print_message("%s\n", heard);
+		if (strncmp(heard, resume_cases[i].answer, strlen(resume_cases[i].answer)))
+			fail_msg("expected %s", resume_cases[i].answer);
+		assert_int_equal(lease_table_count(f->leases), resume_cases[i].n_leases);
+		client = varlink_client_free(client);
+		pump(f);
+		assert_int_equal(lease_table_count(f->leases), 0);
+	}
+}
+
+static void test_resume_not_ready(void **state)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	struct fixture *f = *state;
+
+	f->map = netmap_free(f->map);
+	client = connect_to(f);
+	send_call(f, client, "ResumeSSH", resume_cases[0].params, true);
+	expect(client, "io.peergate.Agent.NotReady {}");
+}
+
+/* A lease that is resumed elsewhere takes its place, whatever became of the older call. */
+static void test_resume_takes_over(void **state)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *first = NULL, *second = NULL;
+	struct fixture *f = *state;
+
+	first = connect_to(f);
+	send_call(f, first, "ResumeSSH", resume_cases[0].params, true);
+	expect(first, resume_cases[0].answer);
+	second = connect_to(f);
+	send_call(f, second, "ResumeSSH", resume_cases[0].params, true);
+	expect(second, resume_cases[0].answer);
+	expect(first, "{\"state\":\"revoked\",\"reason\":\"replaced\",\"message\":\"resumed on "
+		      "another connection\"}");
+	assert_int_equal(lease_table_count(f->leases), 1);
+}
+
+/* Others than root learn nothing, not even whether their parameters are right. */
+static void test_not_root(void **state)
+{
+	static const char *const methods[] = { "AuthorizeSSH", "ResumeSSH" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+		_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+		bool root = getuid() == 0;
+
+		/* The kernel takes note of who connects. */
+		assert_int_equal(root ? seteuid(65534) : 0, 0);
+		client = connect_to(f);
+		assert_int_equal(root ? seteuid(0) : 0, 0);
+		send_call(f, client, methods[i], LOGIN, true);
+		expect(client, "org.varlink.service.PermissionDenied {}");
+		send_call(f, client, methods[i], "{}", true);
+		expect(client, "org.varlink.service.PermissionDenied {}");
+		send_call(f, client, "WhoIs", "{\"address\":\"100.64.0.77\"}", false);
+		expect(client, "io.peergate.Agent.NotAPeer {\"address\":\"100.64.0.77\",\"self\":"
+			       "false}");
+	}
+	assert_int_equal(lease_table_count(f->leases), 0);
+}
+
+static void drop_line(void *userdata, int level, const char *text)
+{
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest for_all[] = {
+		TEST(test_golden),
+		TEST(test_errors),
+		TEST(test_warnings),
+		TEST(test_without_map),
+		TEST(test_not_root),
+		TEST(test_peer_status_is_kept),
+		TEST(test_peer_status_fails),
+	};
+	const struct CMUnitTest for_root[] = {
+		TEST(test_authorize_refused),
+		TEST(test_long_user),
+		TEST(test_authorize),
+		TEST(test_revoke),
+		TEST(test_expiry),
+		TEST(test_too_many),
+		TEST(test_authorize_without_map),
+		TEST(test_resume),
+		TEST(test_resume_not_ready),
+		TEST(test_resume_takes_over),
+	};
+	int n_failed;
+
+	log_set_sink(drop_line, NULL);
+	n_failed = cmocka_run_group_tests(for_all, NULL, NULL);
+	if (getuid() != 0) {
+		print_message("not root: the tests of logins are skipped\n");
+		return n_failed ? n_failed : 77;
+	}
+	return n_failed + cmocka_run_group_tests(for_root, NULL, NULL);
+}

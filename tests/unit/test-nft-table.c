@@ -1,0 +1,456 @@
+/* The table on a real kernel, in a network namespace of its own. Needs root. */
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/filter/compile.h"
+#include "agent/nft/nft.h"
+#include "common/file.h"
+#include "common/text.h"
+
+#define NOW	  1795564800000000u
+#define EXIT_SKIP 77
+
+static const char map_template[] =
+	"{\"type\": \"full\", \"version\": 1, \"for\": \"n1\", \"generation\": 1,"
+	" \"self\": {\"id\": \"n1\", \"name\": \"server\","
+	"            \"addresses\": [\"100.64.0.1\", \"fd00:1::1\"], \"ssh\": true},"
+	" \"mesh\": {\"domain\": \"mesh.example\", \"prefixes\": [\"100.64.0.0/10\","
+	"            \"fd00:1::/48\"]},"
+	" \"peers\": ["
+	"  {\"id\": \"n2\", \"name\": \"laptop\", \"addresses\": [\"100.64.0.2\", \"fd00:1::2\"],"
+	"   \"node_key\": \"dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI=\"},"
+	"  {\"id\": \"n3\", \"name\": \"desktop\", \"addresses\": [\"100.64.0.3\", \"fd00:1::3\"],"
+	"   \"node_key\": \"M3d3MnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI=\"},"
+	"  {\"id\": \"n4\", \"name\": \"router\", \"addresses\": [\"100.64.0.4\"],"
+	"   \"node_key\": \"NHd3MnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI=\","
+	"   \"routes\": [\"10.1.0.0/16\", \"2001:db8::/64\"]}],"
+	" \"packet_filter\": [%s], \"ssh_rules\": []}";
+
+#define RULE(src, ip, ports, rest) \
+	"{\"src\": [" src "], \"dst\": [{\"ip\": \"" ip "\", \"ports\": [" ports "]}]" rest "}"
+#define LAPTOP	"\"100.64.0.2\", \"fd00:1::2\""
+#define DESKTOP "\"100.64.0.3\", \"fd00:1::3\""
+
+/* Overlaps, all families, adjoining ranges behind a router. */
+static const char golden_filter[] =
+	RULE(LAPTOP ", " DESKTOP, "100.64.0.1", "22, 22", ", \"proto\": [6], \"origin\": \"acls[0] line 14\"") "," RULE(LAPTOP ", " DESKTOP, "fd00:1::1", "22, 22", ", \"proto\": [6], \"origin\": \"acls[0] line 14\"") "," RULE(
+		LAPTOP, "100.64.0.1", "0, 1023",
+		", \"origin\": \"acls[1] line 20\"") "," RULE(LAPTOP, "fd00:1::1", "0, 1023",
+							      ", \"origin\": \"acls[1] "
+							      "line 20\"") "," RULE("\"1"
+										    "0."
+										    "0."
+										    "0."
+										    "0/"
+										    "8\""
+										    ", "
+										    "\"2"
+										    "001"
+										    ":db"
+										    "8::"
+										    "/32"
+										    "\"",
+										    "100"
+										    ".64"
+										    ".0."
+										    "1",
+										    "80,"
+										    " 8"
+										    "0",
+										    ", "
+										    "\"p"
+										    "rot"
+										    "o\""
+										    ": "
+										    "[6"
+										    "]") "," RULE("\"10.1.4.0/24\"",
+												  "100.64.0.1",
+												  "443, 443",
+												  ", \"proto\": [6]") "," RULE("\"2001:db8::/64\"",
+															       "fd00:1::1",
+															       "443, 443",
+															       ", \"proto\": [6]");
+
+static struct filter_table *compile(const char *filter)
+{
+	_cleanup_free_ char *text = text_printf(map_template, filter), *error = NULL;
+	_cleanup_(netmap_freep) struct netmap *map = NULL;
+	struct filter_table *table = NULL;
+
+	if (netmap_parse(text, strlen(text), "m", &error, &map) < 0)
+		fail_msg("%s: %s", filter, error);
+	assert_int_equal(filter_compile(map, NOW, &table, &error), 0);
+	return table;
+}
+
+static struct nft *open_nft(sd_event *event)
+{
+	const struct nft_config config = { .ifname = "mesh0", .gateway_port = 2022 };
+	struct nft *nft = NULL;
+
+	assert_int_equal(nft_open(event, &config, &nft), 0);
+	return nft;
+}
+
+static struct nft_changes apply(struct nft *nft, const char *filter, bool ssh)
+{
+	_cleanup_(filter_table_freep) struct filter_table *old = NULL;
+	_cleanup_free_ char *error = NULL;
+	struct nft_changes changes;
+	int r;
+
+	r = nft_apply(nft, compile(filter), ssh, &changes, &old, &error);
+	if (r < 0)
+		fail_msg("%s: %s", strerror(-r), error ? error : "");
+	return changes;
+}
+
+static void assert_changes(struct nft_changes changes, unsigned full, unsigned added,
+			   unsigned removed)
+{
+	if (changes.full_replacements != full || changes.elements_added != added ||
+	    changes.elements_removed != removed)
+		fail_msg("%u full, %u added, %u removed; expected %u, %u, %u",
+			 changes.full_replacements, changes.elements_added,
+			 changes.elements_removed, full, added, removed);
+}
+
+static char *output_of(const char *command)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *in = popen(command, "re"), *out = open_memstream(&text, &len);
+	int c;
+
+	assert_non_null(in);
+	while ((c = fgetc(in)) != EOF)
+		fputc(c, out);
+	fclose(out);
+	if (pclose(in) != 0)
+		fail_msg("%s: %s", command, text);
+	return text;
+}
+
+static void run(const char *command)
+{
+	free(output_of(command));
+}
+
+static char *list_table(void)
+{
+	return output_of("nft list table inet peergate");
+}
+
+static int setup(void **state)
+{
+	run("nft flush ruleset");
+	return 0;
+}
+
+static void test_golden(void **state)
+{
+	_cleanup_(nft_freep) struct nft *nft = open_nft(NULL);
+	_cleanup_free_ char *path = text_printf("%s/nft-table.txt", getenv("TEST_DATA"));
+	_cleanup_free_ char *expected = NULL, *text = NULL;
+	size_t len;
+
+	apply(nft, golden_filter, true);
+	text = list_table();
+	if (getenv("TEST_UPDATE"))
+		assert_int_equal(file_write_atomic(-100, path, text, strlen(text), 0644), 0);
+	assert_int_equal(file_read(-100, path, 1 << 20, &expected, &len), 0);
+	if (strcmp(text, expected) != 0)
+		fail_msg("%s\ndiffers from %s", text, path);
+}
+
+/* What nft(8) prints it must read as the same table. */
+static void test_round_trip(void **state)
+{
+	_cleanup_(nft_freep) struct nft *nft = open_nft(NULL);
+	_cleanup_free_ char *before = NULL, *after = NULL;
+
+	apply(nft, golden_filter, true);
+	run("nft list table inet peergate | nft -c -f - 2>&1");
+	before = list_table();
+	run("nft list table inet peergate >list.tmp && nft flush ruleset && nft -f list.tmp 2>&1 &&"
+	    " rm list.tmp");
+	after = list_table();
+	assert_string_equal(before, after);
+}
+
+static void test_restart_changes_nothing(void **state)
+{
+	static const char *const filters[] = { "", golden_filter };
+
+	for (size_t i = 0; i < ARRAY_SIZE(filters); i++) {
+		_cleanup_(nft_freep) struct nft *first = open_nft(NULL), *second = NULL;
+
+		apply(first, filters[i], true);
+		first = nft_free(first);
+		second = open_nft(NULL);
+		assert_changes(apply(second, filters[i], true), 0, 0, 0);
+	}
+}
+
+/* Differences between any two of these are made by elements, forth and back, with and without
+ * memory. */
+static void test_elements(void **state)
+{
+	static const char *const filters[] = {
+		"",
+		golden_filter,
+		RULE(LAPTOP, "100.64.0.1", "22, 22", ", \"origin\": \"acls[0] line 14\""),
+		RULE(LAPTOP, "100.64.0.1", "22, 22", ", \"origin\": \"acls[0] line 15\""),
+		RULE(LAPTOP ", " DESKTOP, "100.64.0.1", "22, 23", ", \"proto\": [6]"),
+		RULE(LAPTOP ", " DESKTOP, "100.64.0.1", "23, 24", ", \"proto\": [6]"),
+		RULE("\"0.0.0.0/0\"", "100.64.0.1", "0, 65535", ""),
+		RULE("\"10.1.0.0/17\"", "100.64.0.1", "0, 65535",
+		     "") "," RULE("\"10.1.128.0/17\"", "100.64.0.1", "0, 65534", ""),
+		RULE("\"10.1.64.0/18\"", "100.64.0.1", "0, 65535",
+		     "") "," RULE("\"10.1.0.0/16\"", "100.64.0.1", "0, 1", ""),
+	};
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(nft_freep) struct nft *remembers = NULL;
+
+	assert_int_equal(sd_event_new(&event), 0);
+	remembers = open_nft(event);
+	for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(filters); j++) {
+			_cleanup_(nft_freep) struct nft *fresh = open_nft(NULL);
+			_cleanup_free_ char *text = NULL, *direct = NULL;
+
+			run("nft flush ruleset");
+			apply(fresh, filters[j], true);
+			direct = output_of("nft -s list table inet peergate | sort");
+			run("nft flush ruleset");
+			apply(remembers, filters[i], true);
+			assert_int_equal(apply(i % 2 ? remembers : fresh, filters[j], true)
+						 .full_replacements,
+					 0);
+			assert_changes(apply(fresh, filters[j], true), 0, 0, 0);
+			text = output_of("nft -s list table inet peergate | sort");
+			assert_int_equal(strlen(text), strlen(direct));
+		}
+}
+
+static void test_one_peer(void **state)
+{
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(nft_freep) struct nft *nft = NULL;
+
+	assert_int_equal(sd_event_new(&event), 0);
+	nft = open_nft(event);
+	assert_changes(apply(nft, RULE(LAPTOP, "100.64.0.1", "22, 22", ", \"proto\": [6]"), true),
+		       1, 4, 0);
+	assert_changes(apply(nft,
+			     RULE(LAPTOP ", " DESKTOP, "100.64.0.1", "22, 22", ", \"proto\": [6]"),
+			     true),
+		       0, 1, 0);
+	assert_changes(apply(nft, RULE(DESKTOP, "100.64.0.1", "22, 22", ", \"proto\": [6]"), true),
+		       0, 0, 1);
+	assert_changes(apply(nft, "", true), 0, 0, 2);
+}
+
+static void test_ssh_switch(void **state)
+{
+	_cleanup_(nft_freep) struct nft *nft = open_nft(NULL);
+	_cleanup_free_ char *on = NULL, *off = NULL;
+
+	assert_int_equal(apply(nft, golden_filter, true).full_replacements, 1);
+	assert_int_equal(apply(nft, golden_filter, false).full_replacements, 1);
+	off = list_table();
+	assert_null(strstr(off, "tproxy"));
+	assert_int_equal(apply(nft, golden_filter, true).full_replacements, 1);
+	on = list_table();
+	assert_non_null(strstr(on, "tproxy"));
+}
+
+struct foreign {
+	int n;
+	char what[64];
+};
+
+static void note_foreign(void *userdata, const char *what)
+{
+	struct foreign *foreign = userdata;
+
+	foreign->n++;
+	snprintf(foreign->what, sizeof(foreign->what), "%s", what);
+}
+
+/* What others do to the table is noticed, and undone with what it takes. */
+static void test_foreign_changes(void **state)
+{
+	static const struct {
+		const char *command, *what;
+		unsigned full, added, removed;
+	} cases[] = {
+		{ "nft flush ruleset", "the table was deleted", 1, 0, 0 },
+		{ "nft delete table inet peergate", "the table was deleted", 1, 0, 0 },
+		{ "nft add chain inet peergate other", "the table was changed", 1, 0, 0 },
+		{ "nft flush chain inet peergate output", "the table was changed", 1, 0, 0 },
+		{ "nft flush chain inet peergate acl_0", "the table was changed", 1, 0, 0 },
+		{ "nft add rule inet peergate acl_0 accept", "the table was changed", 1, 0, 0 },
+		{ "nft insert rule inet peergate input accept", "the table was changed", 1, 0, 0 },
+		{ "nft add table inet peergate '{ flags dormant; }'", "the table was changed", 1, 0,
+		  0 },
+		{ "nft add set inet peergate x '{ type mark; }'", "the table was changed", 1, 0,
+		  0 },
+		{ "nft delete element inet peergate src4 '{ 100.64.0.2 }'", "the table was changed",
+		  0, 1, 0 },
+		{ "nft add element inet peergate src4 '{ 100.64.0.77 : 1 }'",
+		  "the table was changed", 0, 0, 1 },
+		{ "nft add element inet peergate net4 '{ 192.0.2.0/24 : 1 }'",
+		  "the table was changed", 0, 0, 1 },
+		{ "nft add element inet peergate own4 '{ 192.0.2.1 }'", "the table was changed", 0,
+		  0, 1 },
+		{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1-3 : accept }'",
+		  "the table was changed", 1, 0, 0 },
+		{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1 : goto acl_0 }'",
+		  "the table was changed", 0, 0, 1 },
+		{ "nft add table ip other", NULL, 0, 0, 0 },
+	};
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(nft_freep) struct nft *nft = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct foreign foreign = { 0 };
+
+	assert_int_equal(sd_event_new(&event), 0);
+	nft = open_nft(event);
+	nft_on_foreign_change(nft, note_foreign, &foreign);
+	apply(nft, golden_filter, true);
+	text = output_of("nft -s list table inet peergate");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *after = NULL;
+		struct nft_changes changes;
+
+		foreign = (struct foreign){ 0 };
+		while (sd_event_run(event, 0) > 0)
+			;
+		assert_int_equal(foreign.n, 0);
+		run(cases[i].command);
+		while (sd_event_run(event, 0) > 0)
+			;
+		if ((foreign.n > 0) != (cases[i].what != NULL))
+			fail_msg("%s: told of %d changes", cases[i].command, foreign.n);
+		if (cases[i].what)
+			assert_string_equal(foreign.what, cases[i].what);
+		changes = apply(nft, golden_filter, true);
+		if (cases[i].full)
+			assert_int_equal(changes.full_replacements, 1);
+		else
+			assert_changes(changes, 0, cases[i].added, cases[i].removed);
+		after = output_of("nft -s list table inet peergate");
+		assert_int_equal(strlen(text), strlen(after));
+	}
+}
+
+/* A change that the event loop has not told of yet must not make an apply fail. */
+static void test_unnoticed_change(void **state)
+{
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(nft_freep) struct nft *nft = NULL;
+
+	assert_int_equal(sd_event_new(&event), 0);
+	nft = open_nft(event);
+	apply(nft, golden_filter, true);
+	run("nft flush ruleset");
+	assert_int_equal(apply(nft, "", true).full_replacements, 1);
+}
+
+static void test_remove(void **state)
+{
+	_cleanup_(nft_freep) struct nft *nft = open_nft(NULL);
+	_cleanup_free_ char *error = NULL, *text = NULL;
+
+	assert_int_equal(nft_remove(nft, &error), 0);
+	apply(nft, golden_filter, true);
+	assert_int_equal(nft_remove(nft, &error), 0);
+	text = output_of("nft list ruleset");
+	assert_string_equal(text, "");
+}
+
+/* Many peers and rules: messages are split, and read back whole. */
+static void test_large(void **state)
+{
+	_cleanup_(filter_table_freep) struct filter_table *table = filter_table_new(), *old = NULL;
+	_cleanup_(nft_freep) struct nft *nft = open_nft(NULL);
+	_cleanup_free_ char *error = NULL;
+	struct nft_changes changes;
+	size_t n = 20000;
+
+	table->exact = calloc(n, sizeof(*table->exact));
+	table->flows = calloc(n, sizeof(*table->flows));
+	table->counters = calloc(1, sizeof(*table->counters));
+	table->counters[table->n_counters++].comment = strdup("acl:0");
+	for (uint32_t i = 0; i < n; i++) {
+		struct ip_addr addr = { AF_INET6, { 0xfd, [14] = (uint8_t)(i >> 8), (uint8_t)i } };
+
+		table->exact[i] =
+			(struct filter_source){ addr, addr, i, text_printf("host-%u", i) };
+		table->flows[i] = (struct filter_flow){ i, addr, addr, 6, { 0, 65535 }, 0 };
+	}
+	table->n_exact = table->n_flows = n;
+	filter_table_sort(table);
+	assert_int_equal(nft_apply(nft, take_ptr(table), false, &changes, &old, &error), 0);
+	assert_int_equal(changes.elements_added, 2 * n);
+	assert_changes(apply(nft, "", false), 0, 2, (unsigned)(2 * n));
+}
+
+/* An interval that reaches to the last address has no end in the kernel; neighbours share an edge.
+ */
+static void test_interval_edges(void **state)
+{
+	static const struct ip_addr edges[][2] = {
+		{ { AF_INET, { 240 } }, { AF_INET, { 240, 255, 255, 255 } } },
+		{ { AF_INET, { 241 } }, { AF_INET, { 255, 255, 255, 255 } } },
+		{ { AF_INET6, { 0 } }, { AF_INET6, { [15] = 9 } } },
+	};
+	_cleanup_(nft_freep) struct nft *nft = open_nft(NULL);
+
+	for (int i = 0; i < 2; i++) {
+		_cleanup_(filter_table_freep) struct filter_table *table = filter_table_new();
+		_cleanup_(filter_table_freep) struct filter_table *old = NULL;
+		_cleanup_free_ char *error = NULL, *text = NULL;
+		struct nft_changes changes;
+
+		table->nets = calloc(ARRAY_SIZE(edges), sizeof(*table->nets));
+		for (uint32_t j = 0; j < ARRAY_SIZE(edges); j++)
+			table->nets[table->n_nets++] =
+				(struct filter_source){ edges[j][0], edges[j][1], j + 1,
+							strdup("x") };
+		assert_int_equal(nft_apply(nft, take_ptr(table), false, &changes, &old, &error), 0);
+		assert_changes(changes, i == 0, i == 0 ? 3 : 0, 0);
+		text = output_of("nft list map inet peergate net4");
+		assert_non_null(strstr(text, "241.0.0.0-255.255.255.255 comment"));
+		run("nft list table inet peergate | nft -c -f - 2>&1");
+	}
+	assert_changes(apply(nft, "", false), 0, 2, 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_golden, setup),
+		cmocka_unit_test_setup(test_round_trip, setup),
+		cmocka_unit_test_setup(test_restart_changes_nothing, setup),
+		cmocka_unit_test_setup(test_elements, setup),
+		cmocka_unit_test_setup(test_one_peer, setup),
+		cmocka_unit_test_setup(test_ssh_switch, setup),
+		cmocka_unit_test_setup(test_foreign_changes, setup),
+		cmocka_unit_test_setup(test_unnoticed_change, setup),
+		cmocka_unit_test_setup(test_remove, setup),
+		cmocka_unit_test_setup(test_interval_edges, setup),
+		cmocka_unit_test_setup(test_large, setup),
+	};
+
+	if (unshare(CLONE_NEWNET) < 0 || system("nft list ruleset >/dev/null 2>&1") != 0)
+		return EXIT_SKIP;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
