@@ -27,10 +27,13 @@ while [ $# -gt 0 ]; do
 	shift
 done
 
+build=$repo/build
+logs=$build/logs
+mkdir -p "$logs"
 # shellcheck source=tests/lib.sh
 . "$repo/tests/lib.sh"
+stage=demo
 install_packages "${build_packages[@]}"
-stage=$repo/build/stage
-build_stage "$repo" "$repo/build/release" "$stage"
-exec "$repo/tests/vm/run" --timeout 1800 --out "$repo/build/demo" --stage "$stage" "${vm_options[@]}" \
+build_stage "$build/stage"
+exec "$repo/tests/vm/run" --timeout 1800 --out "$build/demo" --stage "$build/stage" "${vm_options[@]}" \
 	-- python3 /src/contrib/demo/demo.py "${demo_options[@]}"

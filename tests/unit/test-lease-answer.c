@@ -30,7 +30,7 @@ static int read_text(const char *text, struct lease_answer *ret_answer, char **r
 	for (char *p = copy; *p; p++)
 		if (*p == '\'')
 			*p = '"';
-	json = json_loads(copy, JSON_ALLOW_NUL, &error);
+	json = json_loads(copy, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
 	if (!json)
 		fail_msg("%s: %s", copy, error.text);
 	r = lease_answer_read(json, ret_answer, reterr_text);

@@ -1,0 +1,18 @@
+/* What the kernel has of our table. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "agent/filter/table.h"
+#include "agent/netlink/nlsock.h"
+
+struct nft_observed {
+	bool exists;
+	/* Structure as nft_layout_describe() says it; NULL: it cannot be ours. */
+	char *structure;
+	struct filter_table *table; /* elements; NULL with structure */
+};
+
+/* Return: 0, negative errno. */
+int nft_observe(struct nlsock *sock, struct nft_observed *ret_observed);
+void nft_observed_done(struct nft_observed *observed);

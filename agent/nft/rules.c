@@ -1,0 +1,353 @@
+#include "agent/nft/rules.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tuple_common.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+
+#include "agent/nft/expr.h"
+#include "agent/nft/sets.h"
+
+#define SSH_PORT 22
+
+/* What differs between the families. */
+struct family {
+	uint8_t nfproto;
+	uint32_t saddr_offset, daddr_offset, addr_len; /* in the network header */
+	uint8_t icmp;
+	enum nft_set_id own, src, net, acl;
+	uint8_t loopback[16];
+};
+
+static const struct family families[] = {
+	{
+		.nfproto = NFPROTO_IPV4,
+		.saddr_offset = 12,
+		.daddr_offset = 16,
+		.addr_len = 4,
+		.icmp = IPPROTO_ICMP,
+		.own = NFT_SET_OWN4,
+		.src = NFT_SET_SRC4,
+		.net = NFT_SET_NET4,
+		.acl = NFT_SET_ACL4,
+		.loopback = { 127, 0, 0, 1 },
+	},
+	{
+		.nfproto = NFPROTO_IPV6,
+		.saddr_offset = 8,
+		.daddr_offset = 24,
+		.addr_len = 16,
+		.icmp = IPPROTO_ICMPV6,
+		.own = NFT_SET_OWN6,
+		.src = NFT_SET_SRC6,
+		.net = NFT_SET_NET6,
+		.acl = NFT_SET_ACL6,
+		.loopback = { [15] = 1 },
+	},
+};
+
+/* Which side of a packet is the one that a right is about. */
+enum direction {
+	ORIGINAL, /* from the peer: source and destination as they stand */
+	REPLY,	  /* to the peer: the original tuple is the packet's, turned round */
+};
+
+static int finish(struct nft_layout *layout, struct rule_build *build, const char *comment)
+{
+	struct nftnl_rule *rule = rule_finish(build, comment);
+
+	return rule ? nft_layout_add_rule(layout, rule) : -ENOMEM;
+}
+
+/* iifname "mesh0", oifname != "mesh0" */
+static void match_ifname(struct rule_build *build, enum nft_meta_keys key, enum nft_cmp_ops op,
+			 const char *ifname)
+{
+	char name[IFNAMSIZ] = { 0 };
+
+	strncpy(name, ifname, sizeof(name) - 1);
+	expr_meta(build, key, NFT_REG_1);
+	expr_cmp(build, op, name, sizeof(name));
+}
+
+static void match_family(struct rule_build *build, const struct family *family)
+{
+	expr_meta(build, NFT_META_NFPROTO, NFT_REG_1);
+	expr_cmp(build, NFT_CMP_EQ, &family->nfproto, sizeof(family->nfproto));
+}
+
+static void match_l4proto(struct rule_build *build, uint8_t proto)
+{
+	expr_meta(build, NFT_META_L4PROTO, NFT_REG_1);
+	expr_cmp(build, NFT_CMP_EQ, &proto, sizeof(proto));
+}
+
+/* ip daddr @own4 */
+static void match_own_daddr(struct rule_build *build, const struct family *family)
+{
+	match_family(build, family);
+	expr_payload(build, NFT_PAYLOAD_NETWORK_HEADER, family->daddr_offset, family->addr_len,
+		     NFT_REG_1);
+	expr_lookup(build, nft_set_name(family->own));
+}
+
+/* tcp dport 22 */
+static void match_ssh_port(struct rule_build *build)
+{
+	uint16_t port = htons(SSH_PORT);
+
+	match_l4proto(build, IPPROTO_TCP);
+	expr_payload(build, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG_1);
+	expr_cmp(build, NFT_CMP_EQ, &port, sizeof(port));
+}
+
+/* ct state STATES */
+static void match_ct_state(struct rule_build *build, uint32_t states)
+{
+	uint32_t none = 0;
+
+	expr_ct(build, NFT_CT_STATE, NFT_REG_1);
+	expr_mask(build, &states, sizeof(states));
+	expr_cmp(build, NFT_CMP_NEQ, &none, sizeof(none));
+}
+
+/* ct direction reply */
+static void match_reply(struct rule_build *build)
+{
+	uint8_t reply = IP_CT_DIR_REPLY;
+
+	expr_ct(build, NFT_CT_DIRECTION, NFT_REG_1);
+	expr_cmp(build, NFT_CMP_EQ, &reply, sizeof(reply));
+}
+
+/* counter drop comment "..." */
+static int finish_drop(struct nft_layout *layout, struct rule_build *build, const char *comment)
+{
+	expr_counter(build);
+	expr_drop(build);
+	return finish(layout, build, comment);
+}
+
+/* iifname "mesh0" ip daddr @own4 tcp dport 22 tproxy ip to 127.0.0.1:2022 accept */
+static int divert_ssh(struct nft_layout *layout, const struct nft_layout_config *config,
+		      const struct family *family)
+{
+	struct rule_build build = rule_start("divert");
+	uint16_t port = htons(config->gateway_port);
+
+	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_EQ, config->ifname);
+	match_own_daddr(&build, family);
+	match_ssh_port(&build);
+	expr_load(&build, NFT_REG_1, family->loopback, family->addr_len);
+	expr_load(&build, NFT_REG_2, &port, sizeof(port));
+	expr_tproxy(&build, family->nfproto, NFT_REG_1, NFT_REG_2);
+	expr_accept(&build);
+	return finish(layout, &build, NULL);
+}
+
+/* Where tproxy finds no listener it does not match: the packet must not go on to sshd. */
+static int drop_undiverted(struct nft_layout *layout, const struct nft_layout_config *config,
+			   const struct family *family)
+{
+	struct rule_build build = rule_start("divert");
+
+	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_EQ, config->ifname);
+	match_own_daddr(&build, family);
+	match_ssh_port(&build);
+	return finish_drop(layout, &build, "gateway not listening");
+}
+
+int nft_rules_divert(struct nft_layout *layout, const struct nft_layout_config *config)
+{
+	int r = 0;
+
+	if (!config->divert_ssh)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+		r = divert_ssh(layout, config, &families[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+		r = drop_undiverted(layout, config, &families[i]);
+	return r;
+}
+
+/*
+ * iifname != "mesh0" ip daddr @own4 fib saddr type != local counter drop
+ *
+ * Linux answers for any of its addresses on any interface; mesh addresses are for the mesh.
+ */
+static int drop_weak_host(struct nft_layout *layout, const struct nft_layout_config *config,
+			  const struct family *family)
+{
+	struct rule_build build = rule_start("input");
+	uint32_t local = RTN_LOCAL;
+
+	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_NEQ, config->ifname);
+	match_own_daddr(&build, family);
+	expr_fib_saddr_type(&build);
+	expr_cmp(&build, NFT_CMP_NEQ, &local, sizeof(local));
+	return finish_drop(layout, &build, "mesh address from elsewhere");
+}
+
+static int accept_other_interfaces(struct nft_layout *layout,
+				   const struct nft_layout_config *config)
+{
+	struct rule_build build = rule_start("input");
+
+	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_NEQ, config->ifname);
+	expr_accept(&build);
+	return finish(layout, &build, NULL);
+}
+
+/* ct direction reply ct state established,related accept */
+static int accept_replies(struct nft_layout *layout)
+{
+	struct rule_build build = rule_start("input");
+
+	match_reply(&build);
+	match_ct_state(&build, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED));
+	expr_accept(&build);
+	return finish(layout, &build, "answers to this host");
+}
+
+/*
+ * meta mark set ip saddr map @src4 meta mark . ip daddr . meta l4proto . th dport vmap @acl4
+ *
+ * One rule, so that a miss in the first map ends it: the second never sees a stale mark. Bytes 2
+ * and 3 of an ICMP header are no port, but its element spans all of them.
+ */
+static int look_up(struct nft_layout *layout, const char *chain, const struct family *family,
+		   enum nft_set_id sources, enum direction direction)
+{
+	struct rule_build build = rule_start(chain);
+	uint32_t peer = direction == ORIGINAL ? family->saddr_offset : family->daddr_offset;
+	uint32_t own = direction == ORIGINAL ? family->daddr_offset : family->saddr_offset;
+	enum nft_registers addr_reg = NFT_REG32_01;
+	enum nft_registers proto_reg = addr_reg + family->addr_len / 4;
+
+	match_family(&build, family);
+	expr_payload(&build, NFT_PAYLOAD_NETWORK_HEADER, peer, family->addr_len, NFT_REG_1);
+	expr_map(&build, nft_set_name(sources), NFT_REG_1);
+	expr_set_mark(&build, NFT_REG_1);
+	expr_meta(&build, NFT_META_MARK, NFT_REG_1);
+	expr_hton(&build, NFT_REG_1, 4, 4);
+	expr_payload(&build, NFT_PAYLOAD_NETWORK_HEADER, own, family->addr_len, addr_reg);
+	expr_meta(&build, NFT_META_L4PROTO, proto_reg);
+	expr_payload(&build, NFT_PAYLOAD_TRANSPORT_HEADER, direction == ORIGINAL ? 2 : 0, 2,
+		     proto_reg + 1);
+	expr_map(&build, nft_set_name(family->acl), NFT_REG_VERDICT);
+	return finish(layout, &build, NULL);
+}
+
+static int look_up_all(struct nft_layout *layout, const char *chain, enum direction direction)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++) {
+		r = look_up(layout, chain, &families[i], families[i].src, direction);
+		if (r == 0)
+			r = look_up(layout, chain, &families[i], families[i].net, direction);
+	}
+	return r;
+}
+
+int nft_rules_input(struct nft_layout *layout, const struct nft_layout_config *config)
+{
+	struct rule_build drop;
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+		r = drop_weak_host(layout, config, &families[i]);
+	if (r == 0)
+		r = accept_other_interfaces(layout, config);
+	if (r == 0)
+		r = accept_replies(layout);
+	if (r == 0)
+		r = look_up_all(layout, "input", ORIGINAL);
+	if (r < 0)
+		return r;
+	drop = rule_start("input");
+	return finish_drop(layout, &drop, "no rule lets it in");
+}
+
+/*
+ * oifname "mesh0" ct state new tcp flags & (fin|syn|rst|ack) != syn counter drop
+ *
+ * When a connection has been forgotten by conntrack, a packet in its middle would start it anew
+ * (nf_conntrack_tcp_loose) with this host as the one who began, and the peer as one who answers.
+ */
+static int drop_loose_tcp(struct nft_layout *layout, const struct nft_layout_config *config)
+{
+	struct rule_build build = rule_start("output");
+	const uint8_t flags = 0x17, syn = 0x02;
+
+	match_ifname(&build, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
+	match_ct_state(&build, NF_CT_STATE_BIT(IP_CT_NEW));
+	match_l4proto(&build, IPPROTO_TCP);
+	expr_payload(&build, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, NFT_REG_1);
+	expr_mask(&build, &flags, sizeof(flags));
+	expr_cmp(&build, NFT_CMP_NEQ, &syn, sizeof(syn));
+	return finish_drop(layout, &build, "connection taken up in the middle");
+}
+
+int nft_rules_output(struct nft_layout *layout, const struct nft_layout_config *config)
+{
+	struct rule_build build;
+	int r;
+
+	r = drop_loose_tcp(layout, config);
+	if (r < 0)
+		return r;
+	build = rule_start("output");
+	match_ifname(&build, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
+	match_reply(&build);
+	expr_goto(&build, "replies");
+	return finish(layout, &build, NULL);
+}
+
+/* ct state related meta l4proto icmp accept: errors about a packet that was let in */
+static int accept_icmp_errors(struct nft_layout *layout, const struct family *family)
+{
+	struct rule_build build = rule_start("replies");
+
+	match_ct_state(&build, NF_CT_STATE_BIT(IP_CT_RELATED));
+	match_l4proto(&build, family->icmp);
+	expr_accept(&build);
+	return finish(layout, &build, NULL);
+}
+
+int nft_rules_replies(struct nft_layout *layout, const struct nft_layout_config *config)
+{
+	struct rule_build drop;
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+		r = accept_icmp_errors(layout, &families[i]);
+	if (r == 0)
+		r = look_up_all(layout, "replies", REPLY);
+	if (r < 0)
+		return r;
+	drop = rule_start("replies");
+	return finish_drop(layout, &drop, "right was taken away");
+}
+
+static int drop_forward(struct nft_layout *layout, enum nft_meta_keys key, const char *ifname,
+			const char *comment)
+{
+	struct rule_build build = rule_start("forward");
+
+	match_ifname(&build, key, NFT_CMP_EQ, ifname);
+	return finish_drop(layout, &build, comment);
+}
+
+int nft_rules_forward(struct nft_layout *layout, const struct nft_layout_config *config)
+{
+	int r;
+
+	r = drop_forward(layout, NFT_META_IIFNAME, config->ifname, "mesh to elsewhere");
+	if (r < 0)
+		return r;
+	return drop_forward(layout, NFT_META_OIFNAME, config->ifname, "elsewhere to mesh");
+}

@@ -1,0 +1,240 @@
+#include "agent/nft/sets.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libnftnl/udata.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/nft/batch.h"
+#include "common/text.h"
+
+/* nft(8)'s numbers for data types, and its way to join them. */
+enum {
+	TYPE_IPV4 = 7,
+	TYPE_IPV6 = 8,
+	TYPE_PROTO = 12,
+	TYPE_SERVICE = 13,
+	TYPE_MARK = 19,
+	TYPE_VERDICT = 0xffffff00,
+};
+#define TYPE_ACL(addr) (TYPE_MARK << 18 | (addr) << 12 | TYPE_PROTO << 6 | TYPE_SERVICE)
+
+/* nft(8)'s numbers for byte orders. */
+enum {
+	ORDER_HOST = 1,
+	ORDER_BIG = 2,
+};
+
+struct set_spec {
+	const char *name;
+	sa_family_t family;
+	uint32_t flags;
+	uint32_t key_type, key_len;
+	uint32_t data_type, data_len;
+};
+
+#define ACL_FLAGS (NFT_SET_MAP | NFT_SET_INTERVAL | NFT_SET_CONCAT)
+
+static const struct set_spec set_specs[NFT_N_SETS] = {
+	[NFT_SET_OWN4] = { "own4", AF_INET, 0, TYPE_IPV4, 4 },
+	[NFT_SET_OWN6] = { "own6", AF_INET6, 0, TYPE_IPV6, 16 },
+	[NFT_SET_SRC4] = { "src4", AF_INET, NFT_SET_MAP, TYPE_IPV4, 4, TYPE_MARK, 4 },
+	[NFT_SET_SRC6] = { "src6", AF_INET6, NFT_SET_MAP, TYPE_IPV6, 16, TYPE_MARK, 4 },
+	[NFT_SET_NET4] = { "net4", AF_INET, NFT_SET_MAP | NFT_SET_INTERVAL, TYPE_IPV4, 4, TYPE_MARK,
+			   4 },
+	[NFT_SET_NET6] = { "net6", AF_INET6, NFT_SET_MAP | NFT_SET_INTERVAL, TYPE_IPV6, 16,
+			   TYPE_MARK, 4 },
+	[NFT_SET_ACL4] = { "acl4", AF_INET, ACL_FLAGS, TYPE_ACL(TYPE_IPV4), 16, TYPE_VERDICT, 16 },
+	[NFT_SET_ACL6] = { "acl6", AF_INET6, ACL_FLAGS, TYPE_ACL(TYPE_IPV6), 28, TYPE_VERDICT, 16 },
+};
+
+const char *nft_set_name(enum nft_set_id id)
+{
+	return set_specs[id].name;
+}
+
+sa_family_t nft_set_family(enum nft_set_id id)
+{
+	return set_specs[id].family;
+}
+
+/* Without these nft(8) prints keys and marks with their bytes swapped. */
+static int set_byte_orders(struct nftnl_set *set, const struct set_spec *spec)
+{
+	struct nft_udata udata;
+
+	nft_udata_init(&udata);
+	nft_udata_put_u32(&udata, NFTNL_UDATA_SET_KEYBYTEORDER, ORDER_BIG);
+	if (spec->data_type == TYPE_MARK)
+		nft_udata_put_u32(&udata, NFTNL_UDATA_SET_DATABYTEORDER, ORDER_HOST);
+	return nftnl_set_set_data(set, NFTNL_SET_USERDATA, udata.bytes, udata.len);
+}
+
+static int declare(struct nftnl_set *set, const struct set_spec *spec, uint32_t id)
+{
+	const uint8_t fields[] = { 4, (uint8_t)(spec->key_len - 12), 1, 2 };
+
+	if (nftnl_set_set_str(set, NFTNL_SET_TABLE, NFT_TABLE) < 0 ||
+	    nftnl_set_set_str(set, NFTNL_SET_NAME, spec->name) < 0)
+		return -ENOMEM;
+	nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_INET);
+	nftnl_set_set_u32(set, NFTNL_SET_ID, id);
+	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, spec->flags);
+	nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, spec->key_type);
+	nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, spec->key_len);
+	if (spec->flags & NFT_SET_MAP) {
+		nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, spec->data_type);
+		nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, spec->data_len);
+	}
+	if (spec->flags & NFT_SET_CONCAT)
+		return nftnl_set_set_data(set, NFTNL_SET_DESC_CONCAT, fields, sizeof(fields));
+	return set_byte_orders(set, spec);
+}
+
+struct nftnl_set *nft_set_declare(enum nft_set_id id)
+{
+	struct nftnl_set *set = nftnl_set_alloc();
+
+	if (set && declare(set, &set_specs[id], (uint32_t)id + 1) < 0) {
+		nftnl_set_free(set);
+		return NULL;
+	}
+	return set;
+}
+
+char *nft_acl_chain_name(uint32_t rule, char *buf)
+{
+	snprintf(buf, NFT_ACL_CHAIN_MAX, "acl_%u", rule);
+	return buf;
+}
+
+bool nft_acl_chain_parse(const char *name, uint32_t *ret_rule)
+{
+	uint64_t rule;
+
+	if (strncmp(name, "acl_", 4) != 0 || parse_u64(name + 4, UINT32_MAX, &rule) < 0)
+		return false;
+	*ret_rule = (uint32_t)rule;
+	return true;
+}
+
+static void put_addr(struct nft_element *element, const struct ip_addr *addr)
+{
+	element->key_len = (uint32_t)ip_addr_len(addr);
+	memcpy(element->key, addr->bytes, element->key_len);
+}
+
+void nft_element_from_addr(const struct ip_addr *addr, struct nft_element *ret)
+{
+	*ret = (struct nft_element){ 0 };
+	put_addr(ret, addr);
+}
+
+/* The address behind the last one of the interval. Return: false past the end of the space. */
+static bool addr_behind(const struct ip_addr *last, struct ip_addr *ret)
+{
+	*ret = *last;
+	for (size_t i = ip_addr_len(last); i-- > 0;)
+		if (++ret->bytes[i] != 0)
+			return true;
+	return false;
+}
+
+void nft_element_from_source(const struct filter_source *source, struct nft_element *ret)
+{
+	struct ip_addr behind;
+
+	*ret = (struct nft_element){ .has_mark = true, .mark = source->class };
+	put_addr(ret, &source->first);
+	if (source->comment && source->comment[0])
+		nft_udata_put_comment(&ret->udata, NFTNL_UDATA_SET_ELEM_COMMENT, source->comment);
+	if (!ip_addr_equal(&source->first, &source->last) && !addr_behind(&source->last, &behind))
+		nft_udata_put_u32(&ret->udata, NFTNL_UDATA_SET_ELEM_FLAGS,
+				  NFTNL_SET_ELEM_F_INTERVAL_OPEN);
+}
+
+bool nft_element_interval_end(const struct filter_source *source, struct nft_element *ret)
+{
+	struct ip_addr behind;
+
+	if (!addr_behind(&source->last, &behind))
+		return false;
+	*ret = (struct nft_element){ .interval_end = true };
+	put_addr(ret, &behind);
+	return true;
+}
+
+/* Fields of a concatenation are padded to four bytes each. */
+static uint32_t put_flow_key(uint8_t *key, uint32_t class, const struct ip_addr *addr,
+			     uint8_t proto, uint16_t port)
+{
+	uint32_t len = (uint32_t)ip_addr_len(addr);
+	uint32_t class_be = htonl(class);
+	uint16_t port_be = htons(port);
+
+	memcpy(key, &class_be, sizeof(class_be));
+	memcpy(key + 4, addr->bytes, len);
+	key[4 + len] = proto;
+	memcpy(key + 8 + len, &port_be, sizeof(port_be));
+	return len + 12;
+}
+
+void nft_element_from_flow(const struct filter_flow *flow, struct nft_element *ret)
+{
+	*ret = (struct nft_element){ .has_key_end = true };
+	ret->key_len = put_flow_key(ret->key, flow->class, &flow->dst_first, flow->proto,
+				    flow->ports.first);
+	put_flow_key(ret->key_end, flow->class, &flow->dst_last, flow->proto, flow->ports.last);
+	nft_acl_chain_name(flow->rule, ret->chain);
+}
+
+int nft_element_to_addr(enum nft_set_id id, const struct nft_element *element,
+			struct ip_addr *ret_addr)
+{
+	struct ip_addr addr = { .family = set_specs[id].family };
+
+	if (element->key_len != ip_addr_len(&addr))
+		return -EBADMSG;
+	memcpy(addr.bytes, element->key, element->key_len);
+	*ret_addr = addr;
+	return 0;
+}
+
+static void get_flow_key(const uint8_t *key, uint32_t *ret_class, struct ip_addr *addr,
+			 uint8_t *ret_proto, uint16_t *ret_port)
+{
+	size_t len = ip_addr_len(addr);
+	uint32_t class_be;
+	uint16_t port_be;
+
+	memcpy(&class_be, key, sizeof(class_be));
+	memcpy(addr->bytes, key + 4, len);
+	memcpy(&port_be, key + 8 + len, sizeof(port_be));
+	*ret_class = ntohl(class_be);
+	*ret_proto = key[4 + len];
+	*ret_port = ntohs(port_be);
+}
+
+int nft_element_to_flow(enum nft_set_id id, const struct nft_element *element,
+			struct filter_flow *ret_flow)
+{
+	struct filter_flow flow = {
+		.dst_first.family = set_specs[id].family,
+		.dst_last.family = set_specs[id].family,
+	};
+	uint32_t last_class;
+	uint8_t last_proto;
+
+	if (element->key_len != set_specs[id].key_len || !element->has_key_end ||
+	    !nft_acl_chain_parse(element->chain, &flow.rule))
+		return -EBADMSG;
+	get_flow_key(element->key, &flow.class, &flow.dst_first, &flow.proto, &flow.ports.first);
+	get_flow_key(element->key_end, &last_class, &flow.dst_last, &last_proto, &flow.ports.last);
+	if (flow.class != last_class || flow.proto != last_proto)
+		return -EBADMSG;
+	*ret_flow = flow;
+	return 0;
+}

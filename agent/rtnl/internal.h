@@ -1,0 +1,26 @@
+/* Shared by the files of this folder. */
+#pragma once
+
+#include <netlink/addr.h>
+#include <netlink/netlink.h>
+
+#include "agent/rtnl/rtnl.h"
+
+struct rtnl {
+	struct nl_sock *sock;
+};
+
+/* libnl's error numbers as negative errno. */
+int rtnl_errno(int nl_error);
+
+struct nl_addr *rtnl_addr_from_ip(const struct ip_addr *addr, unsigned prefix_len);
+/* Return: false if it is no IPv4 or IPv6 address. */
+bool rtnl_addr_to_prefix(const struct nl_addr *nl, struct ip_prefix *ret_prefix);
+
+/* A growing list of prefixes. */
+struct prefix_list {
+	struct ip_prefix *prefixes;
+	size_t n, n_alloc;
+};
+int prefix_list_add(struct prefix_list *list, const struct ip_prefix *prefix);
+bool prefix_list_has(const struct prefix_list *list, const struct ip_prefix *prefix);

@@ -1,0 +1,225 @@
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <netlink/errno.h>
+#include <netlink/msg.h>
+#include <netlink/route/nexthop.h>
+#include <netlink/route/route.h>
+#include <string.h>
+
+#include "agent/grow.h"
+#include "agent/rtnl/internal.h"
+
+/* A route with our protocol number. */
+struct own_route {
+	struct ip_prefix dst;
+	struct rtnl_route *object; /* as the kernel reported it, for its deletion */
+	bool as_made;		   /* main table, our link, our metric */
+};
+
+struct route_dump {
+	int ifindex;
+	struct own_route *routes;
+	size_t n, n_alloc;
+	int error;
+};
+
+static int add_nexthop(struct rtnl_route *route, int ifindex)
+{
+	struct rtnl_nexthop *nexthop = rtnl_route_nh_alloc();
+
+	if (!nexthop)
+		return -ENOMEM;
+	rtnl_route_nh_set_ifindex(nexthop, ifindex);
+	rtnl_route_add_nexthop(route, nexthop);
+	return 0;
+}
+
+static struct rtnl_route *route_object(int ifindex, const struct ip_prefix *dst)
+{
+	struct rtnl_route *route = rtnl_route_alloc();
+	struct nl_addr *addr = rtnl_addr_from_ip(&dst->addr, dst->len);
+
+	if (route && addr && rtnl_route_set_family(route, (uint8_t)dst->addr.family) == 0 &&
+	    rtnl_route_set_dst(route, addr) == 0 && add_nexthop(route, ifindex) == 0) {
+		rtnl_route_set_protocol(route, RTNL_PROTOCOL);
+		rtnl_route_set_priority(route, RTNL_METRIC);
+		rtnl_route_set_scope(route, dst->addr.family == AF_INET ? RT_SCOPE_LINK
+									: RT_SCOPE_UNIVERSE);
+		rtnl_route_set_table(route, RT_TABLE_MAIN);
+		rtnl_route_set_type(route, RTN_UNICAST);
+	} else if (route) {
+		rtnl_route_put(route);
+		route = NULL;
+	}
+	if (addr)
+		nl_addr_put(addr);
+	return route;
+}
+
+static bool over_link(struct rtnl_route *route, int ifindex)
+{
+	struct rtnl_nexthop *nexthop;
+
+	if (rtnl_route_get_nnexthops(route) != 1)
+		return false;
+	nexthop = rtnl_route_nexthop_n(route, 0);
+	return nexthop && rtnl_route_nh_get_ifindex(nexthop) == ifindex;
+}
+
+static int take_route(struct route_dump *dump, struct rtnl_route *route)
+{
+	struct nl_addr *dst = rtnl_route_get_dst(route);
+	struct own_route own = { .object = route };
+	int r;
+
+	if (rtnl_route_get_protocol(route) != RTNL_PROTOCOL || !dst ||
+	    !rtnl_addr_to_prefix(dst, &own.dst))
+		return 0;
+	own.as_made = over_link(route, dump->ifindex) &&
+		      rtnl_route_get_table(route) == RT_TABLE_MAIN &&
+		      rtnl_route_get_priority(route) == RTNL_METRIC;
+	r = array_grow(&dump->routes, &dump->n_alloc, dump->n, sizeof(*dump->routes));
+	if (r < 0)
+		return r;
+	nl_object_get((struct nl_object *)route);
+	dump->routes[dump->n++] = own;
+	return 0;
+}
+
+static int on_route(struct nl_msg *msg, void *arg)
+{
+	struct route_dump *dump = arg;
+	struct rtnl_route *route = NULL;
+
+	if (dump->error || nlmsg_hdr(msg)->nlmsg_type != RTM_NEWROUTE)
+		return NL_OK;
+	if (rtnl_route_parse(nlmsg_hdr(msg), &route) < 0)
+		return NL_OK;
+	dump->error = take_route(dump, route);
+	rtnl_route_put(route);
+	return NL_OK;
+}
+
+static void dump_forget(struct route_dump *dump)
+{
+	for (size_t i = 0; i < dump->n; i++)
+		rtnl_route_put(dump->routes[i].object);
+	free(dump->routes);
+	*dump = (struct route_dump){ .ifindex = dump->ifindex };
+}
+
+/* Only routes of our protocol are reported, by kernels that can choose (4.20). */
+static int request_routes(struct rtnl *rtnl, int family, struct nl_cb *cb)
+{
+	struct rtmsg rtm = {
+		.rtm_family = (unsigned char)family,
+		.rtm_protocol = RTNL_PROTOCOL,
+	};
+	struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETROUTE, NLM_F_DUMP);
+	int r;
+
+	if (!msg)
+		return -NLE_NOMEM;
+	r = nlmsg_append(msg, &rtm, sizeof(rtm), NLMSG_ALIGNTO);
+	if (r == 0)
+		r = nl_send_auto(rtnl->sock, msg);
+	nlmsg_free(msg);
+	return r < 0 ? r : nl_recvmsgs(rtnl->sock, cb);
+}
+
+static int dump_routes(struct rtnl *rtnl, struct route_dump *dump)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
+	int r = 0;
+
+	if (!cb)
+		return -ENOMEM;
+	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_route, dump);
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r >= 0; i++)
+		r = request_routes(rtnl, families[i], cb);
+	nl_cb_put(cb);
+	return r < 0 ? rtnl_errno(r) : dump->error;
+}
+
+static int prefix_order(const void *a, const void *b)
+{
+	return ip_prefix_compare(a, b);
+}
+
+static const struct ip_prefix *find(const struct ip_prefix *prefixes, size_t n,
+				    const struct ip_prefix *prefix)
+{
+	return n > 0 ? bsearch(prefix, prefixes, n, sizeof(*prefix), prefix_order) : NULL;
+}
+
+static int add_route(struct rtnl *rtnl, int ifindex, const struct ip_prefix *dst)
+{
+	struct rtnl_route *route = route_object(ifindex, dst);
+	int r;
+
+	if (!route)
+		return -ENOMEM;
+	r = rtnl_route_add(rtnl->sock, route, NLM_F_CREATE | NLM_F_EXCL);
+	rtnl_route_put(route);
+	return rtnl_errno(r);
+}
+
+/* Deletes what is not wanted, and notes which of the wanted ones are there. */
+static int remove_others(struct rtnl *rtnl, const struct route_dump *dump,
+			 const struct ip_prefix *wanted, size_t n, bool *present,
+			 struct rtnl_changes *changes)
+{
+	int r;
+
+	for (size_t i = 0; i < dump->n; i++) {
+		const struct ip_prefix *match = find(wanted, n, &dump->routes[i].dst);
+
+		if (match && dump->routes[i].as_made) {
+			present[match - wanted] = true;
+			continue;
+		}
+		r = rtnl_errno(rtnl_route_delete(rtnl->sock, dump->routes[i].object, 0));
+		if (r < 0 && r != -ENOENT)
+			return r;
+		changes->removed++;
+	}
+	return 0;
+}
+
+static int make_so(struct rtnl *rtnl, const struct route_dump *dump, const struct ip_prefix *wanted,
+		   size_t n, struct rtnl_changes *changes)
+{
+	_cleanup_free_ bool *present = calloc(n + 1, sizeof(*present));
+	int r;
+
+	if (!present)
+		return -ENOMEM;
+	r = remove_others(rtnl, dump, wanted, n, present, changes);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (present[i])
+			continue;
+		r = add_route(rtnl, dump->ifindex, &wanted[i]);
+		if (r == 0)
+			changes->added++;
+	}
+	return r;
+}
+
+int rtnl_sync_routes(struct rtnl *rtnl, int ifindex, const struct ip_prefix *wanted, size_t n,
+		     struct rtnl_changes *changes)
+{
+	struct route_dump dump = { .ifindex = ifindex };
+	int r;
+
+	for (int i = 0; i < 10; i++) {
+		r = dump_routes(rtnl, &dump);
+		if (r != -EINTR)
+			break;
+		dump_forget(&dump);
+	}
+	if (r == 0)
+		r = make_so(rtnl, &dump, wanted, n, changes);
+	dump_forget(&dump);
+	return r;
+}

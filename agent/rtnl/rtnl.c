@@ -1,0 +1,208 @@
+#include "agent/rtnl/rtnl.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/errno.h>
+#include <netlink/route/link.h>
+#include <netlink/socket.h>
+#include <string.h>
+
+#include "agent/grow.h"
+#include "agent/rtnl/internal.h"
+
+int rtnl_errno(int nl_error)
+{
+	switch (nl_error < 0 ? -nl_error : nl_error) {
+	case NLE_SUCCESS:
+		return 0;
+	case NLE_NOMEM:
+		return -ENOMEM;
+	case NLE_EXIST:
+		return -EEXIST;
+	case NLE_INVAL:
+		return -EINVAL;
+	case NLE_OPNOTSUPP:
+		return -EOPNOTSUPP;
+	case NLE_OBJ_NOTFOUND:
+		return -ENOENT;
+	case NLE_NODEV:
+		return -ENODEV;
+	case NLE_NOADDR:
+		return -EADDRNOTAVAIL;
+	case NLE_BUSY:
+		return -EBUSY;
+	case NLE_NOACCESS:
+		return -EACCES;
+	case NLE_PERM:
+		return -EPERM;
+	case NLE_DUMP_INTR:
+		return -EINTR;
+	case NLE_AF_NOSUPPORT:
+		return -EAFNOSUPPORT;
+	}
+	return -EIO;
+}
+
+int rtnl_open(struct rtnl **ret_rtnl)
+{
+	_cleanup_(rtnl_freep) struct rtnl *rtnl = calloc(1, sizeof(*rtnl));
+	int r, on = 1;
+
+	if (!rtnl)
+		return -ENOMEM;
+	rtnl->sock = nl_socket_alloc();
+	if (!rtnl->sock)
+		return -ENOMEM;
+	r = nl_connect(rtnl->sock, NETLINK_ROUTE);
+	if (r < 0)
+		return rtnl_errno(r);
+	/* Dumps can be narrowed by the kernel: a host may have a great many routes. */
+	(void)setsockopt(nl_socket_get_fd(rtnl->sock), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on,
+			 sizeof(on));
+	*ret_rtnl = take_ptr(rtnl);
+	return 0;
+}
+
+struct rtnl *rtnl_free(struct rtnl *rtnl)
+{
+	if (!rtnl)
+		return NULL;
+	nl_socket_free(rtnl->sock);
+	free(rtnl);
+	return NULL;
+}
+
+uint32_t rtnl_portid(const struct rtnl *rtnl)
+{
+	return nl_socket_get_local_port(rtnl->sock);
+}
+
+struct nl_addr *rtnl_addr_from_ip(const struct ip_addr *addr, unsigned prefix_len)
+{
+	struct nl_addr *nl = nl_addr_build(addr->family, addr->bytes, ip_addr_len(addr));
+
+	if (nl)
+		nl_addr_set_prefixlen(nl, (int)prefix_len);
+	return nl;
+}
+
+bool rtnl_addr_to_prefix(const struct nl_addr *nl, struct ip_prefix *ret_prefix)
+{
+	struct ip_prefix prefix = { .addr.family = (sa_family_t)nl_addr_get_family(nl) };
+	size_t len = ip_addr_len(&prefix.addr);
+
+	/* A default route has an address without bytes. */
+	if (len == 0 || nl_addr_get_len(nl) > len || nl_addr_get_prefixlen(nl) > 8 * len)
+		return false;
+	memcpy(prefix.addr.bytes, nl_addr_get_binary_addr(nl), nl_addr_get_len(nl));
+	prefix.len = (uint8_t)nl_addr_get_prefixlen(nl);
+	*ret_prefix = prefix;
+	return true;
+}
+
+int prefix_list_add(struct prefix_list *list, const struct ip_prefix *prefix)
+{
+	int r = array_grow(&list->prefixes, &list->n_alloc, list->n, sizeof(*list->prefixes));
+
+	if (r == 0)
+		list->prefixes[list->n++] = *prefix;
+	return r;
+}
+
+bool prefix_list_has(const struct prefix_list *list, const struct ip_prefix *prefix)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (ip_prefix_compare(&list->prefixes[i], prefix) == 0)
+			return true;
+	return false;
+}
+
+int rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state *ret_state)
+{
+	struct rtnl_link *link = NULL;
+	const char *type;
+	int r;
+
+	r = rtnl_link_get_kernel(rtnl->sock, 0, ifname, &link);
+	if (r == -NLE_OBJ_NOTFOUND)
+		return -ENODEV;
+	if (r < 0)
+		return rtnl_errno(r);
+	type = rtnl_link_get_type(link);
+	*ret_state = (struct rtnl_link_state){
+		.ifindex = rtnl_link_get_ifindex(link),
+		.wireguard = type && strcmp(type, "wireguard") == 0,
+		.up = rtnl_link_get_flags(link) & IFF_UP,
+		.mtu = rtnl_link_get_mtu(link),
+	};
+	rtnl_link_put(link);
+	return 0;
+}
+
+int rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu)
+{
+	struct rtnl_link *link = rtnl_link_alloc();
+	int r;
+
+	if (!link)
+		return -ENOMEM;
+	rtnl_link_set_name(link, ifname);
+	rtnl_link_set_mtu(link, mtu);
+	r = rtnl_link_set_type(link, "wireguard");
+	if (r == 0)
+		r = rtnl_link_add(rtnl->sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	rtnl_link_put(link);
+	return rtnl_errno(r);
+}
+
+/* Change what "wanted" has set of the link that "ifindex" is. wanted is consumed. */
+static int change_link(struct rtnl *rtnl, int ifindex, struct rtnl_link *wanted)
+{
+	struct rtnl_link *link = rtnl_link_alloc();
+	int r = -NLE_NOMEM;
+
+	if (link) {
+		rtnl_link_set_ifindex(link, ifindex);
+		r = rtnl_link_change(rtnl->sock, link, wanted, 0);
+		rtnl_link_put(link);
+	}
+	rtnl_link_put(wanted);
+	return rtnl_errno(r);
+}
+
+int rtnl_set_link_up(struct rtnl *rtnl, int ifindex, bool up)
+{
+	struct rtnl_link *wanted = rtnl_link_alloc();
+
+	if (!wanted)
+		return -ENOMEM;
+	if (up)
+		rtnl_link_set_flags(wanted, IFF_UP);
+	else
+		rtnl_link_unset_flags(wanted, IFF_UP);
+	return change_link(rtnl, ifindex, wanted);
+}
+
+int rtnl_set_link_mtu(struct rtnl *rtnl, int ifindex, unsigned mtu)
+{
+	struct rtnl_link *wanted = rtnl_link_alloc();
+
+	if (!wanted)
+		return -ENOMEM;
+	rtnl_link_set_mtu(wanted, mtu);
+	return change_link(rtnl, ifindex, wanted);
+}
+
+int rtnl_delete_link(struct rtnl *rtnl, int ifindex)
+{
+	struct rtnl_link *link = rtnl_link_alloc();
+	int r;
+
+	if (!link)
+		return -ENOMEM;
+	rtnl_link_set_ifindex(link, ifindex);
+	r = rtnl_link_delete(rtnl->sock, link);
+	rtnl_link_put(link);
+	return rtnl_errno(r);
+}

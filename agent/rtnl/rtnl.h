@@ -1,0 +1,50 @@
+/* The WireGuard link, its addresses and its routes: rtnetlink. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "common/cleanup.h"
+#include "common/ip.h"
+
+/* rtm_protocol of our routes, by which we know them again. */
+#define RTNL_PROTOCOL 201
+/* Metric of our routes: a host's own way to a network goes before the mesh's. */
+#define RTNL_METRIC 1024
+
+struct rtnl;
+
+int rtnl_open(struct rtnl **ret_rtnl);
+struct rtnl *rtnl_free(struct rtnl *rtnl);
+DEFINE_CLEANUP(struct rtnl *, rtnl_free);
+/* Port of the socket that makes changes: they are ours in notifications. */
+uint32_t rtnl_portid(const struct rtnl *rtnl);
+
+struct rtnl_link_state {
+	int ifindex;
+	bool wireguard;
+	bool up;
+	unsigned mtu;
+};
+
+/* Return: 0, -ENODEV, other negative errno. */
+int rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state *ret_state);
+/* Make the link; it is down at first. Return: 0, -EOPNOTSUPP: this kernel has no WireGuard. */
+int rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu);
+int rtnl_set_link_up(struct rtnl *rtnl, int ifindex, bool up);
+int rtnl_set_link_mtu(struct rtnl *rtnl, int ifindex, unsigned mtu);
+int rtnl_delete_link(struct rtnl *rtnl, int ifindex);
+
+/* Counts of what a sync has done. */
+struct rtnl_changes {
+	unsigned added, removed;
+};
+
+/* The link gets exactly these addresses, each with the length of a host. */
+int rtnl_sync_addresses(struct rtnl *rtnl, int ifindex, const struct ip_addr *wanted, size_t n,
+			struct rtnl_changes *changes);
+/*
+ * Of the routes with our protocol number exactly these stay, over the link, which must be up.
+ * wanted: ascending, each once.
+ */
+int rtnl_sync_routes(struct rtnl *rtnl, int ifindex, const struct ip_prefix *wanted, size_t n,
+		     struct rtnl_changes *changes);

@@ -1,0 +1,406 @@
+/*
+ * A state machine driven by the monitor's messages. Which message is legal in which state is data
+ * (handlers[]); any other message ends the login, for it means that the monitor is not what this
+ * program was built with.
+ *
+ * PAM modules run here, and fork programs of their own (pam_exec, pam_motd, pam_mount). These
+ * inherit our signal mask, which is why nothing is blocked except while waiting for an event.
+ */
+#include "sshgw/session/leader.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "sshgw/msg.h"
+#include "sshgw/session/environment.h"
+#include "sshgw/session/login_account.h"
+#include "sshgw/session/login_defs.h"
+#include "sshgw/session/login_process.h"
+#include "sshgw/session/login_record.h"
+
+#define SEND_TIMEOUT_USEC (10u * 1000000u)
+#define USER_GRACE_USEC	  (2u * 1000000u)
+
+enum leader_state {
+	LEADER_AT_START, /* waits for the account's name */
+	LEADER_REFUSED,	 /* the account may not log in: only the end can come */
+	LEADER_ALLOWED,	 /* it may: waits to be told to open the session */
+	LEADER_RUNNING,	 /* session open, user process runs */
+	LEADER_ENDED,	 /* close everything */
+};
+
+struct leader {
+	const struct leader_config *config;
+	enum leader_state state;
+	char *remote_host;
+	struct login_defs defs;
+	struct login_account *account;
+	struct login_pam *pam;
+	struct login_process process;
+	struct login_record *record;
+};
+
+static const char *state_to_string(enum leader_state state)
+{
+	switch (state) {
+	case LEADER_AT_START:
+		return "start";
+	case LEADER_REFUSED:
+		return "refused";
+	case LEADER_ALLOWED:
+		return "allowed";
+	case LEADER_RUNNING:
+		return "running";
+	case LEADER_ENDED:
+		return "ended";
+	}
+	return "?";
+}
+
+static void enter_state(struct leader *leader, enum leader_state state, const char *why)
+{
+	log_debug("Login: %s -> %s (%s)", state_to_string(leader->state), state_to_string(state),
+		  why);
+	leader->state = state;
+}
+
+/* ---- LEADER_ACCOUNT ---- */
+
+/* Return: 0 when the account may log in; LOGIN_PAM_REFUSED or negative errno with text. */
+static int check_account(struct leader *leader, const char *user, char **ret_text)
+{
+	int r = login_account_get(user, &leader->account);
+
+	if (r == LOGIN_ACCOUNT_UNKNOWN) {
+		*ret_text = text_printf("This host has no account '%s'.", user);
+		return LOGIN_PAM_REFUSED;
+	}
+	if (r < 0) {
+		*ret_text = text_printf("This host cannot look up the account '%s' now: %s", user,
+					strerror(-r));
+		return r;
+	}
+	if (login_shell_refuses(leader->account->shell)) {
+		*ret_text = text_printf("The account '%s' is not for logging in (its shell is %s).",
+					user, leader->account->shell);
+		return LOGIN_PAM_REFUSED;
+	}
+	if (!login_shell_exists(leader->account->shell)) {
+		*ret_text = text_printf("The account '%s' cannot log in: its shell %s is no "
+					"executable file.",
+					user, leader->account->shell);
+		return LOGIN_PAM_REFUSED;
+	}
+	r = login_pam_new(&leader->config->pam, leader->account, leader->remote_host, &leader->pam,
+			  ret_text);
+	return r < 0 ? r : login_pam_account(leader->pam, ret_text);
+}
+
+static int answer_account(struct leader *leader, bool allowed, const char *text)
+{
+	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+
+	chan_put_u8(&w, allowed);
+	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, MSG_MAX_TEXT) : 0);
+	return chan_send_wait(leader->config->channel, SEND_TIMEOUT_USEC, LEADER_ACCOUNT_RESULT, &w,
+			      NULL, 0);
+}
+
+static int handle_account(struct leader *leader, struct chan_msg *in)
+{
+	_cleanup_(msg_account_done) struct msg_account msg = { 0 };
+	_cleanup_free_ char *text = NULL;
+	int r = msg_account_get(in, &msg);
+
+	if (r < 0)
+		return r;
+	leader->remote_host = take_ptr(msg.remote_host);
+	log_set_context((const struct log_field[]){ { "USER", msg.user },
+						    { "PEER_ADDRESS", leader->remote_host } },
+			2);
+	r = check_account(leader, msg.user, &text);
+	if (r != 0)
+		log_with(LOG_NOTICE, r < 0 ? r : 0, NULL, 0, "Account '%s' may not log in: %s",
+			 msg.user, text ? text : "out of memory");
+	enter_state(leader, r == 0 ? LEADER_ALLOWED : LEADER_REFUSED, "account checked");
+	return answer_account(leader, r == 0, text);
+}
+
+/* ---- LEADER_OPEN ---- */
+
+static int make_environment(struct leader *leader, const struct msg_open *msg,
+			    struct environment *ret_env)
+{
+	const struct login_account *account = leader->account;
+	char **pam = login_pam_environment(leader->pam);
+	struct login_environment in = {
+		.user = account->name,
+		.home = account->home,
+		.shell = account->shell,
+		.path = account->uid == 0 ? leader->defs.root_path : leader->defs.path,
+		.tz = getenv("TZ"),
+		.pam = pam,
+		.ssh_client = msg->ssh_client,
+		.ssh_connection = msg->ssh_connection,
+	};
+	int r = login_environment_build(&in, ret_env);
+
+	for (char **p = pam; p && *p; p++)
+		free(*p);
+	free(pam);
+	return r;
+}
+
+static int make_record(struct leader *leader)
+{
+	const struct login_record_config config = {
+		.utmp = leader->config->utmp,
+		.wtmp = leader->config->wtmp,
+		.lastlog = leader->config->lastlog,
+		.user = leader->account->name,
+		.remote_host = leader->remote_host,
+		.uid = leader->account->uid,
+		.lastlog_uid_max = leader->defs.lastlog_uid_max,
+		.pid = getpid(),
+	};
+
+	return login_record_new(&config, &leader->record);
+}
+
+/*
+ * sshd's order on Debian: groups, PAM credentials (which may add groups), PAM session, and only
+ * then the process that becomes the user. The groups are set in this process: PAM's come on top of
+ * them, and the user process inherits the sum.
+ */
+static int open_login(struct leader *leader, const struct msg_open *msg, int channel,
+		      char **reterr_text)
+{
+	const struct login_account *account = leader->account;
+	_cleanup_(environment_done) struct environment env = { 0 };
+	int r = login_defs_read(leader->config->login_defs, &leader->defs);
+
+	if (r < 0)
+		return r;
+	if (initgroups(account->name, account->gid) < 0) {
+		r = -errno;
+		*reterr_text = text_printf("Could not set the groups of '%s': %s", account->name,
+					   strerror(-r));
+		return r;
+	}
+	r = login_pam_open(leader->pam, msg->ssh_connection, reterr_text);
+	if (r < 0)
+		return r;
+	r = make_record(leader);
+	if (r < 0)
+		return r;
+	r = make_environment(leader, msg, &env);
+	if (r < 0)
+		return r;
+	return login_process_start(account, env.vars, leader->config->exe, channel,
+				   &leader->process, reterr_text);
+}
+
+static int answer_open(struct leader *leader, bool ok, const char *text)
+{
+	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+
+	chan_put_u8(&w, ok);
+	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, MSG_MAX_TEXT) : 0);
+	chan_put_u32(&w, (uint32_t)leader->process.pid);
+	return chan_send_wait(leader->config->channel, SEND_TIMEOUT_USEC, LEADER_OPENED, &w, NULL,
+			      0);
+}
+
+static int handle_open(struct leader *leader, struct chan_msg *in)
+{
+	_cleanup_(msg_open_done) struct msg_open msg = { 0 };
+	_cleanup_free_ char *error = NULL;
+	bool quiet;
+	int r = msg_open_get(in, &msg);
+
+	if (r < 0)
+		return r;
+	r = open_login(leader, &msg, in->fds[0], &error);
+	if (r < 0) {
+		(void)log_error_errno(r, "Could not open the login: %s", error ? error : "failure");
+		enter_state(leader, LEADER_ENDED, "could not be opened");
+		return answer_open(leader, false, error ? error : "The host is out of memory.");
+	}
+	enter_state(leader, LEADER_RUNNING, "opened");
+	quiet = login_account_is_quiet(leader->account);
+	return answer_open(leader, true, quiet ? "" : login_pam_text(leader->pam));
+}
+
+/* ---- LEADER_LOGIN, LEADER_LOGOUT, LEADER_CLOSE ---- */
+
+static int handle_line(struct leader *leader, struct chan_msg *in,
+		       int (*change)(struct login_record *, const char *))
+{
+	_cleanup_free_ char *line = NULL;
+	int r = msg_text_get(in, MSG_MAX_TEXT, &line);
+
+	if (r < 0)
+		return r;
+	if (!login_line_is_valid(line))
+		return -EBADMSG;
+	r = change(leader->record, line);
+	if (r < 0)
+		log_warning_errno(r, "Could not keep the login records of %s, continuing", line);
+	return 0;
+}
+
+static int handle_login(struct leader *leader, struct chan_msg *in)
+{
+	return handle_line(leader, in, login_record_login);
+}
+
+static int handle_logout(struct leader *leader, struct chan_msg *in)
+{
+	return handle_line(leader, in, login_record_logout);
+}
+
+static int handle_close(struct leader *leader, struct chan_msg *in)
+{
+	if (in->len > 0)
+		return -EBADMSG;
+	enter_state(leader, LEADER_ENDED, "the monitor closes it");
+	return 0;
+}
+
+/* ---- what is legal when ---- */
+
+#define IN(state) (1u << (state))
+
+static const struct leader_handler {
+	uint32_t type;
+	unsigned legal_in;
+	size_t n_fds;
+	int (*handle)(struct leader *leader, struct chan_msg *in);
+} handlers[] = {
+	{ LEADER_ACCOUNT, IN(LEADER_AT_START), 0, handle_account },
+	{ LEADER_OPEN, IN(LEADER_ALLOWED), 1, handle_open },
+	{ LEADER_LOGIN, IN(LEADER_RUNNING), 0, handle_login },
+	{ LEADER_LOGOUT, IN(LEADER_RUNNING), 0, handle_logout },
+	{ LEADER_CLOSE,
+	  IN(LEADER_AT_START) | IN(LEADER_REFUSED) | IN(LEADER_ALLOWED) | IN(LEADER_RUNNING), 0,
+	  handle_close },
+};
+
+static int dispatch(struct leader *leader, struct chan_msg *in)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
+		if (handlers[i].type != in->type)
+			continue;
+		if (!(handlers[i].legal_in & IN(leader->state)) || handlers[i].n_fds != in->n_fds)
+			break;
+		return handlers[i].handle(leader, in);
+	}
+	return -EBADMSG;
+}
+
+static int receive(struct leader *leader)
+{
+	_cleanup_(chan_msg_done) struct chan_msg in = { 0 };
+	int r = chan_receive(leader->config->channel, &in);
+
+	if (r == -EAGAIN)
+		return 0;
+	if (r == -ECONNRESET) {
+		enter_state(leader, LEADER_ENDED, "the monitor is gone");
+		return 0;
+	}
+	if (r == 0)
+		r = dispatch(leader, &in);
+	if (r < 0)
+		log_error_errno(r, "Message 0x%x in state '%s' refused, ending the login", in.type,
+				state_to_string(leader->state));
+	return r;
+}
+
+/* ---- waiting ---- */
+
+/* Set by the handler, which can reach nothing else. */
+static volatile sig_atomic_t end_requested;
+
+static void request_end(int sig)
+{
+	end_requested = 1;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = request_end, .sa_flags = SA_RESTART };
+
+	end_requested = 0;
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
+/* Wait for a descriptor or a request to end, also one that came while nobody waited. */
+static int wait_for_event(struct pollfd *fds, size_t n)
+{
+	sigset_t block, normal;
+	int r = 0;
+
+	sigemptyset(&block);
+	sigaddset(&block, SIGTERM);
+	sigaddset(&block, SIGINT);
+	sigaddset(&block, SIGHUP);
+	sigprocmask(SIG_BLOCK, &block, &normal);
+	if (!end_requested && ppoll(fds, n, NULL, &normal) < 0 && errno != EINTR)
+		r = -errno;
+	sigprocmask(SIG_SETMASK, &normal, NULL);
+	return r;
+}
+
+static int serve(struct leader *leader)
+{
+	while (leader->state != LEADER_ENDED) {
+		/* poll() leaves a negative descriptor alone: no user process yet. */
+		struct pollfd fds[] = { { .fd = leader->config->channel, .events = POLLIN },
+					{ .fd = leader->process.pidfd, .events = POLLIN } };
+		int r = wait_for_event(fds, ARRAY_SIZE(fds));
+
+		if (r == 0 && fds[0].revents)
+			r = receive(leader);
+		if (r < 0)
+			return r;
+		if (leader->state == LEADER_ENDED)
+			return 0;
+		if (end_requested)
+			enter_state(leader, LEADER_ENDED, "signal");
+		else if (fds[1].revents)
+			enter_state(leader, LEADER_ENDED, "the user process is gone");
+	}
+	return 0;
+}
+
+/* The reverse of the way in. */
+static void leader_done(struct leader *leader)
+{
+	login_process_end(&leader->process, USER_GRACE_USEC);
+	leader->record = login_record_free(leader->record);
+	leader->pam = login_pam_free(leader->pam);
+	leader->account = login_account_free(leader->account);
+	login_defs_done(&leader->defs);
+	free(leader->remote_host);
+}
+
+int leader_run(const struct leader_config *config)
+{
+	struct leader leader = { .config = config, .process = { .pidfd = -1 } };
+	int r;
+
+	catch_signals();
+	r = serve(&leader);
+	leader_done(&leader);
+	return r;
+}

@@ -1,0 +1,26 @@
+/* The step from root to the user: fork, become the account, exec the user process. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "common/cleanup.h"
+#include "sshgw/session/login_account.h"
+
+#define LOGIN_USER_CHANNEL 3 /* where the user process finds its channel */
+
+struct login_process {
+	pid_t pid;
+	int pidfd;
+};
+
+/*
+ * Start the session executable (exe, a descriptor) as "user", as the account, with channel as its
+ * only descriptor besides /dev/null. Supplementary groups, limits, umask, keyring and cgroup are
+ * this process's own: PAM has set them up here.
+ * Return: 0 once the program runs; negative errno with text.
+ */
+int login_process_start(const struct login_account *account, char *const *env, int exe, int channel,
+			struct login_process *ret_process, char **reterr_text);
+
+/* Ask it to end, insist after grace_usec, reap it. Does nothing when there is none. */
+void login_process_end(struct login_process *process, unsigned grace_usec);

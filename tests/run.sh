@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Build and test everything, from a bare Debian 12 (as root: missing packages are installed).
+# The last line says how many tests passed and failed; exit status 0 only if some passed and none failed.
+set -euo pipefail
+
+usage() {
+	cat <<'TXT'
+Usage: tests/run.sh [--quick] [--only STAGE] [--no-vm] [-k EXPR]
+  --quick       leave out the system tests
+  --only STAGE  gcc, clang or system
+  --no-vm       system tests in namespaces of this machine instead of QEMU (needs WireGuard in the kernel)
+  -k EXPR       only system tests that match (pytest -k)
+TXT
+}
+
+repo=$(dirname "$(dirname "$(readlink -f "$0")")")
+build=$repo/build
+logs=$build/logs
+stages=(gcc clang system)
+vm_options=()
+pytest_options=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--quick) stages=(gcc clang) ;;
+	--only) stages=("${2:?--only needs a stage}") && shift ;;
+	--no-vm) vm_options+=(--no-vm) ;;
+	-k) pytest_options+=(-k "${2:?-k needs an expression}") && shift ;;
+	-h | --help) usage && exit 0 ;;
+	*) usage >&2 && exit 2 ;;
+	esac
+	shift
+done
+
+mkdir -p "$logs"
+# shellcheck source=tests/lib.sh
+. "$repo/tests/lib.sh"
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+# Meson tests of one build: unit_stage DIR SETUP-ARGUMENTS...
+unit_stage() {
+	local dir=$1
+	shift
+
+	results=$dir
+	rm -f "$dir"/meson-logs/testlog*
+	step configure configure "$dir" --buildtype=debugoptimized -Dwerror=true "$@" &&
+		step compile meson compile -C "$dir" &&
+		step test meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 4
+}
+
+stage_gcc() { CC=gcc unit_stage "$build/gcc"; }
+
+stage_clang() {
+	CC=clang unit_stage "$build/clang" -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true
+}
+
+stage_system() {
+	local out=$build/system root=$build/stage
+
+	results=$out/junit.xml
+	rm -rf "$out"
+	mkdir -p "$out"
+	build_stage "$root" || return 1
+	say "system: test"
+	"$repo/tests/vm/run" --timeout 840 --out "$out" --stage "$root" "${vm_options[@]}" -- \
+		python3 -m pytest -p no:cacheprovider -v --durations=10 --junitxml=/out/junit.xml \
+		"${pytest_options[@]}" tests/system 2>&1 | tee "$logs/system-test.log"
+}
+
+table=$(printf '%-8s %7s %7s %8s %9s' stage passed failed skipped time)
+sum_passed=0 sum_failed=0 sum_skipped=0
+run_stage() {
+	local began=$SECONDS status=0 passed failed skipped
+
+	stage=$1
+	results=/nonexistent
+	"stage_$stage" || status=$?
+	read -r passed failed skipped < <("$repo/tests/vm/count-results" "$results")
+	# Whatever went wrong without a test to blame is a failure, too.
+	[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+	say "$stage: $passed passed, $failed failed, $skipped skipped"
+	table+=$(printf '\n%-8s %7d %7d %8d %7d s' "$stage" "$passed" "$failed" "$skipped" $((SECONDS - began)))
+	sum_passed=$((sum_passed + passed)) sum_failed=$((sum_failed + failed)) sum_skipped=$((sum_skipped + skipped))
+}
+
+if install_packages "${build_packages[@]}" "${test_packages[@]}"; then
+	for s in "${stages[@]}"; do
+		run_stage "$s"
+	done
+else
+	sum_failed=1
+fi
+
+printf '\n%s\n%-8s %7d %7d %8d %7d s\n\n' "$table" total $sum_passed $sum_failed $sum_skipped $SECONDS
+last="$sum_passed passed, $sum_failed failed"
+[ $sum_skipped -eq 0 ] || last+=", $sum_skipped skipped"
+echo "$last"
+[ $sum_failed -eq 0 ] && [ $sum_passed -gt 0 ]

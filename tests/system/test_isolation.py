@@ -1,0 +1,139 @@
+"""Promises 2 and 3: nobody gets in by another way, and the host's own sshd is left alone."""
+import json
+
+import pytest
+
+READ_BANNER = """
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)
+s.settimeout(3)
+if len(sys.argv) > 3:
+    s.setsockopt(0 if s.family == socket.AF_INET else 41, 15 if s.family == socket.AF_INET else 78, 1)  # FREEBIND
+    s.bind((sys.argv[3], 0))
+try:
+    s.connect((sys.argv[1], int(sys.argv[2])))
+    print(s.recv(100).split(b'\\r')[0].decode() or 'closed')
+except TimeoutError:
+    print('silence')
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def banner(host, address, port, source=None):
+    """What a TCP connection from the host gets: an SSH version, closed, silence, or an error's name."""
+    extra = [source] if source else []
+    return host.run(["python3", "-I", "-S", "-c", READ_BANNER, address, str(port), *extra], check=True).stdout.strip()
+
+
+def unreached(answer):
+    return answer in ("silence", "ConnectionRefusedError", "OSError", "closed", "ConnectionResetError")
+
+
+@pytest.fixture
+def routed(mesh):
+    """The LAN host sends packets for mesh addresses to the server: as anybody there can."""
+    lanhost = mesh.hosts.lanhost
+    lanhost.run(f"ip route replace 100.64.0.0/10 via {mesh.hosts.server.ip4}; "
+                f"ip -6 route replace fd7a:115c:a1e0::/48 via {mesh.hosts.server.ip6}", check=True)
+    return lanhost
+
+
+@pytest.mark.parametrize("family", ["ip4", "ip6"])
+def test_from_the_lan(mesh, routed, family):
+    server = mesh.hosts.server
+    assert banner(routed, getattr(mesh.server, family), 22) == "silence"
+    assert banner(routed, getattr(mesh.server, family), 2022) in ("silence", "ConnectionRefusedError")
+    assert banner(routed, getattr(server, family), 2022) == "ConnectionRefusedError"
+    # Its own sshd is what it was.
+    assert banner(routed, getattr(server, family), 22).startswith("SSH-2.0-OpenSSH")
+
+
+@pytest.mark.parametrize("family,bits", [("ip4", 32), ("ip6", 128)])
+def test_spoofed_peer_address_from_the_lan(mesh, routed, family, bits):
+    laptop, server = getattr(mesh.laptop, family), getattr(mesh.server, family)
+    routed.run(f"ip addr add {laptop}/{bits} dev lo", check=True)
+    try:
+        assert banner(routed, server, 22, source=laptop) == "silence"
+    finally:
+        routed.run(f"ip addr del {laptop}/{bits} dev lo", check=True)
+
+
+@pytest.mark.parametrize("family,loopback", [("ip4", "127.0.0.1"), ("ip6", "::1")])
+def test_from_the_host_itself(mesh, family, loopback):
+    server, own = mesh.hosts.server, getattr(mesh.server, family)
+    # The listener is there, and its monitor hangs up before a word of SSH.
+    assert banner(server, loopback, 2022) in ("closed", "ConnectionResetError")
+    assert banner(server, loopback, 2022, source=own) in ("closed", "ConnectionResetError")
+    assert banner(server, own, 2022) == "ConnectionRefusedError"
+    assert banner(server, own, 22).startswith("SSH-2.0-OpenSSH")
+    assert unreached(banner(server, own, 22, source=getattr(mesh.laptop, family)))
+
+
+@pytest.mark.parametrize("family", ["ip4", "ip6"])
+def test_peer_reaches_the_gateway_only_where_it_is(mesh, family):
+    laptop = mesh.laptop.host
+    assert banner(laptop, getattr(mesh.server, family), 22) == "SSH-2.0-Peergate"
+    assert banner(laptop, getattr(mesh.server, family), 2022) == "silence"
+    assert banner(laptop, getattr(mesh.hosts.server, family), 22).startswith("SSH-2.0-OpenSSH")
+
+
+def test_never_sshd_when_the_gateway_is_away(mesh):
+    server = mesh.hosts.server
+    server.run("systemctl stop peergate-sshgw.socket peergate-sshgw.service", check=True)
+    try:
+        for address in mesh.server.addresses:
+            assert banner(mesh.laptop.host, address, 22) == "silence"
+        dropped = server.run("nft list table inet peergate | grep 'gateway not listening'", check=True).stdout
+        assert "packets 0 " not in dropped
+    finally:
+        server.run("systemctl start peergate-sshgw.socket", check=True)
+    assert mesh.ssh("root@server id -un").stdout == "root\n"
+
+
+def test_nothing_is_forwarded(mesh):
+    """A peer that sends packets for the server's LAN into the tunnel gets nowhere."""
+    laptop, server, lanhost = mesh.laptop.host, mesh.hosts.server, mesh.hosts.lanhost
+    server.run("sysctl -qw net.ipv4.ip_forward=1", check=True)
+    lanhost.run(f"ip route replace {mesh.laptop.ip4} via {server.ip4}", check=True)
+    laptop.run(f"wg set mesh0 peer {mesh.server.key} allowed-ips +{lanhost.ip4}/32 2>/dev/null || "
+               f"wg set mesh0 peer {mesh.server.key} allowed-ips {mesh.server.ip4}/32,{mesh.server.ip6}/128,{lanhost.ip4}/32; "
+               f"ip route add {lanhost.ip4}/32 dev mesh0 src {mesh.laptop.ip4}", check=True)
+    try:
+        assert laptop.run(["ping", "-c2", "-W2", lanhost.ip4]).returncode == 1
+        assert banner(laptop, lanhost.ip4, 22) in ("silence", "OSError")
+        # And no way from the LAN into the mesh.
+        lanhost.run(f"ip route replace 100.64.0.0/10 via {server.ip4}", check=True)
+        assert lanhost.run(["ping", "-c2", "-W2", mesh.laptop.ip4]).returncode == 1
+    finally:
+        laptop.run(f"ip route del {lanhost.ip4}/32 dev mesh0; "
+                   f"wg set mesh0 peer {mesh.server.key} allowed-ips {mesh.server.ip4}/32,{mesh.server.ip6}/128")
+        server.run("sysctl -qw net.ipv4.ip_forward=0")
+
+
+def call(host, method, parameters, user=None, more=False):
+    """One varlink call to the agent, by a program of the user's own."""
+    script = """
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(5)
+s.connect('/run/peergate/agent.sock')
+s.sendall(sys.argv[1].encode() + b'\\0')
+data = b''
+while not data.endswith(b'\\0'):
+    data += s.recv(65536) or b'\\0'
+print(data.split(b'\\0')[0].decode())
+"""
+    message = {"method": f"io.peergate.Agent.{method}", "parameters": parameters, "more": more}
+    return json.loads(host.run(["python3", "-I", "-S", "-c", script, json.dumps(message)], user=user, check=True).stdout)
+
+
+def test_agent_socket_decides_for_root_only(mesh):
+    server = mesh.hosts.server
+    asked = {"address": mesh.laptop.ip4, "port": 1234, "localAddress": mesh.server.ip4, "sshUser": "root",
+             "connection": "test"}
+    for user in ("alice", "_sshgw", "peergate"):
+        answer = call(server, "AuthorizeSSH", asked, user=user, more=True)
+        assert "PermissionDenied" in answer["error"]
+        assert "error" not in call(server, "WhoIs", {"address": mesh.laptop.ip4}, user=user)
+    assert call(server, "AuthorizeSSH", asked, more=True)["parameters"]["state"] == "accept"

@@ -1,0 +1,75 @@
+"""A login through the gateway looks like one through the host's own sshd."""
+import re
+
+import pytest
+
+# One thing a line, so that the two can be compared line by line.
+LOOK = r"""
+grep -E '^(Umask|Groups|Sig(Blk|Ign|Cgt)|Cap|NoNewPrivs|Seccomp|Cpus_allowed_list)' /proc/self/status
+cat /proc/self/limits
+umask; pwd; cat /proc/self/oom_score_adj; cat /proc/self/loginuid; echo
+sed -E 's/^[0-9]+ [0-9]+ [0-9:]+//' /proc/self/mountinfo
+ls /proc/self/fd
+readlink /proc/self/ns/* | sort
+ulimit -a
+"""
+
+
+@pytest.fixture(scope="module")
+def sshd_login(mesh_once):
+    """The command that logs in to the server's own sshd as alice, over the LAN."""
+    laptop, server = mesh_once.laptop.host, mesh_once.server.host
+    laptop.run("mkdir -p -m 700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/like", check=True)
+    server.run("mkdir -p -m 700 /home/alice/.ssh; chown alice: /home/alice/.ssh", check=True)
+    server.write("/home/alice/.ssh/authorized_keys", laptop.read("/root/.ssh/like.pub"), 0o600, "alice")
+    return f"ssh -i /root/.ssh/like -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null alice@{server.ip4}"
+
+
+def both(mesh, sshd_login, command, more=""):
+    """The lines that the command prints, through sshd and through the gateway."""
+    def lines(login):
+        ssh, *rest = login.split()
+        argv = [ssh, *more.split(), "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", *rest, command]
+        return mesh.laptop.host.run(argv, check=True).stdout.splitlines()
+
+    return lines(sshd_login), lines("ssh alice@server")
+
+
+@pytest.mark.parametrize("more", ["", "-tt"])
+def test_process(mesh, sshd_login, more):
+    sshd, gateway = both(mesh, sshd_login, LOOK, more)
+    assert gateway == sshd
+
+
+def test_environment(mesh, sshd_login):
+    def by_name(lines):
+        env = dict(line.split("=", 1) for line in lines if "=" in line)
+        env["XDG_SESSION_ID"] = bool(env.get("XDG_SESSION_ID"))
+        for name in ("SSH_CLIENT", "SSH_CONNECTION"):
+            env[name] = re.sub(r"[0-9a-f.:]+", "N", env[name])
+        return env
+
+    sshd, gateway = map(by_name, both(mesh, sshd_login, "env"))
+    assert gateway == sshd
+
+
+def test_session(mesh, sshd_login):
+    show = "loginctl show-session $XDG_SESSION_ID -p Name -p User -p Remote -p Type -p Class -p Active -p State -p Scope; " \
+           "cat /proc/self/cgroup"
+    sshd, gateway = [[re.sub(r"session-\d+", "session-N", line) for line in lines]
+                     for lines in both(mesh, sshd_login, show)]
+    assert gateway == sshd
+    said = mesh.ssh("alice@100.64.0.1 'loginctl show-session $XDG_SESSION_ID -p Service -p RemoteHost'").stdout
+    assert sorted(said.split()) == [f"RemoteHost={mesh.laptop.ip4}", "Service=peergate"]
+
+
+def test_who_and_last(mesh):
+    server = mesh.server.host
+    with mesh.laptop.host.pty("ssh alice@100.64.0.1") as terminal:
+        terminal.read_until(r"\$ $")
+        terminal.sendline("who")
+        terminal.read_until(r"alice\s+pts/\d+\s+.*\(100\.64\.0\.2\)")
+        terminal.sendline("exit")
+        terminal.wait()
+    assert re.search(r"^alice\s+pts/\d+\s+100\.64\.0\.2 .* - ", server.run("last alice", check=True).stdout, re.M)
+    assert "alice" not in server.run("who").stdout

@@ -1,0 +1,266 @@
+"""Promise 5: a right that is taken away ends everything it carried, within a second."""
+import json
+import time
+
+import pytest
+from hosts import wait_for
+from mesh import login_processes
+
+WITHIN = 1.0  # seconds, from the map's rename to the last process gone
+
+# Waits for the last of some processes, looking every few milliseconds; prints when it was gone.
+WATCH = """
+import os, sys, time
+pids = [int(a) for a in sys.argv[1:]]
+print('watching', flush=True)
+end = time.time() + 15
+while time.time() < end:
+    pids = [p for p in pids if os.path.exists(f'/proc/{p}')]
+    if not pids:
+        print(f'gone {time.time()}')
+        sys.exit()
+    time.sleep(0.005)
+sys.exit(f'still there: {pids}')
+"""
+
+
+def revoke_and_wait(mesh, pids):
+    """Take alice's SSH rule away; returns the seconds until the processes were gone."""
+    mesh.ssh_rules["server"] = []
+    content = mesh.map_for(mesh.server)
+    with mesh.server.host.popen(["python3", "-I", "-S", "-c", WATCH, *map(str, pids)]) as watcher:
+        watcher.out.read_until("watching")
+        began = mesh.put(mesh.server, content)
+        assert watcher.wait(30) == 0, watcher.err.read_rest()
+        return float(watcher.out.read_until(r"gone ([0-9.]+)")[1]) - began
+
+
+def session_pids(mesh, account, *needles):
+    """The processes of the account's sessions, once each needle is the command line of one."""
+    def found():
+        processes = login_processes(mesh.server.host, account)
+        if all(any(needle in line for line in processes.values()) for needle in needles):
+            return processes
+        return None
+
+    processes = wait_for(found, 20, f"processes {needles} of {account}")
+    # The leader closes the PAM session; it belongs to root and goes last.
+    return [pid for pid, line in processes.items() if "leader" not in line]
+
+
+def nothing_left(mesh, account):
+    server = mesh.server.host
+    wait_for(lambda: not login_processes(server, account), 10, f"end of the processes of {account}")
+    wait_for(lambda: account not in server.run("loginctl list-sessions --no-legend").stdout, 10, "end of the session")
+    wait_for(lambda: account not in server.run("who").stdout, 10, "utmp")
+
+
+def client(mesh, command, user="alice"):
+    """An ssh from the laptop that says "ready" and then runs the command."""
+    process = mesh.laptop.host.popen(["ssh", "-o", "BatchMode=yes", f"{user}@server", f"echo ready; {command}"])
+    process.out.read_until("ready")
+    return process
+
+
+def test_open_shell(mesh):
+    with mesh.laptop.host.pty("ssh alice@server") as terminal:
+        terminal.read_until(r"\$ $")
+        terminal.sendline("sleep 4711 &")
+        pids = session_pids(mesh, "alice", "sleep 4711", "-bash")
+        took = revoke_and_wait(mesh, pids)
+        terminal.read_until("Peergate: access was revoked", 10)
+        assert terminal.wait(20) == 255
+    print(f"open shell: {1000 * took:.0f} ms")
+    assert took < WITHIN
+    nothing_left(mesh, "alice")
+    mesh.server.host.wait_journal(grep="Revoked the login of alice@example.com", REASON="policy")
+
+
+def test_exec_without_terminal_that_ignores_hup(mesh):
+    with client(mesh, "trap '' HUP TERM INT; while :; do sleep 1; done") as ssh:
+        took = revoke_and_wait(mesh, session_pids(mesh, "alice", "trap"))
+        ssh.err.read_until("Peergate: access was revoked", 10)
+        assert ssh.wait(20) == 255
+    assert took < WITHIN
+    nothing_left(mesh, "alice")
+
+
+def test_double_forked_child(mesh):
+    fork_twice = "setsid sh -c 'setsid sleep 4712 </dev/null >/dev/null 2>&1 & setsid nohup sleep 4713 >/dev/null 2>&1 &'"
+    with client(mesh, f"{fork_twice}; sleep 4714") as ssh:
+        took = revoke_and_wait(mesh, session_pids(mesh, "alice", "sleep 4712", "sleep 4713", "sleep 4714"))
+        assert ssh.wait(20) == 255
+    assert took < WITHIN
+    nothing_left(mesh, "alice")
+
+
+def test_child_left_behind_by_a_session_that_ended(mesh):
+    """Logging out leaves nohup's child alone, as sshd does; revoking the connection does not."""
+    host = mesh.laptop.host
+    host.run("ssh -o BatchMode=yes -M -S /tmp/mux -fN alice@server", check=True)
+    host.run("ssh -S /tmp/mux alice@server 'nohup sleep 4715 >/dev/null 2>&1 </dev/null &'", check=True)
+    assert revoke_and_wait(mesh, session_pids(mesh, "alice", "sleep 4715")) < WITHIN
+    wait_for(lambda: host.run("ssh -S /tmp/mux -O check alice@server").returncode, 10, "end of the connection")
+    nothing_left(mesh, "alice")
+
+
+def test_multiplexed_connection(mesh):
+    host = mesh.laptop.host
+    host.run("ssh -o BatchMode=yes -M -S /tmp/mux -fN alice@server", check=True)
+    with host.popen("ssh -S /tmp/mux alice@server 'echo one; sleep 4716'") as one, \
+            host.popen("ssh -S /tmp/mux alice@server 'echo two; sleep 4717'") as two:
+        one.out.read_until("one")
+        two.out.read_until("two")
+        assert revoke_and_wait(mesh, session_pids(mesh, "alice", "sleep 4716", "sleep 4717")) < WITHIN
+        assert one.wait(20) == 255 and two.wait(20) == 255
+    # No new session on the old connection.
+    assert host.run("ssh -S /tmp/mux -o BatchMode=yes alice@server id").returncode == 255
+    nothing_left(mesh, "alice")
+
+
+def test_root_too(mesh):
+    with client(mesh, "sleep 4718", user="root") as ssh:
+        assert revoke_and_wait(mesh, session_pids(mesh, "root", "sleep 4718")) < WITHIN
+        assert ssh.wait(20) == 255
+
+
+def test_an_unchanged_right_stays(mesh):
+    """Another peer's right is taken away: this one's session notices nothing."""
+    with client(mesh, "cat") as ssh:
+        mesh.filter["server"] = [rule for rule in mesh.filter["server"] if "acls[3]" not in rule["origin"]]
+        mesh.absent = {"phone"}
+        mesh.apply(mesh.server)
+        ssh.stdin.write(b"still here\n")
+        ssh.out.read_until("still here")
+        assert ssh.poll() is None
+
+
+def test_node_removed(mesh):
+    with client(mesh, "sleep 4719"):
+        session_pids(mesh, "alice", "sleep 4719")
+        mesh.absent = {"laptop"}
+        mesh.apply(mesh.server)
+        nothing_left(mesh, "alice")
+        assert mesh.laptop.key not in mesh.server.host.run("wg show mesh0 peers").stdout
+
+
+def in_a_while(seconds):
+    """A time in the maps' form, and the same as a number."""
+    when = int(time.time()) + seconds
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when)), when
+
+
+def test_key_expires_by_itself(mesh):
+    mesh.laptop.key_expiry, when = in_a_while(10)
+    mesh.apply(mesh.server)
+    with client(mesh, "sleep 4720"):
+        session_pids(mesh, "alice", "sleep 4720")
+        time.sleep(max(0, when - time.time()))
+        wait_for(lambda: not login_processes(mesh.server.host, "alice"), 5, "end of the session at the key's expiry")
+    assert mesh.ssh("-o ConnectTimeout=3 alice@server id").returncode == 255
+
+
+def test_rule_expires_by_itself(mesh):
+    mesh.ssh_rules["server"][0]["rule_expires"], when = in_a_while(10)
+    mesh.apply(mesh.server)
+    with client(mesh, "sleep 4721") as ssh:
+        session_pids(mesh, "alice", "sleep 4721")
+        time.sleep(max(0, when - time.time()))
+        wait_for(lambda: not login_processes(mesh.server.host, "alice"), 5, "end of the session at the rule's expiry")
+        assert ssh.wait(20) == 255
+    assert "no SSH rule" in mesh.ssh("alice@server id").stderr
+
+
+# -- plain TCP
+
+TALKER = """
+import socket, sys, time
+family = socket.AF_INET6 if ':' in sys.argv[2] else socket.AF_INET
+if sys.argv[1] == 'listen':
+    l = socket.socket(family)
+    l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    l.bind((sys.argv[2], int(sys.argv[3])))
+    l.listen(1)
+    print('listening', flush=True)
+    s, _ = l.accept()
+else:
+    s = socket.create_connection((sys.argv[2], int(sys.argv[3])), 10)
+s.settimeout(0.05)
+n = 0
+while True:
+    try:
+        s.sendall(b'x')
+        if not s.recv(100):
+            break
+        n += 1
+        print(f'got {n}.', flush=True)
+    except TimeoutError:
+        pass
+    except OSError as error:
+        print(f'ended {type(error).__name__}', flush=True)
+        break
+    time.sleep(0.02)
+print('over', flush=True)
+"""
+
+
+def talk(node, mode, address, port):
+    return node.host.popen(["python3", "-I", "-S", "-c", TALKER, mode, address, str(port)])
+
+
+def received(talker):
+    """How many chunks the talker has got so far."""
+    return talker.out.drain().count("got ")
+
+
+@pytest.mark.parametrize("family", ["ip4", "ip6"])
+@pytest.mark.parametrize("towards", ["server", "laptop"])
+def test_established_tcp_flow(mesh, towards, family):
+    """Both directions of a flow stop, whoever opened it."""
+    listener, connector, port = (mesh.server, mesh.laptop, 8000) if towards == "server" else \
+        (mesh.laptop, mesh.server, 9000)
+    address = getattr(listener, family)
+    with talk(listener, "listen", address, port) as left:
+        left.out.read_until("listening")
+        with talk(connector, "connect", address, port) as right:
+            left.out.read_until(r"got 3\.")
+            right.out.read_until(r"got 3\.")
+            mesh.filter[listener.name] = [rule for rule in mesh.filter[listener.name]
+                                          if rule["dst"][0]["ports"] != [port, port + 99]]
+            mesh.apply(listener)
+            time.sleep(1)
+            before = received(left), received(right)
+            time.sleep(2)
+            assert (received(left), received(right)) == before
+            # The socket on the host that took the right away is gone, not just mute.
+            left.out.read_until("ended|over", 10)
+
+
+# -- the agent and the listener come and go
+
+
+def test_host_that_was_away_learns_it_when_it_is_back(mesh):
+    server = mesh.server.host
+    with client(mesh, "sleep 4722") as ssh:
+        session_pids(mesh, "alice", "sleep 4722")
+        server.run("systemctl stop peergate-agent", check=True)
+        time.sleep(1)
+        assert login_processes(server, "alice")
+        mesh.ssh_rules["server"] = []
+        mesh.put(mesh.server, json.dumps(mesh.map_for(mesh.server)))
+        server.run("systemctl start peergate-agent", check=True)
+        nothing_left(mesh, "alice")
+        assert ssh.wait(20) == 255
+
+
+def test_sessions_live_through_restarts(mesh):
+    server = mesh.server.host
+    with client(mesh, "cat") as ssh:
+        server.run("systemctl restart peergate-agent peergate-sshgw.service", check=True)
+        server.wait_journal(grep="The agent is back and keeps the lease")
+        ssh.stdin.write(b"still here\n")
+        ssh.out.read_until("still here")
+        assert mesh.ssh("alice@server id -un").stdout == "alice\n"
+        # Revocation reaches the resumed session.
+        assert revoke_and_wait(mesh, session_pids(mesh, "alice", "cat")) < WITHIN
+        assert ssh.wait(20) == 255

@@ -1,0 +1,482 @@
+/*
+ * Everything that a map does to the kernel, in a network namespace of its own. Needs root; what is
+ * about WireGuard needs a kernel that has it (tests/vm/run).
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "agent/kernel.h"
+#include "common/text.h"
+
+#define NOW	  1795564800000000u /* 2026-11-25T00:00:00Z */
+#define HOUR	  3600000000u
+#define EXIT_SKIP 77
+
+#define KEY2 "dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
+#define KEY3 "M3d3MnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
+#define KEY4 "NHd3MnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
+
+#define SELF                                                                                \
+	"\"self\": {\"id\": \"n1\", \"name\": \"server\", \"addresses\": [\"100.64.0.1\", " \
+	"\"fd00:1::1\"]}"
+#define LAPTOP_AT(endpoint)                                                                      \
+	"{\"id\": \"n2\", \"name\": \"laptop\", \"addresses\": [\"100.64.0.2\", \"fd00:1::2\"]," \
+	" \"node_key\": \"" KEY2 "\", \"endpoints\": [\"" endpoint "\"], \"keepalive\": 25}"
+#define LAPTOP LAPTOP_AT("192.0.2.7:51820")
+#define DESKTOP                                                                    \
+	"{\"id\": \"n3\", \"name\": \"desktop\", \"addresses\": [\"100.64.0.3\"]," \
+	" \"node_key\": \"" KEY3 "\"}"
+#define ROUTER                                                                    \
+	"{\"id\": \"n4\", \"name\": \"router\", \"addresses\": [\"100.64.0.4\"]," \
+	" \"node_key\": \"" KEY4 "\", \"key_expiry\": \"2026-11-25T00:30:00Z\","  \
+	" \"routes\": [\"10.1.0.0/16\", \"2001:db8:1::/64\"]}"
+#define RULE(src)                                                                            \
+	"{\"src\": [\"" src "\"], \"dst\": [{\"ip\": \"100.64.0.1\", \"ports\": [22, 22]}]," \
+	" \"proto\": [6]}"
+
+static struct netmap *make_map(const char *self, const char *peers, const char *filter)
+{
+	_cleanup_free_ char *text = NULL, *error = NULL;
+	struct netmap *map = NULL;
+
+	text = text_printf(
+		"{\"type\": \"full\", \"version\": 1, \"for\": \"n1\", \"generation\": 1,"
+		" %s, \"mesh\": {\"domain\": \"mesh.example\", \"prefixes\":"
+		" [\"100.64.0.0/10\", \"fd00:1::/48\"]}, \"peers\": [%s],"
+		" \"packet_filter\": [%s], \"ssh_rules\": []}",
+		self, peers, filter);
+	if (netmap_parse(text, strlen(text), "m", &error, &map) < 0)
+		fail_msg("%s", error);
+	return map;
+}
+
+static struct kernel *open_kernel(sd_event *event)
+{
+	const struct kernel_config config = {
+		.ifname = "mesh0",
+		.listen_port = 51820,
+		.gateway_port = 2022,
+	};
+	struct wg_key key = { .bytes = { 1, 2, 3 } };
+	struct kernel *kernel = NULL;
+
+	assert_int_equal(kernel_new(event, &config, &key, &kernel), 0);
+	return kernel;
+}
+
+static struct kernel_changes apply_at(struct kernel *kernel, const struct netmap *map, uint64_t now)
+{
+	_cleanup_free_ char *error = NULL;
+	struct kernel_changes changes;
+	int r = kernel_apply(kernel, map, now, &changes, &error);
+
+	if (r < 0)
+		fail_msg("%s (%s)", error, strerror(-r));
+	return changes;
+}
+
+static struct kernel_changes apply(struct kernel *kernel, const char *peers, const char *filter)
+{
+	_cleanup_(netmap_freep) struct netmap *map = make_map(SELF, peers, filter);
+
+	return apply_at(kernel, map, NOW);
+}
+
+static char *output_of(const char *command)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *in = popen(command, "re"), *out = open_memstream(&text, &len);
+	int c;
+
+	assert_non_null(in);
+	while ((c = fgetc(in)) != EOF)
+		fputc(c, out);
+	fclose(out);
+	if (pclose(in) != 0)
+		fail_msg("%s: %s", command, text);
+	return text;
+}
+
+static void run(const char *command)
+{
+	free(output_of(command));
+}
+
+static void assert_output(const char *command, const char *expected)
+{
+	_cleanup_free_ char *text = output_of(command);
+
+	if (strcmp(text, expected) != 0)
+		fail_msg("%s:\n%s-- expected:\n%s", command, text, expected);
+}
+
+static void assert_no_changes(struct kernel_changes changes)
+{
+	static const struct kernel_changes none;
+
+	if (memcmp(&changes, &none, sizeof(none)) != 0)
+		fail_msg("nft +%u -%u full %u; peers +%u ~%u -%u; addresses +%u -%u; routes +%u "
+			 "-%u; links %u",
+			 changes.nft_elements_added, changes.nft_elements_removed,
+			 changes.nft_full_replacements, changes.peers_added, changes.peers_changed,
+			 changes.peers_removed, changes.addresses_added, changes.addresses_removed,
+			 changes.routes_added, changes.routes_removed, changes.links_created);
+}
+
+static int setup(void **state)
+{
+	run("ip link del mesh0 2>/dev/null; nft flush ruleset");
+	return 0;
+}
+
+static void test_foreign_link_is_refused(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map = make_map(SELF, LAPTOP, "");
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+	_cleanup_free_ char *error = NULL;
+	struct kernel_changes changes;
+
+	run("ip link add mesh0 type veth peer name other0");
+	assert_int_equal(kernel_apply(kernel, map, NOW, &changes, &error), -EEXIST);
+	assert_string_equal(error,
+			    "link mesh0 exists, and is not WireGuard's: remove it, or choose "
+			    "another name for the mesh's link");
+	run("ip -d link show mesh0 | grep -q veth");
+}
+
+/* The table is there before the link: also where there will be no link. */
+static void test_no_wireguard(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map = make_map(SELF, LAPTOP, RULE("100.64.0.2"));
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+	_cleanup_free_ char *error = NULL;
+	struct kernel_changes changes;
+
+	assert_int_equal(kernel_apply(kernel, map, NOW, &changes, &error), -EOPNOTSUPP);
+	assert_non_null(strstr(error, "this kernel has no WireGuard"));
+	run("nft list table inet peergate >/dev/null");
+	free(error);
+	error = NULL;
+	assert_int_equal(kernel_down(kernel, &error), 0);
+	assert_output("nft list ruleset", "");
+}
+
+static void test_everything(void **state)
+{
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+	struct kernel_changes changes;
+	_cleanup_free_ struct kernel_peer_status *peers = NULL;
+	size_t n;
+
+	changes = apply(kernel, LAPTOP "," DESKTOP "," ROUTER, RULE("100.64.0.2"));
+	assert_int_equal(changes.links_created, 1);
+	assert_int_equal(changes.peers_added, 3);
+	assert_int_equal(changes.addresses_added, 2);
+	assert_int_equal(changes.routes_added, 4);
+	assert_int_equal(changes.nft_full_replacements, 1);
+	assert_output("ip -o addr show mesh0 | sed 's/  */ /g' | cut -d' ' -f3-4 | sort",
+		      "inet 100.64.0.1/32\ninet6 fd00:1::1/128\n");
+	assert_output("(ip -4 route show proto 201; ip -6 route show proto 201) | "
+		      "sed 's/ pref medium//; s/ *$//'",
+		      "10.1.0.0/16 dev mesh0 scope link metric 1024\n"
+		      "100.64.0.0/10 dev mesh0 scope link metric 1024\n"
+		      "2001:db8:1::/64 dev mesh0 metric 1024\n"
+		      "fd00:1::/48 dev mesh0 metric 1024\n");
+	run("ip link show mesh0 | grep 'UP.*mtu 1420'");
+	assert_output("wg show mesh0 listen-port", "51820\n");
+	assert_output("wg show mesh0 allowed-ips | tr '\\t' ' ' | sort", KEY3
+		      " 100.64.0.3/32\n" KEY4 " 100.64.0.4/32 10.1.0.0/16 2001:db8:1::/64\n" KEY2
+		      " 100.64.0.2/32 fd00:1::2/128\n");
+	assert_output("wg show mesh0 persistent-keepalive | grep -v off", KEY2 "\t25\n");
+	assert_int_equal(kernel_peer_status(kernel, &peers, &n), 0);
+	assert_int_equal(n, 3);
+}
+
+static void test_restart_changes_nothing(void **state)
+{
+	static const char peers[] = LAPTOP "," DESKTOP "," ROUTER;
+	struct kernel *first = open_kernel(NULL);
+	_cleanup_(kernel_freep) struct kernel *second = NULL;
+
+	apply(first, peers, RULE("100.64.0.2"));
+	kernel_free(first);
+	second = open_kernel(NULL);
+	assert_no_changes(apply(second, peers, RULE("100.64.0.2")));
+	assert_no_changes(apply(second, peers, RULE("100.64.0.2")));
+}
+
+static void test_roaming(void **state)
+{
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+
+	apply(kernel, LAPTOP, "");
+	run("wg set mesh0 peer " KEY2 " endpoint 198.51.100.9:9");
+	assert_no_changes(apply(kernel, LAPTOP, ""));
+	apply(kernel, LAPTOP "," DESKTOP, RULE("100.64.0.2"));
+	assert_output("wg show mesh0 endpoints | grep -v none", KEY2 "\t198.51.100.9:9\n");
+	assert_int_equal(apply(kernel, LAPTOP_AT("192.0.2.8:1") "," DESKTOP, "").peers_changed, 1);
+	assert_output("wg show mesh0 endpoints | grep -v none", KEY2 "\t192.0.2.8:1\n");
+}
+
+static void test_expiry(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map =
+		make_map(SELF, DESKTOP "," ROUTER, RULE("10.1.0.0/16") "," RULE("100.64.0.4"));
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+	struct kernel_changes changes;
+
+	apply_at(kernel, map, NOW);
+	changes = apply_at(kernel, map, NOW + HOUR);
+	assert_int_equal(changes.peers_removed, 1);
+	assert_int_equal(changes.routes_removed, 2);
+	assert_int_equal(changes.nft_full_replacements, 0);
+	assert_true(changes.nft_elements_removed >= 2);
+	assert_output("wg show mesh0 peers", KEY3 "\n");
+}
+
+static void test_address_moves(void **state)
+{
+	static const char taken[] = "{\"id\": \"n3\", \"name\": \"desktop\", \"addresses\": "
+				    "[\"100.64.0.2\"], \"node_key\": \"" KEY3 "\"}";
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+	struct kernel_changes changes;
+
+	apply(kernel, LAPTOP "," DESKTOP, RULE("100.64.0.2"));
+	changes = apply(kernel, taken, RULE("100.64.0.2"));
+	assert_int_equal(changes.peers_removed, 1);
+	assert_int_equal(changes.peers_changed, 1);
+	assert_output("wg show mesh0 allowed-ips", KEY3 "\t100.64.0.2/32\n");
+	run("nft list map inet peergate src4 | grep -q '100.64.0.2 comment \"desktop\"'");
+}
+
+static void test_own_address_changes(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map =
+		make_map("\"self\": {\"id\": \"n1\", \"name\": \"server\", \"addresses\": "
+			 "[\"100.64.0.9\"]}",
+			 LAPTOP, "");
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+	struct kernel_changes changes;
+
+	apply(kernel, LAPTOP, "");
+	changes = apply_at(kernel, map, NOW);
+	assert_int_equal(changes.addresses_added, 1);
+	assert_int_equal(changes.addresses_removed, 2);
+	assert_no_changes(apply_at(kernel, map, NOW));
+}
+
+static void test_no_map(void **state)
+{
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+
+	apply(kernel, LAPTOP, RULE("100.64.0.2"));
+	assert_int_equal(apply_at(kernel, NULL, NOW).peers_removed, 1);
+	assert_output("wg show mesh0 peers", "");
+	run("ip link show mesh0 >/dev/null");
+	run("nft list table inet peergate | grep -q 'no rule lets it in'");
+	assert_int_equal(apply(kernel, LAPTOP, RULE("100.64.0.2")).peers_added, 1);
+}
+
+struct foreign {
+	int n;
+};
+
+static void note_foreign(void *userdata, const char *what)
+{
+	struct foreign *foreign = userdata;
+
+	foreign->n++;
+}
+
+/* What others do is told, and undone by the next apply. */
+static void test_foreign_changes(void **state)
+{
+	static const char *const commands[] = {
+		"nft flush ruleset",
+		"ip addr del 100.64.0.1/32 dev mesh0",
+		"ip addr add 192.0.2.1/24 dev mesh0",
+		"ip link set mesh0 down",
+		"ip link del mesh0",
+	};
+	static const char list[] = "ip -o addr show mesh0 | cut -d' ' -f2-; ip route; ip -6 route; "
+				   "wg show mesh0; nft -s list ruleset";
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(kernel_freep) struct kernel *kernel = NULL;
+	struct foreign foreign = { 0 };
+
+	assert_int_equal(sd_event_new(&event), 0);
+	kernel = open_kernel(event);
+	kernel_on_foreign_change(kernel, note_foreign, &foreign);
+	apply(kernel, LAPTOP "," ROUTER, RULE("100.64.0.2"));
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		_cleanup_free_ char *before = output_of(list), *after = NULL;
+
+		while (sd_event_run(event, 100000) > 0)
+			;
+		apply(kernel, LAPTOP "," ROUTER, RULE("100.64.0.2"));
+		foreign.n = 0;
+		run(commands[i]);
+		while (sd_event_run(event, 100000) > 0)
+			;
+		if (foreign.n == 0)
+			fail_msg("%s: not noticed", commands[i]);
+		apply(kernel, LAPTOP "," ROUTER, RULE("100.64.0.2"));
+		after = output_of(list);
+		if (strlen(before) != strlen(after))
+			fail_msg("%s:\n%s\n-- before:\n%s", commands[i], after, before);
+	}
+}
+
+/* Our own changes are no news: an apply must not lead to another for ever. */
+static void test_own_changes_settle(void **state)
+{
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(kernel_freep) struct kernel *kernel = NULL;
+	struct foreign foreign = { 0 };
+	int rounds = 0;
+
+	assert_int_equal(sd_event_new(&event), 0);
+	kernel = open_kernel(event);
+	kernel_on_foreign_change(kernel, note_foreign, &foreign);
+	do {
+		foreign.n = 0;
+		apply(kernel, LAPTOP "," ROUTER, RULE("100.64.0.2"));
+		while (sd_event_run(event, 200000) > 0)
+			;
+	} while (foreign.n > 0 && ++rounds < 5);
+	assert_in_range(rounds, 0, 2);
+}
+
+static void test_down(void **state)
+{
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+	_cleanup_free_ char *error = NULL;
+
+	apply(kernel, LAPTOP, RULE("100.64.0.2"));
+	assert_int_equal(kernel_down(kernel, &error), 0);
+	assert_output("nft list ruleset; ip link show mesh0 2>/dev/null || true", "");
+	assert_int_equal(kernel_down(kernel, &error), 0);
+	apply(kernel, LAPTOP, RULE("100.64.0.2"));
+	run("wg show mesh0 >/dev/null");
+}
+
+/* Peers enough for several messages; one more is one more. */
+static void test_many_peers(void **state)
+{
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+	_cleanup_free_ char *peers = NULL;
+	struct kernel_changes changes;
+	size_t len;
+	FILE *out = open_memstream(&peers, &len);
+
+	for (unsigned i = 0; i < 2000; i++) {
+		struct wg_key key = { .bytes = { 9, (uint8_t)i, (uint8_t)(i >> 8) } };
+		char text[WG_KEY_B64LEN];
+
+		fprintf(out,
+			"%s{\"id\": \"p%u\", \"name\": \"p%u\", \"addresses\": [\"100.65.%u.%u\"],"
+			" \"node_key\": \"%s\", \"endpoints\": [\"192.0.2.9:%u\"]}",
+			i ? "," : "", i, i, i >> 8, i & 0xff, wg_key_to_string(&key, text), i + 1);
+	}
+	fflush(out);
+	assert_int_equal(apply(kernel, peers, RULE("100.64.0.0/10")).peers_added, 2000);
+	assert_output("wg show mesh0 peers | wc -l", "2000\n");
+	fprintf(out, ",%s", LAPTOP);
+	fclose(out);
+	changes = apply(kernel, peers, RULE("100.64.0.0/10"));
+	assert_int_equal(changes.peers_added, 1);
+	assert_int_equal(changes.peers_changed + changes.peers_removed, 0);
+	assert_int_equal(changes.nft_elements_added, 1);
+	assert_int_equal(changes.nft_elements_removed, 0);
+}
+
+static void become_agent(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+
+	data[0].effective = data[0].permitted = data[0].inheritable = 1u << CAP_NET_ADMIN;
+	if (prctl(PR_SET_KEEPCAPS, 1) < 0 || setgid(65534) < 0 || setuid(65534) < 0 ||
+	    syscall(SYS_capset, &header, data) < 0)
+		_exit(2);
+}
+
+/* A user who is not root, with CAP_NET_ADMIN and nothing else. */
+static void test_without_root(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map =
+		make_map(SELF, LAPTOP "," ROUTER, RULE("100.64.0.2"));
+	_cleanup_(netmap_freep) struct netmap *less = make_map(SELF, LAPTOP, "");
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct kernel *kernel;
+		struct kernel_changes changes;
+		char *error = NULL;
+		sd_event *event = NULL;
+		const struct kernel_config config = { "mesh0", 51820, 0, 2022 };
+		struct wg_key key = { .bytes = { 1 } };
+
+		become_agent();
+		if (sd_event_new(&event) < 0 || kernel_new(event, &config, &key, &kernel) < 0)
+			_exit(3);
+		if (kernel_apply(kernel, map, NOW, &changes, &error) < 0 ||
+		    kernel_apply(kernel, less, NOW, &changes, &error) < 0 ||
+		    kernel_down(kernel, &error) < 0) {
+			fprintf(stderr, "%s\n", error);
+			_exit(4);
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static bool have_wireguard(void)
+{
+	return system("ip link add wgtest type wireguard 2>/dev/null && ip link del wgtest") == 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest anywhere[] = {
+		cmocka_unit_test_setup(test_foreign_link_is_refused, setup),
+	};
+	const struct CMUnitTest without[] = {
+		cmocka_unit_test_setup(test_no_wireguard, setup),
+	};
+	const struct CMUnitTest with[] = {
+		cmocka_unit_test_setup(test_everything, setup),
+		cmocka_unit_test_setup(test_restart_changes_nothing, setup),
+		cmocka_unit_test_setup(test_roaming, setup),
+		cmocka_unit_test_setup(test_expiry, setup),
+		cmocka_unit_test_setup(test_address_moves, setup),
+		cmocka_unit_test_setup(test_own_address_changes, setup),
+		cmocka_unit_test_setup(test_no_map, setup),
+		cmocka_unit_test_setup(test_foreign_changes, setup),
+		cmocka_unit_test_setup(test_own_changes_settle, setup),
+		cmocka_unit_test_setup(test_down, setup),
+		cmocka_unit_test_setup(test_many_peers, setup),
+		cmocka_unit_test_setup(test_without_root, setup),
+	};
+	int failed;
+
+	if (unshare(CLONE_NEWNET) < 0 || system("nft list ruleset >/dev/null 2>&1") != 0)
+		return EXIT_SKIP;
+	failed = cmocka_run_group_tests(anywhere, NULL, NULL);
+	if (have_wireguard())
+		return failed + cmocka_run_group_tests(with, NULL, NULL);
+	return failed + cmocka_run_group_tests(without, NULL, NULL);
+}
