@@ -8,13 +8,13 @@
 
 /* No rule can let these in: they run code in, or take over, what the user or root starts. */
 static const char *const never[] = {
-	"LD_*",	       "DYLD_*",	 "GOTRACEBACK", "BASH_ENV", "ENV",
-	"BASH_FUNC_*", "SHELLOPTS",	 "BASHOPTS",	"IFS",	    "PS4",
-	"PERL5*",      "PERLLIB",	 "PYTHON*",	"RUBY*",    "NODE_OPTIONS",
-	"GCONV_PATH",  "GLIBC_TUNABLES", "MALLOC_*",	"TZDIR",    "LOCPATH",
-	"NLSPATH",     "SHELL",		 "HOME",	"USER",	    "LOGNAME",
-	"PATH",	       "MAIL",		 "SSH_*",	"XDG_*",    "DBUS_*",
-	"TMPDIR",
+	"LD_*",	       "DYLD_*",	 "GOTRACEBACK", "BASH_ENV",  "ENV",
+	"BASH_FUNC_*", "SHELLOPTS",	 "BASHOPTS",	"IFS",	     "PS4",
+	"PERL5*",      "PERLLIB",	 "PYTHON*",	"RUBY*",     "NODE_OPTIONS",
+	"GCONV_PATH",  "GLIBC_TUNABLES", "MALLOC_*",	"TZDIR",     "LOCPATH",
+	"NLSPATH",     "SHELL",		 "HOME",	"USER",	     "LOGNAME",
+	"PATH",	       "MAIL",		 "SSH_*",	"XDG_*",     "DBUS_*",
+	"TMPDIR",      "ZDOTDIR",	 "FPATH",	"OPENSSL_*",
 };
 static const char *const always[] = { "LANG", "LC_*" };
 

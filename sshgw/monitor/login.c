@@ -32,7 +32,8 @@ static void log_decision(const struct monitor *m, bool accepted, const char *rea
 /* Tell the client why not; it leaves then, or is made to. */
 static void refuse(struct monitor *m, const char *reason, const char *message)
 {
-	_cleanup_free_ char *text = text_printf("Peergate: %s", message);
+	/* Cut to what a message may carry: PAM and the agent can be wordy. */
+	_cleanup_free_ char *text = text_printf("Peergate: %.4000s", message);
 	struct chan_writer w = { 0 };
 
 	log_decision(m, false, reason, message);
@@ -67,7 +68,10 @@ int login_ask(struct monitor *m, struct chan_msg *msg)
 
 static void on_rejected(void *userdata, const char *reason, const char *message)
 {
-	refuse(userdata, reason ? reason : "policy", message);
+	struct monitor *m = userdata;
+
+	if (m->state != MON_ENDING)
+		refuse(m, reason ? reason : "policy", message);
 }
 
 /* Why the account is not one to log in to, whatever the agent says. NULL: it is. */
@@ -153,6 +157,9 @@ static void on_accepted(void *userdata, struct lease *lease)
 	const char *problem, *reason;
 	int r;
 
+	/* The client did not wait for the answer: nothing may be started any more. */
+	if (m->state == MON_ENDING)
+		return;
 	m->lease = *lease;
 	*lease = (struct lease){ 0 };
 	on_retimed(m, m->lease.valid_until);
@@ -220,11 +227,12 @@ static int tell_leader_to_open(struct monitor *m, int user_fd)
 
 static void accept_login(struct monitor *m)
 {
+	_cleanup_free_ char *message = text_printf("%.4000s", m->lease.message ?: "");
 	struct chan_writer w = { 0 };
 
 	log_decision(m, true, NULL, NULL);
 	msg_auth_result_put(&w, &(struct msg_auth_result){ .verdict = AUTH_ACCEPTED,
-							   .text = m->lease.message });
+							   .text = message });
 	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
 	/* The listener stops counting this connection as an unauthenticated one. */
 	if (m->config.status_fd >= 0 && write(m->config.status_fd, "A", 1) < 0)
@@ -257,20 +265,24 @@ int login_account_result(struct monitor *m, struct chan_msg *msg)
 		/* The client's next step and the opening of the PAM session run side by side. */
 		accept_login(m);
 		mon_enter(m, MON_OPENING, "PAM's account rules agree");
-		r = tell_leader_to_open(m, pair[1]);
+		if (m->state == MON_OPENING)
+			r = tell_leader_to_open(m, pair[1]);
 	}
 	close_fd(pair[1]);
 	return r;
 }
 
-/* "\n" becomes "\r\n": it is written past the terminal's own output processing. */
+/*
+ * "\n" becomes "\r\n": it is written past the terminal's own output processing. What is longer
+ * than a message may carry is cut.
+ */
 static char *for_terminal(const char *text)
 {
-	char *out = malloc(2 * strlen(text) + 1), *p = out;
+	char *out = malloc(MSG_MAX_TEXT + 1), *p = out;
 
 	if (!out)
 		return NULL;
-	for (; *text; text++) {
+	for (; *text && p + 2 <= out + MSG_MAX_TEXT; text++) {
 		if (*text == '\n')
 			*p++ = '\r';
 		*p++ = *text;
@@ -283,7 +295,7 @@ int login_opened(struct monitor *m, struct chan_msg *msg)
 {
 	struct chan_reader reader = chan_msg_reader(msg);
 	bool ok = chan_get_u8(&reader) == 1;
-	_cleanup_free_ char *text = chan_get_string(&reader, MSG_MAX_TEXT / 2);
+	_cleanup_free_ char *text = chan_get_string(&reader, MSG_MAX_TEXT);
 	int r;
 
 	chan_get_u32(&reader); /* the user process: found by its control group, not by number */

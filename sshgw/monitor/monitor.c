@@ -45,6 +45,9 @@ const char *mon_state_to_string(enum mon_state state)
 
 void mon_enter(struct monitor *m, enum mon_state state, const char *why)
 {
+	/* From the end there is no way back, whatever was under way when it came. */
+	if (m->state == MON_ENDING)
+		return;
 	log_debug("%s -> %s: %s", mon_state_to_string(m->state), mon_state_to_string(state), why);
 	m->state = state;
 }
@@ -113,6 +116,9 @@ static int on_message(sd_event_source *source, int fd, uint32_t revents, void *u
 	if (r == 0) {
 		r = dispatch(m, index, &msg);
 		chan_msg_done(&msg);
+	} else if (r != -ECONNRESET) {
+		log_error_errno(r, "The %s process sent something that is no message",
+				m->peers[index].name);
 	}
 	if (r < 0)
 		on_peer_gone(m, index, r);
@@ -139,6 +145,12 @@ static void log_exit(const struct mon_peer *peer, const siginfo_t *info)
 		log_error("The %s process was killed by signal %d", peer->name, info->si_status);
 }
 
+static void arm_kill(struct monitor *m, uint64_t usec)
+{
+	sd_event_source_set_time_relative(m->kill, usec);
+	sd_event_source_set_enabled(m->kill, SD_EVENT_ONESHOT);
+}
+
 static int on_exit_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct monitor *m = userdata;
@@ -152,6 +164,9 @@ static int on_exit_event(sd_event_source *source, int fd, uint32_t revents, void
 	peer->exit = sd_event_source_disable_unref(peer->exit);
 	peer->pidfd = close_fd(peer->pidfd);
 	mon_end(m, NULL, false, index == MON_NET ? "the connection ended" : "the session ended");
+	/* From here on it is the leader that is waited for. */
+	if (index == MON_NET)
+		arm_kill(m, LEADER_END_USEC);
 	finish_if_alone(m);
 	return 0;
 }
@@ -186,12 +201,6 @@ static void kill_login(struct monitor *m)
 	}
 }
 
-static void arm_kill(struct monitor *m, uint64_t usec)
-{
-	sd_event_source_set_time_relative(m->kill, usec);
-	sd_event_source_set_enabled(m->kill, SD_EVENT_ONESHOT);
-}
-
 void mon_end(struct monitor *m, const char *notice, bool kill, const char *why)
 {
 	bool refused = m->state == MON_ASKING || m->state == MON_ACCOUNT;
@@ -204,9 +213,9 @@ void mon_end(struct monitor *m, const char *notice, bool kill, const char *why)
 	}
 	mon_enter(m, MON_ENDING, why);
 	if (notice) {
-		chan_put_string(&w, notice);
+		chan_put_bytes(&w, notice, strnlen(notice, MSG_MAX_TEXT));
 		mon_send(m, MON_NET, NET_END, &w, NULL, 0);
-	} else if (!refused) {
+	} else if (kill || !refused) {
 		child_kill(m->peers[MON_NET].pidfd);
 	}
 	if (kill)
@@ -476,6 +485,8 @@ static void monitor_done(struct monitor *m)
 	ceiling_done(&m->ceiling);
 	close_fd(m->config.connection_fd);
 	close_fd(m->config.status_fd);
+	close_fd(m->config.net_exe_fd);
+	close_fd(m->config.session_exe_fd);
 	sd_event_unref(m->event);
 }
 

@@ -113,6 +113,7 @@ int sessions_start(struct monitor *m, struct chan_msg *msg)
 		return 0;
 	}
 	channel->has_pty = start.has_pty;
+	channel->greeted = start.has_pty && start.kind == START_SHELL;
 	channel->start = start;
 	if (m->state == MON_OPEN)
 		tell_user(m, channel);
@@ -193,9 +194,9 @@ int sessions_started(struct monitor *m, struct chan_msg *msg)
 	msg_started_put(&w, &(struct msg_started){
 				    .channel = id,
 				    .n_fds = n_fds,
-				    .text = channel->has_pty ? m->login_text : NULL,
+				    .text = channel->greeted ? m->login_text : NULL,
 			    });
-	if (channel->has_pty) {
+	if (channel->greeted) {
 		free(m->login_text);
 		m->login_text = NULL;
 	}

@@ -23,6 +23,7 @@
 #include "sshgw/session/login_defs.h"
 #include "sshgw/session/login_process.h"
 #include "sshgw/session/login_record.h"
+#include "sshgw/session/login_text.h"
 
 #define SEND_TIMEOUT_USEC (10u * 1000000u)
 #define USER_GRACE_USEC	  (2u * 1000000u)
@@ -107,7 +108,7 @@ static int answer_account(struct leader *leader, bool allowed, const char *text)
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
 
 	chan_put_u8(&w, allowed);
-	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, MSG_MAX_TEXT) : 0);
+	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, LOGIN_TEXT_MAX) : 0);
 	return chan_send_wait(leader->config->channel, SEND_TIMEOUT_USEC, LEADER_ACCOUNT_RESULT, &w,
 			      NULL, 0);
 }
@@ -211,7 +212,7 @@ static int answer_open(struct leader *leader, bool ok, const char *text)
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
 
 	chan_put_u8(&w, ok);
-	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, MSG_MAX_TEXT) : 0);
+	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, LOGIN_TEXT_MAX) : 0);
 	chan_put_u32(&w, (uint32_t)leader->process.pid);
 	return chan_send_wait(leader->config->channel, SEND_TIMEOUT_USEC, LEADER_OPENED, &w, NULL,
 			      0);

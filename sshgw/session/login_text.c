@@ -3,11 +3,10 @@
 #include <string.h>
 
 #include "common/text.h"
-#include "sshgw/msg.h"
 
 #define CUT_MARK     "\033[0m[...]\n"
 #define CUT_MARK_RAW "[...]\n"
-#define ROOM	     (MSG_MAX_TEXT - sizeof(CUT_MARK))
+#define ROOM	     (LOGIN_TEXT_MAX - sizeof(CUT_MARK))
 
 static void append(struct login_text *text, const char *piece, size_t len)
 {

@@ -8,6 +8,10 @@
 #include <stddef.h>
 
 #include "common/cleanup.h"
+#include "sshgw/msg.h"
+
+/* The monitor writes "\r\n" for each newline: what it passes on must fit a message even then. */
+#define LOGIN_TEXT_MAX (MSG_MAX_TEXT / 2)
 
 struct login_text {
 	char *data; /* NULL while empty */

@@ -17,6 +17,7 @@
 struct child {
 	uint32_t channel;
 	pid_t pid; /* also its session and process group */
+	bool has_pty;
 };
 
 struct user {
@@ -45,10 +46,18 @@ static struct child *find_pid(struct user *user, pid_t pid)
 	return NULL;
 }
 
-/* A stopped process gets the hangup only when it goes on. */
+/*
+ * The client is gone. On a terminal this is the kernel's work, which hangs up session and
+ * foreground group when the last master closes; a second SIGHUP would meet shells in the middle of
+ * their exit. A stopped process gets the signal only when it goes on.
+ */
 static void hang_up(const struct child *child)
 {
-	(void)kill(-child->pid, SIGHUP);
+	if (child->has_pty)
+		return;
+	/* One that was only just forked leads no group yet. */
+	if (kill(-child->pid, SIGHUP) < 0)
+		(void)kill(child->pid, SIGHUP);
 	(void)kill(-child->pid, SIGCONT);
 }
 
@@ -101,7 +110,8 @@ static int start(struct user *user, const struct msg_start *msg)
 	r = user_child_start(msg, user->env, &child, &why);
 	if (r < 0)
 		return say_failed(user, msg->channel, why ? why : "The host is out of memory.");
-	user->children[user->n_children++] = (struct child){ msg->channel, child.pid };
+	user->children[user->n_children++] =
+		(struct child){ msg->channel, child.pid, msg->has_pty };
 	/* Our copies close behind this: the last master to be closed hangs the terminal up. */
 	return say_started(user, msg->channel, &child);
 }

@@ -331,6 +331,14 @@ class SessionTest(unittest.TestCase):
         self.assertIn("\033[32mWelcome\033[0m to the test?[2J\n", motd)
         self.assertEqual(self.login("pg-quiet").motd, "")
 
+    def test_long_motd_is_cut(self):
+        motd = pathlib.Path("/etc/motd")
+        self.addCleanup(motd.write_text, motd.read_text())
+        append(motd, "A very long message of the day.\n" * 1000)
+        motd = self.login().motd
+        self.assertTrue(motd.endswith("[...]\n"), motd[-80:])
+        self.assertLessEqual(len(motd), 2048)  # what the monitor takes
+
     def test_process_is_the_users_and_inherits_nothing(self):
         login = self.login()
         for pid in (login.user_pid, int(login.run("echo $$; sleep 0.3")[0] or 0)):
@@ -407,7 +415,7 @@ class SessionTest(unittest.TestCase):
         self.assertIn("speed 19200 baud", out)
 
     def test_terminal_is_the_controlling_one(self):
-        login = self.login()
+        login = self.login("pg-quiet")  # dash: bash would take the terminal by itself
         master, = login.start("echo ready; exec sleep 100", pty=True)
         self.assertEqual(os.read(master, 100).strip(), b"ready")
         os.write(master, b"\x03")
@@ -448,6 +456,8 @@ class SessionTest(unittest.TestCase):
             self.assertEqual(login.exited(channel), (0, channel, 0))
             for fd in fds[channel]:
                 os.close(fd)
+        self.assertEqual(login.run("true", pty=True)[1], (0, 0, 0))
+        self.assertEqual(sorted(os.listdir(f"/proc/{login.user_pid}/fd")), list("01234"))
 
     # ---- ends ----
 
@@ -457,10 +467,12 @@ class SessionTest(unittest.TestCase):
             fds = login.start("trap 'exit 9' HUP; echo ready; while :; do sleep 0.05; done",
                               pty=pty)
             self.assertEqual(os.read(fds[0 if pty else 1], 100).strip(), b"ready")
-            for fd in fds:
-                os.close(fd)
+            if pty:  # the kernel's work
+                os.close(fds.pop())
             send(login.user, HANGUP, u32(1))
             self.assertEqual(login.exited()[:2], (0, 9))
+            for fd in fds:
+                os.close(fd)
         send(login.user, HANGUP, u32(1))  # is gone already: no harm
         self.assertEqual(login.run("true")[2], (0, 0, 0))
 

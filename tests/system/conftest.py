@@ -12,6 +12,11 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "limit(seconds): the longest the test may take")
 
 
+def pytest_collection_modifyitems(items):
+    """The machine first: what tests it reboots hosts and has a network of its own."""
+    items.sort(key=lambda item: "mesh_once" in item.fixturenames)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item):
     """A test that hangs fails by itself: the machine's own limit would take all others along."""

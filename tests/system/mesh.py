@@ -117,9 +117,10 @@ class Mesh:
         host.write("/etc/peergate/agent.conf", f"Netmap={NETMAP}\n")
         if node is self.server:
             host.write("/etc/peergate/sshgw.conf", "SSH=yes\nPermitRootLogin=yes\n")
-            host.add_user("alice")
+            if host.run("id alice").returncode:
+                host.add_user("alice")
             host.run("systemctl enable --now peergate-sshgw.socket", check=True)
-        host.run("systemctl start --no-block peergate-agent", check=True)
+        host.run("systemctl enable --quiet --now --no-block peergate-agent", check=True)
 
     # maps
 

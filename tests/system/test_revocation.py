@@ -157,7 +157,7 @@ def test_key_expires_by_itself(mesh):
         session_pids(mesh, "alice", "sleep 4720")
         time.sleep(max(0, when - time.time()))
         wait_for(lambda: not login_processes(mesh.server.host, "alice"), 5, "end of the session at the key's expiry")
-    assert mesh.ssh("-o ConnectTimeout=3 alice@server id").returncode == 255
+    assert mesh.ssh("-o ConnectTimeout=3 alice@100.64.0.1 id").returncode == 255
 
 
 def test_rule_expires_by_itself(mesh):

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "agent/filter/classes.h"
 #include "agent/filter/compile.h"
 #include "agent/filter/diff.h"
 #include "common/text.h"
@@ -152,6 +153,11 @@ static const struct compile_case {
 	  "fd00::2 laptop is A\n"
 	  "A 100.64.0.1 6 22-22 by 0\n"
 	  "A fd00::1 6 22-22 by 0\n" },
+	{ "flows of a family that no member of the class is of are left out",
+	  "{\"src\": [\"100.64.0.2\"], \"dst\": [{\"ip\": \"100.64.0.0/10\", \"ports\": [22, 22]},"
+	  " {\"ip\": \"fd00::/48\", \"ports\": [22, 22]}]" TCP "}",
+	  "100.64.0.2 laptop is A\n"
+	  "A 100.64.0.1 6 22-22 by 0\n" },
 	{ "same rules, same class; more rules, another",
 	  "{\"src\": [\"100.64.0.2\", \"100.64.0.3\"], " TO4("[80, 80]") TCP
 	  "},"
@@ -252,6 +258,83 @@ static void test_compile(void **state)
 		if (strcmp(text, c->expected) != 0)
 			fail_msg("%s:\n%s-- expected:\n%s", c->what, text, c->expected);
 	}
+}
+
+static struct ip_prefix prefix(const char *text)
+{
+	struct ip_prefix p;
+
+	assert_int_equal(ip_prefix_parse(text, &p), 0);
+	return p;
+}
+
+/* What the parser refuses must not make elements that the kernel refuses. */
+static void test_routes_over_peers(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map =
+		make_map("{\"src\": [\"100.64.0.2\"], " TO4("[80, 80]") TCP
+			 "},"
+			 "{\"src\": [\"10.1.0.0/16\"], " TO4("[80, 80]") TCP "}");
+	_cleanup_(filter_table_freep) struct filter_table *table = NULL;
+	_cleanup_free_ char *error = NULL, *text = NULL;
+
+	/* The router claims the mesh, the desktop a part of the router's network. */
+	map->peers[2].routes[1] = prefix("100.64.0.0/24");
+	map->peers[1].routes = calloc(1, sizeof(*map->peers[1].routes));
+	map->peers[1].routes[map->peers[1].n_routes++] = prefix("10.1.4.0/24");
+	assert_int_equal(filter_compile(map, NOW, &table, &error), 0);
+	text = print_table(table);
+	assert_string_equal(text, "100.64.0.2 laptop is A\n"
+				  "10.1.0.0-10.1.3.255 router is B\n"
+				  "10.1.4.0-10.1.4.255 desktop is B\n"
+				  "10.1.5.0-10.1.255.255 router is B\n"
+				  "A 100.64.0.1 6 80-80 by 0\n"
+				  "B 100.64.0.1 6 80-80 by 1\n");
+}
+
+/* Hashes may be equal; numbers may not. */
+static void test_colliding_classes(void **state)
+{
+	struct netmap_node peer = { .name = (char[]){ "x" } };
+	struct opening opening = { .dst = { AF_INET, { 10 } }, .proto = 6, .ports = { 1, 1 } };
+	struct rule_openings rules[] = { { .n = 1, .hash = 7 },
+					 { .n = 1, .hash = 7 },
+					 { .n = 1, .hash = 7 } };
+	struct openings openings = { .all = &opening, .n = 1, .rules = rules };
+	struct member exact[] = { { .peer = &peer }, { .peer = &peer }, { .peer = &peer } };
+	struct members members = { .exact = exact, .n_exact = ARRAY_SIZE(exact) };
+	_cleanup_(filter_table_freep) struct filter_table *table = filter_table_new();
+	struct rulelists lists;
+
+	assert_int_equal(rulelists_init(&lists), 0);
+	for (uint32_t i = 0; i < ARRAY_SIZE(exact); i++) {
+		exact[i].first = exact[i].last = (struct ip_addr){ AF_INET, { 11, (uint8_t)i } };
+		assert_int_equal(rulelists_intern(&lists, &i, 1, &exact[i].list), 0);
+	}
+	assert_int_equal(classes_build(&members, &openings, &lists, 100, table), 0);
+	assert_int_equal(table->n_flows, 3);
+	assert_int_not_equal(table->exact[0].class, table->exact[1].class);
+	assert_int_not_equal(table->exact[0].class, table->exact[2].class);
+	assert_int_not_equal(table->exact[1].class, table->exact[2].class);
+	rulelists_done(&lists);
+}
+
+/* A map cannot make the node hold more than so many flows. */
+static void test_too_many_flows(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map = make_map("{" LAPTOP TO4("[0, 0]") "}");
+	struct filter_rule *rule = &map->filter[0];
+	_cleanup_free_ char *error = NULL;
+	struct filter_table *table = NULL;
+	size_t n = FILTER_MAX_FLOWS / 2;
+
+	rule->dst = reallocarray(rule->dst, n, sizeof(*rule->dst));
+	for (size_t i = 1; i < n; i++)
+		rule->dst[i] = rule->dst[0];
+	rule->n_dst = n;
+	assert_int_equal(filter_compile(map, NOW, &table, &error), -E2BIG);
+	assert_non_null(strstr(error, "packet filter is too large"));
+	assert_null(table);
 }
 
 static void test_no_map_denies_all(void **state)
@@ -365,9 +448,15 @@ static void test_diff(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_compile),	 cmocka_unit_test(test_no_map_denies_all),
-		cmocka_unit_test(test_counters), cmocka_unit_test(test_classes_are_stable),
-		cmocka_unit_test(test_allows),	 cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_compile),
+		cmocka_unit_test(test_no_map_denies_all),
+		cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_classes_are_stable),
+		cmocka_unit_test(test_allows),
+		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_routes_over_peers),
+		cmocka_unit_test(test_colliding_classes),
+		cmocka_unit_test(test_too_many_flows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,7 @@ static void test_everything(void **state)
 	run("ip link show mesh0 | grep 'UP.*mtu 1420'");
 	assert_output("wg show mesh0 listen-port", "51820\n");
 	assert_output("wg show mesh0 allowed-ips | tr '\\t' ' ' | sort", KEY3
-		      " 100.64.0.3/32\n" KEY4 " 100.64.0.4/32 10.1.0.0/16 2001:db8:1::/64\n" KEY2
+		      " 100.64.0.3/32\n" KEY4 " 10.1.0.0/16 100.64.0.4/32 2001:db8:1::/64\n" KEY2
 		      " 100.64.0.2/32 fd00:1::2/128\n");
 	assert_output("wg show mesh0 persistent-keepalive | grep -v off", KEY2 "\t25\n");
 	assert_int_equal(kernel_peer_status(kernel, &peers, &n), 0);

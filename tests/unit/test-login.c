@@ -187,8 +187,8 @@ static void test_login_text_is_bounded(void **state)
 	for (int i = 0; i < 1000; i++)
 		login_text_add(&text, "A line of the message of the day");
 	got = login_text_get(&text);
-	assert_true(strlen(got) <= MSG_MAX_TEXT);
-	assert_true(strlen(got) > MSG_MAX_TEXT - 100);
+	assert_true(strlen(got) <= LOGIN_TEXT_MAX);
+	assert_true(strlen(got) > LOGIN_TEXT_MAX - 100);
 	assert_string_equal(got + strlen(got) - 10, "\033[0m[...]\n");
 }
 

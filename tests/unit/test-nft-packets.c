@@ -207,6 +207,18 @@ static void connect_web(const char *from, const char *to, int *ret_client, int *
 	assert_true(arrives(*ret_server, *ret_client, SOON));
 }
 
+static bool datagram_arrives(int from_ns, const char *from, int to_ns, const char *to)
+{
+	_cleanup_close_ int sender = open_socket(from_ns, SOCK_DGRAM, from, 0, false);
+	_cleanup_close_ int receiver = open_socket(to_ns, SOCK_DGRAM, to, 99, false);
+	struct ip_endpoint ep = endpoint(to, 99);
+	struct sockaddr_storage ss;
+	socklen_t len = ip_endpoint_to_sockaddr(&ep, &ss);
+
+	assert_int_equal(sendto(sender, "x", 1, 0, (struct sockaddr *)&ss, len), 1);
+	return wait_for(receiver, POLLIN, SOON);
+}
+
 struct services {
 	int gateway4, gateway6, sshd4, sshd6;
 };
@@ -304,10 +316,17 @@ static void test_no_forwarding(void **state)
 	use_filter(RULE(LAPTOP, SERVER, "0, 65535", ""));
 	assert_int_equal(dial(peers_ns, LAPTOP, "192.0.2.2", 80, NULL), ETIMEDOUT);
 	assert_int_equal(dial(lan_ns, "192.0.2.2", LAPTOP, 80, NULL), ETIMEDOUT);
+	/* Not even one way. */
+	assert_false(datagram_arrives(peers_ns, LAPTOP, lan_ns, "192.0.2.2"));
+	assert_false(datagram_arrives(lan_ns, "192.0.2.2", peers_ns, LAPTOP));
 	/* The way is there: it is our table that shuts it. */
 	run(server_ns, "nft delete table inet peergate");
 	assert_int_equal(dial(peers_ns, LAPTOP, "192.0.2.2", 80, NULL), 0);
+	assert_accepts_as(lan, "192.0.2.2", 80);
 	assert_int_equal(dial(lan_ns, "192.0.2.2", LAPTOP, 80, NULL), 0);
+	assert_accepts_as(laptop, LAPTOP, 80);
+	assert_true(datagram_arrives(peers_ns, LAPTOP, lan_ns, "192.0.2.2"));
+	assert_true(datagram_arrives(lan_ns, "192.0.2.2", peers_ns, LAPTOP));
 }
 
 static void check_revocation(const char *from, const char *to)
@@ -497,7 +516,7 @@ static void test_udp(void **state)
 	socklen_t len = ip_endpoint_to_sockaddr(&to, &ss), from_len = sizeof(ss);
 	char byte;
 
-	use_filter(WEB_RULES);
+	use_filter(RULE(LAPTOP, SERVER, "80, 80", ", \"proto\": [17]"));
 	assert_int_equal(connect(client, (struct sockaddr *)&ss, len), 0);
 	assert_int_equal(send(client, "q", 1, 0), 1);
 	assert_true(wait_for(server, POLLIN, SOON));

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -169,11 +170,24 @@ static void assert_refused(struct peer *peer)
 	assert_int_equal(await_end(peer), 1);
 }
 
+enum at { AT_START, AT_REFUSED, AT_ALLOWED, AT_RUNNING };
+
 static const char *own_name(void)
 {
 	struct passwd *pw = getpwuid(getuid());
 
 	return pw ? pw->pw_name : "nobody";
+}
+
+/* How far this account gets: PAM sessions need root, and build accounts may have no shell. */
+static bool can_reach(enum at at)
+{
+	struct passwd *pw = getpwuid(getuid());
+
+	if (at < AT_ALLOWED)
+		return true;
+	return pw && !login_shell_refuses(pw->pw_shell) && login_shell_exists(pw->pw_shell) &&
+	       (at < AT_RUNNING || getuid() == 0);
 }
 
 static void put_account(struct chan_writer *w, const char *user)
@@ -222,8 +236,6 @@ static pid_t open_login(struct peer *peer)
 }
 
 /* ---- leader: which message is legal when ---- */
-
-enum at { AT_START, AT_REFUSED, AT_ALLOWED, AT_RUNNING };
 
 static void go_to(struct peer *peer, enum at at)
 {
@@ -289,7 +301,7 @@ static void test_leader_refuses_what_is_out_of_order(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(illegal); i++) {
 		void *one;
 
-		if (illegal[i].at == AT_RUNNING && getuid() != 0)
+		if (!can_reach(illegal[i].at))
 			continue;
 		set_up_leader(&one);
 		go_to(one, illegal[i].at);
@@ -306,7 +318,7 @@ static void test_leader_closes_in_every_state(void **state)
 			void *one;
 			struct peer *peer;
 
-			if (at == AT_RUNNING && getuid() != 0)
+			if (!can_reach(at))
 				continue;
 			set_up_leader(&one);
 			peer = one;
@@ -347,7 +359,7 @@ static void test_leader_refuses_malformed(void **state)
 		struct peer *peer;
 		void *one;
 
-		if (cases[i].at == AT_RUNNING && getuid() != 0)
+		if (!can_reach(cases[i].at))
 			continue;
 		set_up_leader(&one);
 		peer = one;
@@ -363,7 +375,7 @@ static void test_leader_ends_with_its_user_process(void **state)
 	struct peer *peer = *state;
 	pid_t user;
 
-	if (getuid() != 0)
+	if (!can_reach(AT_RUNNING))
 		skip();
 	user = open_login(peer);
 	assert_int_equal(kill(user, 0), 0);
@@ -376,6 +388,8 @@ static void test_leader_ends_on_sigterm(void **state)
 {
 	struct peer *peer = *state;
 
+	if (!can_reach(AT_ALLOWED))
+		skip();
 	assert_true(ask_account(peer, own_name()));
 	kill(peer->pid, SIGTERM);
 	assert_int_equal(await_end(peer), 0);
@@ -385,7 +399,7 @@ static void test_leader_records_many_lines(void **state)
 {
 	struct peer *peer = *state;
 
-	if (getuid() != 0)
+	if (!can_reach(AT_RUNNING))
 		skip();
 	open_login(peer);
 	/* More than there is room for, twice the same, and out that was never in: no harm. */
@@ -496,6 +510,28 @@ static void test_user_ends_with_its_channel(void **state)
 	assert_int_equal(await_end(peer), 0);
 	/* Its output's last writer is gone: it has been hung up. */
 	assert_int_equal(read(msg.fds[1], text, sizeof(text)), 0);
+}
+
+/* Also what was forked a moment ago and does not lead a process group yet. */
+static void test_user_hangs_up_what_just_started(void **state)
+{
+	for (int i = 0; i < 50; i++) {
+		_cleanup_(chan_msg_done) struct chan_msg msg = { 0 };
+		struct pollfd output = { .events = POLLIN };
+		struct peer *peer;
+		void *one;
+
+		set_up_user(&one);
+		peer = one;
+		send_start(peer, 1, "exec sleep 10");
+		assert_int_equal(shutdown(peer->channel, SHUT_WR), 0);
+		receive_started(peer, 1, &msg);
+		assert_int_equal(await_end(peer), 0);
+		output.fd = msg.fds[1];
+		assert_int_equal(poll(&output, 1, 5000), 1);
+		assert_int_equal(output.revents, POLLHUP);
+		tear_down(&one);
+	}
 }
 
 static void test_user_limits_children(void **state)
@@ -631,6 +667,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test_setup_teardown(test_user_hangs_up, set_up_user, tear_down),
 		cmocka_unit_test_setup_teardown(test_user_ends_with_its_channel, set_up_user,
 						tear_down),
+		cmocka_unit_test(test_user_hangs_up_what_just_started),
 		cmocka_unit_test_setup_teardown(test_user_limits_children, set_up_user, tear_down),
 		cmocka_unit_test_setup_teardown(test_user_reports_a_failed_start, set_up_user,
 						tear_down),

@@ -9,6 +9,7 @@
 #include "agent/wg/diff.h"
 #include "agent/wg/moves.h"
 #include "agent/wg/parse.h"
+#include "agent/wg/wanted.h"
 #include "common/text.h"
 
 #include <linux/genetlink.h>
@@ -160,6 +161,53 @@ static void test_diff(void **state)
 	}
 }
 
+/* Expired peers are out; the first of two routers has the network. */
+static void test_wanted(void **state)
+{
+	struct ip_addr addr_a = { AF_INET, { 100, 64, 0, 2 } },
+		       addr_b = { AF_INET, { 100, 64, 0, 3 } };
+	struct ip_prefix routes[] = { { { AF_INET, { 10, 1 } }, 16 },
+				      { { AF_INET, { 10, 2 } }, 16 } };
+	struct ip_endpoint endpoints[] = { { { AF_INET, { 192, 0, 2, 1 } }, 1 },
+					   { { AF_INET, { 192, 0, 2, 2 } }, 2 } };
+	struct netmap_node peers[] = {
+		{ .key.bytes = { 'b' },
+		  .addresses = &addr_b,
+		  .n_addresses = 1,
+		  .routes = routes,
+		  .n_routes = 1,
+		  .endpoints = endpoints,
+		  .n_endpoints = 2,
+		  .keepalive = 25,
+		  .key_expiry = UINT64_MAX },
+		{ .key.bytes = { 'a' },
+		  .addresses = &addr_a,
+		  .n_addresses = 1,
+		  .routes = routes,
+		  .n_routes = 2,
+		  .key_expiry = NOW + 1 },
+	};
+	const struct netmap map = { .peers = peers, .n_peers = 2 };
+	const struct wg_device settings = { .listen_port = 51820, .fwmark = 3 };
+	_cleanup_(wg_device_freep) struct wg_device *device = NULL, *expired = NULL, *none = NULL;
+
+	assert_int_equal(wg_wanted(&map, NOW, &settings, &device), 0);
+	assert_int_equal(device->listen_port, 51820);
+	assert_int_equal(device->fwmark, 3);
+	assert_int_equal(device->n_peers, 2);
+	assert_int_equal(device->peers[0].key.bytes[0], 'a');
+	assert_int_equal(device->peers[0].n_allowed, 2);
+	assert_int_equal(device->peers[0].allowed[0].addr.bytes[1], 2);
+	assert_int_equal(device->peers[1].n_allowed, 2);
+	assert_int_equal(device->peers[1].allowed[0].addr.bytes[1], 1);
+	assert_int_equal(device->peers[1].endpoint.port, 1);
+	assert_int_equal(device->peers[1].keepalive, 25);
+	assert_int_equal(wg_wanted(&map, NOW + 1, &settings, &expired), 0);
+	assert_int_equal(expired->n_peers, 1);
+	assert_int_equal(wg_wanted(NULL, NOW, &settings, &none), 0);
+	assert_int_equal(none->n_peers, 0);
+}
+
 static void test_device_settings(void **state)
 {
 	_cleanup_(wg_device_freep) struct wg_device *from = make_device("");
@@ -257,6 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_wanted),
 		cmocka_unit_test(test_device_settings),
 		cmocka_unit_test(test_parse_continued),
 		cmocka_unit_test(test_parse_refuses),

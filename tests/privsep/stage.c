@@ -1,0 +1,565 @@
+#include "tests/privsep/stage.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/text.h"
+#include "tests/privsep/world.h"
+
+/* The monitor's descriptors are those of its main program, and one for the log. */
+#define FIRST_FD 3
+#define LOG_FD	 7
+#define MAX_LOG	 (256u << 10)
+
+#define EXIT_LEAK 5
+
+uint64_t stage_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* ---- the monitor's process ---- */
+
+static void write_log(void *userdata, int level, const char *text)
+{
+	dprintf(LOG_FD, "<%d>%s\n", level, text);
+}
+
+static unsigned count_fds(pid_t pid)
+{
+	_cleanup_free_ char *path = text_printf("/proc/%d/fd", pid);
+	DIR *dir = opendir(path);
+	unsigned n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+/* fds: connection, status, net, session, log. */
+static _Noreturn void run_monitor(const int fds[5])
+{
+	_cleanup_free_ char *agent = world_path("agent.sock"), *ceiling = world_path("sshgw.conf"),
+			    *keys = world_path("keys");
+	const struct monitor_config config = {
+		.connection_fd = FIRST_FD,
+		.status_fd = FIRST_FD + 1,
+		.net_exe_fd = FIRST_FD + 2,
+		.session_exe_fd = FIRST_FD + 3,
+		.agent_socket = agent,
+		.ceiling_path = ceiling,
+		.hostkey_dir = keys,
+	};
+	unsigned before, after;
+	int high[5], r;
+
+	for (int i = 0; i < 5; i++)
+		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 100);
+	for (int i = 0; i < 5; i++)
+		dup3(high[i], FIRST_FD + i, O_CLOEXEC);
+	close_range(LOG_FD + 1, ~0u, 0);
+	log_set_sink(write_log, NULL);
+	log_set_level(LOG_DEBUG);
+	before = count_fds(getpid());
+	r = monitor_run(&config);
+	after = count_fds(getpid());
+	if (after != before - 4)
+		dprintf(LOG_FD, "%d descriptors are left open\n", (int)(after - before) + 4);
+	free(take_ptr(agent));
+	free(take_ptr(ceiling));
+	free(take_ptr(keys));
+	/* exit(), not _exit(): AddressSanitizer looks for what was not freed. */
+	exit(after != before - 4 ? EXIT_LEAK : r < 0);
+}
+
+/* ---- the connection ---- */
+
+static socklen_t make_address(const char *text, uint16_t port, struct sockaddr_storage *ret_ss)
+{
+	struct ip_endpoint ep = { .port = port };
+
+	assert_int_equal(ip_addr_parse(text, &ep.addr), 0);
+	return ip_endpoint_to_sockaddr(&ep, ret_ss);
+}
+
+/* Return: the client's end; *ret_server: as accept() gave it. */
+static int make_connection(const struct stage_options *options, int *ret_server)
+{
+	const char *local = options->local ? options->local : AGENT_SELF;
+	const char *peer = options->peer ? options->peer : AGENT_PEER;
+	struct sockaddr_storage ss;
+	socklen_t len = make_address(local, options->port ? options->port : 22, &ss);
+	int listener = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	int client = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage from;
+
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(listener, (struct sockaddr *)&ss, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	len = make_address(peer, 0, &from);
+	assert_int_equal(bind(client, (struct sockaddr *)&from, len), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&ss, len), 0);
+	*ret_server = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	assert_true(*ret_server >= 0);
+	close(listener);
+	return client;
+}
+
+/* ---- puppets ---- */
+
+static int puppet_listener = -1;
+
+static void listen_for_puppets(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+	if (puppet_listener >= 0)
+		return;
+	puppet_listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	memcpy(sun.sun_path + 1, PUPPET_SOCKET, sizeof(PUPPET_SOCKET) - 1);
+	assert_int_equal(bind(puppet_listener, (struct sockaddr *)&sun, PUPPET_SOCKET_LEN), 0);
+	assert_int_equal(listen(puppet_listener, 8), 0);
+}
+
+static bool wait_readable(int fd, uint64_t usec)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, (int)(usec / 1000)) > 0;
+}
+
+static struct puppet receive_puppet(enum puppet_role role)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} space = { 0 };
+	struct puppet puppet = { .channel = -1 };
+	struct iovec iov = { &puppet.hello, sizeof(puppet.hello) };
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = space.buf,
+			     .msg_controllen = sizeof(space.buf) };
+
+	if (!wait_readable(puppet_listener, STAGE_TIMEOUT_USEC))
+		fail_msg("no %s process was started", role == PUPPET_NET ? "net" : "session");
+	puppet.control = accept4(puppet_listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(puppet.control >= 0);
+	assert_int_equal(recvmsg(puppet.control, &mh, MSG_CMSG_CLOEXEC), sizeof(puppet.hello));
+	memcpy(&puppet.channel, CMSG_DATA(&space.align), sizeof(int));
+	assert_int_equal(puppet.hello.role, role);
+	assert_int_equal(puppet.hello.extra_fds, 0);
+	return puppet;
+}
+
+void stage_tell_puppet(struct puppet *puppet, char order)
+{
+	assert_int_equal(send(puppet->control, &order, 1, MSG_NOSIGNAL), 1);
+	if (order == PUPPET_FORK)
+		assert_int_equal(recv(puppet->control, &order, 1, 0), 1);
+	else
+		puppet->control = close_fd(puppet->control);
+}
+
+/* ---- the beginning ---- */
+
+static int open_puppet(void)
+{
+	int fd = open(getenv("PUPPET"), O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		fail_msg("$PUPPET is to name the program of the puppets");
+	return fd;
+}
+
+char *stage_agent_path(void)
+{
+	return world_path("agent.sock");
+}
+
+static void write_ceiling(const char *content)
+{
+	_cleanup_free_ char *path = world_path("sshgw.conf");
+
+	content = content ? content : "SSH=yes\nPermitRootLogin=yes\n";
+	assert_int_equal(file_write_atomic(AT_FDCWD, path, content, strlen(content), 0644), 0);
+}
+
+void stage_begin(struct stage *s, const struct stage_options *options, bool expect_net)
+{
+	static const struct stage_options none;
+	_cleanup_free_ char *agent = world_path("agent.sock");
+	int fds[5], status[2], log[2];
+
+	options = options ? options : &none;
+	*s = (struct stage){
+		.net = { .control = -1, .channel = -1 },
+		.leader = { .control = -1, .channel = -1 },
+		.user = -1,
+	};
+	listen_for_puppets();
+	if (options->no_agent)
+		unlink(agent);
+	else
+		assert_int_equal(fake_agent_start(agent, options->agent_uid, &s->agent), 0);
+	write_ceiling(options->ceiling);
+	s->client = make_connection(options, &fds[0]);
+	assert_int_equal(pipe2(status, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(pipe2(log, O_CLOEXEC), 0);
+	s->status = status[0];
+	s->log = log[0];
+	fds[1] = status[1];
+	fds[2] = open_puppet();
+	fds[3] = open_puppet();
+	fds[4] = log[1];
+	fflush(NULL);
+	s->monitor = fork();
+	assert_true(s->monitor >= 0);
+	if (s->monitor == 0)
+		run_monitor(fds);
+	stage_close(fds, 5);
+	if (expect_net) {
+		s->net = receive_puppet(PUPPET_NET);
+		assert_false(s->net.hello.has_environment);
+		stage_skip(s->net.channel, NET_INIT);
+	}
+}
+
+/* ---- messages ---- */
+
+void stage_send(int channel, uint32_t type, struct chan_writer *w, const int *fds, size_t n_fds)
+{
+	assert_int_equal(chan_send_wait(channel, STAGE_TIMEOUT_USEC, type, w, fds, n_fds), 0);
+	if (w)
+		chan_writer_done(w);
+}
+
+struct chan_msg stage_expect(int channel, uint32_t type)
+{
+	struct chan_msg msg = { 0 };
+	int r = chan_receive_wait(channel, STAGE_TIMEOUT_USEC, &msg);
+
+	if (r < 0)
+		fail_msg("message 0x%x did not come: %s", type, strerror(-r));
+	if (msg.type != type)
+		fail_msg("message 0x%x came, not 0x%x", msg.type, type);
+	return msg;
+}
+
+void stage_skip(int channel, uint32_t type)
+{
+	struct chan_msg msg = stage_expect(channel, type);
+
+	chan_msg_done(&msg);
+}
+
+void stage_expect_silence(int channel, uint64_t usec)
+{
+	struct chan_msg msg = { 0 };
+	int r = chan_receive_wait(channel, usec, &msg);
+
+	if (r == 0)
+		fail_msg("message 0x%x came, unexpected", msg.type);
+	assert_int_equal(r, -ETIME);
+}
+
+void stage_close(int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		fds[i] = close_fd(fds[i]);
+}
+
+void stage_pipes(int fds[3], int kept[3])
+{
+	for (int i = 0; i < 3; i++) {
+		int ends[2];
+
+		assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+		fds[i] = ends[i == 0];
+		kept[i] = ends[i != 0];
+	}
+}
+
+void stage_tell_agent(struct stage *s, const char *order)
+{
+	assert_int_equal(send(s->agent.control, order, strlen(order), MSG_NOSIGNAL), strlen(order));
+}
+
+char *stage_hear_agent(struct stage *s)
+{
+	char *text = calloc(1, 8192);
+
+	if (!wait_readable(s->agent.control, STAGE_TIMEOUT_USEC))
+		fail_msg("the agent was not called");
+	assert_true(recv(s->agent.control, text, 8191, 0) > 0);
+	return text;
+}
+
+unsigned stage_monitor_fds(const struct stage *s)
+{
+	return count_fds(s->monitor);
+}
+
+/* ---- ways through a login ---- */
+
+void stage_ready(struct stage *s)
+{
+	stage_send(s->net.channel, NET_READY, NULL, NULL, 0);
+}
+
+void stage_authorize(struct stage *s)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_string(&w, "alice");
+	stage_send(s->net.channel, NET_AUTHORIZE, &w, NULL, 0);
+	free(stage_hear_agent(s));
+}
+
+void stage_agent_accepts(struct stage *s, const char *local_user, const char *more)
+{
+	_cleanup_free_ char *order = text_printf(
+		"notify {\"state\":\"accept\",\"leaseId\":\"l1\",\"nodeId\":\"n2\","
+		"\"nodeName\":\"laptop\",\"nodeKey\":\"k\",\"user\":\"alice@example.com\","
+		"\"localUser\":\"%s\",\"nonroot\":true,\"rule\":\"ssh[0]\"%s}",
+		local_user ? local_user : "alice",
+		more ? more
+		     : ",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,"
+		       "\"remote\":false},\"acceptEnv\":[\"GIT_*\"]}");
+
+	stage_tell_agent(s, order);
+}
+
+void stage_account(struct stage *s)
+{
+	s->leader = receive_puppet(PUPPET_LEADER);
+	stage_skip(s->leader.channel, LEADER_ACCOUNT);
+}
+
+void stage_opening(struct stage *s)
+{
+	struct chan_writer w = { 0 };
+	struct chan_msg msg;
+
+	chan_put_u8(&w, 1);
+	chan_put_string(&w, "");
+	stage_send(s->leader.channel, LEADER_ACCOUNT_RESULT, &w, NULL, 0);
+	msg = stage_expect(s->leader.channel, LEADER_OPEN);
+	assert_int_equal(msg.n_fds, 1);
+	s->user = take_fd(&msg.fds[0]);
+	chan_msg_done(&msg);
+	stage_skip(s->net.channel, NET_AUTH_RESULT);
+}
+
+void stage_open(struct stage *s)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_u8(&w, 1);
+	chan_put_string(&w, "Welcome\n");
+	chan_put_u32(&w, (uint32_t)s->leader.hello.pid);
+	stage_send(s->leader.channel, LEADER_OPENED, &w, NULL, 0);
+}
+
+void stage_reach(struct stage *s, enum mon_state state)
+{
+	stage_begin(s, NULL, true);
+	if (state >= MON_KEX)
+		stage_ready(s);
+	if (state >= MON_ASKING)
+		stage_authorize(s);
+	if (state >= MON_ACCOUNT) {
+		stage_agent_accepts(s, NULL, NULL);
+		stage_account(s);
+	}
+	if (state >= MON_OPENING)
+		stage_opening(s);
+	if (state >= MON_OPEN)
+		stage_open(s);
+}
+
+void stage_start_channel(struct stage *s, uint32_t channel)
+{
+	static char command[] = "true";
+	struct msg_start start = { .channel = channel, .kind = START_EXEC, .command = command };
+	struct chan_writer w = { 0 };
+
+	msg_start_put(&w, &start);
+	stage_send(s->net.channel, NET_START, &w, NULL, 0);
+	stage_skip(s->user, USER_START);
+}
+
+void stage_run_channel(struct stage *s, uint32_t channel)
+{
+	struct chan_writer w = { 0 };
+	int fds[3], kept[3];
+
+	stage_pipes(fds, kept);
+	chan_put_u32(&w, channel);
+	chan_put_u8(&w, 3);
+	stage_send(s->user, USER_STARTED, &w, fds, 3);
+	stage_skip(s->net.channel, NET_STARTED);
+	stage_close(fds, 3);
+	stage_close(kept, 3);
+}
+
+/* ---- the end ---- */
+
+void stage_leader_closes(struct stage *s)
+{
+	uint32_t type = 0;
+
+	/* What came before the order to close is of no interest any more. */
+	while (type != LEADER_CLOSE) {
+		struct chan_msg msg = { 0 };
+		int r = chan_receive_wait(s->leader.channel, STAGE_TIMEOUT_USEC, &msg);
+
+		if (r == -ECONNRESET)
+			break;
+		if (r < 0)
+			fail_msg("the leader is not asked to close: %s", strerror(-r));
+		type = msg.type;
+		chan_msg_done(&msg);
+	}
+	stage_tell_puppet(&s->leader, PUPPET_EXIT);
+}
+
+static char *read_log(int fd)
+{
+	char *text = calloc(1, MAX_LOG + 1);
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + len, MAX_LOG - len)) > 0)
+		len += (size_t)n;
+	return text;
+}
+
+/* Return: exit status; -1: killed. */
+static int wait_for_monitor(pid_t pid)
+{
+	uint64_t deadline = stage_now() + 2 * STAGE_TIMEOUT_USEC;
+	int status = 0;
+	pid_t r;
+
+	while ((r = waitpid(pid, &status, WNOHANG)) == 0) {
+		if (stage_now() >= deadline) {
+			kill(pid, SIGKILL);
+			waitpid(pid, NULL, 0);
+			return -2;
+		}
+		usleep(2000);
+	}
+	assert_int_equal(r, pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Children that are still there, after those that are just dying had a moment. */
+static unsigned count_survivors(void)
+{
+	uint64_t deadline = stage_now() + 500000;
+	siginfo_t info;
+
+	for (;;) {
+		memset(&info, 0, sizeof(info));
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) < 0)
+			return 0;
+		if (info.si_pid == 0 && stage_now() >= deadline)
+			return 1;
+		if (info.si_pid == 0)
+			usleep(2000);
+	}
+}
+
+/* So that one failure does not become that of the cases to come. All of them are our own. */
+static void kill_survivors(void)
+{
+	_cleanup_free_ char *path = text_printf("/proc/self/task/%d/children", getpid());
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	pid_t pid;
+
+	while (f && fscanf(f, "%d", &pid) == 1)
+		kill(pid, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+}
+
+static bool is_closed(int client)
+{
+	char c;
+
+	return wait_readable(client, 1000000) && recv(client, &c, 1, MSG_DONTWAIT) <= 0;
+}
+
+/* log must occur in what was logged, not must not; both may be NULL. */
+static void end(struct stage *s, int want_status, const char *log, const char *not)
+{
+	int status = wait_for_monitor(s->monitor);
+	bool closed = is_closed(s->client);
+	_cleanup_free_ char *text = NULL;
+	unsigned survivors;
+
+	fake_agent_stop(&s->agent);
+	survivors = count_survivors();
+	if (survivors > 0)
+		kill_survivors();
+	stage_close((int[]){ s->client, s->status, s->net.channel, s->net.control,
+			     s->leader.channel, s->leader.control, s->user },
+		    7);
+	text = read_log(s->log);
+	close(s->log);
+	if (status == want_status && survivors == 0 && closed && (!log || strstr(text, log)) &&
+	    (!not || !strstr(text, not)))
+		return;
+	print_error("monitor %s (%d), %u processes left, connection %s; looked for \"%s\", not for "
+		    "\"%s\", in its log:\n%s",
+		    status == -2 ? "hung" : status == -1 ? "was killed" : "exited", status,
+		    survivors, closed ? "closed" : "open", log ? log : "", not ? not : "", text);
+	/* fail() does not come back: what is not freed here is lost, and blamed on later cases. */
+	free(take_ptr(text));
+	fail();
+}
+
+void stage_end(struct stage *s, const char *log)
+{
+	end(s, 0, log, NULL);
+}
+
+void stage_end_refused(struct stage *s, const char *log)
+{
+	end(s, 1, log, NULL);
+}
+
+void stage_end_without(struct stage *s, const char *log)
+{
+	end(s, 0, NULL, log);
+}
+
+void stage_end_with_leader(struct stage *s, const char *log)
+{
+	if (s->leader.control >= 0)
+		stage_leader_closes(s);
+	stage_end(s, log);
+}

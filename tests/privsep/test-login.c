@@ -1,0 +1,737 @@
+/*
+ * What is legal works: logins of all kinds from their beginning to their end, and refusals that
+ * are decisions. The net process, the leader and the user process are honest here.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+
+#include <cmocka.h>
+
+#include "common/text.h"
+#include "tests/privsep/stage.h"
+
+#define CHANNEL 7
+
+/* ---- a whole login ---- */
+
+static char *text_of(struct chan_msg *msg)
+{
+	char *text = NULL;
+
+	assert_int_equal(msg_text_get(msg, MSG_MAX_TEXT, &text), 0);
+	chan_msg_done(msg);
+	return text;
+}
+
+static bool status_says_logged_in(const struct stage *s)
+{
+	char byte = 0;
+
+	return read(s->status, &byte, 1) == 1 && byte == 'A';
+}
+
+static void test_command_on_pipes(void **state)
+{
+	struct stage s;
+	struct chan_writer w = { 0 };
+	struct chan_msg msg;
+	struct msg_exited exited;
+	int fds[3], kept[3];
+	char c = 'x';
+
+	stage_reach(&s, MON_ACCOUNT);
+	assert_false(status_says_logged_in(&s));
+	stage_opening(&s);
+	assert_true(status_says_logged_in(&s));
+	stage_open(&s);
+	stage_start_channel(&s, CHANNEL);
+
+	stage_pipes(fds, kept);
+	chan_put_u32(&w, CHANNEL);
+	chan_put_u8(&w, 3);
+	stage_send(s.user, USER_STARTED, &w, fds, 3);
+	stage_close(fds, 3);
+	/* The very pipes arrive at the net process. */
+	msg = stage_expect(s.net.channel, NET_STARTED);
+	assert_int_equal(msg.n_fds, 3);
+	assert_int_equal(write(msg.fds[0], &c, 1), 1);
+	assert_int_equal(read(kept[0], &c, 1), 1);
+	assert_int_equal(write(kept[1], &c, 1), 1);
+	assert_int_equal(read(msg.fds[1], &c, 1), 1);
+	chan_msg_done(&msg);
+	stage_close(kept, 3);
+
+	msg_exited_put(&w, &(struct msg_exited){ .channel = CHANNEL, .value = 42 });
+	stage_send(s.user, USER_EXITED, &w, NULL, 0);
+	msg = stage_expect(s.net.channel, NET_EXITED);
+	assert_int_equal(msg_exited_get(&msg, &exited), 0);
+	assert_int_equal(exited.value, 42);
+	chan_msg_done(&msg);
+	/* The number is free again. */
+	stage_start_channel(&s, CHANNEL);
+
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, "Accepted login of alice@example.com (laptop) as \"alice\" by rule");
+}
+
+/* A terminal of the user's; *ret_line is "pts/N". */
+static int open_terminal(uid_t owner, int *ret_slave, char line[32])
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0;
+	unsigned number = 0;
+
+	assert_true(master >= 0);
+	ioctl(master, TIOCSPTLCK, &unlock);
+	assert_int_equal(ioctl(master, TIOCGPTN, &number), 0);
+	*ret_slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_int_equal(fchown(*ret_slave, owner, (gid_t)-1), 0);
+	snprintf(line, 32, "pts/%u", number);
+	return master;
+}
+
+static void start_on_terminal(struct stage *s, uint32_t channel)
+{
+	static char term[] = "xterm";
+	struct msg_start start = { .channel = channel,
+				   .kind = START_SHELL,
+				   .has_pty = true,
+				   .pty = { .term = term, .columns = 80, .rows = 24 } };
+	struct chan_writer w = { 0 };
+	struct chan_msg msg;
+
+	msg_start_put(&w, &start);
+	stage_send(s->net.channel, NET_START, &w, NULL, 0);
+	msg = stage_expect(s->user, USER_START);
+	assert_int_equal(msg_start_get(&msg, &start), 0);
+	assert_true(start.has_pty);
+	assert_string_equal(start.pty.term, "xterm");
+	msg_start_done(&start);
+	chan_msg_done(&msg);
+}
+
+/* Up to NET_STARTED, whose text is the caller's. */
+static char *run_on_terminal(struct stage *s, uint32_t channel)
+{
+	_cleanup_close_ int slave = -1, master = -1;
+	_cleanup_free_ char *login = NULL;
+	struct msg_started started;
+	struct chan_writer w = { 0 };
+	struct chan_msg msg;
+	char line[32];
+
+	master = open_terminal(STAGE_UID, &slave, line);
+	chan_put_u32(&w, channel);
+	chan_put_u8(&w, 1);
+	stage_send(s->user, USER_STARTED, &w, &master, 1);
+	msg = stage_expect(s->leader.channel, LEADER_LOGIN);
+	login = text_of(&msg);
+	assert_string_equal(login, line);
+	msg = stage_expect(s->net.channel, NET_STARTED);
+	assert_int_equal(msg_started_get(&msg, &started), 0);
+	chan_msg_done(&msg);
+	return started.text;
+}
+
+static void test_shell_on_terminal(void **state)
+{
+	struct stage s;
+	struct chan_writer w = { 0 };
+	_cleanup_free_ char *motd = NULL, *nothing = NULL;
+
+	stage_reach(&s, MON_OPEN);
+	start_on_terminal(&s, CHANNEL);
+	motd = run_on_terminal(&s, CHANNEL);
+	assert_string_equal(motd, "Welcome\r\n");
+	/* Once is enough. */
+	start_on_terminal(&s, CHANNEL + 1);
+	nothing = run_on_terminal(&s, CHANNEL + 1);
+	assert_string_equal(nothing, "");
+
+	/* The client closes its channel: hangup, and the record is closed when the shell ends. */
+	chan_put_u32(&w, CHANNEL);
+	stage_send(s.net.channel, NET_HANGUP, &w, NULL, 0);
+	stage_skip(s.user, USER_HANGUP);
+	msg_exited_put(&w, &(struct msg_exited){ CHANNEL, true, SIGHUP, false });
+	stage_send(s.user, USER_EXITED, &w, NULL, 0);
+	stage_skip(s.leader.channel, LEADER_LOGOUT);
+	stage_expect_silence(s.net.channel, 50000);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, "Starting a shell on a terminal as alice");
+}
+
+/* The client need not wait for PAM; its requests do. */
+static void test_start_while_opening(void **state)
+{
+	static char command[] = "true";
+	struct msg_start start = { .channel = 1, .kind = START_EXEC, .command = command };
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	stage_reach(&s, MON_OPENING);
+	for (start.channel = 1; start.channel <= 3; start.channel++) {
+		msg_start_put(&w, &start);
+		stage_send(s.net.channel, NET_START, &w, NULL, 0);
+	}
+	chan_put_u32(&w, 2);
+	stage_send(s.net.channel, NET_HANGUP, &w, NULL, 0);
+	stage_expect_silence(s.user, 50000);
+	stage_open(&s);
+	for (int i = 0; i < 2; i++) {
+		struct chan_msg msg = stage_expect(s.user, USER_START);
+
+		assert_int_equal(msg_start_get(&msg, &start), 0);
+		assert_int_not_equal(start.channel, 2);
+		msg_start_done(&start);
+		chan_msg_done(&msg);
+	}
+	stage_expect_silence(s.user, 50000);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, NULL);
+}
+
+/* Start, and return what reaches the user process. */
+static struct msg_start start_and_see(struct stage *s, const struct msg_start *start)
+{
+	struct chan_writer w = { 0 };
+	struct msg_start seen;
+	struct chan_msg msg;
+
+	msg_start_put(&w, start);
+	stage_send(s->net.channel, NET_START, &w, NULL, 0);
+	msg = stage_expect(s->user, USER_START);
+	assert_int_equal(msg_start_get(&msg, &seen), 0);
+	chan_msg_done(&msg);
+	return seen;
+}
+
+static void test_environment_is_filtered(void **state)
+{
+	static char command[] = "true", value[] = "v", preload[] = "LD_PRELOAD", lang[] = "LANG",
+		    git[] = "GIT_DIR", other[] = "OTHER";
+	struct msg_start start = { .kind = START_EXEC,
+				   .command = command,
+				   .env = { { preload, value },
+					    { lang, value },
+					    { other, value },
+					    { git, value } },
+				   .n_env = 4 };
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	start = start_and_see(&s, &start);
+	assert_int_equal(start.n_env, 2);
+	assert_string_equal(start.env[0].name, "LANG");
+	assert_string_equal(start.env[1].name, "GIT_DIR");
+	msg_start_done(&start);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, NULL);
+}
+
+static void test_forced_command(void **state)
+{
+	static char command[] = "rm -rf /", value[] = "forged", name[] = "SSH_ORIGINAL_COMMAND";
+	const struct msg_start exec = { .channel = 1, .kind = START_EXEC, .command = command,
+					.env = { { name, value } }, .n_env = 1 };
+	const struct msg_start shell = { .channel = 2, .kind = START_SHELL };
+	struct msg_start seen;
+	struct stage s;
+
+	stage_reach(&s, MON_ASKING);
+	stage_agent_accepts(&s, NULL,
+			    ",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,"
+			    "\"remote\":false},\"acceptEnv\":[\"*\"],"
+			    "\"forceCommand\":\"/usr/bin/backup\"}");
+	stage_account(&s);
+	stage_opening(&s);
+	stage_open(&s);
+	seen = start_and_see(&s, &exec);
+	assert_int_equal(seen.kind, START_EXEC);
+	assert_string_equal(seen.command, "/usr/bin/backup");
+	assert_int_equal(seen.n_env, 1);
+	assert_string_equal(seen.env[0].name, "SSH_ORIGINAL_COMMAND");
+	assert_string_equal(seen.env[0].value, "rm -rf /");
+	msg_start_done(&seen);
+	seen = start_and_see(&s, &shell);
+	assert_int_equal(seen.kind, START_EXEC);
+	assert_string_equal(seen.command, "/usr/bin/backup");
+	assert_int_equal(seen.n_env, 0);
+	msg_start_done(&seen);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, NULL);
+}
+
+static void test_ipv6(void **state)
+{
+	const struct stage_options options = { .local = AGENT_SELF6, .peer = AGENT_PEER6 };
+	_cleanup_free_ char *call = NULL;
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	stage_begin(&s, &options, true);
+	stage_ready(&s);
+	chan_put_string(&w, "alice");
+	stage_send(s.net.channel, NET_AUTHORIZE, &w, NULL, 0);
+	call = stage_hear_agent(&s);
+	assert_non_null(strstr(call, "\"address\":\"fd00::2\""));
+	assert_non_null(strstr(call, "\"localAddress\":\"fd00::1\""));
+	stage_agent_accepts(&s, NULL, NULL);
+	stage_account(&s);
+	stage_opening(&s);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, "Accepted");
+}
+
+/* A message of the day as long as the leader may send it: cut perhaps, but no reason to end. */
+static void test_long_motd(void **state)
+{
+	_cleanup_free_ char *motd = malloc(MSG_MAX_TEXT + 1), *shown = NULL;
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	memset(motd, 'm', MSG_MAX_TEXT);
+	for (size_t i = 0; i < MSG_MAX_TEXT; i += 8)
+		motd[i] = '\n';
+	motd[MSG_MAX_TEXT] = '\0';
+	stage_reach(&s, MON_OPENING);
+	chan_put_u8(&w, 1);
+	chan_put_string(&w, motd);
+	chan_put_u32(&w, 1);
+	stage_send(s.leader.channel, LEADER_OPENED, &w, NULL, 0);
+	start_on_terminal(&s, CHANNEL);
+	shown = run_on_terminal(&s, CHANNEL);
+	assert_true(strlen(shown) > MSG_MAX_TEXT / 2);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, NULL);
+}
+
+/* ---- refusals ---- */
+
+/* The verdict is "refused", and the text has this in it. */
+static void expect_refusal(struct stage *s, const char *text)
+{
+	struct chan_msg msg = stage_expect(s->net.channel, NET_AUTH_RESULT);
+	struct msg_auth_result result;
+
+	assert_int_equal(msg_auth_result_get(&msg, &result), 0);
+	chan_msg_done(&msg);
+	assert_int_equal(result.verdict, AUTH_REFUSED);
+	if (!strstr(result.text, text))
+		fail_msg("\"%s\" is not in \"%s\"", text, result.text);
+	msg_auth_result_done(&result);
+	assert_false(status_says_logged_in(s));
+}
+
+static const struct decision {
+	const char *ceiling;	/* NULL: all is allowed */
+	const char *local_user; /* of the lease; NULL: the agent refuses */
+	const char *more;	/* of the lease, or the agent's whole answer */
+	const char *text;
+} decisions[] = {
+	{ NULL, NULL, "reply {\"state\":\"reject\",\"message\":\"no rule lets you in\"}",
+	  "no rule lets you in" },
+	{ NULL, NULL, "error io.peergate.Agent.NotReady", "cannot decide now" },
+	{ NULL, NULL, "notify {\"state\":\"maybe\"}", "try again" },
+	{ NULL, NULL, "notify {\"state\":\"keep\"}", "try again" },
+	{ NULL, NULL, "notify {}", "try again" },
+	{ NULL, "carol", NULL, "no such account" },
+	{ NULL, "daemon", NULL, "not for logging in" },
+	/* The lease says: not root. */
+	{ NULL, "root", NULL, "this account is root" },
+	{ NULL, "toor", NULL, "this account is root" },
+	/* The ceiling, which no lease exceeds. */
+	{ "SSH=yes\n", "root", ",\"nonroot\":false", "PermitRootLogin=" },
+	{ "SSH=yes\n", "toor", ",\"nonroot\":false", "PermitRootLogin=" },
+	{ "SSH=yes\nDenyUsers=alice\n", "alice", NULL, "DenyUsers=" },
+	{ "SSH=yes\nAllowUsers=bob\n", "alice", NULL, "AllowUsers=" },
+	{ NULL, "alice", ",\"idle\":1", "idle timeout" },
+};
+
+#define OPTIONS ",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,\"remote\":false}," \
+		"\"acceptEnv\":[]%s}%s"
+
+static void decide(struct stage *s, const struct decision *d)
+{
+	bool idle = d->more && strstr(d->more, "idle");
+	_cleanup_free_ char *options = NULL;
+
+	if (!d->local_user) {
+		stage_tell_agent(s, d->more);
+		return;
+	}
+	options = text_printf(OPTIONS, idle ? ",\"idleTimeoutUsec\":1000000" : "",
+			      d->more && !idle ? d->more : "");
+	stage_agent_accepts(s, d->local_user, options);
+}
+
+static void test_decisions(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(decisions); i++) {
+		struct stage_options options = { .ceiling = decisions[i].ceiling };
+		struct stage s;
+
+		print_message("%s, %s\n", decisions[i].text,
+			      decisions[i].local_user ? decisions[i].local_user : "agent");
+		stage_begin(&s, &options, true);
+		stage_ready(&s);
+		stage_authorize(&s);
+		decide(&s, &decisions[i]);
+		expect_refusal(&s, decisions[i].text);
+		/* The client reads why, and leaves. */
+		stage_tell_puppet(&s.net, PUPPET_EXIT);
+		stage_end_with_leader(&s, "Refused login of");
+	}
+}
+
+/* Where the agent need not be asked. */
+static void test_refused_without_agent(void **state)
+{
+	static const struct {
+		const char *ceiling, *user, *text;
+	} cases[] = {
+		{ "SSH=no\n", "alice", "switched off" },
+		{ "SSH=oops\n", "alice", "switched off" },
+		{ NULL, "al\xffice", "no user name" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stage_options options = { .ceiling = cases[i].ceiling };
+		struct chan_writer w = { 0 };
+		struct stage s;
+
+		print_message("%s\n", cases[i].text);
+		stage_begin(&s, &options, true);
+		stage_ready(&s);
+		chan_put_string(&w, cases[i].user);
+		stage_send(s.net.channel, NET_AUTHORIZE, &w, NULL, 0);
+		expect_refusal(&s, cases[i].text);
+		stage_tell_puppet(&s.net, PUPPET_EXIT);
+		stage_end(&s, "Refused login of");
+	}
+}
+
+static void test_refused_by_pam(void **state)
+{
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	stage_reach(&s, MON_ACCOUNT);
+	chan_put_u8(&w, 0);
+	chan_put_string(&w, "the system is going down");
+	stage_send(s.leader.channel, LEADER_ACCOUNT_RESULT, &w, NULL, 0);
+	expect_refusal(&s, "the system is going down");
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, "Refused login of");
+}
+
+/* The longest text that PAM may have to say still reaches the client. */
+static void test_long_refusal(void **state)
+{
+	_cleanup_free_ char *text = malloc(MSG_MAX_TEXT + 1);
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	memset(text, 'x', MSG_MAX_TEXT);
+	text[MSG_MAX_TEXT] = '\0';
+	stage_reach(&s, MON_ACCOUNT);
+	chan_put_u8(&w, 0);
+	chan_put_string(&w, text);
+	stage_send(s.leader.channel, LEADER_ACCOUNT_RESULT, &w, NULL, 0);
+	expect_refusal(&s, "xxxx");
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, NULL);
+}
+
+/* A client that does not leave after a refusal is made to. */
+static void test_refused_and_stays(void **state)
+{
+	uint64_t begin;
+	struct stage s;
+
+	stage_reach(&s, MON_ASKING);
+	stage_tell_agent(&s, "reply {\"state\":\"reject\",\"message\":\"no\"}");
+	expect_refusal(&s, "no");
+	begin = stage_now();
+	stage_end(&s, "Refused login of");
+	assert_in_range(stage_now() - begin, 1000000, 6000000);
+}
+
+/* ---- who is served at all ---- */
+
+static void test_addresses(void **state)
+{
+	static const struct {
+		struct stage_options options;
+		const char *log;
+	} cases[] = {
+		{ { .port = 2022 }, "did not come in through the mesh" },
+		{ { .local = "127.0.0.1" }, "did not come in through the mesh" },
+		{ { .local = "::1", .peer = AGENT_PEER6 }, "did not come in through the mesh" },
+		{ { .peer = AGENT_SELF }, "from this host itself" },
+		{ { .local = "100.64.0.3" }, "no mesh address of this host" },
+		{ { .local = AGENT_PEER, .peer = "100.64.0.9" }, "no mesh address of this host" },
+		{ { .peer = "100.64.0.9" }, "no peer's address" },
+		{ { .peer = "127.0.0.1" }, "no peer's address" },
+		{ { .no_agent = true }, "Could not connect to the agent" },
+		/* Somebody else listens where the agent should. */
+		{ { .agent_uid = STAGE_OTHER_UID }, "Could not connect to the agent" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stage s;
+
+		print_message("case %zu: %s\n", i, cases[i].log);
+		stage_begin(&s, &cases[i].options, false);
+		stage_end_refused(&s, cases[i].log);
+	}
+}
+
+/* ---- ends ---- */
+
+static void test_grace_time(void **state)
+{
+	const struct stage_options options = { .ceiling = "SSH=yes\nLoginGraceTime=1s\n" };
+	struct stage s;
+	uint64_t begin;
+
+	stage_begin(&s, &options, true);
+	begin = stage_now();
+	stage_ready(&s);
+	stage_end(&s, "No login within the grace time");
+	assert_in_range(stage_now() - begin, 500000, 3000000);
+}
+
+/* Notice to the client, death to everything that the login started. */
+static void expect_revocation(struct stage *s, const char *notice, const char *log)
+{
+	struct chan_msg msg = stage_expect(s->net.channel, NET_END);
+	_cleanup_free_ char *text = text_of(&msg);
+
+	if (!strstr(text, notice))
+		fail_msg("\"%s\" is not in \"%s\"", notice, text);
+	stage_end_with_leader(s, log);
+}
+
+static void test_revoked(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"reason\":\"policy\","
+			     "\"message\":\"the policy has changed\"}");
+	expect_revocation(&s, "the policy has changed", "Revoked the login of alice@example.com");
+}
+
+static void test_revoked_at_all_times(void **state)
+{
+	for (enum mon_state at = MON_ACCOUNT; at <= MON_OPEN; at++) {
+		struct stage s;
+
+		print_message("state %d\n", at);
+		stage_reach(&s, at);
+		if (at == MON_OPEN) {
+			stage_start_channel(&s, CHANNEL);
+			stage_run_channel(&s, CHANNEL);
+		}
+		stage_tell_puppet(&s.leader, PUPPET_FORK);
+		stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
+		expect_revocation(&s, "gone", "Revoked the login");
+	}
+}
+
+static void test_lease_runs_out(void **state)
+{
+	_cleanup_free_ char *keep = NULL;
+	struct timespec ts;
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	clock_gettime(CLOCK_REALTIME, &ts);
+	keep = text_printf("notify {\"state\":\"keep\",\"validUntil\":%lld}",
+			   ((long long)ts.tv_sec + 1) * 1000000);
+	stage_tell_agent(&s, keep);
+	expect_revocation(&s, "run out", "The lease has run out");
+}
+
+static void test_maximum_duration(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_ASKING);
+	stage_agent_accepts(&s, NULL,
+			    ",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,"
+			    "\"remote\":false},\"acceptEnv\":[],\"maxDurationUsec\":1000000}");
+	stage_account(&s);
+	stage_opening(&s);
+	stage_open(&s);
+	stage_start_channel(&s, CHANNEL);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	expect_revocation(&s, "maximum duration", "maximum duration is over");
+}
+
+static void test_signal(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	kill(s.monitor, SIGTERM);
+	expect_revocation(&s, "this host ended the connection", NULL);
+}
+
+/* ---- the agent away ---- */
+
+static void restart_agent(struct stage *s)
+{
+	_cleanup_free_ char *path = stage_agent_path();
+
+	fake_agent_stop(&s->agent);
+	assert_int_equal(fake_agent_start(path, 0, &s->agent), 0);
+}
+
+static void test_agent_comes_back(void **state)
+{
+	_cleanup_free_ char *call = NULL;
+	json_t *params;
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	restart_agent(&s);
+	call = stage_hear_agent(&s);
+	assert_int_equal(strncmp(call, "ResumeSSH ", 10), 0);
+	params = json_loads(call + 10, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(params, "leaseId")), "l1");
+	assert_string_equal(json_string_value(json_object_get(params, "nodeId")), "n2");
+	assert_string_equal(json_string_value(json_object_get(params, "address")), AGENT_PEER);
+	assert_string_equal(json_string_value(json_object_get(params, "sshUser")), "alice");
+	assert_string_equal(json_string_value(json_object_get(params, "localUser")), "alice");
+	json_decref(params);
+	stage_tell_agent(&s, "notify {\"state\":\"keep\"}");
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"after all\"}");
+	expect_revocation(&s, "after all", "The agent is back and keeps the lease");
+}
+
+static void test_agent_comes_back_with_another_mind(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	restart_agent(&s);
+	free(stage_hear_agent(&s));
+	/* It has no map yet: it is asked again, until it has. */
+	stage_tell_agent(&s, "error io.peergate.Agent.NotReady");
+	free(stage_hear_agent(&s));
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"no more\"}");
+	expect_revocation(&s, "no more", "Revoked the login");
+}
+
+static void test_agent_stays_away(void **state)
+{
+	const struct stage_options options = { .ceiling = "SSH=yes\nMaxAgentAbsence=1s\n" };
+	uint64_t begin;
+	struct stage s;
+
+	stage_begin(&s, &options, true);
+	stage_ready(&s);
+	stage_authorize(&s);
+	stage_agent_accepts(&s, NULL, NULL);
+	stage_account(&s);
+	stage_opening(&s);
+	stage_open(&s);
+	begin = stage_now();
+	fake_agent_stop(&s.agent);
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	expect_revocation(&s, "away for too long", "Revoked the login");
+	assert_in_range(stage_now() - begin, 900000, 4000000);
+}
+
+static void test_agent_dies_while_asked(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_ASKING);
+	fake_agent_stop(&s.agent);
+	expect_refusal(&s, "went away");
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end(&s, "Refused login of");
+}
+
+/* ---- the leader's time ---- */
+
+/* PAM may need a while to close the session, also when the client simply left. */
+static void test_leader_may_take_its_time(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_skip(s.leader.channel, LEADER_CLOSE);
+	stage_expect_silence(s.leader.channel, 2000000);
+	stage_tell_puppet(&s.leader, PUPPET_EXIT);
+	stage_end(&s, "The leader process ended with status 0");
+}
+
+static void test_leader_may_not_take_forever(void **state)
+{
+	uint64_t begin;
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	begin = stage_now();
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_skip(s.leader.channel, LEADER_CLOSE);
+	stage_end(&s, "The session leader does not end, killing it");
+	assert_in_range(stage_now() - begin, 4000000, 9000000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_command_on_pipes),
+		cmocka_unit_test(test_shell_on_terminal),
+		cmocka_unit_test(test_start_while_opening),
+		cmocka_unit_test(test_environment_is_filtered),
+		cmocka_unit_test(test_forced_command),
+		cmocka_unit_test(test_ipv6),
+		cmocka_unit_test(test_long_motd),
+		cmocka_unit_test(test_decisions),
+		cmocka_unit_test(test_refused_without_agent),
+		cmocka_unit_test(test_refused_by_pam),
+		cmocka_unit_test(test_long_refusal),
+		cmocka_unit_test(test_refused_and_stays),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_grace_time),
+		cmocka_unit_test(test_revoked),
+		cmocka_unit_test(test_revoked_at_all_times),
+		cmocka_unit_test(test_lease_runs_out),
+		cmocka_unit_test(test_maximum_duration),
+		cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_agent_comes_back),
+		cmocka_unit_test(test_agent_comes_back_with_another_mind),
+		cmocka_unit_test(test_agent_stays_away),
+		cmocka_unit_test(test_agent_dies_while_asked),
+		cmocka_unit_test(test_leader_may_take_its_time),
+		cmocka_unit_test(test_leader_may_not_take_forever),
+	};
+
+	if (!stage_world_is_possible())
+		return 77;
+	return cmocka_run_group_tests(tests, stage_world_make, stage_world_unmake);
+}

@@ -1,0 +1,597 @@
+/*
+ * A net process, or a leader, that somebody else took over: whatever is not legal in the state that
+ * the login is in ends the connection and everything of it, with a line in the log that says why.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#include "common/text.h"
+#include "tests/privsep/stage.h"
+
+#define RUNNING	 7u /* a channel that runs, where a state knows channels */
+#define DETACHED 8u /* one that the client closed */
+
+/* ---- samples: payloads that are sound by themselves ---- */
+
+static void put_sign(struct chan_writer *w)
+{
+	msg_sign_put(w, &(struct msg_sign){ .hash_len = 32 });
+}
+
+static void put_user(struct chan_writer *w)
+{
+	chan_put_string(w, "alice");
+}
+
+static void put_start(struct chan_writer *w)
+{
+	msg_start_put(w, &(struct msg_start){ .channel = 100, .kind = START_SHELL });
+}
+
+static void put_running(struct chan_writer *w)
+{
+	chan_put_u32(w, RUNNING);
+}
+
+static void put_log(struct chan_writer *w)
+{
+	chan_put_u32(w, 6);
+	chan_put_string(w, "log line of the net process");
+}
+
+static void put_account_result(struct chan_writer *w)
+{
+	chan_put_u8(w, 1);
+	chan_put_string(w, "");
+}
+
+static void put_opened(struct chan_writer *w)
+{
+	chan_put_u8(w, 1);
+	chan_put_string(w, "");
+	chan_put_u32(w, 1);
+}
+
+static void put_failed(struct chan_writer *w)
+{
+	chan_put_u32(w, RUNNING);
+	chan_put_string(w, "no");
+}
+
+static void put_exited(struct chan_writer *w)
+{
+	msg_exited_put(w, &(struct msg_exited){ .channel = RUNNING });
+}
+
+static void put_nothing(struct chan_writer *w)
+{
+}
+
+#define IN(state)   (1u << (state))
+#define LOGGED_IN   (IN(MON_OPENING) | IN(MON_OPEN))
+#define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | IN(MON_ACCOUNT) | LOGGED_IN)
+#define ALL_STATES  (IN(MON_START) | AFTER_START)
+
+/* What PRIVSEP.md allows, written down once more: not the monitor's own table. */
+static const struct sample {
+	uint32_t type;
+	enum mon_peer_index from;
+	unsigned legal_in;
+	void (*put)(struct chan_writer *w);
+} samples[] = {
+	{ NET_READY, MON_NET, IN(MON_START), put_nothing },
+	{ NET_SIGN, MON_NET, AFTER_START, put_sign },
+	{ NET_AUTHORIZE, MON_NET, IN(MON_KEX), put_user },
+	{ NET_START, MON_NET, LOGGED_IN, put_start },
+	{ NET_HANGUP, MON_NET, LOGGED_IN, put_running },
+	{ NET_LOG, MON_NET, ALL_STATES, put_log },
+	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), put_account_result },
+	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), put_opened },
+	/* How these go on in MON_OPEN depends on the channel: test-user.c. */
+	{ USER_START_FAILED, MON_USER, IN(MON_OPEN), put_failed },
+	{ USER_EXITED, MON_USER, IN(MON_OPEN), put_exited },
+	/* The monitor's own, sent back, and things that nobody says. */
+	{ NET_INIT, MON_NET, 0, put_nothing },
+	{ NET_AUTH_RESULT, MON_NET, 0, put_account_result },
+	{ LEADER_CLOSE, MON_LEADER, 0, put_nothing },
+	{ USER_START, MON_USER, 0, put_start },
+	{ NET_LOG + 1, MON_NET, 0, put_nothing },
+	{ 0, MON_NET, 0, put_nothing },
+	{ UINT32_MAX, MON_NET, 0, put_nothing },
+};
+
+/* ---- the matrix: every message, from every process, in every state ---- */
+
+static int channel_of(const struct stage *s, enum mon_peer_index peer)
+{
+	return peer == MON_NET ? s->net.channel : peer == MON_LEADER ? s->leader.channel : s->user;
+}
+
+static void send_sample(struct stage *s, const struct sample *sample, enum mon_peer_index from)
+{
+	struct chan_writer w = { 0 };
+
+	sample->put(&w);
+	stage_send(channel_of(s, from), sample->type, &w, NULL, 0);
+}
+
+static void expect_violation(const struct sample *sample, enum mon_peer_index from,
+			     enum mon_state state)
+{
+	static const char *const names[] = { "net", "leader", "user" };
+	_cleanup_free_ char *log = text_printf(
+		"The %s process sent message 0x%x, which is not allowed in state %s", names[from],
+		sample->type, mon_state_to_string(state));
+	struct stage s;
+
+	print_message("%s\n", log);
+	stage_reach(&s, state);
+	if (s.leader.control >= 0)
+		stage_tell_puppet(&s.leader, PUPPET_FORK);
+	send_sample(&s, sample, from);
+	stage_end_with_leader(&s, log);
+}
+
+/* Which processes are there. */
+static enum mon_peer_index last_peer(enum mon_state state)
+{
+	return state >= MON_OPENING ? MON_USER : state >= MON_ACCOUNT ? MON_LEADER : MON_NET;
+}
+
+static void test_illegal_messages(void **state)
+{
+	for (enum mon_state at = MON_START; at <= MON_OPEN; at++) {
+		for (enum mon_peer_index from = MON_NET; from <= last_peer(at); from++) {
+			for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
+				if (samples[i].from != from || !(samples[i].legal_in & IN(at)))
+					expect_violation(&samples[i], from, at);
+		}
+	}
+}
+
+/* The table would be of little worth if it refused what is legal: sign, log in all states. */
+static void test_legal_messages(void **state)
+{
+	for (enum mon_state at = MON_START; at <= MON_OPEN; at++) {
+		struct stage s;
+
+		stage_reach(&s, at);
+		for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
+			if (!(samples[i].legal_in & IN(at)) || samples[i].from != MON_NET ||
+			    (samples[i].type != NET_SIGN && samples[i].type != NET_LOG))
+				continue;
+			send_sample(&s, &samples[i], MON_NET);
+			if (samples[i].type == NET_SIGN)
+				stage_skip(s.net.channel, NET_SIGNED);
+		}
+		stage_tell_puppet(&s.net, PUPPET_EXIT);
+		stage_end_with_leader(&s, "net: log line of the net process");
+	}
+}
+
+/* ---- too often ---- */
+
+static void test_second_signature_before_login(void **state)
+{
+	for (enum mon_state at = MON_KEX; at <= MON_ACCOUNT; at++) {
+		struct stage s;
+
+		print_message("state %d\n", at);
+		stage_begin(&s, NULL, true);
+		stage_ready(&s);
+		send_sample(&s, &samples[1], MON_NET);
+		stage_skip(s.net.channel, NET_SIGNED);
+		if (at >= MON_ASKING)
+			stage_authorize(&s);
+		if (at >= MON_ACCOUNT) {
+			stage_agent_accepts(&s, NULL, NULL);
+			stage_account(&s);
+		}
+		send_sample(&s, &samples[1], MON_NET);
+		stage_end_with_leader(&s, "sent message 0x181, which is not allowed");
+	}
+}
+
+/* After it, a key exchange may come again. */
+static void test_signatures_after_login(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPENING);
+	for (int i = 0; i < 3; i++) {
+		send_sample(&s, &samples[1], MON_NET);
+		stage_skip(s.net.channel, NET_SIGNED);
+	}
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, NULL);
+}
+
+static void test_too_many_log_lines(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_KEX);
+	for (int i = 0; i <= 64; i++)
+		send_sample(&s, &samples[5], MON_NET);
+	stage_end(&s, "sent message 0x185, which is not allowed");
+}
+
+/* ---- payloads that are not sound ---- */
+
+static void expect_refused(uint32_t type, enum mon_peer_index from, enum mon_state at,
+			   struct chan_writer *w, size_t n_fds, const char *log)
+{
+	struct stage s;
+	int fds[] = { STDIN_FILENO, STDIN_FILENO, STDIN_FILENO };
+
+	stage_reach(&s, at);
+	if (s.leader.control >= 0)
+		stage_tell_puppet(&s.leader, PUPPET_FORK);
+	stage_send(channel_of(&s, from), type, w, fds, n_fds);
+	stage_end_with_leader(&s, log);
+}
+
+static enum mon_state first_legal_state(const struct sample *sample)
+{
+	enum mon_state at = MON_START;
+
+	while (!(sample->legal_in & IN(at)))
+		at++;
+	return at;
+}
+
+static void test_malformed(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(samples) && samples[i].legal_in; i++) {
+		enum mon_state at = first_legal_state(&samples[i]);
+		_cleanup_free_ char *log = text_printf("Message 0x%x of the", samples[i].type);
+		struct chan_writer w = { 0 };
+
+		print_message("0x%x: trailing byte, no payload, one byte short, a descriptor\n",
+			      samples[i].type);
+		samples[i].put(&w);
+		chan_put_u8(&w, 0);
+		expect_refused(samples[i].type, samples[i].from, at, &w, 0, log);
+		if (samples[i].type != NET_READY) {
+			expect_refused(samples[i].type, samples[i].from, at, &w, 0, log);
+			samples[i].put(&w);
+			w.len--;
+			expect_refused(samples[i].type, samples[i].from, at, &w, 0, log);
+		}
+		samples[i].put(&w);
+		expect_refused(samples[i].type, samples[i].from, at, &w, 1, "which is not allowed");
+		samples[i].put(&w);
+		expect_refused(samples[i].type, samples[i].from, at, &w, 3, "which is not allowed");
+	}
+}
+
+static void test_bad_signature_requests(void **state)
+{
+	static const struct msg_sign cases[] = {
+		{ .key = 1, .hash_len = 32 },	  { .key = UINT32_MAX, .hash_len = 32 },
+		{ .digest = 1, .hash_len = 32 }, { .digest = 2, .hash_len = 32 },
+		{ .digest = UINT32_MAX, .hash_len = 32 },
+		{ .hash_len = 0 },		  { .hash_len = 31 },
+		{ .hash_len = 33 },		  { .hash_len = 64 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct chan_writer w = { 0 };
+
+		print_message("key %u digest %u length %zu\n", cases[i].key, cases[i].digest,
+			      cases[i].hash_len);
+		msg_sign_put(&w, &cases[i]);
+		expect_refused(NET_SIGN, MON_NET, MON_KEX, &w, 0, "Message 0x181 of the net");
+	}
+}
+
+static void test_bad_values(void **state)
+{
+	_cleanup_free_ char *name = malloc(MSG_MAX_USER + 2);
+	struct chan_writer w = { 0 };
+
+	/* A user name that is too long, and one that goes on behind a NUL. */
+	memset(name, 'a', MSG_MAX_USER + 1);
+	name[MSG_MAX_USER + 1] = '\0';
+	chan_put_string(&w, name);
+	expect_refused(NET_AUTHORIZE, MON_NET, MON_KEX, &w, 0, "Message 0x182 of the net");
+	chan_put_bytes(&w, "alice\0root", 10);
+	expect_refused(NET_AUTHORIZE, MON_NET, MON_KEX, &w, 0, "Message 0x182 of the net");
+	/* A level that syslog does not have. */
+	chan_put_u32(&w, 8);
+	chan_put_string(&w, "x");
+	expect_refused(NET_LOG, MON_NET, MON_KEX, &w, 0, "Message 0x185 of the net");
+}
+
+/* ---- what is no message ---- */
+
+static void expect_no_message(const void *data, size_t len, size_t n_fds)
+{
+	char space[CMSG_SPACE(sizeof(int) * 16)] = { 0 };
+	struct iovec iov = { (void *)data, len };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	if (n_fds > 0) {
+		struct cmsghdr *cmsg = (struct cmsghdr *)space;
+
+		mh.msg_control = space;
+		mh.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+		*cmsg = (struct cmsghdr){ CMSG_LEN(sizeof(int) * n_fds), SOL_SOCKET, SCM_RIGHTS };
+	}
+	assert_int_equal(sendmsg(s.net.channel, &mh, MSG_NOSIGNAL), len);
+	stage_end_with_leader(&s, "The net process sent something that is no message");
+}
+
+static void test_no_message(void **state)
+{
+	_cleanup_free_ char *big = calloc(1, CHAN_MAX_PAYLOAD + 5);
+
+	/* Less than a type; more than the limit; more descriptors than there is room for. */
+	expect_no_message("\0\0\1", 3, 0);
+	expect_no_message(big, CHAN_MAX_PAYLOAD + 5, 0);
+	expect_no_message("\0\0\1\205", 4, 4);
+	expect_no_message("\0\0\1\205", 4, 16);
+}
+
+/* ---- channels ---- */
+
+static void start(struct stage *s, uint32_t channel)
+{
+	struct chan_writer w = { 0 };
+
+	msg_start_put(&w, &(struct msg_start){ .channel = channel, .kind = START_SHELL });
+	stage_send(s->net.channel, NET_START, &w, NULL, 0);
+}
+
+static void hang_up(struct stage *s, uint32_t channel)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_u32(&w, channel);
+	stage_send(s->net.channel, NET_HANGUP, &w, NULL, 0);
+}
+
+static void test_duplicate_channel(void **state)
+{
+	/* waiting, starting, running, detached */
+	for (int how = 0; how < 4; how++) {
+		struct stage s;
+
+		print_message("case %d\n", how);
+		stage_reach(&s, how == 0 ? MON_OPENING : MON_OPEN);
+		if (how == 0)
+			start(&s, RUNNING);
+		else
+			stage_start_channel(&s, RUNNING);
+		if (how >= 2)
+			stage_run_channel(&s, RUNNING);
+		if (how == 3) {
+			hang_up(&s, RUNNING);
+			stage_skip(s.user, USER_HANGUP);
+		}
+		start(&s, RUNNING);
+		stage_end_with_leader(&s, "Message 0x183 of the net process was refused");
+	}
+}
+
+/* One beyond the limit is told so, and nothing else suffers. */
+static void test_too_many_sessions(void **state)
+{
+	const struct stage_options options = { .ceiling = "SSH=yes\nMaxSessions=2\n" };
+	struct stage s;
+
+	stage_begin(&s, &options, true);
+	stage_ready(&s);
+	stage_authorize(&s);
+	stage_agent_accepts(&s, NULL, NULL);
+	stage_account(&s);
+	stage_opening(&s);
+	start(&s, 0);
+	start(&s, 1);
+	start(&s, 2);
+	stage_skip(s.net.channel, NET_START_FAILED);
+	stage_open(&s);
+	stage_skip(s.user, USER_START);
+	stage_skip(s.user, USER_START);
+	stage_expect_silence(s.user, 50000);
+	/* A program that the client left behind does not count. */
+	hang_up(&s, 0);
+	stage_skip(s.user, USER_HANGUP);
+	stage_start_channel(&s, 3);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, NULL);
+}
+
+static void test_too_many_variables(void **state)
+{
+	static char name[] = "LC_ALL", value[] = "C";
+	const struct stage_options options = { .ceiling = "SSH=yes\nMaxEnv=2\n" };
+	struct msg_start start_msg = { .kind = START_SHELL, .n_env = 3 };
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	stage_begin(&s, &options, true);
+	stage_ready(&s);
+	stage_authorize(&s);
+	stage_agent_accepts(&s, NULL, NULL);
+	stage_account(&s);
+	stage_opening(&s);
+	for (size_t i = 0; i < start_msg.n_env; i++)
+		start_msg.env[i] = (struct msg_env){ name, value };
+	msg_start_put(&w, &start_msg);
+	stage_send(s.net.channel, NET_START, &w, NULL, 0);
+	stage_end_with_leader(&s, "Message 0x183 of the net process was refused");
+}
+
+static void test_hangups(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	/* Of a channel that is unknown: it may just have ended. */
+	hang_up(&s, 4711);
+	stage_start_channel(&s, RUNNING);
+	hang_up(&s, RUNNING);
+	stage_skip(s.user, USER_HANGUP);
+	stage_expect_silence(s.user, 50000);
+	/* Twice: no honest process does that. */
+	hang_up(&s, RUNNING);
+	stage_end_with_leader(&s, "Message 0x184 of the net process was refused");
+}
+
+/* ---- one that does not read, hangs up, dies ---- */
+
+static void test_net_does_not_read(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	/* Each start beyond the limit gets an answer that nobody takes. */
+	for (uint32_t n = 0; n < 2000; n++)
+		start(&s, n);
+	stage_end_with_leader(&s, "The net process does not take its messages");
+}
+
+static void test_hang_up_in_every_state(void **state)
+{
+	for (enum mon_state at = MON_START; at <= MON_OPEN; at++) {
+		struct stage s;
+
+		print_message("state %d\n", at);
+		stage_reach(&s, at);
+		s.net.channel = close_fd(s.net.channel);
+		stage_end_with_leader(&s, NULL);
+	}
+}
+
+static void test_die_in_every_state(void **state)
+{
+	for (enum mon_state at = MON_START; at <= MON_OPEN; at++) {
+		struct stage s;
+
+		print_message("state %d\n", at);
+		stage_reach(&s, at);
+		kill(s.net.hello.pid, SIGSYS);
+		stage_end_with_leader(&s, "The net process made a system call that its sandbox forbids");
+	}
+}
+
+/* The agent's yes comes for a client that is gone: nothing is started any more. */
+static void test_gone_before_the_answer(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_ASKING);
+	s.net.channel = close_fd(s.net.channel);
+	usleep(50000);
+	stage_agent_accepts(&s, NULL, NULL);
+	usleep(50000);
+	stage_end_without(&s, "Accepted login");
+}
+
+/* An end of the channel that takes nothing any more: the verdict cannot be told. */
+static void test_deaf_before_the_verdict(void **state)
+{
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	stage_reach(&s, MON_ACCOUNT);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	assert_int_equal(shutdown(s.net.channel, SHUT_RD), 0);
+	put_account_result(&w);
+	stage_send(s.leader.channel, LEADER_ACCOUNT_RESULT, &w, NULL, 0);
+	stage_skip(s.leader.channel, LEADER_CLOSE);
+	stage_tell_puppet(&s.leader, PUPPET_EXIT);
+	stage_end(&s, "The net process does not take its messages");
+}
+
+/* ---- the leader ---- */
+
+static void test_leader_dies_in_every_state(void **state)
+{
+	for (enum mon_state at = MON_ACCOUNT; at <= MON_OPEN; at++) {
+		struct stage s;
+
+		print_message("state %d\n", at);
+		stage_reach(&s, at);
+		kill(s.leader.hello.pid, SIGKILL);
+		s.leader.control = close_fd(s.leader.control);
+		stage_end(&s, NULL);
+	}
+}
+
+static void test_leader_hangs_up(void **state)
+{
+	for (enum mon_state at = MON_ACCOUNT; at <= MON_OPEN; at++) {
+		struct stage s;
+
+		print_message("state %d\n", at);
+		stage_reach(&s, at);
+		s.leader.channel = close_fd(s.leader.channel);
+		stage_tell_puppet(&s.leader, PUPPET_EXIT);
+		stage_end(&s, NULL);
+	}
+}
+
+static void test_leader_cannot_open(void **state)
+{
+	struct chan_writer w = { 0 };
+	_cleanup_free_ char *notice = NULL;
+	struct chan_msg msg;
+	struct stage s;
+
+	stage_reach(&s, MON_OPENING);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	chan_put_u8(&w, 0);
+	chan_put_string(&w, "no home directory");
+	chan_put_u32(&w, 0);
+	stage_send(s.leader.channel, LEADER_OPENED, &w, NULL, 0);
+	msg = stage_expect(s.net.channel, NET_END);
+	assert_int_equal(msg_text_get(&msg, MSG_MAX_TEXT, &notice), 0);
+	assert_non_null(strstr(notice, "no home directory"));
+	chan_msg_done(&msg);
+	stage_end_with_leader(&s, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_illegal_messages),
+		cmocka_unit_test(test_legal_messages),
+		cmocka_unit_test(test_second_signature_before_login),
+		cmocka_unit_test(test_signatures_after_login),
+		cmocka_unit_test(test_too_many_log_lines),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_bad_signature_requests),
+		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_no_message),
+		cmocka_unit_test(test_duplicate_channel),
+		cmocka_unit_test(test_too_many_sessions),
+		cmocka_unit_test(test_too_many_variables),
+		cmocka_unit_test(test_hangups),
+		cmocka_unit_test(test_net_does_not_read),
+		cmocka_unit_test(test_hang_up_in_every_state),
+		cmocka_unit_test(test_die_in_every_state),
+		cmocka_unit_test(test_gone_before_the_answer),
+		cmocka_unit_test(test_deaf_before_the_verdict),
+		cmocka_unit_test(test_leader_dies_in_every_state),
+		cmocka_unit_test(test_leader_hangs_up),
+		cmocka_unit_test(test_leader_cannot_open),
+	};
+
+	if (!stage_world_is_possible())
+		return 77;
+	return cmocka_run_group_tests(tests, stage_world_make, stage_world_unmake);
+}

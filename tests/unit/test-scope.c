@@ -1,0 +1,274 @@
+/*
+ * The control group of a login, in the kernel's real cgroup v2: this process moves into a group of
+ * its own for the time of the test, as the gateway's service has one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "common/text.h"
+#include "sshgw/monitor/scope.h"
+
+#define ROOT "/sys/fs/cgroup"
+
+static char *own_group, *first_group;
+
+static int write_pid(const char *group, pid_t pid)
+{
+	_cleanup_free_ char *path = text_printf("%s/cgroup.procs", group);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && dprintf(fd, "%d", pid) > 0 ? 0 : -1;
+}
+
+/* Processes in the group; -1 when there is no such group. */
+static int count_processes(const char *group)
+{
+	_cleanup_free_ char *path = text_printf("%s/cgroup.procs", group);
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	int n = 0, c;
+
+	if (!f)
+		return -1;
+	while ((c = fgetc(f)) != EOF)
+		n += c == '\n';
+	return n;
+}
+
+/* A process that does nothing; it ends with its parent. */
+static pid_t start_idle(void)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+}
+
+static void reap(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void reap_all(void)
+{
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+}
+
+static void test_create_and_find(void **state)
+{
+	_cleanup_free_ char *path = NULL, *found = (char *)state;
+	pid_t leader = start_idle();
+
+	/* In our own group it is no login. */
+	assert_int_equal(scope_find(leader, &found), -EXDEV);
+	assert_ptr_equal(found, state);
+	assert_int_equal(scope_create(leader, &path), 0);
+	assert_int_equal(strncmp(path, own_group, strlen(own_group)), 0);
+	assert_int_equal(count_processes(path), 1);
+	assert_int_equal(scope_find(leader, &found), 0);
+	assert_string_equal(found, path);
+	/* A group that is in use stays. */
+	scope_remove(path);
+	assert_int_equal(count_processes(path), 1);
+	reap(leader);
+	scope_remove(path);
+	assert_int_equal(count_processes(path), -1);
+	free(found);
+	found = NULL;
+	assert_true(scope_find(leader, &found) < 0);
+}
+
+/* A process that is gone: no group is left behind. */
+static void test_create_for_nobody(void **state)
+{
+	char *path = (char *)state;
+	pid_t leader = start_idle();
+
+	reap(leader);
+	assert_true(scope_create(leader, &path) < 0);
+	assert_ptr_equal(path, state);
+}
+
+/* In a group: leader, child, grandchild whose parent is gone, one that ignores SIGTERM. */
+static pid_t start_login(char **ret_path)
+{
+	int go[2];
+	pid_t leader;
+
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	leader = fork();
+	if (leader == 0) {
+		char c;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(go[1]);
+		if (read(go[0], &c, 1) < 0)
+			_exit(1);
+		if (fork() == 0) {
+			if (fork() == 0) {
+				setsid();
+				signal(SIGTERM, SIG_IGN);
+			} else {
+				_exit(0);
+			}
+		}
+		for (;;)
+			pause();
+	}
+	close(go[0]);
+	assert_int_equal(scope_create(leader, ret_path), 0);
+	close(go[1]);
+	while (count_processes(*ret_path) != 2)
+		usleep(1000);
+	return leader;
+}
+
+static void test_kill_spares_the_leader(void **state)
+{
+	_cleanup_free_ char *path = NULL;
+	pid_t leader = start_login(&path);
+
+	assert_int_equal(scope_kill(path, leader), 0);
+	assert_int_equal(count_processes(path), 1);
+	assert_int_equal(kill(leader, 0), 0);
+	/* It is not frozen any more: it can be ended, and takes no part in the next round. */
+	assert_int_equal(scope_kill(path, leader), 0);
+	reap(leader);
+	assert_int_equal(scope_kill(path, leader), 0);
+	scope_remove(path);
+	assert_int_equal(count_processes(path), -1);
+	reap_all();
+}
+
+static void test_kill_all(void **state)
+{
+	_cleanup_free_ char *path = NULL;
+
+	start_login(&path);
+	assert_int_equal(scope_kill(path, 0), 0);
+	for (int i = 0; i < 1000 && count_processes(path) > 0; i++)
+		usleep(1000);
+	assert_int_equal(count_processes(path), 0);
+	reap_all();
+	scope_remove(path);
+	/* Of a group that is gone there is nothing to kill. */
+	assert_int_equal(scope_kill(path, 0), 0);
+	assert_int_equal(scope_kill(path, 1), 0);
+}
+
+/* Replaces itself by a child, again and again: no list of processes is ever up to date. */
+static _Noreturn void run_away(void)
+{
+	struct timespec soon = { .tv_nsec = 1000000 };
+
+	while (fork() <= 0)
+		nanosleep(&soon, NULL);
+	_exit(0);
+}
+
+/* Joins the group when told to, then 200 that run away. */
+static _Noreturn void start_running_away(const char *path)
+{
+	if (write_pid(path, getpid()) < 0)
+		_exit(1);
+	for (int i = 0; i < 200; i++)
+		if (fork() == 0)
+			run_away();
+	_exit(0);
+}
+
+static void test_kill_those_who_run_away(void **state)
+{
+	_cleanup_free_ char *path = NULL;
+	pid_t leader = start_idle();
+
+	assert_int_equal(scope_create(leader, &path), 0);
+	if (fork() == 0)
+		start_running_away(path);
+	while (count_processes(path) < 150)
+		usleep(1000);
+	assert_int_equal(scope_kill(path, leader), 0);
+	assert_int_equal(count_processes(path), 1);
+	reap(leader);
+	reap_all();
+	scope_remove(path);
+	assert_int_equal(count_processes(path), -1);
+}
+
+/* ---- a place in the hierarchy ---- */
+
+/* Where we are: the line "0::PATH". */
+static char *find_group(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/cgroup", "re");
+	char line[1024];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, "0::", 3) == 0)
+			return text_printf(ROOT "%s", line + 3);
+	}
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	first_group = find_group();
+	own_group = text_printf(ROOT "/peergate-test-scope-%d", getpid());
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	return mkdir(own_group, 0755) == 0 && write_pid(own_group, getpid()) == 0 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	int r = write_pid(first_group, getpid());
+
+	if (r == 0)
+		r = rmdir(own_group);
+	free(own_group);
+	free(first_group);
+	return r;
+}
+
+static bool have_cgroup2(void)
+{
+	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("none", ROOT, "cgroup2", 0, NULL) == 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_create_and_find),
+		cmocka_unit_test(test_create_for_nobody),
+		cmocka_unit_test(test_kill_spares_the_leader),
+		cmocka_unit_test(test_kill_all),
+		cmocka_unit_test(test_kill_those_who_run_away),
+	};
+
+	if (!have_cgroup2()) {
+		fprintf(stderr, "Needs root and cgroup v2, skipped\n");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
