@@ -144,7 +144,7 @@ static void print_any(FILE *f, const char *any, const char *root)
 	if (strcmp(any, "=") != 0)
 		fprintf(f, "any as %s", any);
 	else
-		fputs(strcmp(root, "root") == 0 ? "any" : "any but root", f);
+		fputs(strcmp(root, "root") == 0 ? "any, root too" : "any but root", f);
 }
 
 static const char *text_or_empty(const json_t *value)
@@ -154,7 +154,8 @@ static const char *text_or_empty(const json_t *value)
 	return text ? text : "";
 }
 
-/* "root", "alice as al", "any but root", "any, not guest": the accounts that a rule gives. */
+/* "root", "alice as al", "any but root", "any, root too", "any, not guest": the accounts that a
+ * rule gives. */
 static void print_users(FILE *f, json_t *users)
 {
 	const char *any = text_or_empty(json_object_get(users, "*"));

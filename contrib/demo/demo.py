@@ -84,7 +84,7 @@ def show_tools(demo, mesh):
 
     demo.step("… who may log in as whom, and which line of the policy says so")
     said = demo.type(server, "agentctl ssh-policy show")
-    demo.check("alice, the accounts, and the rule", all(t in said.stdout for t in ("alice@example.com", "root", "ssh[0] line 31")))
+    demo.check("alice, the accounts (root among them), and the rule", all(t in said.stdout for t in ("alice@example.com", "any, root too", "ssh[0] line 31")))
 
     demo.step("… and what the kernel was told: peers and rules by name, with counters")
     said = demo.type(server, "nft list table inet peergate")

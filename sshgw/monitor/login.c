@@ -14,19 +14,27 @@ static void log_decision(const struct monitor *m, bool accepted, const char *rea
 			 const char *message)
 {
 	const struct lease *lease = &m->lease;
+	const struct log_field fields[] = {
+		{ "DECISION", accepted ? "accept" : "reject" },
+		{ "REASON", reason },
+		{ "SSH_USER", m->ssh_user },
+		{ "LOCAL_USER", lease->local_user },
+		{ "NODE", lease->node_name },
+		{ "USER", lease->user },
+		{ "RULE", lease->rule },
+		{ "LEASE", lease->id },
+	};
 	char peer[IP_ADDR_STRLEN];
 
 	ip_addr_to_string(&m->peer.addr, peer);
-	log_with(accepted ? LOG_INFO : LOG_NOTICE, 0,
-		 LOG_FIELDS({ "DECISION", accepted ? "accept" : "reject" }, { "REASON", reason },
-			    { "SSH_USER", m->ssh_user }, { "LOCAL_USER", lease->local_user },
-			    { "NODE", lease->node_name }, { "USER", lease->user },
-			    { "RULE", lease->rule }, { "LEASE", lease->id }),
-		 "%s login of %s (%s) as \"%s\"%s%s%s%s", accepted ? "Accepted" : "Refused",
-		 lease->user ? lease->user : peer, lease->node_name ? lease->node_name : peer,
-		 m->ssh_user ? m->ssh_user : "", accepted && lease->rule ? " by rule " : "",
-		 accepted && lease->rule ? lease->rule : "", accepted ? "" : ": ",
-		 accepted ? "" : message);
+	if (accepted)
+		log_full(LOG_INFO, 0, fields, ARRAY_SIZE(fields),
+			 "Accepted login of %s (%s) as \"%s\" by rule %s",
+			 lease->user ? lease->user : "a tagged node", lease->node_name,
+			 lease->local_user, lease->rule ? lease->rule : "without a name");
+	else
+		log_full(LOG_NOTICE, 0, fields, ARRAY_SIZE(fields),
+			 "Refused login from %s as \"%s\": %s", peer, m->ssh_user, message);
 }
 
 /* Tell the client why not; it leaves then, or is made to. */
@@ -231,8 +239,8 @@ static void accept_login(struct monitor *m)
 	struct chan_writer w = { 0 };
 
 	log_decision(m, true, NULL, NULL);
-	msg_auth_result_put(&w, &(struct msg_auth_result){ .verdict = AUTH_ACCEPTED,
-							   .text = message });
+	msg_auth_result_put(&w,
+			    &(struct msg_auth_result){ .verdict = AUTH_ACCEPTED, .text = message });
 	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
 	/* The listener stops counting this connection as an unauthenticated one. */
 	if (m->config.status_fd >= 0 && write(m->config.status_fd, "A", 1) < 0)
