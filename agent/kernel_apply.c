@@ -90,9 +90,13 @@ static int look_at_wireguard(struct apply *apply)
 
 static int compare_wireguard(struct apply *apply)
 {
-	const struct wg_device *from = apply->observed ? apply->observed : told(apply);
+	const struct wg_device *from;
 	int r;
 
+	r = look_at_wireguard(apply);
+	if (r < 0)
+		return r;
+	from = apply->observed ? apply->observed : told(apply);
 	r = wg_diff_build(from, told(apply), apply->plan.wg, apply->now_usec, &apply->wg_diff);
 	if (r == 0)
 		r = wg_diff_moves(from, &apply->wg_diff, &apply->staged);
@@ -100,30 +104,14 @@ static int compare_wireguard(struct apply *apply)
 }
 
 /* An address that the link is about to lose must stay shut to other interfaces until then. */
-static void compare_own_addresses(struct apply *apply)
+static bool loses_address(const struct apply *apply)
 {
 	const struct filter_table *old = nft_table(apply->kernel->nft);
 
 	for (size_t i = 0; old && i < old->n_own; i++)
 		if (!filter_table_is_own(apply->plan.filter, &old->own[i]))
-			apply->staged = true;
-}
-
-/* Look at everything that the plan is to be compared with. */
-static int observe(struct apply *apply)
-{
-	int r;
-
-	r = nft_refresh(apply->kernel->nft, apply->reterr_text);
-	if (r == 0)
-		r = look_at_link(apply);
-	if (r == 0)
-		r = look_at_wireguard(apply);
-	if (r == 0)
-		r = compare_wireguard(apply);
-	if (r == 0)
-		compare_own_addresses(apply);
-	return r;
+			return true;
+	return false;
 }
 
 /* Without our table every peer could reach everything: no table, no link. */
@@ -302,11 +290,31 @@ static int apply_net(struct apply *apply)
 	return apply_routes(apply);
 }
 
+static int look_at_table(struct apply *apply)
+{
+	int r = nft_refresh(apply->kernel->nft, apply->reterr_text);
+
+	if (r < 0)
+		fail_closed(apply);
+	return r;
+}
+
 static int carry_out(struct apply *apply)
 {
-	int r;
+	int r, wg;
 
+	r = look_at_link(apply);
+	if (r == 0)
+		r = look_at_table(apply);
+	if (r < 0)
+		return r;
+	/* Rights are taken away even if WireGuard cannot be asked; given they are not. */
+	wg = compare_wireguard(apply);
+	if (wg < 0 || loses_address(apply))
+		apply->staged = true;
 	r = take_away(apply);
+	if (r == 0)
+		r = wg;
 	if (r == 0 && apply->link.ifindex == 0)
 		r = create_link(apply);
 	if (r == 0)
@@ -338,8 +346,6 @@ int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_u
 	int r;
 
 	r = kernel_plan_build(map, now_usec, &kernel->settings, &apply.plan, &text);
-	if (r == 0)
-		r = observe(&apply);
 	if (r == 0)
 		r = carry_out(&apply);
 	if (r == 0) {

@@ -72,7 +72,7 @@ struct nft_batch *nft_batch_free(struct nft_batch *batch)
 	return NULL;
 }
 
-static int add_label(struct nft_batch *batch, const char *format, va_list args)
+_printf_(2, 0) static int add_label(struct nft_batch *batch, const char *format, va_list args)
 {
 	int r;
 

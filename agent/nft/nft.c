@@ -171,56 +171,77 @@ static void put_table_deletion(struct nft_batch *batch)
 	nft_batch_end_message(batch);
 }
 
+/*
+ * The kernel's sets of ranges need time in proportion to their size for each element that goes
+ * (a millisecond for every thousand): many at once are slower than a new table, which on the other
+ * hand loses a few packets.
+ */
+static bool replacing_is_faster(const struct filter_table *from, const struct filter_table *to,
+				size_t n_flows_gone)
+{
+	const size_t few = 32, cost = 16;
+
+	return n_flows_gone > few &&
+	       n_flows_gone * from->n_flows > cost * (to->n_exact + to->n_nets + to->n_flows);
+}
+
 /* From the old table, of whatever kind, to the new one without a moment between. */
 static int replace(struct nft *nft, struct nft_layout *layout, const struct filter_table *wanted,
 		   struct nft_changes *changes, char **reterr_text)
 {
-	_cleanup_(filter_table_freep) struct filter_table *empty = filter_table_new();
+	static const struct filter_table empty;
 	_cleanup_(nft_batch_freep) struct nft_batch *batch = NULL;
-	struct filter_diff diff = { 0 };
+	struct filter_diff diff;
 	int r;
 
-	if (!empty)
-		return -ENOMEM;
-	r = nft_batch_new(nft->sock, &batch);
-	if (r == 0)
-		r = filter_diff_build(empty, wanted, &diff);
+	r = filter_diff_build(&empty, wanted, &diff);
 	if (r < 0)
 		return r;
-	if (nft->exists)
-		put_table_deletion(batch);
-	nft_layout_put(layout, batch);
-	nft_put_diff(batch, empty, wanted, &diff);
-	r = nft_batch_commit(batch, reterr_text);
+	r = nft_batch_new(nft->sock, &batch);
 	if (r == 0) {
-		changes->full_replacements = 1;
-		changes->elements_added = filter_diff_fresh(&diff);
+		if (nft->exists)
+			put_table_deletion(batch);
+		nft_layout_put(layout, batch);
+		nft_put_diff(batch, &empty, wanted, &diff);
+		r = nft_batch_commit(batch, reterr_text);
 	}
+	changes->full_replacements = 1;
+	changes->elements_added = filter_diff_fresh(&diff);
 	filter_diff_done(&diff);
 	return r;
 }
 
-static int update(struct nft *nft, const struct filter_table *wanted, struct nft_changes *changes,
-		  char **reterr_text)
+static int update(struct nft *nft, const struct filter_table *wanted,
+		  const struct filter_diff *diff, struct nft_changes *changes, char **reterr_text)
 {
 	_cleanup_(nft_batch_freep) struct nft_batch *batch = NULL;
+	int r;
+
+	changes->elements_added = filter_diff_fresh(diff);
+	changes->elements_removed = filter_diff_gone(diff);
+	if (filter_diff_empty(diff))
+		return 0;
+	r = nft_batch_new(nft->sock, &batch);
+	if (r < 0)
+		return r;
+	nft_put_diff(batch, nft->table, wanted, diff);
+	return nft_batch_commit(batch, reterr_text);
+}
+
+static int update_or_replace(struct nft *nft, struct nft_layout *layout,
+			     const struct filter_table *wanted, struct nft_changes *changes,
+			     char **reterr_text)
+{
 	struct filter_diff diff;
 	int r;
 
 	r = filter_diff_build(nft->table, wanted, &diff);
 	if (r < 0)
 		return r;
-	if (!filter_diff_empty(&diff)) {
-		r = nft_batch_new(nft->sock, &batch);
-		if (r == 0) {
-			nft_put_diff(batch, nft->table, wanted, &diff);
-			r = nft_batch_commit(batch, reterr_text);
-		}
-	}
-	if (r == 0) {
-		changes->elements_added = filter_diff_fresh(&diff);
-		changes->elements_removed = filter_diff_gone(&diff);
-	}
+	if (replacing_is_faster(nft->table, wanted, diff.flows.n_gone))
+		r = replace(nft, layout, wanted, changes, reterr_text);
+	else
+		r = update(nft, wanted, &diff, changes, reterr_text);
 	filter_diff_done(&diff);
 	return r;
 }
@@ -234,29 +255,13 @@ static int apply(struct nft *nft, struct nft_layout *layout, const char *structu
 	if (r < 0)
 		return r;
 	if (nft->structure && strcmp(nft->structure, structure) == 0)
-		r = update(nft, wanted, changes, reterr_text);
+		r = update_or_replace(nft, layout, wanted, changes, reterr_text);
 	else
 		r = replace(nft, layout, wanted, changes, reterr_text);
 	/* Refused: what we believed about the kernel may be wrong. */
 	if (r < 0)
 		nft->known = false;
 	return r;
-}
-
-/* Try; after a refusal look at the kernel, and try once more. */
-static int apply_twice(struct nft *nft, struct nft_layout *layout, const char *structure,
-		       const struct filter_table *wanted, struct nft_changes *changes,
-		       char **reterr_text)
-{
-	_cleanup_free_ char *first = NULL;
-	int r;
-
-	r = apply(nft, layout, structure, wanted, changes, &first);
-	if (r == 0 || r == -ENOMEM || r == -EPERM) {
-		*reterr_text = take_ptr(first);
-		return r;
-	}
-	return apply(nft, layout, structure, wanted, changes, reterr_text);
 }
 
 int nft_apply(struct nft *nft, struct filter_table *wanted_arg, bool divert_ssh,
@@ -277,8 +282,7 @@ int nft_apply(struct nft *nft, struct filter_table *wanted_arg, bool divert_ssh,
 	if (r < 0)
 		return r;
 	structure = nft_layout_describe(&layout);
-	r = structure ? apply_twice(nft, &layout, structure, wanted, &changes, reterr_text)
-		      : -ENOMEM;
+	r = structure ? apply(nft, &layout, structure, wanted, &changes, reterr_text) : -ENOMEM;
 	nft_layout_done(&layout);
 	if (r < 0)
 		return r;

@@ -61,7 +61,7 @@ sa_family_t nft_set_family(enum nft_set_id id)
 	return set_specs[id].family;
 }
 
-/* Without these nft(8) prints keys and marks with their bytes swapped. */
+/* As nft(8) writes it: without, it prints marks with their bytes swapped. */
 static int set_byte_orders(struct nftnl_set *set, const struct set_spec *spec)
 {
 	struct nft_udata udata;
@@ -145,15 +145,10 @@ static bool addr_behind(const struct ip_addr *last, struct ip_addr *ret)
 
 void nft_element_from_source(const struct filter_source *source, struct nft_element *ret)
 {
-	struct ip_addr behind;
-
 	*ret = (struct nft_element){ .has_mark = true, .mark = source->class };
 	put_addr(ret, &source->first);
 	if (source->comment && source->comment[0])
 		nft_udata_put_comment(&ret->udata, NFTNL_UDATA_SET_ELEM_COMMENT, source->comment);
-	if (!ip_addr_equal(&source->first, &source->last) && !addr_behind(&source->last, &behind))
-		nft_udata_put_u32(&ret->udata, NFTNL_UDATA_SET_ELEM_FLAGS,
-				  NFTNL_SET_ELEM_F_INTERVAL_OPEN);
 }
 
 bool nft_element_interval_end(const struct filter_source *source, struct nft_element *ret)

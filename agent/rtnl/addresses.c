@@ -51,35 +51,44 @@ static int remove_address(struct rtnl *rtnl, int ifindex, const struct ip_prefix
 	return r == -NLE_NOADDR || r == -NLE_OBJ_NOTFOUND ? 0 : rtnl_errno(r);
 }
 
-/* A prefix of an address object keeps its host bits: it is an address with a length. */
-static int collect(struct nl_cache *cache, int ifindex, struct prefix_list *list)
+struct address_dump {
+	int ifindex;
+	struct prefix_list list; /* host bits are kept: addresses with a length */
+	int error;
+};
+
+static void on_object(struct nl_object *object, void *arg)
 {
-	struct nl_object *object;
+	struct rtnl_addr *addr = (struct rtnl_addr *)object;
+	struct address_dump *dump = arg;
 	struct ip_prefix prefix;
-	int r = 0;
 
-	for (object = nl_cache_get_first(cache); object && r == 0;
-	     object = nl_cache_get_next(object)) {
-		struct rtnl_addr *addr = (struct rtnl_addr *)object;
-
-		if (rtnl_addr_get_ifindex(addr) == ifindex && rtnl_addr_get_local(addr) &&
-		    rtnl_addr_to_prefix(rtnl_addr_get_local(addr), &prefix))
-			r = prefix_list_add(list, &prefix);
-	}
-	return r;
+	if (!dump->error && rtnl_addr_get_ifindex(addr) == dump->ifindex &&
+	    rtnl_addr_get_local(addr) && rtnl_addr_to_prefix(rtnl_addr_get_local(addr), &prefix))
+		dump->error = prefix_list_add(&dump->list, &prefix);
 }
 
-static int list_addresses(struct rtnl *rtnl, int ifindex, struct prefix_list *list)
+static int on_address(struct nl_msg *msg, void *arg)
 {
-	struct nl_cache *cache = NULL;
-	int r;
+	if (nlmsg_hdr(msg)->nlmsg_type == RTM_NEWADDR)
+		(void)nl_msg_parse(msg, on_object, arg);
+	return NL_OK;
+}
 
-	r = rtnl_addr_alloc_cache(rtnl->sock, &cache);
-	if (r < 0)
-		return rtnl_errno(r);
-	r = collect(cache, ifindex, list);
-	nl_cache_free(cache);
-	return r;
+static int dump_addresses(struct rtnl *rtnl, struct address_dump *dump)
+{
+	static const unsigned char families[] = { AF_INET, AF_INET6 };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++) {
+		const struct ifaddrmsg header = {
+			.ifa_family = families[i],
+			.ifa_index = (unsigned)dump->ifindex,
+		};
+
+		r = rtnl_dump(rtnl, RTM_GETADDR, &header, sizeof(header), on_address, dump);
+	}
+	return r < 0 ? r : dump->error;
 }
 
 static bool is_wanted(const struct ip_prefix *prefix, const struct ip_addr *wanted, size_t n)
@@ -130,12 +139,17 @@ static int make_so(struct rtnl *rtnl, int ifindex, const struct prefix_list *pre
 int rtnl_sync_addresses(struct rtnl *rtnl, int ifindex, const struct ip_addr *wanted, size_t n,
 			struct rtnl_changes *changes)
 {
-	struct prefix_list present = { 0 };
+	struct address_dump dump = { .ifindex = ifindex };
 	int r;
 
-	r = list_addresses(rtnl, ifindex, &present);
+	for (int i = 0; i < RTNL_DUMP_ATTEMPTS; i++) {
+		dump.list.n = 0;
+		r = dump_addresses(rtnl, &dump);
+		if (r != -EINTR)
+			break;
+	}
 	if (r == 0)
-		r = make_so(rtnl, ifindex, &present, wanted, n, changes);
-	free(present.prefixes);
+		r = make_so(rtnl, ifindex, &dump.list, wanted, n, changes);
+	free(dump.list.prefixes);
 	return r;
 }

@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <netlink/errno.h>
-#include <netlink/msg.h>
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 #include <string.h>
@@ -109,37 +108,20 @@ static void dump_forget(struct route_dump *dump)
 }
 
 /* Only routes of our protocol are reported, by kernels that can choose (4.20). */
-static int request_routes(struct rtnl *rtnl, int family, struct nl_cb *cb)
-{
-	struct rtmsg rtm = {
-		.rtm_family = (unsigned char)family,
-		.rtm_protocol = RTNL_PROTOCOL,
-	};
-	struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETROUTE, NLM_F_DUMP);
-	int r;
-
-	if (!msg)
-		return -NLE_NOMEM;
-	r = nlmsg_append(msg, &rtm, sizeof(rtm), NLMSG_ALIGNTO);
-	if (r == 0)
-		r = nl_send_auto(rtnl->sock, msg);
-	nlmsg_free(msg);
-	return r < 0 ? r : nl_recvmsgs(rtnl->sock, cb);
-}
-
 static int dump_routes(struct rtnl *rtnl, struct route_dump *dump)
 {
-	static const int families[] = { AF_INET, AF_INET6 };
-	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
+	static const unsigned char families[] = { AF_INET, AF_INET6 };
 	int r = 0;
 
-	if (!cb)
-		return -ENOMEM;
-	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_route, dump);
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r >= 0; i++)
-		r = request_routes(rtnl, families[i], cb);
-	nl_cb_put(cb);
-	return r < 0 ? rtnl_errno(r) : dump->error;
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++) {
+		const struct rtmsg header = {
+			.rtm_family = families[i],
+			.rtm_protocol = RTNL_PROTOCOL,
+		};
+
+		r = rtnl_dump(rtnl, RTM_GETROUTE, &header, sizeof(header), on_route, dump);
+	}
+	return r < 0 ? r : dump->error;
 }
 
 static int prefix_order(const void *a, const void *b)
@@ -212,7 +194,7 @@ int rtnl_sync_routes(struct rtnl *rtnl, int ifindex, const struct ip_prefix *wan
 	struct route_dump dump = { .ifindex = ifindex };
 	int r;
 
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < RTNL_DUMP_ATTEMPTS; i++) {
 		r = dump_routes(rtnl, &dump);
 		if (r != -EINTR)
 			break;

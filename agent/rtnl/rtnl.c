@@ -78,6 +78,27 @@ uint32_t rtnl_portid(const struct rtnl *rtnl)
 	return nl_socket_get_local_port(rtnl->sock);
 }
 
+int rtnl_dump(struct rtnl *rtnl, int type, const void *header, size_t len, nl_recvmsg_msg_cb_t fn,
+	      void *userdata)
+{
+	struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_DUMP);
+	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
+	int r = -NLE_NOMEM;
+
+	if (msg && cb) {
+		nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, fn, userdata);
+		r = nlmsg_append(msg, (void *)header, len, NLMSG_ALIGNTO);
+		if (r == 0)
+			r = nl_send_auto(rtnl->sock, msg);
+		if (r >= 0)
+			r = nl_recvmsgs(rtnl->sock, cb);
+	}
+	nlmsg_free(msg);
+	if (cb)
+		nl_cb_put(cb);
+	return r < 0 ? rtnl_errno(r) : 0;
+}
+
 struct nl_addr *rtnl_addr_from_ip(const struct ip_addr *addr, unsigned prefix_len)
 {
 	struct nl_addr *nl = nl_addr_build(addr->family, addr->bytes, ip_addr_len(addr));
@@ -134,7 +155,6 @@ int rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state 
 		.ifindex = rtnl_link_get_ifindex(link),
 		.wireguard = type && strcmp(type, "wireguard") == 0,
 		.up = rtnl_link_get_flags(link) & IFF_UP,
-		.mtu = rtnl_link_get_mtu(link),
 	};
 	rtnl_link_put(link);
 	return 0;
@@ -181,16 +201,6 @@ int rtnl_set_link_up(struct rtnl *rtnl, int ifindex, bool up)
 		rtnl_link_set_flags(wanted, IFF_UP);
 	else
 		rtnl_link_unset_flags(wanted, IFF_UP);
-	return change_link(rtnl, ifindex, wanted);
-}
-
-int rtnl_set_link_mtu(struct rtnl *rtnl, int ifindex, unsigned mtu)
-{
-	struct rtnl_link *wanted = rtnl_link_alloc();
-
-	if (!wanted)
-		return -ENOMEM;
-	rtnl_link_set_mtu(wanted, mtu);
 	return change_link(rtnl, ifindex, wanted);
 }
 

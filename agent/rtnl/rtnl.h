@@ -23,7 +23,6 @@ struct rtnl_link_state {
 	int ifindex;
 	bool wireguard;
 	bool up;
-	unsigned mtu;
 };
 
 /* Return: 0, -ENODEV, other negative errno. */
@@ -31,7 +30,6 @@ int rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state 
 /* Make the link; it is down at first. Return: 0, -EOPNOTSUPP: this kernel has no WireGuard. */
 int rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu);
 int rtnl_set_link_up(struct rtnl *rtnl, int ifindex, bool up);
-int rtnl_set_link_mtu(struct rtnl *rtnl, int ifindex, unsigned mtu);
 int rtnl_delete_link(struct rtnl *rtnl, int ifindex);
 
 /* Counts of what a sync has done. */

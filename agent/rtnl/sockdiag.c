@@ -75,21 +75,23 @@ static void restart(void *userdata)
 /* Let the kernel pass over sockets at other local addresses. IPv4 ones match mapped IPv6 too. */
 static void put_local_address(struct nlmsghdr *nlh, const struct ip_addr *addr)
 {
-	struct {
-		struct inet_diag_bc_op op;
-		struct inet_diag_hostcond cond;
-		uint8_t bytes[16];
-	} code = { 0 };
-	uint16_t len = (uint16_t)(sizeof(code.op) + sizeof(code.cond) + ip_addr_len(addr));
+	uint8_t code[sizeof(struct inet_diag_bc_op) + sizeof(struct inet_diag_hostcond) + 16];
+	size_t addr_len = ip_addr_len(addr), len = sizeof(code) - 16 + addr_len;
+	const struct inet_diag_bc_op op = {
+		.code = INET_DIAG_BC_S_COND,
+		.yes = (unsigned char)len,
+		.no = (unsigned short)(len + 4), /* behind the end: no match */
+	};
+	const struct inet_diag_hostcond cond = {
+		.family = (uint8_t)addr->family,
+		.prefix_len = (uint8_t)ip_addr_bits(addr),
+		.port = -1,
+	};
 
-	code.op.code = INET_DIAG_BC_S_COND;
-	code.op.yes = (unsigned char)len;
-	code.op.no = len + 4; /* behind the end: no match */
-	code.cond.family = (uint8_t)addr->family;
-	code.cond.prefix_len = (uint8_t)ip_addr_bits(addr);
-	code.cond.port = -1;
-	memcpy(code.bytes, addr->bytes, ip_addr_len(addr));
-	mnl_attr_put(nlh, INET_DIAG_REQ_BYTECODE, len, &code);
+	memcpy(code, &op, sizeof(op));
+	memcpy(code + sizeof(op), &cond, sizeof(cond));
+	memcpy(code + sizeof(op) + sizeof(cond), addr->bytes, addr_len);
+	mnl_attr_put(nlh, INET_DIAG_REQ_BYTECODE, len, code);
 }
 
 static int dump(struct hunt *hunt, uint8_t family, const struct ip_addr *local)

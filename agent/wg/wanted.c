@@ -1,6 +1,7 @@
 #include "agent/wg/wanted.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static int add_peer(struct wg_device *device, const struct netmap_node *node)
 {
@@ -23,6 +24,58 @@ static int add_peer(struct wg_device *device, const struct netmap_node *node)
 	return r;
 }
 
+/* A prefix in the hands of a peer. */
+struct claim {
+	struct ip_prefix prefix;
+	size_t peer;
+};
+
+static int claim_order(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+	int c = ip_prefix_compare(&x->prefix, &y->prefix);
+
+	return c ? c : (x->peer > y->peer) - (x->peer < y->peer);
+}
+
+static size_t list_claims(const struct wg_device *device, struct claim *claims)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < device->n_peers; i++)
+		for (size_t j = 0; j < device->peers[i].n_allowed; j++)
+			claims[n++] = (struct claim){ device->peers[i].allowed[j], i };
+	if (n > 1)
+		qsort(claims, n, sizeof(*claims), claim_order);
+	return n;
+}
+
+/*
+ * WireGuard gives a prefix to one peer only: of several routers for a network the first in the map
+ * has it. Left to the kernel it would be the last, and each look would find it taken from another.
+ */
+static int settle_claims(struct wg_device *device)
+{
+	_cleanup_free_ struct claim *claims = NULL;
+	size_t max = 0, n;
+
+	for (size_t i = 0; i < device->n_peers; i++)
+		max += device->peers[i].n_allowed;
+	claims = calloc(max + 1, sizeof(*claims));
+	if (!claims)
+		return -ENOMEM;
+	n = list_claims(device, claims);
+	for (size_t i = 0; i < device->n_peers; i++)
+		device->peers[i].n_allowed = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct wg_peer *peer = &device->peers[claims[i].peer];
+
+		if (i == 0 || ip_prefix_compare(&claims[i - 1].prefix, &claims[i].prefix) != 0)
+			peer->allowed[peer->n_allowed++] = claims[i].prefix;
+	}
+	return 0;
+}
+
 int wg_wanted(const struct netmap *map, uint64_t now_usec, const struct wg_device *settings,
 	      struct wg_device **ret_device)
 {
@@ -37,6 +90,8 @@ int wg_wanted(const struct netmap *map, uint64_t now_usec, const struct wg_devic
 	for (size_t i = 0; map && i < map->n_peers && r == 0; i++)
 		if (!netmap_node_expired(&map->peers[i], now_usec))
 			r = add_peer(device, &map->peers[i]);
+	if (r == 0)
+		r = settle_claims(device);
 	if (r < 0)
 		return r;
 	wg_device_sort(device);

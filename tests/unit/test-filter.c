@@ -9,6 +9,7 @@
 #include "agent/filter/classes.h"
 #include "agent/filter/compile.h"
 #include "agent/filter/diff.h"
+#include "agent/filter/narrow.h"
 #include "common/text.h"
 
 #define NOW 1795564800000000u /* 2026-11-25T00:00:00Z */
@@ -445,6 +446,39 @@ static void test_diff(void **state)
 	filter_diff_done(&diff);
 }
 
+/* Only what both give; what is new waits, what goes is gone, own addresses stay shut either way. */
+static void test_narrow(void **state)
+{
+	_cleanup_(filter_table_freep) struct filter_table *from = compile(
+		"{" LAPTOP TO4("[22, 22]") TCP ", \"origin\": \"old\"}, {" DESKTOP TO4("[80, 80]")
+			TCP "}, {\"src\": [\"10.1.0.0/16\", \"10.2.0.0/24\"], " TO4("[25, 25]") TCP
+		"}");
+	_cleanup_(filter_table_freep) struct filter_table *to =
+		compile("{\"src\": [\"100.64.0.2\", \"100.64.0.4\"], " TO4("[22, 22]") TCP
+			"},"
+			"{" DESKTOP TO4("[81, 81]") TCP
+			"},"
+			"{\"src\": [\"10.1.0.0/16\"], " TO4("[25, 25]") TCP "}");
+	_cleanup_(filter_table_freep) struct filter_table *narrow = NULL, *nothing = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	to->own[0].bytes[3] = 9;
+	assert_int_equal(filter_narrow(from, to, &narrow), 0);
+	text = print_table(narrow);
+	assert_string_equal(text, "100.64.0.2 laptop is A\n"
+				  "10.1.0.0-10.1.255.255 router is B\n"
+				  "A 100.64.0.1 6 22-22 by 0\n"
+				  "B 100.64.0.1 6 25-25 by 2\n");
+	assert_int_equal(narrow->n_own, 3);
+	/* Chains that flows go to exist, with the counts that they have. */
+	assert_string_equal(filter_table_counter(narrow, 0)->comment, "acl:0 old");
+	assert_non_null(filter_table_counter(narrow, 2));
+
+	assert_int_equal(filter_narrow(NULL, to, &nothing), 0);
+	assert_int_equal(nothing->n_exact + nothing->n_nets + nothing->n_flows, 0);
+	assert_int_equal(nothing->n_own, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -457,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_routes_over_peers),
 		cmocka_unit_test(test_colliding_classes),
 		cmocka_unit_test(test_too_many_flows),
+		cmocka_unit_test(test_narrow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
