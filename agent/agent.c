@@ -16,12 +16,12 @@
 #include "agent/lease.h"
 #include "agent/mapfile.h"
 #include "agent/state.h"
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/text.h"
 
 #define USEC_PER_MSEC 1000u
-#define USEC_PER_SEC  1000000u
 
 /* A failed attempt is repeated after a pause that doubles up to the longest. */
 #define RETRY_FIRST_USEC   (USEC_PER_SEC / 4)

@@ -1,16 +1,7 @@
 /* What the agent proper tells the api. */
-#include <time.h>
-
 #include "agent/agent.h"
 #include "agent/api.h"
-
-static uint64_t now_realtime(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000;
-}
+#include "common/clock.h"
 
 static void view_agent(void *userdata, struct api_view *ret_view)
 {
@@ -24,7 +15,7 @@ static void view_agent(void *userdata, struct api_view *ret_view)
 		.ifname = agent_config(agent)->interface,
 		.public_key = agent_public_key(agent),
 		.leases = agent_leases(agent),
-		.now_usec = now_realtime(),
+		.now_usec = clock_usec(CLOCK_REALTIME),
 	};
 }
 

@@ -1,10 +1,10 @@
 /* Reading methods about peers and the packet filter. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent/api_internal.h"
 #include "agent/known_hosts.h"
+#include "common/clock.h"
 
 #define KNOWN_HOSTS_PAGE_KEYS 512u
 
@@ -45,19 +45,11 @@ static int compare_status(const void *a, const void *b)
 	return memcmp(x->key.bytes, y->key.bytes, sizeof(x->key.bytes));
 }
 
-static uint64_t now_monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /* Return: NULL, or why WireGuard's part is missing. */
 static const char *refresh_peer_status(struct api *api)
 {
 	struct kernel_peer_status *peers = NULL;
-	uint64_t now = now_monotonic();
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 	size_t n = 0;
 	int r;
 

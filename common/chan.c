@@ -1,10 +1,10 @@
 #include "common/chan.h"
+#include "common/clock.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 /* ---- writer ---- */
 
@@ -298,20 +298,12 @@ int chan_receive(int fd, struct chan_msg *ret_msg)
 
 /* ---- waiting ---- */
 
-static uint64_t now_monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /* Return: 0 when ready or hung up, -ETIME. */
 static int wait_for(int fd, short events, uint64_t deadline)
 {
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = events };
-		uint64_t now = now_monotonic();
+		uint64_t now = clock_usec(CLOCK_MONOTONIC);
 		int n;
 
 		if (now >= deadline)
@@ -326,7 +318,7 @@ static int wait_for(int fd, short events, uint64_t deadline)
 
 int chan_receive_wait(int fd, uint64_t timeout_usec, struct chan_msg *ret_msg)
 {
-	uint64_t deadline = now_monotonic() + timeout_usec;
+	uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + timeout_usec;
 
 	for (;;) {
 		int r = chan_receive(fd, ret_msg);
@@ -342,7 +334,7 @@ int chan_receive_wait(int fd, uint64_t timeout_usec, struct chan_msg *ret_msg)
 int chan_send_wait(int fd, uint64_t timeout_usec, uint32_t type, const struct chan_writer *w,
 		   const int *fds, size_t n_fds)
 {
-	uint64_t deadline = now_monotonic() + timeout_usec;
+	uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + timeout_usec;
 
 	for (;;) {
 		int r = chan_send(fd, type, w, fds, n_fds);

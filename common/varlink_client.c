@@ -2,8 +2,8 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/un.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/varlink_msg.h"
 #include "common/varlink_stream.h"
 
@@ -12,19 +12,9 @@ struct varlink_client {
 	bool broken; /* what comes from the server cannot be trusted any more */
 };
 
-#define USEC_PER_SEC 1000000u
-
-static uint64_t now_monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static uint64_t deadline_after(uint64_t timeout_usec)
 {
-	uint64_t now = now_monotonic();
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 
 	return timeout_usec > UINT64_MAX - now ? UINT64_MAX : now + timeout_usec;
 }
@@ -33,7 +23,7 @@ static uint64_t deadline_after(uint64_t timeout_usec)
 static int wait_for(const struct varlink_client *client, short events, uint64_t deadline)
 {
 	struct pollfd pfd = { .fd = client->stream.fd, .events = events };
-	uint64_t now = now_monotonic(), left;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC), left;
 	struct timespec ts;
 	int n;
 
@@ -180,7 +170,7 @@ int varlink_client_call(struct varlink_client *client, const char *method, json_
 	r = varlink_client_send(client, method, params, false, timeout_usec);
 	if (r < 0)
 		return r;
-	now = now_monotonic();
+	now = clock_usec(CLOCK_MONOTONIC);
 	r = varlink_client_receive(client, deadline > now ? deadline - now : 1, ret_reply);
 	/* The answer may still come, and would be taken for that of the next call. */
 	if (r < 0)

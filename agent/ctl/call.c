@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent/ctl/ctl.h"
 #include "common/text.h"
@@ -11,14 +10,6 @@
 
 #define INTERFACE    "io.peergate.Agent."
 #define TIMEOUT_USEC UINT64_C(10000000)
-
-uint64_t ctl_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static int tell_unreachable(const struct ctl *ctl, int error)
 {

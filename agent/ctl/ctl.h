@@ -41,6 +41,5 @@ int ctl_call_parts(struct ctl *ctl, const char *method, json_t **ret_reply);
 int ctl_print_json(struct ctl *ctl, const json_t *value);
 /* Turn what a render function returned into an exit status. */
 int ctl_rendered(int r);
-uint64_t ctl_now(void);
 
 extern const struct cli_program ctl_program;

@@ -4,6 +4,7 @@
 #include "agent/ctl/ctl.h"
 #include "agent/ctl/render.h"
 #include "agent/ctl/values.h"
+#include "common/clock.h"
 #include "common/ip.h"
 #include "common/text.h"
 #include "peergate-config.h"
@@ -23,7 +24,8 @@ static int verb_status(int argc, char **argv, void *userdata)
 	if (r != CLI_OK)
 		return r;
 	r = ctl->json ? ctl_print_json(ctl, status)
-		      : ctl_rendered(ctl_render_status(status, ctl_now(), &ctl->out));
+		      : ctl_rendered(
+				ctl_render_status(status, clock_usec(CLOCK_REALTIME), &ctl->out));
 	if (r == CLI_OK &&
 	    (json_object_get(status, "mapProblem") || json_object_get(status, "kernelProblem") ||
 	     !json_object_get(status, "generation")))
@@ -43,7 +45,8 @@ static int verb_peers(int argc, char **argv, void *userdata)
 		return r;
 	if (ctl->json)
 		return ctl_print_json(ctl, reply);
-	r = ctl_rendered(ctl_render_peers(json_object_get(reply, "peers"), ctl_now(), &ctl->out));
+	r = ctl_rendered(ctl_render_peers(json_object_get(reply, "peers"),
+					  clock_usec(CLOCK_REALTIME), &ctl->out));
 	if (r != CLI_OK || !json_object_get(reply, "problem"))
 		return r;
 	problem = value_shown(reply, "problem");
@@ -89,8 +92,8 @@ static int verb_whois(int argc, char **argv, void *userdata)
 		return r;
 	if (ctl->json)
 		return ctl_print_json(ctl, json_object_get(reply, "node"));
-	return ctl_rendered(
-		ctl_render_whois(address, json_object_get(reply, "node"), ctl_now(), &ctl->out));
+	return ctl_rendered(ctl_render_whois(address, json_object_get(reply, "node"),
+					     clock_usec(CLOCK_REALTIME), &ctl->out));
 }
 
 static int verb_acl_show(int argc, char **argv, void *userdata)
@@ -118,7 +121,7 @@ static int verb_ssh_policy_show(int argc, char **argv, void *userdata)
 		return r;
 	if (ctl->json)
 		return ctl_print_json(ctl, reply);
-	return ctl_rendered(ctl_render_ssh_policy(reply, ctl_now(), &ctl->out));
+	return ctl_rendered(ctl_render_ssh_policy(reply, clock_usec(CLOCK_REALTIME), &ctl->out));
 }
 
 static int verb_known_hosts(int argc, char **argv, void *userdata)

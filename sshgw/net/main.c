@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <signal.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "peergate-config.h"
 #include "sshgw/net/filter.h"
@@ -23,7 +24,8 @@ static int receive_init(struct net *net)
 		r = msg.type == NET_INIT ? msg_net_init_get(&msg, &net->init) : -EBADMSG;
 	chan_msg_done(&msg);
 	if (r == 0)
-		net->deadline = net_now() + net->init.login_grace_sec * 1000000ull;
+		net->deadline =
+			clock_usec(CLOCK_MONOTONIC) + net->init.login_grace_sec * USEC_PER_SEC;
 	return r;
 }
 

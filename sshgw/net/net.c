@@ -5,8 +5,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/net/monitor_link.h"
@@ -18,20 +18,12 @@
 /* libssh takes 4 KiB at a time: go on while there is input, but let the others have a turn. */
 #define MAX_READS_PER_TURN 64
 
-uint64_t net_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 void net_close(struct net *net)
 {
 	if (net->state == NET_STATE_CLOSING)
 		return;
 	net->state = NET_STATE_CLOSING;
-	net->deadline = net_now() + CLOSE_USEC;
+	net->deadline = clock_usec(CLOCK_MONOTONIC) + CLOSE_USEC;
 }
 
 /* ---- the monitor's messages ---- */
@@ -66,7 +58,7 @@ static int on_auth_result(struct net *net, const struct chan_msg *msg)
 		} else {
 			/* The client says "Permission denied" and leaves by itself. */
 			net->state = NET_STATE_REFUSED;
-			net->deadline = net_now() + REFUSED_USEC;
+			net->deadline = clock_usec(CLOCK_MONOTONIC) + REFUSED_USEC;
 			ssh_message_reply_default(held);
 		}
 	}
@@ -276,7 +268,7 @@ static void receive_client(struct net *net)
 
 static int poll_timeout(const struct net *net)
 {
-	uint64_t deadline = net->deadline, now = net_now();
+	uint64_t deadline = net->deadline, now = clock_usec(CLOCK_MONOTONIC);
 
 	for (size_t i = 0; i < net->n_sessions; i++) {
 		uint64_t due = net_session_deadline(net->sessions[i]);
@@ -294,7 +286,7 @@ static bool connection_over(const struct net *net)
 
 	if (ssh_get_status(net->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR))
 		return true;
-	if (net_now() >= net->deadline)
+	if (clock_usec(CLOCK_MONOTONIC) >= net->deadline)
 		return true;
 	return net->state == NET_STATE_CLOSING && !pending;
 }

@@ -51,8 +51,6 @@ struct net {
 	size_t n_pty_modes;
 };
 
-uint64_t net_now(void);
-
 /* Leave the loop once the output is flushed, or after a second. */
 void net_close(struct net *net);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/net/monitor_link.h"
@@ -428,7 +429,7 @@ static bool finish(struct net_session *s)
 
 	if (s->state != SESSION_RUNNING || !output_done(s))
 		return false;
-	now = net_now();
+	now = clock_usec(CLOCK_MONOTONIC);
 	if (s->eof_due == UINT64_MAX)
 		s->eof_due = now + EOF_GRACE_USEC;
 	if (!s->eof_sent && (s->exited || now >= s->eof_due)) {

@@ -1,7 +1,9 @@
 /*
  * Stands in for peergate-sshgw-net and peergate-sshgw-session in the tests of the monitor: started
  * by the real monitor like those, it hands its end of the channel to the test, which says and
- * hears everything on it. The process itself does what the test orders: fork, exit.
+ * hears everything on it. The process itself does what the test orders: fork, exit. It ends by
+ * _exit(): what AddressSanitizer does on the way out takes another process, which the monitor may
+ * be about to kill.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +34,7 @@ static int connect_to_test(void)
 
 	memcpy(sun.sun_path + 1, PUPPET_SOCKET, strlen(PUPPET_SOCKET));
 	if (fd < 0 || connect(fd, (struct sockaddr *)&sun, PUPPET_SOCKET_LEN) < 0)
-		exit(3);
+		_exit(3);
 	return fd;
 }
 
@@ -53,7 +55,7 @@ static void say_hello(int control, const struct puppet_hello *hello, int channel
 	space.align.cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(&space.align), &channel, sizeof(int));
 	if (sendmsg(control, &mh, 0) < 0)
-		exit(4);
+		_exit(4);
 }
 
 /* A process that nobody waits for, in a session of its own: what nohup and setsid leave behind. */
@@ -71,7 +73,7 @@ static void leave_process_behind(int control)
 			pause();
 	}
 	if (write(control, &done, 1) != 1)
-		exit(5);
+		_exit(5);
 }
 
 int main(int argc, char *argv[])
@@ -93,7 +95,7 @@ int main(int argc, char *argv[])
 		if (order == PUPPET_FORK)
 			leave_process_behind(control);
 		else
-			exit(0);
+			_exit(0);
 	}
-	return 0;
+	_exit(0);
 }
