@@ -7,14 +7,11 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -26,17 +23,8 @@
 /* The monitor's descriptors are those of its main program, and one for the log. */
 #define FIRST_FD 3
 #define LOG_FD	 7
-#define MAX_LOG	 (256u << 10)
 
 #define EXIT_LEAK 5
-
-uint64_t stage_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* ---- the monitor's process ---- */
 
@@ -425,8 +413,6 @@ void stage_run_channel(struct stage *s, uint32_t channel)
 	stage_close(kept, 3);
 }
 
-/* ---- the end ---- */
-
 void stage_leader_closes(struct stage *s)
 {
 	uint32_t type = 0;
@@ -444,122 +430,4 @@ void stage_leader_closes(struct stage *s)
 		chan_msg_done(&msg);
 	}
 	stage_tell_puppet(&s->leader, PUPPET_EXIT);
-}
-
-static char *read_log(int fd)
-{
-	char *text = calloc(1, MAX_LOG + 1);
-	size_t len = 0;
-	ssize_t n;
-
-	while ((n = read(fd, text + len, MAX_LOG - len)) > 0)
-		len += (size_t)n;
-	return text;
-}
-
-/* Return: exit status; -1: killed. */
-static int wait_for_monitor(pid_t pid)
-{
-	uint64_t deadline = stage_now() + 2 * STAGE_TIMEOUT_USEC;
-	int status = 0;
-	pid_t r;
-
-	while ((r = waitpid(pid, &status, WNOHANG)) == 0) {
-		if (stage_now() >= deadline) {
-			kill(pid, SIGKILL);
-			waitpid(pid, NULL, 0);
-			return -2;
-		}
-		usleep(2000);
-	}
-	assert_int_equal(r, pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-/* Children that are still there, after those that are just dying had a moment. */
-static unsigned count_survivors(void)
-{
-	uint64_t deadline = stage_now() + 500000;
-	siginfo_t info;
-
-	for (;;) {
-		memset(&info, 0, sizeof(info));
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) < 0)
-			return 0;
-		if (info.si_pid == 0 && stage_now() >= deadline)
-			return 1;
-		if (info.si_pid == 0)
-			usleep(2000);
-	}
-}
-
-/* So that one failure does not become that of the cases to come. All of them are our own. */
-static void kill_survivors(void)
-{
-	_cleanup_free_ char *path = text_printf("/proc/self/task/%d/children", getpid());
-	_cleanup_fclose_ FILE *f = fopen(path, "re");
-	pid_t pid;
-
-	while (f && fscanf(f, "%d", &pid) == 1)
-		kill(pid, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0)
-		;
-}
-
-static bool is_closed(int client)
-{
-	char c;
-
-	return wait_readable(client, 1000000) && recv(client, &c, 1, MSG_DONTWAIT) <= 0;
-}
-
-/* log must occur in what was logged, not must not; both may be NULL. */
-static void end(struct stage *s, int want_status, const char *log, const char *not)
-{
-	int status = wait_for_monitor(s->monitor);
-	bool closed = is_closed(s->client);
-	_cleanup_free_ char *text = NULL;
-	unsigned survivors;
-
-	fake_agent_stop(&s->agent);
-	survivors = count_survivors();
-	if (survivors > 0)
-		kill_survivors();
-	stage_close((int[]){ s->client, s->status, s->net.channel, s->net.control,
-			     s->leader.channel, s->leader.control, s->user },
-		    7);
-	text = read_log(s->log);
-	close(s->log);
-	if (status == want_status && survivors == 0 && closed && (!log || strstr(text, log)) &&
-	    (!not || !strstr(text, not)))
-		return;
-	print_error("monitor %s (%d), %u processes left, connection %s; looked for \"%s\", not for "
-		    "\"%s\", in its log:\n%s",
-		    status == -2 ? "hung" : status == -1 ? "was killed" : "exited", status,
-		    survivors, closed ? "closed" : "open", log ? log : "", not ? not : "", text);
-	/* fail() does not come back: what is not freed here is lost, and blamed on later cases. */
-	free(take_ptr(text));
-	fail();
-}
-
-void stage_end(struct stage *s, const char *log)
-{
-	end(s, 0, log, NULL);
-}
-
-void stage_end_refused(struct stage *s, const char *log)
-{
-	end(s, 1, log, NULL);
-}
-
-void stage_end_without(struct stage *s, const char *log)
-{
-	end(s, 0, NULL, log);
-}
-
-void stage_end_with_leader(struct stage *s, const char *log)
-{
-	if (s->leader.control >= 0)
-		stage_leader_closes(s);
-	stage_end(s, log);
 }

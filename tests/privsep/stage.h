@@ -28,6 +28,10 @@ int stage_world_unmake(void **state);
 /* False, with a message: this machine does not let us. */
 bool stage_world_is_possible(void);
 
+/* After a case: what one that failed left behind must not become the failure of others. */
+int stage_sweep(void **state);
+#define ON_STAGE(f) cmocka_unit_test_teardown(f, stage_sweep)
+
 struct puppet {
 	struct puppet_hello hello;
 	int control; /* -1: none, or gone */
@@ -57,13 +61,13 @@ void stage_begin(struct stage *s, const struct stage_options *options, bool expe
 
 /* ---- ways through a login; each begins where the one before ends ---- */
 
-void stage_ready(struct stage *s);	/* MON_KEX */
-void stage_authorize(struct stage *s);	/* MON_ASKING, as "alice" */
+void stage_ready(struct stage *s);     /* MON_KEX */
+void stage_authorize(struct stage *s); /* MON_ASKING, as "alice" */
 /* The lease that the agent gives. local_user NULL: "alice". more: further members, or NULL. */
 void stage_agent_accepts(struct stage *s, const char *local_user, const char *more);
-void stage_account(struct stage *s);	/* MON_ACCOUNT: the leader was asked */
-void stage_opening(struct stage *s);	/* MON_OPENING: LEADER_OPEN has come, with the user channel */
-void stage_open(struct stage *s);	/* MON_OPEN */
+void stage_account(struct stage *s); /* MON_ACCOUNT: the leader was asked */
+void stage_opening(struct stage *s); /* MON_OPENING: LEADER_OPEN has come, with the user channel */
+void stage_open(struct stage *s);    /* MON_OPEN */
 void stage_reach(struct stage *s, enum mon_state state); /* from the beginning, all of these */
 
 /* ---- messages ---- */
@@ -106,4 +110,3 @@ void stage_end_without(struct stage *s, const char *log);
 void stage_end_refused(struct stage *s, const char *log);
 /* Likewise, once the leader, if there is one, was told to close and did so. */
 void stage_end_with_leader(struct stage *s, const char *log);
-uint64_t stage_now(void);

@@ -127,9 +127,9 @@ static void expect_violation(const struct sample *sample, enum mon_peer_index fr
 			     enum mon_state state)
 {
 	static const char *const names[] = { "net", "leader", "user" };
-	_cleanup_free_ char *log = text_printf(
-		"The %s process sent message 0x%x, which is not allowed in state %s", names[from],
-		sample->type, mon_state_to_string(state));
+	_cleanup_free_ char *log =
+		text_printf("The %s process sent message 0x%x, which is not allowed in state %s",
+			    names[from], sample->type, mon_state_to_string(state));
 	struct stage s;
 
 	print_message("%s\n", log);
@@ -276,11 +276,15 @@ static void test_malformed(void **state)
 static void test_bad_signature_requests(void **state)
 {
 	static const struct msg_sign cases[] = {
-		{ .key = 1, .hash_len = 32 },	  { .key = UINT32_MAX, .hash_len = 32 },
-		{ .digest = 1, .hash_len = 32 }, { .digest = 2, .hash_len = 32 },
+		{ .key = 1, .hash_len = 32 },
+		{ .key = UINT32_MAX, .hash_len = 32 },
+		{ .digest = 1, .hash_len = 32 },
+		{ .digest = 2, .hash_len = 32 },
 		{ .digest = UINT32_MAX, .hash_len = 32 },
-		{ .hash_len = 0 },		  { .hash_len = 31 },
-		{ .hash_len = 33 },		  { .hash_len = 64 },
+		{ .hash_len = 0 },
+		{ .hash_len = 31 },
+		{ .hash_len = 33 },
+		{ .hash_len = 64 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -484,7 +488,8 @@ static void test_die_in_every_state(void **state)
 		print_message("state %d\n", at);
 		stage_reach(&s, at);
 		kill(s.net.hello.pid, SIGSYS);
-		stage_end_with_leader(&s, "The net process made a system call that its sandbox forbids");
+		stage_end_with_leader(
+			&s, "The net process made a system call that its sandbox forbids");
 	}
 }
 
@@ -568,27 +573,27 @@ static void test_leader_cannot_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_illegal_messages),
-		cmocka_unit_test(test_legal_messages),
-		cmocka_unit_test(test_second_signature_before_login),
-		cmocka_unit_test(test_signatures_after_login),
-		cmocka_unit_test(test_too_many_log_lines),
-		cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_bad_signature_requests),
-		cmocka_unit_test(test_bad_values),
-		cmocka_unit_test(test_no_message),
-		cmocka_unit_test(test_duplicate_channel),
-		cmocka_unit_test(test_too_many_sessions),
-		cmocka_unit_test(test_too_many_variables),
-		cmocka_unit_test(test_hangups),
-		cmocka_unit_test(test_net_does_not_read),
-		cmocka_unit_test(test_hang_up_in_every_state),
-		cmocka_unit_test(test_die_in_every_state),
-		cmocka_unit_test(test_gone_before_the_answer),
-		cmocka_unit_test(test_deaf_before_the_verdict),
-		cmocka_unit_test(test_leader_dies_in_every_state),
-		cmocka_unit_test(test_leader_hangs_up),
-		cmocka_unit_test(test_leader_cannot_open),
+		ON_STAGE(test_illegal_messages),
+		ON_STAGE(test_legal_messages),
+		ON_STAGE(test_second_signature_before_login),
+		ON_STAGE(test_signatures_after_login),
+		ON_STAGE(test_too_many_log_lines),
+		ON_STAGE(test_malformed),
+		ON_STAGE(test_bad_signature_requests),
+		ON_STAGE(test_bad_values),
+		ON_STAGE(test_no_message),
+		ON_STAGE(test_duplicate_channel),
+		ON_STAGE(test_too_many_sessions),
+		ON_STAGE(test_too_many_variables),
+		ON_STAGE(test_hangups),
+		ON_STAGE(test_net_does_not_read),
+		ON_STAGE(test_hang_up_in_every_state),
+		ON_STAGE(test_die_in_every_state),
+		ON_STAGE(test_gone_before_the_answer),
+		ON_STAGE(test_deaf_before_the_verdict),
+		ON_STAGE(test_leader_dies_in_every_state),
+		ON_STAGE(test_leader_hangs_up),
+		ON_STAGE(test_leader_cannot_open),
 	};
 
 	if (!stage_world_is_possible())

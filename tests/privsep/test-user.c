@@ -22,7 +22,7 @@
 #include "tests/privsep/stage.h"
 #include "tests/privsep/world.h"
 
-#define CHANNEL 7u
+#define CHANNEL		7u
 #define STARTED_REFUSED "Message 0x380 of the user process was refused"
 #define FAILED_REFUSED	"Message 0x381 of the user process was refused"
 #define EXITED_REFUSED	"Message 0x382 of the user process was refused"
@@ -173,9 +173,8 @@ static void test_answers_that_cross_a_hangup(void **state)
 	hang_up(&s);
 	say_failed(&s, CHANNEL);
 	stage_skip(s.net.channel, NET_START_FAILED);
-	stage_tell_puppet(&s.net, PUPPET_EXIT);
 	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"end\"}");
-	stage_end_with_leader(&s, NULL);
+	stage_end_with_leader(&s, "Revoked the login");
 }
 
 static void test_failure_is_passed_on(void **state)
@@ -254,10 +253,14 @@ static const struct {
 	const char *name;
 	int (*open)(void);
 } no_pipes[] = {
-	{ "memfd", open_memfd },	{ "/dev/null", open_null },
-	{ "/dev/zero", open_zero },	{ "unix socket", open_socket },
-	{ "TCP socket", open_tcp },	{ "directory", open_directory },
-	{ "file", open_file },		{ "FIFO that goes both ways", open_both_ways },
+	{ "memfd", open_memfd },
+	{ "/dev/null", open_null },
+	{ "/dev/zero", open_zero },
+	{ "unix socket", open_socket },
+	{ "TCP socket", open_tcp },
+	{ "directory", open_directory },
+	{ "file", open_file },
+	{ "FIFO that goes both ways", open_both_ways },
 	{ "terminal", open_terminal_master },
 };
 
@@ -473,22 +476,22 @@ static void test_user_hangs_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_started_at_the_wrong_time),
-		cmocka_unit_test(test_failed_at_the_wrong_time),
-		cmocka_unit_test(test_exited_at_the_wrong_time),
-		cmocka_unit_test(test_before_the_session_is_open),
-		cmocka_unit_test(test_answers_that_cross_a_hangup),
-		cmocka_unit_test(test_failure_is_passed_on),
-		cmocka_unit_test(test_no_pipes),
-		cmocka_unit_test(test_pipes_the_wrong_way),
-		cmocka_unit_test(test_wrong_number),
-		cmocka_unit_test(test_terminal_of_others),
-		cmocka_unit_test(test_slave_of_a_terminal),
-		cmocka_unit_test(test_no_terminals),
-		cmocka_unit_test(test_pipes_for_a_terminal),
-		cmocka_unit_test(test_flood_of_exits),
-		cmocka_unit_test(test_user_does_not_read),
-		cmocka_unit_test(test_user_hangs_up),
+		ON_STAGE(test_started_at_the_wrong_time),
+		ON_STAGE(test_failed_at_the_wrong_time),
+		ON_STAGE(test_exited_at_the_wrong_time),
+		ON_STAGE(test_before_the_session_is_open),
+		ON_STAGE(test_answers_that_cross_a_hangup),
+		ON_STAGE(test_failure_is_passed_on),
+		ON_STAGE(test_no_pipes),
+		ON_STAGE(test_pipes_the_wrong_way),
+		ON_STAGE(test_wrong_number),
+		ON_STAGE(test_terminal_of_others),
+		ON_STAGE(test_slave_of_a_terminal),
+		ON_STAGE(test_no_terminals),
+		ON_STAGE(test_pipes_for_a_terminal),
+		ON_STAGE(test_flood_of_exits),
+		ON_STAGE(test_user_does_not_read),
+		ON_STAGE(test_user_hangs_up),
 	};
 
 	if (!stage_world_is_possible())

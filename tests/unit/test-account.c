@@ -1,6 +1,9 @@
-/* The accounts are this test's own: it puts a passwd file of its own over the host's, for itself. */
+/* The accounts are this test's own: it puts a passwd file of its own over the host's, for itself.
+ */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,14 +27,54 @@ static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
 			     "empty:x:4244:4244::/:\n"
 			     "4245:x:4245:4245::/:/bin/sh\n";
 
+/*
+ * In front of libc's: services other than files fold case, take numbers for names, break.
+ */
+int getpwnam_r(const char *name, struct passwd *pw, char *buf, size_t len, struct passwd **found)
+{
+	typedef int (*getpwnam_r_fn)(const char *, struct passwd *, char *, size_t,
+				     struct passwd **);
+	getpwnam_r_fn next = (getpwnam_r_fn)dlsym(RTLD_NEXT, "getpwnam_r");
+
+	*found = NULL;
+	if (strcmp(name, "broken") == 0)
+		return EIO;
+	if (strcmp(name, "endless") == 0)
+		return ERANGE;
+	if (strcmp(name, "ALICE") == 0 || strcmp(name, "uid=4242") == 0)
+		name = "alice";
+	return next(name, pw, buf, len, found);
+}
+
+static void test_other_services(void **state)
+{
+	static const struct {
+		const char *name;
+		int r;
+	} cases[] = { { "ALICE", -ENOENT },
+		      { "uid=4242", -ENOENT },
+		      { "broken", -EIO },
+		      { "endless", -ENOBUFS } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct account account = { .uid = 4711 };
+
+		assert_int_equal(account_lookup(cases[i].name, &account), cases[i].r);
+		assert_int_equal(account.uid, 4711);
+	}
+}
+
 static void test_lookup(void **state)
 {
 	static const struct {
 		const char *name;
 		uid_t uid;
 		gid_t gid;
-	} cases[] = { { "root", 0, 0 }, { "alice", 4242, 4243 }, { "toor", 0, 0 },
-		      { "empty", 4244, 4244 }, { "4245", 4245, 4245 } };
+	} cases[] = { { "root", 0, 0 },
+		      { "alice", 4242, 4243 },
+		      { "toor", 0, 0 },
+		      { "empty", 4244, 4244 },
+		      { "4245", 4245, 4245 } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(account_done) struct account account = { 0 };
@@ -46,8 +89,8 @@ static void test_lookup(void **state)
 
 static void test_no_such_account(void **state)
 {
-	static const char *const names[] = { "nobody-here", "", "0", "4242", "Alice", "alice ",
-					     "alice:x", "+", "al\nice" };
+	static const char *const names[] = { "nobody-here", "",	       "0", "4242",   "Alice",
+					     "alice ",	    "alice:x", "+", "al\nice" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		struct account account = { .uid = 4711 };
@@ -148,9 +191,8 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lookup),
-		cmocka_unit_test(test_no_such_account),
-		cmocka_unit_test(test_long_entry),
+		cmocka_unit_test(test_lookup),	       cmocka_unit_test(test_no_such_account),
+		cmocka_unit_test(test_other_services), cmocka_unit_test(test_long_entry),
 		cmocka_unit_test(test_shell),
 	};
 

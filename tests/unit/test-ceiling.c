@@ -19,8 +19,7 @@ static char path[] = "/tmp/test-ceiling.XXXXXX";
 /* Return: of ceiling_load(). */
 static int load(const char *content, struct ceiling *ret_ceiling, char **reterr_text)
 {
-	assert_int_equal(
-		file_write_atomic(AT_FDCWD, path, content, strlen(content), 0644), 0);
+	assert_int_equal(file_write_atomic(AT_FDCWD, path, content, strlen(content), 0644), 0);
 	return ceiling_load(path, ret_ceiling, reterr_text);
 }
 
@@ -77,13 +76,20 @@ static void test_all_settings(void **state)
 static void test_bad_files(void **state)
 {
 	static const char *const cases[] = {
-		"SSH=perhaps\n",	 "SSH\n",
-		"ssh=yes\n",		 "SSH=yes\nSSH=yes\n",
-		"LoginGraceTime=0\n",	 "LoginGraceTime=11m\n",
-		"MaxAgentAbsence=0\n",	 "MaxAgentAbsence=8d\n",
-		"MaxUnauthenticated=0\n", "MaxUnauthenticated=4097\n",
-		"MaxSessions=0\n",	 "MaxSessions=65\n",
-		"MaxEnv=65\n",		 "MaxEnv=-1\n",
+		"SSH=perhaps\n",
+		"SSH\n",
+		"ssh=yes\n",
+		"SSH=yes\nSSH=yes\n",
+		"LoginGraceTime=0\n",
+		"LoginGraceTime=11m\n",
+		"MaxAgentAbsence=0\n",
+		"MaxAgentAbsence=8d\n",
+		"MaxUnauthenticated=0\n",
+		"MaxUnauthenticated=4097\n",
+		"MaxSessions=0\n",
+		"MaxSessions=65\n",
+		"MaxEnv=65\n",
+		"MaxEnv=-1\n",
 		"MaxUnauthenticatedPerPeer=0\n",
 	};
 
@@ -106,8 +112,9 @@ static void test_who_may_write_it(void **state)
 		uid_t owner;
 		int r;
 	} cases[] = {
-		{ 0644, 0, 0 },	     { 0600, 0, 0 },	   { 0400, 0, 0 },     { 0664, 0, -EPERM },
-		{ 0646, 0, -EPERM }, { 0620, 0, -EPERM }, { 0602, 0, -EPERM }, { 0644, 4242, -EPERM },
+		{ 0644, 0, 0 },	     { 0600, 0, 0 },	     { 0400, 0, 0 },
+		{ 0664, 0, -EPERM }, { 0646, 0, -EPERM },    { 0620, 0, -EPERM },
+		{ 0602, 0, -EPERM }, { 0644, 4242, -EPERM },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -115,7 +122,8 @@ static void test_who_may_write_it(void **state)
 		_cleanup_free_ char *text = NULL;
 
 		print_message("case %zu\n", i);
-		assert_int_equal(file_write_atomic(AT_FDCWD, path, "SSH=yes\n", 8, cases[i].mode), 0);
+		assert_int_equal(file_write_atomic(AT_FDCWD, path, "SSH=yes\n", 8, cases[i].mode),
+				 0);
 		assert_int_equal(chown(path, cases[i].owner, 0), 0);
 		assert_int_equal(ceiling_load(path, &c, &text), cases[i].r);
 		assert_int_equal(c.ssh, cases[i].r == 0);
@@ -158,22 +166,29 @@ static void test_refuses(void **state)
 		{ { .ssh = true, .allow_users = only_alice }, "bob", 1001, "AllowUsers=" },
 		{ { .ssh = true, .allow_users = only_alice }, "Alice", 1000, "AllowUsers=" },
 		{ { .ssh = true, .allow_users = only_alice }, "alic", 1000, "AllowUsers=" },
-		{ { .ssh = true, .allow_users = only_alice, .permit_root = true }, "root", 0,
+		{ { .ssh = true, .allow_users = only_alice, .permit_root = true },
+		  "root",
+		  0,
 		  "AllowUsers=" },
 		{ { .ssh = true, .allow_users = none }, "bob", 1001, NULL },
 		{ { .ssh = true, .deny_users = only_alice }, "alice", 1000, "DenyUsers=" },
 		{ { .ssh = true, .deny_users = only_alice }, "bob", 1001, NULL },
-		{ { .ssh = true, .allow_users = both, .deny_users = only_alice }, "alice", 1000,
+		{ { .ssh = true, .allow_users = both, .deny_users = only_alice },
+		  "alice",
+		  1000,
 		  "DenyUsers=" },
 		/* Never the gateway's and the agent's own accounts. */
 		{ { .ssh = true }, PEERGATE_SSHGW_USER, 990, "Peergate itself" },
-		{ { .ssh = true, .allow_users = own_account }, PEERGATE_SSHGW_USER, 990,
+		{ { .ssh = true, .allow_users = own_account },
+		  PEERGATE_SSHGW_USER,
+		  990,
 		  "Peergate itself" },
 		{ { .ssh = true }, PEERGATE_AGENT_USER, 991, "Peergate itself" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		const char *why = ceiling_refuses(&cases[i].ceiling, cases[i].account, cases[i].uid);
+		const char *why =
+			ceiling_refuses(&cases[i].ceiling, cases[i].account, cases[i].uid);
 
 		print_message("case %zu: %s\n", i, why ? why : "-");
 		if (cases[i].why)

@@ -7,11 +7,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "common/chan.h"
+#include "common/clock.h"
 
 #define TYPE 0x01020304u
 
@@ -73,8 +73,8 @@ static void test_bytes_on_the_wire(void **state)
 
 static void test_reader(void **state)
 {
-	static const uint8_t wire[] = { 7, 0, 0, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 2, 'h', 'i',
-					0, 0, 0, 0 };
+	static const uint8_t wire[] = { 7, 0, 0, 1, 0, 1,   2,	 3, 4, 5, 6, 7,
+					8, 0, 0, 0, 2, 'h', 'i', 0, 0, 0, 0 };
 	struct chan_reader r = { .data = wire, .len = sizeof(wire) };
 	_cleanup_free_ char *text = NULL;
 	size_t len = 99;
@@ -117,8 +117,9 @@ static void read_all(const uint8_t *wire, size_t len, int want)
 
 static void test_reader_refuses(void **state)
 {
-	static const uint8_t wire[] = { 7,  0, 0, 1, 0,	  0,   0, 0, 2,
-					'h', 'i', 0, 0, 0, 2, 0xfe, 0xff };
+	static const uint8_t wire[] = {
+		7, 0, 0, 1, 0, 0, 0, 0, 2, 'h', 'i', 0, 0, 0, 2, 0xfe, 0xff
+	};
 	uint8_t copy[sizeof(wire) + 1] = { 0 };
 
 	memcpy(copy, wire, sizeof(wire));
@@ -241,7 +242,8 @@ static void test_writers_failure_is_not_sent(void **state)
 /* A message with fewer bytes than a type, or more than the limit. */
 static void test_bad_lengths(void **state)
 {
-	static const size_t lengths[] = { 1, 3, 4 + CHAN_MAX_PAYLOAD + 1, 4 + CHAN_MAX_PAYLOAD + 64 };
+	static const size_t lengths[] = { 1, 3, 4 + CHAN_MAX_PAYLOAD + 1,
+					  4 + CHAN_MAX_PAYLOAD + 64 };
 	_cleanup_free_ char *raw = calloc(1, 4 + CHAN_MAX_PAYLOAD + 64);
 
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
@@ -353,22 +355,14 @@ static void test_send_to_one_who_does_not_read(void **state)
 	assert_int_equal(chan_send_wait(p->fds[0], 20000, TYPE, NULL, NULL, 0), 0);
 }
 
-static uint64_t now_usec(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static void test_receive_waits(void **state)
 {
 	struct pair *p = *state;
 	struct chan_msg msg;
-	uint64_t begin = now_usec();
+	uint64_t begin = clock_usec(CLOCK_MONOTONIC);
 
 	assert_int_equal(chan_receive_wait(p->fds[1], 30000, &msg), -ETIME);
-	assert_in_range(now_usec() - begin, 30000, 10000000);
+	assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, 30000, 10000000);
 	assert_int_equal(chan_send(p->fds[0], TYPE, NULL, NULL, 0), 0);
 	assert_int_equal(chan_receive_wait(p->fds[1], 0, &msg), 0);
 	chan_msg_done(&msg);

@@ -15,17 +15,48 @@ static char everything[] = "*", git[] = "GIT_*", one[] = "FOO?", bracket[] = "[A
 static void test_never(void **state)
 {
 	static const char *const names[] = {
-		"LD_PRELOAD",	 "LD_LIBRARY_PATH", "ld_preload",      "LD_",
-		"DYLD_INSERT",	 "BASH_ENV",	    "ENV",	       "env",
-		"BASH_FUNC_x",	 "SHELLOPTS",	    "BASHOPTS",	       "IFS",
-		"PS4",		 "PERL5LIB",	    "PERL5OPT",	       "PERLLIB",
-		"PYTHONPATH",	 "PYTHONSTARTUP",   "RUBYOPT",	       "NODE_OPTIONS",
-		"GCONV_PATH",	 "GLIBC_TUNABLES",  "MALLOC_CHECK_",   "TZDIR",
-		"LOCPATH",	 "NLSPATH",	    "SHELL",	       "HOME",
-		"USER",		 "LOGNAME",	    "PATH",	       "MAIL",
-		"SSH_AUTH_SOCK", "SSH_ORIGINAL_COMMAND", "SSH_CONNECTION", "XDG_RUNTIME_DIR",
-		"DBUS_SESSION_BUS_ADDRESS", "TMPDIR", "ZDOTDIR",       "FPATH",
-		"OPENSSL_CONF",	 "OPENSSL_MODULES",
+		"LD_PRELOAD",
+		"LD_LIBRARY_PATH",
+		"ld_preload",
+		"LD_",
+		"DYLD_INSERT",
+		"BASH_ENV",
+		"ENV",
+		"env",
+		"BASH_FUNC_x",
+		"SHELLOPTS",
+		"BASHOPTS",
+		"IFS",
+		"PS4",
+		"PERL5LIB",
+		"PERL5OPT",
+		"PERLLIB",
+		"PYTHONPATH",
+		"PYTHONSTARTUP",
+		"RUBYOPT",
+		"NODE_OPTIONS",
+		"GCONV_PATH",
+		"GLIBC_TUNABLES",
+		"MALLOC_CHECK_",
+		"TZDIR",
+		"LOCPATH",
+		"NLSPATH",
+		"SHELL",
+		"HOME",
+		"USER",
+		"LOGNAME",
+		"PATH",
+		"MAIL",
+		"SSH_AUTH_SOCK",
+		"SSH_ORIGINAL_COMMAND",
+		"SSH_CONNECTION",
+		"XDG_RUNTIME_DIR",
+		"DBUS_SESSION_BUS_ADDRESS",
+		"TMPDIR",
+		"ZDOTDIR",
+		"FPATH",
+		"OPENSSL_CONF",
+		"OPENSSL_MODULES",
 	};
 	char *const patterns[] = { everything, NULL };
 
@@ -56,8 +87,9 @@ static void test_always(void **state)
 
 static void test_names(void **state)
 {
-	static const char *const bad[] = { "",	   "1FOO",    "A=B",	     "A B",    "A\n", "A-B",
-					   "A.B",  "\xc3\x84", "BASH_FUNC_x%%", "LC_ALL=x", "LANG\t" };
+	static const char *const bad[] = { "",	    "1FOO", "A=B",	"A B",		 "A\n",
+					   "A-B",   "A.B",  "\xc3\x84", "BASH_FUNC_x%%", "LC_ALL=x",
+					   "LANG\t" };
 	static const char *const good[] = { "FOO", "_", "_1", "a", "Foo_Bar9" };
 	char *const patterns[] = { everything, NULL };
 

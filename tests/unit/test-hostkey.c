@@ -26,7 +26,7 @@
 #include "sshgw/monitor/hostkeys.h"
 #include "sshgw/net/hostkey.h"
 
-#define DIR	   "/etc/ssh"
+#define DIR	    "/etc/ssh"
 #define ED25519_KEY DIR "/ssh_host_ed25519_key"
 #define ECDSA_KEY   DIR "/ssh_host_ecdsa_key"
 #define RSA_KEY	    DIR "/ssh_host_rsa_key"
@@ -338,8 +338,8 @@ static void test_dummy_of_less(void **state)
 			ssh_key key = (ssh_key)state;
 
 			memcpy(exact, blob.data, len);
-			assert_int_equal(
-				hostkey_dummy(&(struct msg_blob){ exact, len }, &key), -EINVAL);
+			assert_int_equal(hostkey_dummy(&(struct msg_blob){ exact, len }, &key),
+					 -EINVAL);
 			assert_ptr_equal(key, state);
 		}
 		free(blob.data);
@@ -352,8 +352,12 @@ static void test_dummy_of_other_things(void **state)
 		const char *type;
 		size_t len;
 	} cases[] = {
-		{ "ssh-ed25519", 31 },	  { "ssh-ed25519", 33 }, { "ssh-ed25519", 0 },
-		{ "ssh-dss", 32 },	  { "", 32 },		 { "ecdsa-sha2-nistp384", 97 },
+		{ "ssh-ed25519", 31 },
+		{ "ssh-ed25519", 33 },
+		{ "ssh-ed25519", 0 },
+		{ "ssh-dss", 32 },
+		{ "", 32 },
+		{ "ecdsa-sha2-nistp384", 97 },
 		{ "ssh-ed448", 57 },
 		{ "a-type-whose-name-is-longer-than-any-that-there-could-ever-be-one", 32 },
 	};
@@ -397,14 +401,10 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_KEYS(test_load_all),
-		WITH_KEYS(test_useless_keys_are_passed_over),
-		WITH_KEYS(test_makes_its_own),
-		WITH_KEYS(test_signatures_verify),
-		WITH_KEYS(test_refuses_to_sign),
-		WITH_KEYS(test_dummy_has_the_public_half),
-		WITH_KEYS(test_dummy_of_less),
-		WITH_KEYS(test_dummy_of_other_things),
+		WITH_KEYS(test_load_all),	 WITH_KEYS(test_useless_keys_are_passed_over),
+		WITH_KEYS(test_makes_its_own),	 WITH_KEYS(test_signatures_verify),
+		WITH_KEYS(test_refuses_to_sign), WITH_KEYS(test_dummy_has_the_public_half),
+		WITH_KEYS(test_dummy_of_less),	 WITH_KEYS(test_dummy_of_other_things),
 	};
 
 	if (access(DIR, F_OK) < 0 || unshare(CLONE_NEWNS) < 0 ||

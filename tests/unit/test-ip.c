@@ -233,19 +233,32 @@ static void test_special(void **state)
 		const char *text;
 		bool special;
 	} cases[] = {
-		{ "0.0.0.0", true },	     { "0.1.2.3", true },
-		{ "127.0.0.1", true },	     { "127.255.255.255", true },
-		{ "169.254.0.1", true },     { "224.0.0.1", true },
-		{ "239.255.255.255", true }, { "255.255.255.255", true },
-		{ "240.0.0.1", true },	     { "1.0.0.1", false },
-		{ "126.255.255.255", false }, { "128.0.0.1", false },
-		{ "169.253.0.1", false },    { "169.255.0.1", false },
-		{ "223.255.255.255", false }, { "100.64.0.1", false },
-		{ "::", true },		     { "::1", true },
-		{ "::2", false },	     { "fe80::1", true },
-		{ "febf::1", true },	     { "fec0::1", false },
-		{ "fe7f::1", false },	     { "ff02::1", true },
-		{ "fd00::1", false },	     { "2001:db8::1", false },
+		{ "0.0.0.0", true },
+		{ "0.1.2.3", true },
+		{ "127.0.0.1", true },
+		{ "127.255.255.255", true },
+		{ "169.254.0.1", true },
+		{ "224.0.0.1", true },
+		{ "239.255.255.255", true },
+		{ "255.255.255.255", true },
+		{ "240.0.0.1", true },
+		{ "1.0.0.1", false },
+		{ "126.255.255.255", false },
+		{ "128.0.0.1", false },
+		{ "169.253.0.1", false },
+		{ "169.255.0.1", false },
+		{ "223.255.255.255", false },
+		{ "100.64.0.1", false },
+		{ "::", true },
+		{ "::1", true },
+		{ "::2", false },
+		{ "fe80::1", true },
+		{ "febf::1", true },
+		{ "fec0::1", false },
+		{ "fe7f::1", false },
+		{ "ff02::1", true },
+		{ "fd00::1", false },
+		{ "2001:db8::1", false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -350,9 +363,8 @@ static void test_sockaddr_round_trip(void **state)
 		assert_int_equal(ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &again), 0);
 		assert_true(ip_endpoint_equal(&ep, &again));
 		/* One byte short is no such address. */
-		assert_int_equal(
-			ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len - 1, &again),
-			-EAFNOSUPPORT);
+		assert_int_equal(ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len - 1, &again),
+				 -EAFNOSUPPORT);
 	}
 }
 

@@ -9,14 +9,14 @@
 
 #include "sshgw/monitor/lease.h"
 
-#define OPTIONS                                                                             \
-	"'options':{'forwarding':{'agent':true,'local':false,'remote':true},"               \
-	"'acceptEnv':['GIT_*','FOO'],'forceCommand':'/bin/true','idleTimeoutUsec':5,"       \
+#define OPTIONS                                                                       \
+	"'options':{'forwarding':{'agent':true,'local':false,'remote':true},"         \
+	"'acceptEnv':['GIT_*','FOO'],'forceCommand':'/bin/true','idleTimeoutUsec':5," \
 	"'maxDurationUsec':6,'message':'hello'}"
-#define MINIMAL                                                                             \
-	"'state':'accept','leaseId':'l1','nodeId':'n2','nodeName':'laptop','nodeKey':'k',"  \
+#define MINIMAL                                                                            \
+	"'state':'accept','leaseId':'l1','nodeId':'n2','nodeName':'laptop','nodeKey':'k'," \
 	"'localUser':'alice'"
-#define MINIMAL_OPTIONS                                                                     \
+#define MINIMAL_OPTIONS \
 	"'options':{'forwarding':{'agent':false,'local':false,'remote':false},'acceptEnv':[]}"
 
 /* Texts here are written with ' for ". */
@@ -187,8 +187,8 @@ static void test_number_of_patterns(void **state)
 			json_array_append_new(list, json_string("A"));
 		json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:{s:{s:b, s:b, s:b}, s:o}}",
 				 "state", "accept", "leaseId", "l", "nodeId", "n", "nodeName", "n",
-				 "nodeKey", "k", "localUser", "u", "options", "forwarding",
-				 "agent", 0, "local", 0, "remote", 0, "acceptEnv", list);
+				 "nodeKey", "k", "localUser", "u", "options", "forwarding", "agent",
+				 0, "local", 0, "remote", 0, "acceptEnv", list);
 		assert_non_null(json);
 		assert_int_equal(lease_answer_read(json, &answer, &text), n == 256 ? 0 : -EINVAL);
 		lease_answer_done(&answer);
@@ -199,8 +199,10 @@ static void test_number_of_patterns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_full_accept), cmocka_unit_test(test_minimal_accept),
-		cmocka_unit_test(test_others),	    cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_full_accept),
+		cmocka_unit_test(test_minimal_accept),
+		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_number_of_patterns),
 	};
 

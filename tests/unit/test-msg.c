@@ -14,17 +14,17 @@
 /* Decode; on success write it again, as it was understood. */
 typedef int (*transcode_fn)(const struct chan_msg *in, struct chan_writer *again);
 
-#define TRANSCODE(name, type, done)                                                \
+#define TRANSCODE(name, type, done)                                                       \
 	static int transcode_##name(const struct chan_msg *in, struct chan_writer *again) \
-	{                                                                          \
-		struct type msg;                                                   \
-		int r = msg_##name##_get(in, &msg);                                \
-                                                                                   \
-		if (r < 0)                                                         \
-			return r;                                                  \
-		assert_int_equal(msg_##name##_put(again, &msg), 0);                \
-		done;                                                              \
-		return 0;                                                          \
+	{                                                                                 \
+		struct type msg;                                                          \
+		int r = msg_##name##_get(in, &msg);                                       \
+                                                                                          \
+		if (r < 0)                                                                \
+			return r;                                                         \
+		assert_int_equal(msg_##name##_put(again, &msg), 0);                       \
+		done;                                                                     \
+		return 0;                                                                 \
 	}
 
 TRANSCODE(net_init, msg_net_init, msg_net_init_done(&msg))
@@ -123,7 +123,8 @@ static void test_sign(void **state)
 static void test_auth_result(void **state)
 {
 	static char text[] = "no", empty[] = "";
-	const struct msg_auth_result samples[] = { { AUTH_REFUSED, text }, { AUTH_ACCEPTED, empty } };
+	const struct msg_auth_result samples[] = { { AUTH_REFUSED, text },
+						   { AUTH_ACCEPTED, empty } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 		_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
@@ -135,7 +136,8 @@ static void test_auth_result(void **state)
 
 static void test_start(void **state)
 {
-	static char term[] = "xterm", command[] = "ls -l", name[] = "LANG", value[] = "C", none[] = "";
+	static char term[] = "xterm", command[] = "ls -l", name[] = "LANG", value[] = "C",
+		    none[] = "";
 	uint8_t modes[] = { 53, 0, 0, 0, 1, 0 };
 	struct msg_start samples[] = {
 		{ .channel = 1, .kind = START_SHELL },

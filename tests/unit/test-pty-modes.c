@@ -120,7 +120,7 @@ static void test_take(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_finds),	 cmocka_unit_test(test_none),
+		cmocka_unit_test(test_finds),	  cmocka_unit_test(test_none),
 		cmocka_unit_test(test_cut_short), cmocka_unit_test(test_others),
 		cmocka_unit_test(test_take),
 	};

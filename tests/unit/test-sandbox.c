@@ -1,6 +1,7 @@
 /* What a sandboxed process can still do, tried by one: each case runs in a child of its own. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -45,8 +46,10 @@ static int run(const struct sandbox_config *config, int (*fn)(void))
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
+		static const gid_t groups[] = { 0, SOMEBODY + 2 };
 		char *text = NULL;
-		int r = sandbox_enter(config, &text);
+		int r = setgroups(ARRAY_SIZE(groups), groups) < 0 ? -errno
+								  : sandbox_enter(config, &text);
 
 		if (r < 0)
 			fprintf(stderr, "%s\n", text ? text : "no text");
@@ -79,8 +82,7 @@ static int is_somebody(void)
 	syscall(SYS_getresuid, &r, &e, &s);
 	syscall(SYS_getresgid, &rg, &eg, &sg);
 	return OK(r == SOMEBODY && e == SOMEBODY && s == SOMEBODY && rg == SOMEBODY + 1 &&
-		  eg == SOMEBODY + 1 && sg == SOMEBODY + 1 &&
-		  syscall(SYS_getgroups, 0, NULL) == 0);
+		  eg == SOMEBODY + 1 && sg == SOMEBODY + 1 && syscall(SYS_getgroups, 0, NULL) == 0);
 }
 
 static int cannot_become_root(void)
@@ -123,9 +125,9 @@ static int has_hard_limits(void)
 }
 
 static const struct sandbox_rule lenient[] = {
-	{ "exit_group" }, { "getresuid" },	   { "getresgid" }, { "getgroups" }, { "setuid" },
-	{ "setresuid" },  { "setgid" },		   { "setgroups" }, { "openat" },    { "prctl" },
-	{ "prlimit64" },  { "no_such_call_here" },
+	{ "exit_group" }, { "getresuid" }, { "getresgid" }, { "getgroups" },
+	{ "setuid" },	  { "setresuid" }, { "setgid" },    { "setgroups" },
+	{ "openat" },	  { "prctl" },	   { "prlimit64" }, { "no_such_call_here" },
 };
 static const struct sandbox_limit limits[] = { { RLIMIT_FSIZE, 0 } };
 
@@ -158,9 +160,9 @@ static void test_gives_up_everything(void **state)
 
 /* ---- the network process's own list ---- */
 
-#define TRY(name, ...)                               \
-	static int name(void)                        \
-	{                                            \
+#define TRY(name, ...)                                \
+	static int name(void)                         \
+	{                                             \
 		return (int)syscall(__VA_ARGS__) & 0; \
 	}
 
@@ -275,7 +277,8 @@ static void refused(const struct sandbox_config *config)
 static void test_root_directory_is_checked(void **state)
 {
 	struct sandbox_config config = lenient_config();
-	_cleanup_free_ char *file = text_printf("%s/file", root), *dir = text_printf("%s/dir", root);
+	_cleanup_free_ char *file = text_printf("%s/file", root),
+			    *dir = text_printf("%s/dir", root);
 	_cleanup_free_ char *link = text_printf("%s.link", root);
 	int fd;
 

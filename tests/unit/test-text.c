@@ -209,10 +209,10 @@ static void test_parse_bool(void **state)
 		int r;
 		bool value;
 	} cases[] = {
-		{ "yes", 0, true },	 { "true", 0, true },	  { "on", 0, true },
-		{ "1", 0, true },	 { "YES", 0, true },	  { "no", 0, false },
-		{ "false", 0, false },	 { "off", 0, false },	  { "0", 0, false },
-		{ "Off", 0, false },	 { "", -EINVAL, false },  { "y", -EINVAL, false },
+		{ "yes", 0, true },	    { "true", 0, true },     { "on", 0, true },
+		{ "1", 0, true },	    { "YES", 0, true },	     { "no", 0, false },
+		{ "false", 0, false },	    { "off", 0, false },     { "0", 0, false },
+		{ "Off", 0, false },	    { "", -EINVAL, false },  { "y", -EINVAL, false },
 		{ "yes ", -EINVAL, false }, { "2", -EINVAL, false },
 	};
 
@@ -339,9 +339,9 @@ static void test_format_rfc3339(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_utf8),	     cmocka_unit_test(test_control),
-		cmocka_unit_test(test_sanitize),     cmocka_unit_test(test_labels),
-		cmocka_unit_test(test_parse_u64),    cmocka_unit_test(test_parse_bool),
+		cmocka_unit_test(test_utf8),	       cmocka_unit_test(test_control),
+		cmocka_unit_test(test_sanitize),       cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_parse_u64),      cmocka_unit_test(test_parse_bool),
 		cmocka_unit_test(test_parse_duration), cmocka_unit_test(test_parse_rfc3339),
 		cmocka_unit_test(test_format_rfc3339),
 	};

@@ -123,8 +123,8 @@ static void test_wipe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),	 cmocka_unit_test(test_public),
-		cmocka_unit_test(test_compare),	 cmocka_unit_test(test_generate),
+		cmocka_unit_test(test_parse),	cmocka_unit_test(test_public),
+		cmocka_unit_test(test_compare), cmocka_unit_test(test_generate),
 		cmocka_unit_test(test_wipe),
 	};
 

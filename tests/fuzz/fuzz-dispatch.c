@@ -1,0 +1,525 @@
+/*
+ * The monitor's dispatch table and everything behind it, fed with messages of all three processes
+ * and answers of the agent in any order. What lies outside (sending, processes, control groups,
+ * accounts, keys) is replaced by what is below, which checks what the monitor says and does:
+ *
+ * - each message that it sends can be read by its receiver;
+ * - nobody is let in before agent, ceiling and PAM agreed, and only once;
+ * - a program is started only in an open session, once for each request of the net process, with
+ *   the forced command if there is one and no variable that is not allowed;
+ * - descriptors reach the net process only for a channel that it asked for and still has;
+ * - there is no way back from the end.
+ *
+ * The input is a list of steps: operation, argument, length (two bytes), payload.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "common/log.h"
+#include "sshgw/child.h"
+#include "sshgw/monitor/dispatch.h"
+#include "sshgw/monitor/env.h"
+#include "sshgw/monitor/login.h"
+#include "sshgw/monitor/scope.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define FORCED	    "/usr/bin/forced"
+#define MAX_STEPS   64
+#define MAX_TRACKED 512u
+
+enum op {
+	OP_NET, /* a message of one of the processes */
+	OP_LEADER,
+	OP_USER,
+	OP_ACCEPT, /* the agent's answers */
+	OP_REJECT,
+	OP_REVOKE,
+	OP_RETIME,
+	OP_DEAF, /* the next message that the monitor sends is not taken */
+	N_OPS,
+};
+
+static const uint32_t types[] = {
+	NET_READY, NET_SIGN,	 NET_AUTHORIZE,		NET_START,    NET_HANGUP,
+	NET_LOG,   USER_STARTED, USER_START_FAILED,	USER_EXITED,  LEADER_OPENED,
+	NET_INIT,  USER_START,	 LEADER_ACCOUNT_RESULT, LEADER_CLOSE, 0,
+};
+
+/* What was seen from outside. */
+static struct {
+	bool asked_agent, agent_accepted, pam_agreed, let_in, deaf;
+	unsigned n_verdicts;
+	uint32_t wanted[MAX_TRACKED]; /* channels of the net process, not started yet */
+	size_t n_wanted;
+	uint32_t told[MAX_TRACKED]; /* those that the user process was told to start */
+	size_t n_told;
+	int user_fd;
+} seen;
+
+static void check(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void add(uint32_t *list, size_t *n, uint32_t id)
+{
+	if (*n < MAX_TRACKED)
+		list[(*n)++] = id;
+}
+
+/* Return: whether it was there. */
+static bool take(uint32_t *list, size_t *n, uint32_t id)
+{
+	for (size_t i = 0; i < *n; i++) {
+		if (list[i] == id) {
+			list[i] = list[--*n];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- what the monitor says ---- */
+
+static void check_verdict(const struct monitor *m, const struct chan_msg *msg)
+{
+	struct msg_auth_result result;
+
+	check(msg_auth_result_get(msg, &result) == 0);
+	check(++seen.n_verdicts == 1);
+	if (result.verdict == AUTH_ACCEPTED) {
+		check(seen.agent_accepted && seen.pam_agreed && m->state == MON_ACCOUNT);
+		check(m->account.name && m->ceiling.ssh);
+		seen.let_in = true;
+	}
+	msg_auth_result_done(&result);
+}
+
+static void check_start(const struct monitor *m, const struct chan_msg *msg)
+{
+	struct msg_start start;
+
+	check(msg_start_get(msg, &start) == 0);
+	check(seen.let_in && m->state == MON_OPEN);
+	check(take(seen.wanted, &seen.n_wanted, start.channel));
+	add(seen.told, &seen.n_told, start.channel);
+	if (m->lease.force_command)
+		check(start.kind == START_EXEC && strcmp(start.command, FORCED) == 0);
+	for (size_t i = 0; i < start.n_env; i++)
+		check(env_is_allowed(start.env[i].name, m->lease.accept_env) ||
+		      (m->lease.force_command && i == start.n_env - 1 &&
+		       strcmp(start.env[i].name, "SSH_ORIGINAL_COMMAND") == 0));
+	msg_start_done(&start);
+}
+
+static void check_to_net(const struct monitor *m, const struct chan_msg *msg)
+{
+	struct msg_started started;
+	struct msg_exited exited;
+	char *text = NULL;
+	uint32_t channel;
+
+	switch (msg->type) {
+	case NET_AUTH_RESULT:
+		check_verdict(m, msg);
+		break;
+	case NET_STARTED:
+		check(msg_started_get(msg, &started) == 0);
+		check(take(seen.told, &seen.n_told, started.channel));
+		msg_started_done(&started);
+		break;
+	case NET_START_FAILED:
+		check(msg_channel_text_get(msg, &channel, &text) == 0);
+		free(text);
+		break;
+	case NET_EXITED:
+		check(msg_exited_get(msg, &exited) == 0 && seen.let_in);
+		break;
+	case NET_SIGNED:
+		check(msg->len > 0);
+		break;
+	default:
+		abort();
+	}
+}
+
+static void check_to_leader(const struct chan_msg *msg)
+{
+	struct msg_account account;
+	struct msg_open open;
+	char *line = NULL;
+
+	switch (msg->type) {
+	case LEADER_ACCOUNT:
+		check(msg_account_get(msg, &account) == 0 && seen.agent_accepted);
+		msg_account_done(&account);
+		break;
+	case LEADER_OPEN:
+		check(msg_open_get(msg, &open) == 0 && seen.let_in && msg->n_fds == 1);
+		msg_open_done(&open);
+		break;
+	case LEADER_LOGIN:
+	case LEADER_LOGOUT:
+		check(msg_text_get(msg, 16, &line) == 0 && strncmp(line, "pts/", 4) == 0);
+		free(line);
+		break;
+	default:
+		abort();
+	}
+}
+
+static void check_to_user(const struct monitor *m, const struct chan_msg *msg)
+{
+	uint32_t channel = 0;
+
+	if (msg->type == USER_START) {
+		check_start(m, msg);
+		return;
+	}
+	check(msg->type == USER_HANGUP && msg_channel_get(msg, &channel) == 0 && seen.let_in);
+	take(seen.told, &seen.n_told, channel);
+}
+
+void mon_send(struct monitor *m, enum mon_peer_index peer, uint32_t type, struct chan_writer *w,
+	      const int *fds, size_t n_fds)
+{
+	bool taken = !seen.deaf && !(w && w->error);
+	struct chan_msg msg = { .type = type, .n_fds = n_fds };
+
+	if (w) {
+		msg.data = w->data;
+		msg.len = w->len;
+	}
+	/* A whole start can be larger than a message; nothing else can. */
+	check(!(w && w->error) || type == USER_START);
+	if (m->state != MON_ENDING && taken) {
+		if (peer == MON_NET)
+			check_to_net(m, &msg);
+		else if (peer == MON_LEADER)
+			check_to_leader(&msg);
+		else
+			check_to_user(m, &msg);
+	}
+	seen.deaf = false;
+	if (w)
+		chan_writer_done(w);
+	if (!taken)
+		mon_end(m, NULL, true, "not taken");
+}
+
+/* ---- what the monitor does ---- */
+
+const char *mon_state_to_string(enum mon_state state)
+{
+	return "";
+}
+
+void mon_enter(struct monitor *m, enum mon_state state, const char *why)
+{
+	if (m->state != MON_ENDING) {
+		check(state == MON_ENDING || state == m->state + 1);
+		m->state = state;
+	}
+}
+
+void mon_end(struct monitor *m, const char *notice, bool kill, const char *why)
+{
+	mon_enter(m, MON_ENDING, why);
+}
+
+int mon_attach(struct monitor *m, enum mon_peer_index peer, int fd)
+{
+	check(m->peers[peer].fd < 0);
+	m->peers[peer].fd = fd;
+	return 0;
+}
+
+int mon_watch_exit(struct monitor *m, enum mon_peer_index peer, pid_t pid, int pidfd)
+{
+	m->peers[peer].pid = pid;
+	return 0;
+}
+
+int agent_link_authorize(struct agent_link *link, const char *ssh_user)
+{
+	check(!seen.asked_agent);
+	seen.asked_agent = true;
+	return 0;
+}
+
+int hostkeys_sign(const struct hostkeys *keys, const struct msg_sign *request,
+		  struct msg_blob *ret_signature)
+{
+	if (request->key > 0 || request->hash_len != 32)
+		return -EINVAL;
+	*ret_signature = (struct msg_blob){ calloc(1, 8), 8 };
+	return 0;
+}
+
+int scope_create(pid_t leader, char **ret_path)
+{
+	*ret_path = strdup("/own");
+	return 0;
+}
+
+int scope_find(pid_t leader, char **ret_path)
+{
+	*ret_path = strdup("/login");
+	return 0;
+}
+
+int scope_kill(const char *path, pid_t spare)
+{
+	return 0;
+}
+
+void scope_remove(const char *path)
+{
+}
+
+int child_spawn(const struct child_spec *spec, pid_t *ret_pid, int *ret_pidfd)
+{
+	check(seen.agent_accepted);
+	*ret_pid = 4711;
+	*ret_pidfd = -1;
+	return 0;
+}
+
+void child_kill(int pidfd)
+{
+}
+
+/* Somebody who is not root, and whom terminals can be given to. */
+static uid_t user_uid(void)
+{
+	return geteuid() == 0 ? 4242 : geteuid();
+}
+
+int account_lookup(const char *name, struct account *ret_account)
+{
+	if (strcmp(name, "nobody") == 0)
+		return -ENOENT;
+	*ret_account = (struct account){
+		.name = strdup(name),
+		.uid = strcmp(name, "root") == 0 ? 0 : user_uid(),
+		.shell = strdup("/bin/sh"),
+	};
+	return 0;
+}
+
+void account_done(struct account *account)
+{
+	free(account->name);
+	free(account->shell);
+}
+
+const char *account_shell_problem(const struct account *account)
+{
+	return strcmp(account->name, "daemon") == 0 ? "no shell" : NULL;
+}
+
+/* ---- steps ---- */
+
+/* Return: the master of a terminal of the user's; -1. */
+static int open_terminal(void)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), unlocked = 0, slave;
+
+	if (master < 0)
+		return -1;
+	ioctl(master, TIOCSPTLCK, &unlocked);
+	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave >= 0 && fchown(slave, user_uid(), (gid_t)-1) < 0) {
+		close(slave);
+		return close_fd(master);
+	}
+	close(slave);
+	return master;
+}
+
+/* Descriptors as the user process may send them: right and wrong ones. Return: how many. */
+static size_t make_fds(unsigned kind, int fds[3])
+{
+	switch (kind & 7) {
+	case 1: /* a terminal */
+		fds[0] = open_terminal();
+		return fds[0] >= 0 ? 1 : 0;
+	case 2: /* three pipes that go the right way */
+	case 3: /* the other way */
+		for (int i = 0; i < 3; i++) {
+			int ends[2];
+			int keep = (i == 0) ^ ((kind & 7) == 3);
+
+			check(pipe2(ends, O_CLOEXEC) == 0);
+			fds[i] = ends[keep];
+			close(ends[!keep]);
+		}
+		return 3;
+	case 4: /* no pipe at all */
+		fds[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* What the net process asks for, as far as it is understood. */
+static void remember_request(const struct monitor *m, const struct chan_msg *msg)
+{
+	struct msg_start start;
+
+	if (msg->type != NET_START || msg_start_get(msg, &start) < 0)
+		return;
+	add(seen.wanted, &seen.n_wanted, start.channel);
+	msg_start_done(&start);
+}
+
+static void send_message(struct monitor *m, enum mon_peer_index from, uint8_t arg,
+			 const uint8_t *payload, size_t len)
+{
+	struct chan_msg msg = { .type = types[(arg & 15) % ARRAY_SIZE(types)] };
+	int r;
+
+	/* A process that was never started cannot say anything. */
+	if (from != MON_NET && m->peers[from].fd < 0)
+		return;
+	msg.n_fds = make_fds(arg >> 4, msg.fds);
+	msg.len = len;
+	msg.data = malloc(len ? len : 1);
+	memcpy(msg.data, payload, len);
+	if (from == MON_NET)
+		remember_request(m, &msg);
+	seen.pam_agreed |= from == MON_LEADER && msg.type == LEADER_ACCOUNT_RESULT &&
+			   m->state == MON_ACCOUNT && len > 0 && payload[0] == 1;
+	r = dispatch(m, from, &msg);
+	chan_msg_done(&msg);
+	if (r < 0)
+		mon_end(m, NULL, true, "protocol");
+	check(channels_active(&m->channels) <= m->ceiling.max_sessions);
+}
+
+static struct lease make_lease(uint8_t arg)
+{
+	static const char *const users[] = { "alice", "root", "nobody", "daemon" };
+	struct lease lease = {
+		.local_user = strdup(users[arg & 3]),
+		.nonroot = arg & 4,
+		.force_command = arg & 8 ? strdup(FORCED) : NULL,
+		.idle_timeout_usec = arg & 16 ? 1 : 0,
+		.max_duration_usec = arg & 32 ? 1 : 0,
+		.accept_env = calloc(2, sizeof(char *)),
+		.message = arg & 64 ? calloc(1, 10001) : NULL,
+	};
+
+	if (lease.message)
+		memset(lease.message, 'm', 10000);
+	if (arg & 128)
+		lease.accept_env[0] = strdup("*");
+	return lease;
+}
+
+static void agent_says(struct monitor *m, enum op op, uint8_t arg)
+{
+	const struct agent_link_events *events = &login_agent_events;
+	bool answered = seen.agent_accepted || seen.n_verdicts > 0;
+	struct lease lease;
+
+	if (op == OP_ACCEPT && seen.asked_agent && !answered) {
+		lease = make_lease(arg);
+		seen.agent_accepted = true;
+		events->accepted(m, &lease);
+		lease_done(&lease);
+	} else if (op == OP_REJECT && seen.asked_agent && !answered) {
+		events->rejected(m, NULL, "no");
+	} else if (op == OP_REVOKE && seen.agent_accepted) {
+		events->revoked(m, "policy", "gone");
+	} else if (op == OP_RETIME && seen.agent_accepted) {
+		events->retimed(m, UINT64_MAX);
+	}
+}
+
+static void take_step(struct monitor *m, uint8_t op, uint8_t arg, const uint8_t *payload,
+		      size_t len)
+{
+	bool ending = m->state == MON_ENDING;
+
+	switch ((enum op)(op % N_OPS)) {
+	case OP_NET:
+		send_message(m, MON_NET, arg, payload, len);
+		break;
+	case OP_LEADER:
+		send_message(m, MON_LEADER, arg, payload, len);
+		break;
+	case OP_USER:
+		send_message(m, MON_USER, arg, payload, len);
+		break;
+	case OP_DEAF:
+		seen.deaf = true;
+		break;
+	case OP_ACCEPT:
+	case OP_REJECT:
+	case OP_REVOKE:
+	case OP_RETIME:
+		agent_says(m, (enum op)(op % N_OPS), arg);
+		break;
+	case N_OPS:
+		break;
+	}
+	check(!ending || m->state == MON_ENDING);
+}
+
+/* ---- one login ---- */
+
+static void no_log(void *userdata, int level, const char *text)
+{
+}
+
+static void monitor_done(struct monitor *m)
+{
+	for (size_t i = 0; i < MON_N_PEERS; i++)
+		close_fd(m->peers[i].fd);
+	free(m->own_scope);
+	free(m->scope);
+	free(m->ssh_user);
+	free(m->login_text);
+	lease_done(&m->lease);
+	account_done(&m->account);
+	channels_done(&m->channels);
+	ceiling_done(&m->ceiling);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct monitor m = {
+		.config = { .connection_fd = -1, .status_fd = -1 },
+		.peers = {
+			[MON_NET] = { .name = "net", .fd = -1, .pidfd = -1 },
+			[MON_LEADER] = { .name = "leader", .fd = -1, .pidfd = -1 },
+			[MON_USER] = { .name = "user", .fd = -1, .pidfd = -1 },
+		},
+	};
+
+	memset(&seen, 0, sizeof(seen));
+	log_set_sink(no_log, NULL);
+	ceiling_default(&m.ceiling);
+	m.ceiling.ssh = true;
+	m.ceiling.permit_root = size > 0 && data[0] & 1;
+	m.ceiling.max_sessions = 3;
+	for (int i = 0; i < MAX_STEPS && size >= 4; i++) {
+		size_t len = (size_t)data[2] << 8 | data[3];
+
+		if (len > size - 4)
+			len = size - 4;
+		take_step(&m, data[0], data[1], data + 4, len);
+		data += 4 + len;
+		size -= 4 + len;
+	}
+	monitor_done(&m);
+	return 0;
+}

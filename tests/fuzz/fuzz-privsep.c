@@ -1,0 +1,123 @@
+/*
+ * The decoders of the privilege separation channel. Byte 0 chooses one of them, the rest is a
+ * message. What is understood must be written again as the very same bytes: there is one way to say
+ * a thing, and nothing of a message goes unread.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sshgw/msg.h"
+#include "sshgw/net/pty_modes.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+typedef int (*transcode_fn)(const struct chan_msg *in, struct chan_writer *again);
+
+#define TRANSCODE(name, type, done)                                                       \
+	static int transcode_##name(const struct chan_msg *in, struct chan_writer *again) \
+	{                                                                                 \
+		struct type msg;                                                          \
+		int r = msg_##name##_get(in, &msg);                                       \
+                                                                                          \
+		if (r < 0)                                                                \
+			return r;                                                         \
+		msg_##name##_put(again, &msg);                                            \
+		done;                                                                     \
+		return 0;                                                                 \
+	}
+
+TRANSCODE(net_init, msg_net_init, msg_net_init_done(&msg))
+TRANSCODE(sign, msg_sign, (void)0)
+TRANSCODE(auth_result, msg_auth_result, msg_auth_result_done(&msg))
+TRANSCODE(start, msg_start, msg_start_done(&msg))
+TRANSCODE(started, msg_started, msg_started_done(&msg))
+TRANSCODE(exited, msg_exited, (void)0)
+TRANSCODE(account, msg_account, msg_account_done(&msg))
+TRANSCODE(open, msg_open, msg_open_done(&msg))
+
+static int transcode_channel(const struct chan_msg *in, struct chan_writer *again)
+{
+	uint32_t channel;
+	int r = msg_channel_get(in, &channel);
+
+	if (r == 0)
+		chan_put_u32(again, channel);
+	return r;
+}
+
+static int transcode_channel_text(const struct chan_msg *in, struct chan_writer *again)
+{
+	_cleanup_free_ char *text = NULL;
+	uint32_t channel;
+	int r = msg_channel_text_get(in, &channel, &text);
+
+	if (r == 0) {
+		chan_put_u32(again, channel);
+		chan_put_string(again, text);
+	}
+	return r;
+}
+
+static int transcode_text(const struct chan_msg *in, struct chan_writer *again)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = msg_text_get(in, MSG_MAX_TEXT, &text);
+
+	if (r == 0)
+		chan_put_string(again, text);
+	return r;
+}
+
+static const transcode_fn transcoders[] = {
+	transcode_net_init, transcode_sign,	    transcode_auth_result, transcode_start,
+	transcode_started,  transcode_exited,	    transcode_account,	   transcode_open,
+	transcode_channel,  transcode_channel_text, transcode_text,
+};
+
+/* The packet is the client's own; what is found in it must lie within it. */
+static void find_pty_modes(const uint8_t *packet, size_t size)
+{
+	const uint8_t *modes;
+	size_t len;
+
+	if (pty_modes_find(packet, size, &modes, &len) == 0)
+		check(len <= MSG_MAX_MODES && modes >= packet && modes + len <= packet + size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct chan_msg msg = { 0 };
+	struct chan_writer again = { 0 };
+	unsigned which;
+	int r;
+
+	if (size == 0)
+		return 0;
+	which = data[0] & 15;
+	/* Only the number is looked at here. */
+	msg.n_fds = data[0] >> 4 & 3;
+	/* A copy of just its size, and writable, as it comes from chan_receive(). */
+	msg.len = size - 1;
+	msg.data = malloc(msg.len ? msg.len : 1);
+	memcpy(msg.data, data + 1, msg.len);
+	if (which < sizeof(transcoders) / sizeof(transcoders[0])) {
+		r = transcoders[which](&msg, &again);
+		check(r == -EBADMSG || r == 0);
+		if (r == 0)
+			check(again.error == 0 && again.len == msg.len &&
+			      (msg.len == 0 || memcmp(again.data, msg.data, msg.len) == 0));
+	} else {
+		find_pty_modes(msg.data, msg.len);
+	}
+	chan_writer_done(&again);
+	free(msg.data);
+	return 0;
+}

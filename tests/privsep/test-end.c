@@ -1,0 +1,244 @@
+/*
+ * How a login ends: by the agent, the clock, a signal, the client; and what it takes for it to go
+ * on while the agent is away. In the end nothing is left of it, whatever forked in it.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "common/clock.h"
+#include "common/text.h"
+#include "tests/privsep/stage.h"
+
+#define CHANNEL 7
+
+/* ---- the right is gone ---- */
+
+static char *text_of(struct chan_msg *msg)
+{
+	char *text = NULL;
+
+	assert_int_equal(msg_text_get(msg, MSG_MAX_TEXT, &text), 0);
+	chan_msg_done(msg);
+	return text;
+}
+
+static void test_grace_time(void **state)
+{
+	const struct stage_options options = { .ceiling = "SSH=yes\nLoginGraceTime=1s\n" };
+	struct stage s;
+	uint64_t begin;
+
+	stage_begin(&s, &options, true);
+	begin = clock_usec(CLOCK_MONOTONIC);
+	stage_ready(&s);
+	stage_end(&s, "No login within the grace time");
+	assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, 500000, 3000000);
+}
+
+/* Notice to the client, death to everything that the login started. */
+static void expect_revocation(struct stage *s, const char *notice, const char *log)
+{
+	struct chan_msg msg = stage_expect(s->net.channel, NET_END);
+	_cleanup_free_ char *text = text_of(&msg);
+
+	if (!strstr(text, notice))
+		fail_msg("\"%s\" is not in \"%s\"", notice, text);
+	stage_end_with_leader(s, log);
+}
+
+static void test_revoked(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"reason\":\"policy\","
+			     "\"message\":\"the policy has changed\"}");
+	expect_revocation(&s, "the policy has changed", "Revoked the login of alice@example.com");
+}
+
+static void test_revoked_at_all_times(void **state)
+{
+	for (enum mon_state at = MON_ACCOUNT; at <= MON_OPEN; at++) {
+		struct stage s;
+
+		print_message("state %d\n", at);
+		stage_reach(&s, at);
+		if (at == MON_OPEN) {
+			stage_start_channel(&s, CHANNEL);
+			stage_run_channel(&s, CHANNEL);
+		}
+		stage_tell_puppet(&s.leader, PUPPET_FORK);
+		stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
+		expect_revocation(&s, "gone", "Revoked the login");
+	}
+}
+
+static void test_lease_runs_out(void **state)
+{
+	_cleanup_free_ char *keep = NULL;
+	struct timespec ts;
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	clock_gettime(CLOCK_REALTIME, &ts);
+	keep = text_printf("notify {\"state\":\"keep\",\"validUntil\":%lld}",
+			   ((long long)ts.tv_sec + 1) * 1000000);
+	stage_tell_agent(&s, keep);
+	expect_revocation(&s, "run out", "The lease has run out");
+}
+
+static void test_maximum_duration(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_ASKING);
+	stage_agent_accepts(&s, NULL,
+			    ",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,"
+			    "\"remote\":false},\"acceptEnv\":[],\"maxDurationUsec\":1000000}");
+	stage_account(&s);
+	stage_opening(&s);
+	stage_open(&s);
+	stage_start_channel(&s, CHANNEL);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	expect_revocation(&s, "maximum duration", "maximum duration is over");
+}
+
+static void test_signal(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	kill(s.monitor, SIGTERM);
+	expect_revocation(&s, "this host ended the connection", NULL);
+}
+
+/* ---- the agent away ---- */
+
+static void restart_agent(struct stage *s)
+{
+	_cleanup_free_ char *path = stage_agent_path();
+
+	fake_agent_stop(&s->agent);
+	assert_int_equal(fake_agent_start(path, 0, &s->agent), 0);
+}
+
+static void test_agent_comes_back(void **state)
+{
+	_cleanup_free_ char *call = NULL;
+	json_t *params;
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	restart_agent(&s);
+	call = stage_hear_agent(&s);
+	assert_int_equal(strncmp(call, "ResumeSSH ", 10), 0);
+	params = json_loads(call + 10, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(params, "leaseId")), "l1");
+	assert_string_equal(json_string_value(json_object_get(params, "nodeId")), "n2");
+	assert_string_equal(json_string_value(json_object_get(params, "address")), AGENT_PEER);
+	assert_string_equal(json_string_value(json_object_get(params, "sshUser")), "alice");
+	assert_string_equal(json_string_value(json_object_get(params, "localUser")), "alice");
+	json_decref(params);
+	stage_tell_agent(&s, "notify {\"state\":\"keep\"}");
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"after all\"}");
+	expect_revocation(&s, "after all", "The agent is back and keeps the lease");
+}
+
+static void test_agent_comes_back_with_another_mind(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	restart_agent(&s);
+	free(stage_hear_agent(&s));
+	/* It has no map yet: it is asked again, until it has. */
+	stage_tell_agent(&s, "error io.peergate.Agent.NotReady");
+	free(stage_hear_agent(&s));
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"no more\"}");
+	expect_revocation(&s, "no more", "Revoked the login");
+}
+
+static void test_agent_stays_away(void **state)
+{
+	const struct stage_options options = { .ceiling = "SSH=yes\nMaxAgentAbsence=1s\n" };
+	uint64_t begin;
+	struct stage s;
+
+	stage_begin(&s, &options, true);
+	stage_ready(&s);
+	stage_authorize(&s);
+	stage_agent_accepts(&s, NULL, NULL);
+	stage_account(&s);
+	stage_opening(&s);
+	stage_open(&s);
+	begin = clock_usec(CLOCK_MONOTONIC);
+	fake_agent_stop(&s.agent);
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	expect_revocation(&s, "away for too long", "Revoked the login");
+	assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, 900000, 4000000);
+}
+
+/* ---- the leader's time ---- */
+
+/* PAM may need a while to close the session, also when the client simply left. */
+static void test_leader_may_take_its_time(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_skip(s.leader.channel, LEADER_CLOSE);
+	stage_expect_silence(s.leader.channel, 2000000);
+	stage_tell_puppet(&s.leader, PUPPET_EXIT);
+	stage_end(&s, "The leader process ended with status 0");
+}
+
+static void test_leader_may_not_take_forever(void **state)
+{
+	uint64_t begin;
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	begin = clock_usec(CLOCK_MONOTONIC);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_skip(s.leader.channel, LEADER_CLOSE);
+	stage_end(&s, "The session leader does not end, killing it");
+	assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, 4000000, 9000000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_STAGE(test_grace_time),
+		ON_STAGE(test_revoked),
+		ON_STAGE(test_revoked_at_all_times),
+		ON_STAGE(test_lease_runs_out),
+		ON_STAGE(test_maximum_duration),
+		ON_STAGE(test_signal),
+		ON_STAGE(test_agent_comes_back),
+		ON_STAGE(test_agent_comes_back_with_another_mind),
+		ON_STAGE(test_agent_stays_away),
+		ON_STAGE(test_leader_may_take_its_time),
+		ON_STAGE(test_leader_may_not_take_forever),
+	};
+
+	if (!stage_world_is_possible())
+		return 77;
+	return cmocka_run_group_tests(tests, stage_world_make, stage_world_unmake);
+}
