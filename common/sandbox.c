@@ -74,24 +74,26 @@ static int set_limits(const struct sandbox_limit *limits, size_t n)
 static int add_rule(scmp_filter_ctx ctx, const struct sandbox_rule *rule)
 {
 	int nr = seccomp_syscall_resolve_name(rule->syscall);
-	struct scmp_arg_cmp cmp = { .arg = rule->arg };
+	struct scmp_arg_cmp cmp[SANDBOX_MAX_CONDITIONS];
+	unsigned n = 0;
 
 	if (nr < 0)
 		return 0;
-	switch (rule->match) {
-	case SANDBOX_ANY:
-		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 0);
-	case SANDBOX_EQUAL:
-		cmp.op = SCMP_CMP_EQ;
-		cmp.datum_a = rule->value;
-		break;
-	case SANDBOX_NO_BITS:
-		cmp.op = SCMP_CMP_MASKED_EQ;
-		cmp.datum_a = rule->value;
-		cmp.datum_b = 0;
-		break;
+	for (size_t i = 0; i < SANDBOX_MAX_CONDITIONS; i++) {
+		const struct sandbox_condition *c = &rule->conditions[i];
+
+		switch (c->match) {
+		case SANDBOX_ANY:
+			break;
+		case SANDBOX_EQUAL:
+			cmp[n++] = (struct scmp_arg_cmp){ c->arg, SCMP_CMP_EQ, c->value, 0 };
+			break;
+		case SANDBOX_NO_BITS:
+			cmp[n++] = (struct scmp_arg_cmp){ c->arg, SCMP_CMP_MASKED_EQ, c->value, 0 };
+			break;
+		}
 	}
-	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, 1, &cmp);
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, n, cmp);
 }
 
 static int load_filter(const struct sandbox_rule *rules, size_t n)

@@ -13,16 +13,23 @@
 #include "common/cleanup.h"
 
 enum sandbox_match {
-	SANDBOX_ANY,	 /* all arguments allowed */
+	SANDBOX_ANY,	 /* no condition */
 	SANDBOX_EQUAL,	 /* argument == value */
 	SANDBOX_NO_BITS, /* argument has none of the bits in value */
 };
 
-struct sandbox_rule {
-	const char *syscall; /* one that this architecture lacks is passed over */
+struct sandbox_condition {
 	enum sandbox_match match;
 	unsigned arg; /* 0..5 */
 	uint64_t value;
+};
+
+#define SANDBOX_MAX_CONDITIONS 2
+
+struct sandbox_rule {
+	const char *syscall; /* one that this architecture lacks is passed over */
+	/* All of them hold; those that are SANDBOX_ANY always do. */
+	struct sandbox_condition conditions[SANDBOX_MAX_CONDITIONS];
 };
 
 struct sandbox_limit {

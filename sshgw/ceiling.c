@@ -8,9 +8,10 @@
 #include "common/conf.h"
 #include "common/file.h"
 #include "common/text.h"
-#include "peergate-config.h"
 
 #define SECOND 1000000ull
+/* The listener has a descriptor for each, within the usual 1024, which logins should inherit. */
+#define CEILING_MAX_CONNECTIONS 800
 
 static const struct conf_field fields[] = {
 	{ .name = "SSH",
@@ -41,18 +42,30 @@ static const struct conf_field fields[] = {
 	  .min = SECOND,
 	  .max = 7 * 86400 * SECOND,
 	  .expected = "a time from 1s to 7d" },
+	{ .name = "MaxConnections",
+	  .read = conf_read_u64,
+	  .offset = offsetof(struct ceiling, max_connections),
+	  .min = 1,
+	  .max = CEILING_MAX_CONNECTIONS,
+	  .expected = "a number from 1 to 800" },
+	{ .name = "MaxConnectionsPerPeer",
+	  .read = conf_read_u64,
+	  .offset = offsetof(struct ceiling, max_connections_per_peer),
+	  .min = 1,
+	  .max = CEILING_MAX_CONNECTIONS,
+	  .expected = "a number from 1 to 800" },
 	{ .name = "MaxUnauthenticated",
 	  .read = conf_read_u64,
 	  .offset = offsetof(struct ceiling, max_unauthenticated),
 	  .min = 1,
-	  .max = 4096,
-	  .expected = "a number from 1 to 4096" },
+	  .max = CEILING_MAX_CONNECTIONS,
+	  .expected = "a number from 1 to 800" },
 	{ .name = "MaxUnauthenticatedPerPeer",
 	  .read = conf_read_u64,
 	  .offset = offsetof(struct ceiling, max_unauthenticated_per_peer),
 	  .min = 1,
-	  .max = 4096,
-	  .expected = "a number from 1 to 4096" },
+	  .max = CEILING_MAX_CONNECTIONS,
+	  .expected = "a number from 1 to 800" },
 	{ .name = "MaxSessions",
 	  .read = conf_read_u64,
 	  .offset = offsetof(struct ceiling, max_sessions),
@@ -70,6 +83,8 @@ static const struct conf_field fields[] = {
 static const struct ceiling defaults = {
 	.login_grace_usec = 60 * SECOND,
 	.max_agent_absence_usec = 600 * SECOND,
+	.max_connections = 500,
+	.max_connections_per_peer = 100,
 	.max_unauthenticated = 64,
 	.max_unauthenticated_per_peer = 10,
 	.max_sessions = 10,
@@ -119,6 +134,13 @@ int ceiling_load(const char *path, struct ceiling *ret_ceiling, char **reterr_te
 		r = conf_parse(text, len, path, fields, ARRAY_SIZE(fields), &ceiling, reterr_text);
 	else if (r == -ENOENT)
 		r = 0;
+	if (r == 0 && ceiling.allow_users && !ceiling.allow_users[0]) {
+		/* Nobody, or everybody? Somebody would guess wrong. */
+		*reterr_text = text_printf("%s: AllowUsers: no account is named; expected one at "
+					   "least, or no such line to allow all",
+					   path);
+		r = -EINVAL;
+	}
 	if (r < 0) {
 		ceiling_done(&ceiling);
 		return r;
@@ -141,25 +163,15 @@ static bool strv_contains(char **list, const char *word)
 	return false;
 }
 
-/* Accounts that run the gateway itself: nobody's login. */
-static bool is_own_account(const char *account)
-{
-	return strcmp(account, PEERGATE_SSHGW_USER) == 0 ||
-	       strcmp(account, PEERGATE_AGENT_USER) == 0;
-}
-
 const char *ceiling_refuses(const struct ceiling *ceiling, const char *account, uid_t uid)
 {
 	if (!ceiling->ssh)
 		return "SSH is switched off on this host (SSH= in sshgw.conf)";
-	if (is_own_account(account))
-		return "this account belongs to Peergate itself";
 	if (uid == 0 && !ceiling->permit_root)
 		return "this host does not let root log in (PermitRootLogin= in sshgw.conf)";
 	if (strv_contains(ceiling->deny_users, account))
 		return "this host refuses the account (DenyUsers= in sshgw.conf)";
-	if (ceiling->allow_users && ceiling->allow_users[0] &&
-	    !strv_contains(ceiling->allow_users, account))
+	if (ceiling->allow_users && !strv_contains(ceiling->allow_users, account))
 		return "this host does not list the account (AllowUsers= in sshgw.conf)";
 	return NULL;
 }

@@ -13,10 +13,12 @@
 struct ceiling {
 	bool ssh;	    /* SSH=: off unless the file says so */
 	bool permit_root;   /* PermitRootLogin=: uid 0 under any name */
-	char **allow_users; /* AllowUsers=: account names; NULL or empty: all */
+	char **allow_users; /* AllowUsers=: account names; NULL: all */
 	char **deny_users;  /* DenyUsers= */
 	uint64_t login_grace_usec;
 	uint64_t max_agent_absence_usec;
+	uint64_t max_connections; /* logged in or not, in total and from one address */
+	uint64_t max_connections_per_peer;
 	uint64_t max_unauthenticated;
 	uint64_t max_unauthenticated_per_peer;
 	uint64_t max_sessions; /* concurrent, per connection */

@@ -5,8 +5,10 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
-#define FIRST_FD 3
+#define FIRST_FD    3
+#define EXEC_FAILED 127
 
 static void reset_signals(void)
 {
@@ -49,7 +51,7 @@ static _Noreturn void run_child(const struct child_spec *spec)
 	reset_signals();
 	if (arrange_fds(spec, &exe_fd) == 0)
 		syscall(SYS_execveat, exe_fd, "", spec->argv, spec->envp, AT_EMPTY_PATH);
-	_exit(127);
+	_exit(EXEC_FAILED);
 }
 
 int child_spawn(const struct child_spec *spec, pid_t *ret_pid, int *ret_pidfd)
@@ -70,6 +72,7 @@ int child_spawn(const struct child_spec *spec, pid_t *ret_pid, int *ret_pidfd)
 		int r = -errno;
 
 		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
 		return r;
 	}
 	*ret_pid = pid;

@@ -278,6 +278,8 @@ int msg_exited_get(const struct chan_msg *in, struct msg_exited *ret_msg)
 int msg_account_put(struct chan_writer *w, const struct msg_account *msg)
 {
 	chan_put_string(w, msg->user);
+	chan_put_u32(w, msg->uid);
+	chan_put_u32(w, msg->gid);
 	chan_put_string(w, msg->remote_host);
 	return w->error;
 }
@@ -288,6 +290,8 @@ int msg_account_get(const struct chan_msg *in, struct msg_account *ret_msg)
 	struct msg_account msg = { 0 };
 
 	msg.user = chan_get_string(&r, MSG_MAX_USER);
+	msg.uid = chan_get_u32(&r);
+	msg.gid = chan_get_u32(&r);
 	msg.remote_host = chan_get_string(&r, MSG_MAX_USER);
 	if (chan_reader_end(&r) < 0) {
 		msg_account_done(&msg);

@@ -151,6 +151,7 @@ int msg_exited_get(const struct chan_msg *in, struct msg_exited *ret_msg);
 
 struct msg_account {
 	char *user;	   /* account name */
+	uint32_t uid, gid; /* that the monitor found and approved */
 	char *remote_host; /* PAM_RHOST: the peer's address */
 };
 int msg_account_put(struct chan_writer *w, const struct msg_account *msg);

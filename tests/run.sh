@@ -34,7 +34,7 @@ done
 mkdir -p "$logs"
 # shellcheck source=tests/lib.sh
 . "$repo/tests/lib.sh"
-export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+export ASAN_OPTIONS=detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
 # Meson tests of one build: unit_stage DIR SETUP-ARGUMENTS...

@@ -1,7 +1,4 @@
-/*
- * How many connections may be there that nobody has logged in on: in total and from one address.
- * Pure.
- */
+/* How many connections of a kind may be there: in total and from one address. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,6 +22,6 @@ enum limits_answer {
 
 /* Count a connection in, if there is room. */
 enum limits_answer limits_enter(struct limits *limits, const struct ip_addr *addr);
-/* It logged in, or ended. One that was not counted in is ignored. */
+/* It ended, or is of the kind no more. One that was not counted in is ignored. */
 void limits_leave(struct limits *limits, const struct ip_addr *addr);
 void limits_done(struct limits *limits);

@@ -13,6 +13,7 @@
 #include "sshgw/listener/limits.h"
 
 #define MAX_LISTENERS 8u
+#define SSH_PORT      22
 
 enum executable {
 	EXE_MONITOR,
@@ -32,7 +33,7 @@ struct connection {
 	struct listener *listener;
 	struct connection *next, **link;
 	struct ip_addr peer;
-	bool counted; /* as unauthenticated */
+	bool unauthenticated; /* counted as such */
 	int status_fd, pidfd;
 	sd_event_source *status, *exit;
 };
@@ -44,28 +45,30 @@ struct listener {
 	sd_event_source *sources[MAX_LISTENERS];
 	int fds[MAX_LISTENERS];
 	size_t n_fds;
-	struct limits limits;
+	struct limits all, unauthenticated;
 	struct connection *connections;
 };
 
 /* ---- connections ---- */
 
-static void connection_logged_in_or_gone(struct connection *c)
+/* The status pipe has said all it can. */
+static void connection_authenticated(struct connection *c)
 {
-	if (c->counted)
-		limits_leave(&c->listener->limits, &c->peer);
-	c->counted = false;
+	if (c->unauthenticated)
+		limits_leave(&c->listener->unauthenticated, &c->peer);
+	c->unauthenticated = false;
 	c->status = sd_event_source_disable_unref(c->status);
+	c->status_fd = close_fd(c->status_fd);
 }
 
 static void connection_free(struct connection *c)
 {
-	connection_logged_in_or_gone(c);
+	connection_authenticated(c);
+	limits_leave(&c->listener->all, &c->peer);
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
 	sd_event_source_disable_unref(c->exit);
-	close_fd(c->status_fd);
 	close_fd(c->pidfd);
 	free(c);
 }
@@ -73,7 +76,7 @@ static void connection_free(struct connection *c)
 /* A byte: logged in. The end: the monitor is gone, its exit follows. */
 static int on_status(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-	connection_logged_in_or_gone(userdata);
+	connection_authenticated(userdata);
 	return 0;
 }
 
@@ -83,8 +86,12 @@ static int on_monitor_exit(sd_event_source *source, int fd, uint32_t revents, vo
 
 	if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
 		return 0;
+	/* Status 1 it has logged itself. */
 	if (info.si_code != CLD_EXITED)
 		log_error("The monitor of a connection was killed by signal %d", info.si_status);
+	else if (info.si_status > 1)
+		log_error("The monitor of a connection could not be started (status %d)",
+			  info.si_status);
 	connection_free(userdata);
 	return 0;
 }
@@ -111,7 +118,7 @@ static struct connection *connection_new(struct listener *l, const struct ip_add
 	*c = (struct connection){
 		.listener = l,
 		.peer = *peer,
-		.counted = true,
+		.unauthenticated = true,
 		.status_fd = -1,
 		.pidfd = -1,
 		.next = l->connections,
@@ -152,29 +159,53 @@ static int start_monitor(struct connection *c, int fd)
 
 /* ---- accepting ---- */
 
-static bool admit(struct listener *l, const struct ip_endpoint *peer)
+/*
+ * TPROXY leaves the address that the client meant: a mesh address, port 22. Whoever connects to the
+ * loopback socket itself, from this host, must not cost us a process. The monitor looks closer.
+ */
+static bool came_through_the_mesh(int fd, const struct ip_endpoint *peer)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct ip_endpoint local;
+
+	return getsockname(fd, (struct sockaddr *)&ss, &len) == 0 &&
+	       ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &local) == 0 &&
+	       local.port == SSH_PORT && !ip_addr_is_special(&local.addr) &&
+	       !ip_addr_equal(&local.addr, &peer->addr);
+}
+
+static bool enter(struct limits *limits, const struct ip_addr *peer, const char *kind)
 {
 	char text[IP_ADDR_STRLEN];
 
-	ip_addr_to_string(&peer->addr, text);
-	switch (limits_enter(&l->limits, &peer->addr)) {
+	ip_addr_to_string(peer, text);
+	switch (limits_enter(limits, peer)) {
 	case LIMITS_OK:
 		return true;
 	case LIMITS_TOTAL:
 		log_with(LOG_WARNING, 0, LOG_FIELDS({ "PEER", text }),
-			 "Closed a connection from %s: %zu others have not logged in yet "
-			 "(MaxUnauthenticated=)",
-			 text, l->limits.n);
+			 "Closed a connection from %s: there are %zu of %s= already", text,
+			 limits->n, kind);
 		return false;
 	case LIMITS_PER_PEER:
 		log_with(LOG_WARNING, 0, LOG_FIELDS({ "PEER", text }),
-			 "Closed a connection from %s: %zu others of it have not logged in yet "
-			 "(MaxUnauthenticatedPerPeer=)",
-			 text, l->limits.max_per_peer);
+			 "Closed a connection from %s: it has %zu of %sPerPeer= already", text,
+			 limits->max_per_peer, kind);
 		return false;
 	case LIMITS_NO_MEMORY:
 		break;
 	}
+	return false;
+}
+
+static bool admit(struct listener *l, const struct ip_addr *peer)
+{
+	if (!enter(&l->all, peer, "MaxConnections"))
+		return false;
+	if (enter(&l->unauthenticated, peer, "MaxUnauthenticated"))
+		return true;
+	limits_leave(&l->all, peer);
 	return false;
 }
 
@@ -193,11 +224,12 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
 	 */
 	if (fd < 0 || ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &peer) < 0)
 		return 0;
-	if (!admit(l, &peer))
+	if (!came_through_the_mesh(fd, &peer) || !admit(l, &peer.addr))
 		return 0;
 	c = connection_new(l, &peer.addr);
 	if (!c) {
-		limits_leave(&l->limits, &peer.addr);
+		limits_leave(&l->unauthenticated, &peer.addr);
+		limits_leave(&l->all, &peer.addr);
 		return 0;
 	}
 	r = start_monitor(c, fd);
@@ -240,6 +272,14 @@ static int add_socket(struct listener *l, int fd)
 	return 0;
 }
 
+static void set_limits(struct listener *l, const struct ceiling *ceiling)
+{
+	l->all.max_total = ceiling->max_connections;
+	l->all.max_per_peer = ceiling->max_connections_per_peer;
+	l->unauthenticated.max_total = ceiling->max_unauthenticated;
+	l->unauthenticated.max_per_peer = ceiling->max_unauthenticated_per_peer;
+}
+
 void listener_reload(struct listener *l)
 {
 	_cleanup_free_ char *text = NULL;
@@ -250,8 +290,7 @@ void listener_reload(struct listener *l)
 		log_error("%s; the limits stay as they were", text ? text : strerror(-r));
 		return;
 	}
-	l->limits.max_total = ceiling.max_unauthenticated;
-	l->limits.max_per_peer = ceiling.max_unauthenticated_per_peer;
+	set_limits(l, &ceiling);
 	if (!ceiling.ssh)
 		log_notice("SSH is off: %s does not say SSH=yes. Connections are refused with "
 			   "that reason",
@@ -264,8 +303,7 @@ static void set_default_limits(struct listener *l)
 	struct ceiling ceiling;
 
 	ceiling_default(&ceiling);
-	l->limits.max_total = ceiling.max_unauthenticated;
-	l->limits.max_per_peer = ceiling.max_unauthenticated_per_peer;
+	set_limits(l, &ceiling);
 }
 
 int listener_new(sd_event *event, const struct listener_config *config, const int *fds,
@@ -309,7 +347,8 @@ struct listener *listener_free(struct listener *l)
 	}
 	for (size_t i = 0; i < N_EXECUTABLES; i++)
 		close_fd(l->exe_fds[i]);
-	limits_done(&l->limits);
+	limits_done(&l->unauthenticated);
+	limits_done(&l->all);
 	sd_event_unref(l->event);
 	free(l);
 	return NULL;

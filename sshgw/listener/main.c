@@ -1,7 +1,7 @@
 /* peergate-sshgw: the gateway's listener, socket-activated by systemd. */
 #include <getopt.h>
-#include <stdbool.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <systemd/sd-daemon.h>
 
 #include "common/log.h"

@@ -162,16 +162,17 @@ int agent_link_authorize(struct agent_link *link, const char *ssh_user)
 
 static json_t *resume_parameters(const struct agent_link *link, const struct lease *lease)
 {
-	char peer[IP_ADDR_STRLEN];
+	char peer[IP_ADDR_STRLEN], local[IP_ADDR_STRLEN];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:{s:{s:b, s:b, s:b}, s:s*}}",
-			 "leaseId", lease->id, "nodeId", lease->node_id, "nodeKey", lease->node_key,
-			 "address", ip_addr_to_string(&link->config.peer.addr, peer), "sshUser",
-			 link->ssh_user, "localUser", lease->local_user, "nonroot",
-			 (int)lease->nonroot, "connection", link->config.connection, "options",
-			 "forwarding", "agent", (int)lease->forward_agent, "local",
-			 (int)lease->forward_local, "remote", (int)lease->forward_remote,
-			 "forceCommand", lease->force_command);
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:{s:{s:b, s:b, s:b}, s:s*}}",
+		"leaseId", lease->id, "nodeId", lease->node_id, "nodeKey", lease->node_key,
+		"address", ip_addr_to_string(&link->config.peer.addr, peer), "localAddress",
+		ip_addr_to_string(&link->config.local, local), "sshUser", link->ssh_user,
+		"localUser", lease->local_user, "nonroot", (int)lease->nonroot, "connection",
+		link->config.connection, "options", "forwarding", "agent",
+		(int)lease->forward_agent, "local", (int)lease->forward_local, "remote",
+		(int)lease->forward_remote, "forceCommand", lease->force_command);
 }
 
 /* ---- absence ---- */

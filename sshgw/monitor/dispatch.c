@@ -13,6 +13,9 @@
 #define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | IN(MON_ACCOUNT) | LOGGED_IN)
 #define ANY_STATE   (~0u)
 
+#define MANY	      (1u << 20)
+#define MAX_LOG_LINES 64u
+
 struct mon_handler {
 	uint32_t type;
 	enum mon_peer_index from;
@@ -59,14 +62,15 @@ static int on_log(struct monitor *m, struct chan_msg *msg)
 
 	if (chan_reader_end(&r) < 0 || level > LOG_DEBUG)
 		return -EPROTO;
+	/* A process gone wild fills no journal. */
+	if (m->n_logged++ >= MAX_LOG_LINES)
+		return 0;
 	/* Its word for how grave something is counts only so far. */
 	log_with(level < LOG_WARNING ? LOG_WARNING : (int)level, 0, NULL, 0, "net: %s", text);
 	return 0;
 }
 
 /* ---- the table ---- */
-
-#define MANY (1u << 20)
 
 static const struct mon_handler handlers[] = {
 	/* request, from, legal in, uses, fds, handler */
@@ -75,7 +79,7 @@ static const struct mon_handler handlers[] = {
 	{ NET_AUTHORIZE, MON_NET, IN(MON_KEX), 1, 0, login_ask },
 	{ NET_START, MON_NET, LOGGED_IN, MANY, 0, sessions_start },
 	{ NET_HANGUP, MON_NET, LOGGED_IN, MANY, 0, sessions_hangup },
-	{ NET_LOG, MON_NET, ANY_STATE, 64, 0, on_log },
+	{ NET_LOG, MON_NET, ANY_STATE, MANY, 0, on_log },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), 1, 0, login_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), 1, 0, login_opened },
 	{ USER_STARTED, MON_USER, IN(MON_OPEN), MANY, 3, sessions_started },
@@ -105,7 +109,7 @@ int dispatch(struct monitor *m, enum mon_peer_index from, struct chan_msg *msg)
 	const struct mon_handler *h = i < 0 ? NULL : &handlers[i];
 
 	/* It crossed our decision to end the connection. */
-	if (h && m->state == MON_ENDING && h->legal_in != ANY_STATE)
+	if (h && m->state >= MON_ENDING && h->legal_in != ANY_STATE)
 		return 0;
 	if (!h || !(h->legal_in & IN(m->state)) || m->uses[i] >= h->max_uses ||
 	    msg->n_fds > h->max_fds || too_early_to_sign(m, h, m->uses[i])) {

@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
+#include "peergate-config.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/scope.h"
 #include "sshgw/monitor/sessions.h"
@@ -47,7 +48,7 @@ static void refuse(struct monitor *m, const char *reason, const char *message)
 	log_decision(m, false, reason, message);
 	msg_auth_result_put(&w, &(struct msg_auth_result){ .verdict = AUTH_REFUSED, .text = text });
 	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
-	mon_end(m, NULL, false, "the login was refused");
+	mon_end(m, MON_END_REFUSED, NULL, "the login was refused");
 }
 
 int login_ask(struct monitor *m, struct chan_msg *msg)
@@ -82,29 +83,40 @@ static void on_rejected(void *userdata, const char *reason, const char *message)
 		refuse(m, reason ? reason : "policy", message);
 }
 
+/* The accounts that run Peergate itself are nobody's login, under any name. */
+static bool is_own_account(const struct account *account)
+{
+	static const char *const names[] = { PEERGATE_SSHGW_USER, PEERGATE_AGENT_USER };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_(account_freep) struct account *own = NULL;
+
+		if (account_get(names[i], &own) == 0 && own->uid == account->uid)
+			return true;
+	}
+	return false;
+}
+
 /* Why the account is not one to log in to, whatever the agent says. NULL: it is. */
 static const char *account_problem(struct monitor *m, const char **ret_reason)
 {
-	const char *problem;
-	int r = account_lookup(m->lease.local_user, &m->account);
+	int r = account_get(m->lease.local_user, &m->account);
 
 	*ret_reason = "account";
-	if (r == -ENOENT)
+	if (r == ACCOUNT_UNKNOWN)
 		return "there is no such account on this host";
 	if (r < 0) {
 		log_error_errno(r, "Could not look up account \"%s\"", m->lease.local_user);
 		return "the account cannot be looked up now; try again";
 	}
-	if (m->lease.nonroot && m->account.uid == 0) {
+	if (is_own_account(m->account))
+		return "this account belongs to Peergate itself";
+	if (m->lease.nonroot && m->account->uid == 0) {
 		*ret_reason = "nonroot";
 		return "the SSH rule is for other users than root, and this account is root";
 	}
-	problem = ceiling_refuses(&m->ceiling, m->account.name, m->account.uid);
-	if (problem) {
-		*ret_reason = "ceiling";
-		return problem;
-	}
-	return account_shell_problem(&m->account);
+	*ret_reason = "ceiling";
+	return ceiling_refuses(&m->ceiling, m->account->name, m->account->uid);
 }
 
 static int start_leader(struct monitor *m)
@@ -142,7 +154,9 @@ static void ask_account(struct monitor *m)
 	struct chan_writer w = { 0 };
 
 	msg_account_put(&w, &(struct msg_account){
-				    .user = m->account.name,
+				    .user = m->account->name,
+				    .uid = m->account->uid,
+				    .gid = m->account->gid,
 				    .remote_host = ip_addr_to_string(&m->peer.addr, peer),
 			    });
 	mon_enter(m, MON_ACCOUNT, "the agent accepted");
@@ -203,7 +217,7 @@ static void on_revoked(void *userdata, const char *reason, const char *message)
 			    { "LEASE", m->lease.id }),
 		 "Revoked the login of %s as %s: %s",
 		 m->lease.user ? m->lease.user : m->lease.node_name, m->lease.local_user, message);
-	mon_end(m, notice, true, "the agent revoked the lease");
+	mon_end(m, MON_END_KILLED, notice, "the agent revoked the lease");
 }
 
 const struct agent_link_events login_agent_events = {
@@ -313,7 +327,7 @@ int login_opened(struct monitor *m, struct chan_msg *msg)
 		_cleanup_free_ char *notice = text_printf(
 			"Peergate: the session could not be opened%s%s", text[0] ? ": " : "", text);
 
-		mon_end(m, notice, true, "PAM could not open the session");
+		mon_end(m, MON_END_KILLED, notice, "PAM could not open the session");
 		return 0;
 	}
 	r = scope_find(m->peers[MON_LEADER].pid, &m->scope);

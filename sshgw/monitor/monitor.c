@@ -16,11 +16,6 @@
 #include "sshgw/monitor/scope.h"
 
 #define SSH_PORT 22
-/* After the notice: time for the net process to send it, and for PAM to close the session. */
-#define NET_END_USEC	(500 * 1000ull)
-#define LEADER_END_USEC (5 * 1000000ull)
-/* A refused client gets this long to read why and to leave by itself. */
-#define REFUSED_USEC (3 * 1000000ull)
 
 const char *mon_state_to_string(enum mon_state state)
 {
@@ -39,6 +34,8 @@ const char *mon_state_to_string(enum mon_state state)
 		return "open";
 	case MON_ENDING:
 		return "ending";
+	case MON_LEFT:
+		return "left";
 	}
 	return "unknown";
 }
@@ -62,6 +59,11 @@ static void peer_close(struct mon_peer *peer)
 	peer->fd = close_fd(peer->fd);
 }
 
+void mon_detach(struct monitor *m, enum mon_peer_index index)
+{
+	peer_close(&m->peers[index]);
+}
+
 int mon_attach(struct monitor *m, enum mon_peer_index index, int fd)
 {
 	struct mon_peer *peer = &m->peers[index];
@@ -78,10 +80,10 @@ void mon_send(struct monitor *m, enum mon_peer_index index, uint32_t type, struc
 
 	if (w)
 		chan_writer_done(w);
-	if (r == 0 || m->state == MON_ENDING)
+	if (r == 0 || m->state >= MON_ENDING)
 		return;
 	log_error_errno(r, "The %s process does not take its messages", peer->name);
-	mon_end(m, NULL, true, "a process does not read");
+	mon_end(m, MON_END_KILLED, NULL, "a process does not read");
 }
 
 static enum mon_peer_index peer_by_fd(const struct monitor *m, int fd)
@@ -98,9 +100,9 @@ static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error
 {
 	peer_close(&m->peers[index]);
 	if (error != -ECONNRESET)
-		mon_end(m, NULL, true, "a process broke the protocol");
+		mon_end(m, MON_END_KILLED, NULL, "a process broke the protocol");
 	else
-		mon_end(m, NULL, false,
+		mon_end(m, MON_END_GONE, NULL,
 			index == MON_NET ? "the connection ended" : "the session ended");
 }
 
@@ -127,28 +129,22 @@ static int on_message(sd_event_source *source, int fd, uint32_t revents, void *u
 
 /* ---- children ---- */
 
-static void finish_if_alone(struct monitor *m)
+/* Return: whether it ended in a way that it should not. */
+static bool log_exit(const struct monitor *m, const struct mon_peer *peer, const siginfo_t *info)
 {
-	if (m->state == MON_ENDING && m->peers[MON_NET].pidfd < 0 && m->peers[MON_LEADER].pidfd < 0)
-		sd_event_exit(m->event, 0);
-}
-
-static void log_exit(const struct mon_peer *peer, const siginfo_t *info)
-{
-	if (info->si_code == CLD_EXITED)
+	if (info->si_code == CLD_EXITED) {
 		log_debug("The %s process ended with status %d", peer->name, info->si_status);
-	else if (info->si_status == SIGSYS)
+		return false;
+	}
+	if (info->si_status == SIGKILL && m->state == MON_ENDING)
+		return false;
+	if (info->si_status == SIGSYS)
 		log_error("The %s process made a system call that its sandbox forbids (see the "
 			  "kernel's audit message)",
 			  peer->name);
-	else if (info->si_status != SIGKILL)
+	else
 		log_error("The %s process was killed by signal %d", peer->name, info->si_status);
-}
-
-static void arm_kill(struct monitor *m, uint64_t usec)
-{
-	sd_event_source_set_time_relative(m->kill, usec);
-	sd_event_source_set_enabled(m->kill, SD_EVENT_ONESHOT);
+	return true;
 }
 
 static int on_exit_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -157,17 +153,16 @@ static int on_exit_event(sd_event_source *source, int fd, uint32_t revents, void
 	enum mon_peer_index index = m->peers[MON_NET].pidfd == fd ? MON_NET : MON_LEADER;
 	struct mon_peer *peer = &m->peers[index];
 	siginfo_t info = { 0 };
+	bool crashed;
 
 	if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
 		return 0;
-	log_exit(peer, &info);
+	crashed = log_exit(m, peer, &info);
 	peer->exit = sd_event_source_disable_unref(peer->exit);
 	peer->pidfd = close_fd(peer->pidfd);
-	mon_end(m, NULL, false, index == MON_NET ? "the connection ended" : "the session ended");
-	/* From here on it is the leader that is waited for. */
-	if (index == MON_NET)
-		arm_kill(m, LEADER_END_USEC);
-	finish_if_alone(m);
+	mon_end(m, crashed ? MON_END_KILLED : MON_END_GONE, NULL,
+		index == MON_NET ? "the connection ended" : "the session ended");
+	mon_end_child_gone(m);
 	return 0;
 }
 
@@ -180,81 +175,19 @@ int mon_watch_exit(struct monitor *m, enum mon_peer_index index, pid_t pid, int 
 	return sd_event_add_io(m->event, &peer->exit, pidfd, EPOLLIN, on_exit_event, m);
 }
 
-/* ---- the end ---- */
-
-/* Everything the login started, wherever it forked to; the leader stays to close the PAM session.
- */
-static void kill_login(struct monitor *m)
-{
-	const char *scope = m->scope ? m->scope : m->own_scope;
-	int r;
-
-	if (!scope)
-		return;
-	r = scope_kill(scope, m->peers[MON_LEADER].pid);
-	if (r < 0) {
-		log_warning_errno(r, "Could not kill the login's processes one by one, killing "
-				     "the whole control group");
-		r = scope_kill(scope, 0);
-		if (r < 0)
-			log_error_errno(r, "Could not kill control group %s", scope);
-	}
-}
-
-void mon_end(struct monitor *m, const char *notice, bool kill, const char *why)
-{
-	bool refused = m->state == MON_ASKING || m->state == MON_ACCOUNT;
-	struct chan_writer w = { 0 };
-
-	if (m->state == MON_ENDING) {
-		if (kill)
-			kill_login(m);
-		return;
-	}
-	mon_enter(m, MON_ENDING, why);
-	if (notice) {
-		chan_put_bytes(&w, notice, strnlen(notice, MSG_MAX_TEXT));
-		mon_send(m, MON_NET, NET_END, &w, NULL, 0);
-	} else if (kill || !refused) {
-		child_kill(m->peers[MON_NET].pidfd);
-	}
-	if (kill)
-		kill_login(m);
-	peer_close(&m->peers[MON_USER]);
-	mon_send(m, MON_LEADER, LEADER_CLOSE, NULL, NULL, 0);
-	sd_event_source_set_enabled(m->grace, SD_EVENT_OFF);
-	arm_kill(m, refused && !notice ? REFUSED_USEC : NET_END_USEC);
-	finish_if_alone(m);
-}
-
-/* First the net process, later whatever is left. */
-static int on_kill_timer(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct monitor *m = userdata;
-
-	if (m->peers[MON_NET].pidfd >= 0) {
-		child_kill(m->peers[MON_NET].pidfd);
-		arm_kill(m, LEADER_END_USEC);
-	} else if (m->peers[MON_LEADER].pidfd >= 0) {
-		log_warning("The session leader does not end, killing it");
-		child_kill(m->peers[MON_LEADER].pidfd);
-	}
-	return 0;
-}
-
 /* ---- timers and signals ---- */
 
 static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	log_notice("No login within the grace time");
-	mon_end(userdata, NULL, false, "login grace time is over");
+	mon_end(userdata, MON_END_GONE, NULL, "login grace time is over");
 	return 0;
 }
 
 static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	log_notice("The lease has run out");
-	mon_end(userdata, "Peergate: the right to be logged in here has run out", true,
+	mon_end(userdata, MON_END_KILLED, "Peergate: the right to be logged in here has run out",
 		"the lease has run out");
 	return 0;
 }
@@ -262,14 +195,15 @@ static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata)
 static int on_duration(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	log_notice("The rule's maximum duration is over");
-	mon_end(userdata, "Peergate: the maximum duration of a session is over", true,
+	mon_end(userdata, MON_END_KILLED, "Peergate: the maximum duration of a session is over",
 		"maximum duration is over");
 	return 0;
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
-	mon_end(userdata, "Peergate: this host ended the connection", false, "asked by a signal");
+	mon_end(userdata, MON_END_ASKED, "Peergate: this host ended the connection",
+		"asked by a signal");
 	return 0;
 }
 
@@ -290,7 +224,7 @@ static int add_timers(struct monitor *m)
 	if (r >= 0)
 		r = add_timer(m, &m->duration, CLOCK_MONOTONIC, on_duration);
 	if (r >= 0)
-		r = add_timer(m, &m->kill, CLOCK_MONOTONIC, on_kill_timer);
+		r = mon_end_init(m);
 	if (r >= 0)
 		r = sd_event_source_set_time_relative(m->grace, m->ceiling.login_grace_usec);
 	if (r >= 0)
@@ -471,6 +405,8 @@ static void monitor_done(struct monitor *m)
 	sd_event_source_disable_unref(m->expiry);
 	sd_event_source_disable_unref(m->duration);
 	sd_event_source_disable_unref(m->kill);
+	sd_event_source_disable_unref(m->left);
+	close_fd(m->scope_fd);
 	m->agent = agent_link_free(m->agent);
 	m->hostkeys = hostkeys_free(m->hostkeys);
 	if (m->own_scope)
@@ -480,7 +416,7 @@ static void monitor_done(struct monitor *m)
 	free(m->ssh_user);
 	free(m->login_text);
 	lease_done(&m->lease);
-	account_done(&m->account);
+	m->account = account_free(m->account);
 	channels_done(&m->channels);
 	ceiling_done(&m->ceiling);
 	close_fd(m->config.connection_fd);
@@ -494,6 +430,7 @@ int monitor_run(const struct monitor_config *config)
 {
 	struct monitor m = {
 		.config = *config,
+		.scope_fd = -1,
 		.peers = {
 			[MON_NET] = { .name = "net", .fd = -1, .pidfd = -1 },
 			[MON_LEADER] = { .name = "leader", .fd = -1, .pidfd = -1 },

@@ -11,10 +11,11 @@
 
 #include "common/chan.h"
 #include "common/ip.h"
+#include "sshgw/account.h"
 #include "sshgw/ceiling.h"
-#include "sshgw/monitor/account.h"
 #include "sshgw/monitor/agent_link.h"
 #include "sshgw/monitor/channels.h"
+#include "sshgw/monitor/ending.h"
 #include "sshgw/monitor/hostkeys.h"
 #include "sshgw/msg.h"
 
@@ -26,6 +27,7 @@ enum mon_state {
 	MON_OPENING, /* logged in; the PAM session is being opened */
 	MON_OPEN,    /* programs may run */
 	MON_ENDING,  /* everything is being taken down */
+	MON_LEFT,    /* the connection is gone; what it left running still holds the lease */
 };
 const char *mon_state_to_string(enum mon_state state);
 
@@ -46,7 +48,7 @@ enum mon_peer_index {
 	MON_N_PEERS,
 };
 
-/* How often each request was made: the handler table has the limits. */
+/* Room for one counter for each entry of the handler table. */
 #define MON_MAX_HANDLERS 16u
 
 struct monitor_config {
@@ -68,18 +70,20 @@ struct monitor {
 	struct hostkeys *hostkeys;
 	struct agent_link *agent;
 	struct mon_peer peers[MON_N_PEERS];
-	unsigned uses[MON_MAX_HANDLERS];
+	unsigned n_logged;		 /* lines of the net process */
+	unsigned uses[MON_MAX_HANDLERS]; /* how often each request was made */
 
 	char *ssh_user;	    /* asked for */
 	struct lease lease; /* from the agent, once accepted */
-	struct account account;
+	struct account *account;
 	char *own_scope; /* control group that we made for the leader */
 	char *scope;	 /* where the login lives, once open */
 	struct channels channels;
 	char *login_text; /* motd: for the first terminal */
 
-	sd_event_source *grace, *expiry, *duration, *kill;
-	uint64_t opened_usec; /* CLOCK_MONOTONIC, when logged in */
+	sd_event_source *grace, *expiry, *duration, *kill, *left;
+	bool killed;  /* MON_END_KILLED: nothing may go on */
+	int scope_fd; /* watched for the end of what was left running; -1: not */
 };
 
 /*
@@ -91,14 +95,10 @@ int monitor_run(const struct monitor_config *config);
 /* ---- for the handlers (dispatch.c, login.c) ---- */
 
 void mon_enter(struct monitor *m, enum mon_state state, const char *why);
-/*
- * End the connection: notice (may be NULL) is shown to the person, every process of the login is
- * killed if kill is set, the PAM session closed, the socket closed. Idempotent.
- */
-void mon_end(struct monitor *m, const char *notice, bool kill, const char *why);
 /* Send to a peer; a peer that does not read ends the connection. */
 void mon_send(struct monitor *m, enum mon_peer_index peer, uint32_t type, struct chan_writer *w,
 	      const int *fds, size_t n_fds);
 /* Hand a channel of ours to the event loop. */
 int mon_attach(struct monitor *m, enum mon_peer_index peer, int fd);
 int mon_watch_exit(struct monitor *m, enum mon_peer_index peer, pid_t pid, int pidfd);
+void mon_detach(struct monitor *m, enum mon_peer_index peer);

@@ -3,18 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 
 #include "common/file.h"
 #include "common/text.h"
-
-#define MAX_PROCS_BYTES (4u << 20)
-#define MAX_ROUNDS	200
-#define ROUND_USEC	5000
 
 /* Where cgroup v2 is: alone, or (systemd's hybrid set-up) beside the old controllers. */
 static const char *cgroup_root(void)
@@ -64,6 +58,13 @@ static int write_control(const char *group, const char *name, const char *value)
 	return n < 0 ? -errno : 0;
 }
 
+static bool can_kill(const char *group)
+{
+	_cleanup_free_ char *file = text_printf("%s/cgroup.kill", group);
+
+	return file && access(file, W_OK) == 0;
+}
+
 int scope_create(pid_t leader, char **ret_path)
 {
 	_cleanup_free_ char *own = NULL, *path = NULL, *pid = text_printf("%d", leader);
@@ -77,9 +78,10 @@ int scope_create(pid_t leader, char **ret_path)
 	path = text_printf("%s/login-%s", own, pid);
 	if (!path)
 		return -ENOMEM;
-	if (mkdir(path, 0755) < 0)
+	/* One of that name is left over from a monitor that crashed, and from an earlier pid. */
+	if (mkdir(path, 0755) < 0 && (errno != EEXIST || rmdir(path) < 0 || mkdir(path, 0755) < 0))
 		return -errno;
-	r = write_control(path, "cgroup.procs", pid);
+	r = can_kill(path) ? write_control(path, "cgroup.procs", pid) : -EOPNOTSUPP;
 	if (r < 0) {
 		rmdir(path);
 		return r;
@@ -106,58 +108,53 @@ int scope_find(pid_t leader, char **ret_path)
 	return 0;
 }
 
-/* Return: how many processes were there to kill; negative errno. */
-static int kill_listed(const char *path, pid_t spare)
+int scope_leave(pid_t leader)
 {
-	_cleanup_free_ char *file = text_printf("%s/cgroup.procs", path), *text = NULL;
-	char *line, *rest;
-	size_t len;
-	int r, n = 0;
+	_cleanup_free_ char *own = NULL, *pid = text_printf("%d", leader);
+	int r;
+
+	if (!pid)
+		return -ENOMEM;
+	r = read_cgroup("self", &own);
+	return r < 0 ? r : write_control(own, "cgroup.procs", pid);
+}
+
+int scope_kill(const char *path)
+{
+	int r = write_control(path, "cgroup.kill", "1");
+
+	return r == -ENOENT || r == -ENODEV ? 0 : r;
+}
+
+int scope_watch(const char *path)
+{
+	_cleanup_free_ char *file = text_printf("%s/cgroup.events", path);
+	int fd;
 
 	if (!file)
 		return -ENOMEM;
-	r = file_read(AT_FDCWD, file, MAX_PROCS_BYTES, &text, &len);
-	if (r < 0)
-		return r == -ENOENT || r == -ENODEV ? 0 : r;
-	for (rest = text; (line = strsep(&rest, "\n"));) {
-		uint64_t pid;
-
-		/* 0: a process that our own pid namespace does not show. */
-		if (parse_u64(line, INT32_MAX, &pid) < 0 || pid == 0 || (pid_t)pid == spare)
-			continue;
-		kill((pid_t)pid, SIGKILL);
-		n++;
-	}
-	return n;
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
-static int kill_frozen(const char *path, pid_t spare)
+int scope_watch_ask(int fd)
 {
-	struct timespec round = { .tv_nsec = ROUND_USEC * 1000 };
-	int n = 0;
+	char text[256];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 
-	for (int i = 0; i < MAX_ROUNDS; i++) {
-		n = kill_listed(path, spare);
-		if (n <= 0)
-			return n;
-		nanosleep(&round, NULL);
-	}
-	return -ETIME;
+	if (n < 0)
+		return errno == ENODEV ? 0 : -errno;
+	text[n] = '\0';
+	return strstr(text, "populated 1") != NULL;
 }
 
-int scope_kill(const char *path, pid_t spare)
+int scope_is_populated(const char *path)
 {
-	int r;
+	_cleanup_close_ int fd = scope_watch(path);
 
-	if (spare == 0) {
-		r = write_control(path, "cgroup.kill", "1");
-		return r == -ENOENT ? 0 : r;
-	}
-	/* Frozen tasks cannot fork, and SIGKILL reaches them all the same. */
-	write_control(path, "cgroup.freeze", "1");
-	r = kill_frozen(path, spare);
-	write_control(path, "cgroup.freeze", "0");
-	return r;
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ENODEV ? 0 : fd;
+	return scope_watch_ask(fd);
 }
 
 void scope_remove(const char *path)

@@ -12,15 +12,28 @@
 /*
  * Put the leader into a fresh group below our own, before it opens the PAM session. pam_systemd
  * then moves it into its logind scope; on a host without logind it stays here.
- * Return: 0 and *ret_path (the caller's), negative errno.
+ * Return: 0 and *ret_path (the caller's), negative errno (-EOPNOTSUPP: no cgroup.kill).
  */
 int scope_create(pid_t leader, char **ret_path);
 /* The group that the leader is in now; the caller frees. -EXDEV when it is our own. */
 int scope_find(pid_t leader, char **ret_path);
+/* Take the leader out of the login's group, into our own: it has a PAM session to close. */
+int scope_leave(pid_t leader);
 /*
- * Kill every process of the group but spare (0: none), forks that race with us included: the group
- * is frozen meanwhile. Return: 0, -ETIME when some did not die in time, negative errno.
+ * Kill every process of the group and of groups below it, forks that race with us included
+ * (cgroup.kill, kernel 5.14). A group that is gone is no error. Return: 0, negative errno.
  */
-int scope_kill(const char *path, pid_t spare);
+int scope_kill(const char *path);
+/*
+ * Whether the group, or one below it, has a process. Return: 1, 0 (also when it is gone), negative
+ * errno.
+ */
+int scope_is_populated(const char *path);
+/*
+ * A descriptor that polls EPOLLPRI when that has changed since it was last asked by
+ * scope_watch_ask(), which answers as above. Return: the caller's fd, negative errno.
+ */
+int scope_watch(const char *path);
+int scope_watch_ask(int fd);
 /* Remove an empty group that scope_create() made. */
 void scope_remove(const char *path);

@@ -75,7 +75,7 @@ static void tell_user(struct monitor *m, struct channel *channel)
 			 { "CHANNEL_KIND", channel->start.kind == START_SHELL ? "shell" : "exec" }),
 		 "Starting %s%s as %s",
 		 channel->start.kind == START_SHELL ? "a shell" : "a command",
-		 channel->has_pty ? " on a terminal" : "", m->account.name);
+		 channel->has_pty ? " on a terminal" : "", m->account->name);
 	msg_start_put(&w, &channel->start);
 	channel->state = CHANNEL_STARTING;
 	msg_start_done(&channel->start);
@@ -92,9 +92,11 @@ int sessions_start(struct monitor *m, struct chan_msg *msg)
 	if (r < 0)
 		return -EPROTO;
 	id = start.channel;
-	r = channels_add(&m->channels, id, m->ceiling.max_sessions, &channel);
-	/* The net process keeps to the limit; one that does not is no honest one. */
-	if (r == -EEXIST || start.n_env > m->ceiling.max_env) {
+	/* The net process keeps to these; one that does not is no honest one. */
+	r = start.n_env > m->ceiling.max_env
+		    ? -EEXIST
+		    : channels_add(&m->channels, id, m->ceiling.max_sessions, &channel);
+	if (r == -EEXIST) {
 		msg_start_done(&start);
 		return -EPROTO;
 	}
@@ -159,7 +161,7 @@ static bool is_own_terminal(int fd, uid_t uid, char *line, size_t size)
 static bool fds_are_sound(struct monitor *m, struct channel *channel, const struct chan_msg *msg)
 {
 	if (channel->has_pty)
-		return msg->n_fds == 1 && is_own_terminal(msg->fds[0], m->account.uid,
+		return msg->n_fds == 1 && is_own_terminal(msg->fds[0], m->account->uid,
 							  channel->line, sizeof(channel->line));
 	return msg->n_fds == 3 && is_pipe(msg->fds[0], O_WRONLY) &&
 	       is_pipe(msg->fds[1], O_RDONLY) && is_pipe(msg->fds[2], O_RDONLY);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -19,18 +20,18 @@ static const struct sandbox_rule rules[] = {
 	{ "ppoll" },
 	{ "close" },
 	{ "shutdown" },
-	{ "fcntl", SANDBOX_EQUAL, 1, F_GETFL },
-	{ "fcntl", SANDBOX_EQUAL, 1, F_SETFL },
-	{ "ioctl", SANDBOX_EQUAL, 1, TIOCSWINSZ },
-	{ "setsockopt", SANDBOX_EQUAL, 1, IPPROTO_TCP },
+	{ "fcntl", { { SANDBOX_EQUAL, 1, F_GETFL } } },
+	{ "fcntl", { { SANDBOX_EQUAL, 1, F_SETFL } } },
+	{ "ioctl", { { SANDBOX_EQUAL, 1, TIOCSWINSZ } } },
+	{ "setsockopt", { { SANDBOX_EQUAL, 1, IPPROTO_TCP }, { SANDBOX_EQUAL, 2, TCP_QUICKACK } } },
 	{ "getsockopt" },
 	/* memory: nothing that could become code */
 	{ "brk" },
 	{ "munmap" },
 	{ "mremap" },
 	{ "madvise" },
-	{ "mmap", SANDBOX_NO_BITS, 2, PROT_EXEC },
-	{ "mprotect", SANDBOX_NO_BITS, 2, PROT_EXEC },
+	{ "mmap", { { SANDBOX_NO_BITS, 2, PROT_EXEC } } },
+	{ "mprotect", { { SANDBOX_NO_BITS, 2, PROT_EXEC } } },
 	/* itself */
 	{ "futex" },
 	{ "getpid" },

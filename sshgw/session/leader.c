@@ -17,9 +17,9 @@
 
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/account.h"
 #include "sshgw/msg.h"
 #include "sshgw/session/environment.h"
-#include "sshgw/session/login_account.h"
 #include "sshgw/session/login_defs.h"
 #include "sshgw/session/login_process.h"
 #include "sshgw/session/login_record.h"
@@ -41,7 +41,7 @@ struct leader {
 	enum leader_state state;
 	char *remote_host;
 	struct login_defs defs;
-	struct login_account *account;
+	struct account *account;
 	struct login_pam *pam;
 	struct login_process process;
 	struct login_record *record;
@@ -74,11 +74,12 @@ static void enter_state(struct leader *leader, enum leader_state state, const ch
 /* ---- LEADER_ACCOUNT ---- */
 
 /* Return: 0 when the account may log in; LOGIN_PAM_REFUSED or negative errno with text. */
-static int check_account(struct leader *leader, const char *user, char **ret_text)
+static int check_account(struct leader *leader, const struct msg_account *msg, char **ret_text)
 {
-	int r = login_account_get(user, &leader->account);
+	const char *user = msg->user;
+	int r = account_get(user, &leader->account);
 
-	if (r == LOGIN_ACCOUNT_UNKNOWN) {
+	if (r == ACCOUNT_UNKNOWN) {
 		*ret_text = text_printf("This host has no account '%s'.", user);
 		return LOGIN_PAM_REFUSED;
 	}
@@ -87,12 +88,19 @@ static int check_account(struct leader *leader, const char *user, char **ret_tex
 					strerror(-r));
 		return r;
 	}
-	if (login_shell_refuses(leader->account->shell)) {
+	/* Between the monitor's look and ours a directory may have changed its mind. */
+	if (leader->account->uid != msg->uid || leader->account->gid != msg->gid) {
+		*ret_text = text_printf("The account '%s' changed while it was looked up; try "
+					"again.",
+					user);
+		return LOGIN_PAM_REFUSED;
+	}
+	if (account_shell_refuses(leader->account->shell)) {
 		*ret_text = text_printf("The account '%s' is not for logging in (its shell is %s).",
 					user, leader->account->shell);
 		return LOGIN_PAM_REFUSED;
 	}
-	if (!login_shell_exists(leader->account->shell)) {
+	if (!account_shell_exists(leader->account->shell)) {
 		*ret_text = text_printf("The account '%s' cannot log in: its shell %s is no "
 					"executable file.",
 					user, leader->account->shell);
@@ -125,7 +133,7 @@ static int handle_account(struct leader *leader, struct chan_msg *in)
 	log_set_context((const struct log_field[]){ { "USER", msg.user },
 						    { "PEER_ADDRESS", leader->remote_host } },
 			2);
-	r = check_account(leader, msg.user, &text);
+	r = check_account(leader, &msg, &text);
 	if (r != 0)
 		log_with(LOG_NOTICE, r < 0 ? r : 0, NULL, 0, "Account '%s' may not log in: %s",
 			 msg.user, text ? text : "out of memory");
@@ -138,7 +146,7 @@ static int handle_account(struct leader *leader, struct chan_msg *in)
 static int make_environment(struct leader *leader, const struct msg_open *msg,
 			    struct environment *ret_env)
 {
-	const struct login_account *account = leader->account;
+	const struct account *account = leader->account;
 	char **pam = login_pam_environment(leader->pam);
 	struct login_environment in = {
 		.user = account->name,
@@ -182,7 +190,7 @@ static int make_record(struct leader *leader)
 static int open_login(struct leader *leader, const struct msg_open *msg, int channel,
 		      char **reterr_text)
 {
-	const struct login_account *account = leader->account;
+	const struct account *account = leader->account;
 	_cleanup_(environment_done) struct environment env = { 0 };
 	int r = login_defs_read(leader->config->login_defs, &leader->defs);
 
@@ -234,7 +242,7 @@ static int handle_open(struct leader *leader, struct chan_msg *in)
 		return answer_open(leader, false, error ? error : "The host is out of memory.");
 	}
 	enter_state(leader, LEADER_RUNNING, "opened");
-	quiet = login_account_is_quiet(leader->account);
+	quiet = account_is_quiet(leader->account);
 	return answer_open(leader, true, quiet ? "" : login_pam_text(leader->pam));
 }
 
@@ -390,7 +398,7 @@ static void leader_done(struct leader *leader)
 	login_process_end(&leader->process, USER_GRACE_USEC);
 	leader->record = login_record_free(leader->record);
 	leader->pam = login_pam_free(leader->pam);
-	leader->account = login_account_free(leader->account);
+	leader->account = account_free(leader->account);
 	login_defs_done(&leader->defs);
 	free(leader->remote_host);
 }

@@ -11,7 +11,7 @@
 
 struct login_pam {
 	pam_handle_t *handle;
-	const struct login_account *account;
+	const struct account *account;
 	struct login_text text;
 	bool has_credentials, has_session;
 	int last; /* result of the last call, for pam_end() */
@@ -55,7 +55,7 @@ static int set_items(struct login_pam *pam, const char *remote_host)
 	return r == PAM_SUCCESS ? pam_set_item(pam->handle, PAM_TTY, "ssh") : r;
 }
 
-int login_pam_new(const struct login_pam_config *config, const struct login_account *account,
+int login_pam_new(const struct login_pam_config *config, const struct account *account,
 		  const char *remote_host, struct login_pam **ret_pam, char **reterr_text)
 {
 	_cleanup_(login_pam_freep) struct login_pam *pam = calloc(1, sizeof(*pam));

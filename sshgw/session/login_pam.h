@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #include "common/cleanup.h"
-#include "sshgw/session/login_account.h"
+#include "sshgw/account.h"
 
 struct login_pam_config {
 	const char *service;
@@ -19,7 +19,7 @@ struct login_pam_config {
 struct login_pam;
 
 /* Return: 0, -EIO with text. */
-int login_pam_new(const struct login_pam_config *config, const struct login_account *account,
+int login_pam_new(const struct login_pam_config *config, const struct account *account,
 		  const char *remote_host, struct login_pam **ret_pam, char **reterr_text);
 /* Closes what was opened: session, credentials, PAM itself. */
 struct login_pam *login_pam_free(struct login_pam *pam);

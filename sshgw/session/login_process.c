@@ -64,7 +64,7 @@ static int set_up_descriptors(int channel)
 	return 0;
 }
 
-static int verify_dropped(const struct login_account *account)
+static int verify_dropped(const struct account *account)
 {
 	uid_t ruid, euid, suid;
 	gid_t rgid, egid, sgid;
@@ -81,7 +81,7 @@ static int verify_dropped(const struct login_account *account)
 	return 0;
 }
 
-static int become(const struct login_account *account, enum stage *stage)
+static int become(const struct account *account, enum stage *stage)
 {
 	*stage = STAGE_GROUP;
 	if (setresgid(account->gid, account->gid, account->gid) < 0)
@@ -93,7 +93,7 @@ static int become(const struct login_account *account, enum stage *stage)
 	return verify_dropped(account);
 }
 
-static int run_child(const struct login_account *account, char *const *env, int exe, int channel,
+static int run_child(const struct account *account, char *const *env, int exe, int channel,
 		     enum stage *stage)
 {
 	char program[] = "peergate-sshgw-session", role[] = "user";
@@ -147,7 +147,7 @@ static void report_failure(int pipe_fd, enum stage stage, int error)
 		_exit(126);
 }
 
-int login_process_start(const struct login_account *account, char *const *env, int exe, int channel,
+int login_process_start(const struct account *account, char *const *env, int exe, int channel,
 			struct login_process *ret_process, char **reterr_text)
 {
 	_cleanup_close_ int read_end = -1, write_end = -1;

@@ -4,7 +4,7 @@
 #include <sys/types.h>
 
 #include "common/cleanup.h"
-#include "sshgw/session/login_account.h"
+#include "sshgw/account.h"
 
 #define LOGIN_USER_CHANNEL 3 /* where the user process finds its channel */
 
@@ -19,7 +19,7 @@ struct login_process {
  * this process's own: PAM has set them up here.
  * Return: 0 once the program runs; negative errno with text.
  */
-int login_process_start(const struct login_account *account, char *const *env, int exe, int channel,
+int login_process_start(const struct account *account, char *const *env, int exe, int channel,
 			struct login_process *ret_process, char **reterr_text);
 
 /* Ask it to end, insist after grace_usec, reap it. Does nothing when there is none. */

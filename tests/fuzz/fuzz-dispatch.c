@@ -210,7 +210,7 @@ void mon_send(struct monitor *m, enum mon_peer_index peer, uint32_t type, struct
 	if (w)
 		chan_writer_done(w);
 	if (!taken)
-		mon_end(m, NULL, true, "not taken");
+		mon_end(m, MON_END_KILLED, NULL, "not taken");
 }
 
 /* ---- what the monitor does ---- */
@@ -228,7 +228,7 @@ void mon_enter(struct monitor *m, enum mon_state state, const char *why)
 	}
 }
 
-void mon_end(struct monitor *m, const char *notice, bool kill, const char *why)
+void mon_end(struct monitor *m, enum mon_end how, const char *notice, const char *why)
 {
 	mon_enter(m, MON_ENDING, why);
 }
@@ -271,11 +271,6 @@ int scope_create(pid_t leader, char **ret_path)
 int scope_find(pid_t leader, char **ret_path)
 {
 	*ret_path = strdup("/login");
-	return 0;
-}
-
-int scope_kill(const char *path, pid_t spare)
-{
 	return 0;
 }
 
@@ -400,7 +395,7 @@ static void send_message(struct monitor *m, enum mon_peer_index from, uint8_t ar
 	r = dispatch(m, from, &msg);
 	chan_msg_done(&msg);
 	if (r < 0)
-		mon_end(m, NULL, true, "protocol");
+		mon_end(m, MON_END_KILLED, NULL, "protocol");
 	check(channels_active(&m->channels) <= m->ceiling.max_sessions);
 }
 

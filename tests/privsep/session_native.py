@@ -8,6 +8,7 @@ usage: session_native.py EXECUTABLE PAM_SERVICE_FILE
 """
 import array
 import os
+import pwd
 import pathlib
 import re
 import select
@@ -218,8 +219,14 @@ class Login:
         self.leader, self.user, self.user_pid, self.motd = ours, None, 0, ""
         self.exit_status = None
 
-    def account(self, name):
-        send(self.leader, ACCOUNT, text(name) + text("100.64.0.2"))
+    def account(self, name, uid=None):
+        """Ask for the account as the monitor does, with the ids that it found (or others)."""
+        try:
+            found = pwd.getpwnam(name)
+            ids = struct.pack(">II", found.pw_uid if uid is None else uid, found.pw_gid)
+        except KeyError:
+            ids = bytes(8)
+        send(self.leader, ACCOUNT, text(name) + ids + text("100.64.0.2"))
         kind, reader, _ = receive(self.leader)
         assert kind == ACCOUNT_RESULT
         return reader.u8(), reader.text()
@@ -512,6 +519,13 @@ class SessionTest(unittest.TestCase):
             self.assertEqual(log.read_text().splitlines(), [
                 f"{when} pg-alice 100.64.0.2 ssh {CONNECTION}"
                 for when in ("open_session", "close_session")])
+
+    def test_account_that_changed_meanwhile(self):
+        login = Login(sys.argv[1])
+        self.addCleanup(login.close)
+        allowed, why = login.account("pg-alice", uid=UID + 1)
+        self.assertFalse(allowed)
+        self.assertIn("changed while it was looked up", why)
 
     def test_messages_out_of_order_end_the_login(self):
         for messages in ([OPEN], [LOGIN], [0x999], [ACCOUNT_RESULT]):

@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/text.h"
 #include "tests/privsep/stage.h"
+#include "tests/privsep/world.h"
 
 #define CHANNEL 7
 
@@ -77,6 +78,27 @@ static void test_revoked_at_all_times(void **state)
 			stage_run_channel(&s, CHANNEL);
 		}
 		stage_tell_puppet(&s.leader, PUPPET_FORK);
+		stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
+		expect_revocation(&s, "gone", "Revoked the login");
+	}
+}
+
+/* PAM moves the leader into the login's own scope; the leader has not told that yet, or just did.
+ */
+static void test_revoked_after_the_leader_moved(void **state)
+{
+	for (enum mon_state at = MON_ACCOUNT; at <= MON_OPEN; at++) {
+		struct stage s;
+
+		print_message("state %d\n", at);
+		stage_reach(&s, at < MON_OPENING ? at : MON_OPENING);
+		stage_tell_puppet(&s.leader, PUPPET_FORK);
+		assert_int_equal(world_move(s.leader.hello.pid), 0);
+		stage_tell_puppet(&s.leader, PUPPET_FORK);
+		if (at == MON_OPEN) {
+			stage_open(&s);
+			stage_start_channel(&s, CHANNEL);
+		}
 		stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
 		expect_revocation(&s, "gone", "Revoked the login");
 	}
@@ -228,6 +250,7 @@ int main(void)
 		ON_STAGE(test_grace_time),
 		ON_STAGE(test_revoked),
 		ON_STAGE(test_revoked_at_all_times),
+		ON_STAGE(test_revoked_after_the_leader_moved),
 		ON_STAGE(test_lease_runs_out),
 		ON_STAGE(test_maximum_duration),
 		ON_STAGE(test_signal),

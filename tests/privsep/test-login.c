@@ -347,7 +347,6 @@ static const struct decision {
 	{ NULL, NULL, "notify {\"state\":\"keep\"}", "try again" },
 	{ NULL, NULL, "notify {}", "try again" },
 	{ NULL, "carol", NULL, "no such account" },
-	{ NULL, "daemon", NULL, "not for logging in" },
 	/* The lease says: not root. */
 	{ NULL, "root", NULL, "this account is root" },
 	{ NULL, "toor", NULL, "this account is root" },

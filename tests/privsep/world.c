@@ -96,12 +96,21 @@ static int hide_host_keys(void)
 
 /* ---- control group ---- */
 
-static int move_to(const char *group)
+static int move_to(const char *group, pid_t pid)
 {
 	_cleanup_free_ char *path = text_printf("%s/cgroup.procs", group);
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	return fd >= 0 && dprintf(fd, "%d", getpid()) > 0 ? 0 : -1;
+	return fd >= 0 && dprintf(fd, "%d", pid) > 0 ? 0 : -1;
+}
+
+int world_move(pid_t pid)
+{
+	_cleanup_free_ char *group = text_printf("%s/elsewhere", own_group);
+
+	if (mkdir(group, 0755) < 0 && errno != EEXIST)
+		return -1;
+	return move_to(group, pid);
 }
 
 static char *find_group(void)
@@ -121,7 +130,7 @@ static int make_group(void)
 {
 	first_group = find_group();
 	own_group = text_printf(CGROUP "/peergate-test-privsep-%d", getpid());
-	return mkdir(own_group, 0755) == 0 ? move_to(own_group) : -1;
+	return mkdir(own_group, 0755) == 0 ? move_to(own_group, getpid()) : -1;
 }
 
 int stage_world_make(void **state)
@@ -142,8 +151,10 @@ int stage_world_make(void **state)
 int stage_world_unmake(void **state)
 {
 	_cleanup_free_ char *command = text_printf("rm -rf %s", world_dir);
-	int r = move_to(first_group);
+	_cleanup_free_ char *elsewhere = text_printf("%s/elsewhere", own_group);
+	int r = move_to(first_group, getpid());
 
+	rmdir(elsewhere);
 	/* A login's group that is left over would keep this one from going. */
 	if (r == 0)
 		r = rmdir(own_group);

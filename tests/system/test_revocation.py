@@ -104,6 +104,42 @@ def test_child_left_behind_by_a_session_that_ended(mesh):
     nothing_left(mesh, "alice")
 
 
+def test_what_an_ended_connection_left_running(mesh):
+    """The lease lives as long as the last process, and so does the reach of its end."""
+    mesh.ssh("alice@server 'setsid -f sleep 4723 </dev/null >/dev/null 2>&1'", check=True)
+    pids = session_pids(mesh, "alice", "sleep 4723")
+    assert mesh.status(mesh.server)["sessions"] == 1
+    assert revoke_and_wait(mesh, pids) < WITHIN
+    nothing_left(mesh, "alice")
+    wait_for(lambda: mesh.status(mesh.server)["sessions"] == 0, 10, "end of the lease")
+
+
+def test_lease_ends_with_the_last_process(mesh):
+    mesh.ssh("alice@server 'setsid -f sleep 3 </dev/null >/dev/null 2>&1'", check=True)
+    assert mesh.status(mesh.server)["sessions"] == 1
+    wait_for(lambda: mesh.status(mesh.server)["sessions"] == 0, 15, "end of the lease")
+    assert mesh.server.host.run("pgrep -f ^peergate-sshgw-monitor").stdout == ""
+
+
+def test_filter_right_taken_away(mesh):
+    """Both rights are needed, for as long as the session lasts."""
+    with client(mesh, "sleep 4724") as ssh:
+        session_pids(mesh, "alice", "sleep 4724")
+        mesh.filter["server"] = [rule for rule in mesh.filter["server"] if "acls[0]" not in rule["origin"]]
+        mesh.apply(mesh.server)
+        nothing_left(mesh, "alice")
+        ssh.kill()
+
+
+def test_group_below_the_session(mesh):
+    """Root hides in a control group of its own, below its session's."""
+    hide = "d=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/x; mkdir $d; echo $$ >$d/cgroup.procs"
+    with client(mesh, f"{hide}; exec sleep 4725", user="root") as ssh:
+        pid = wait_for(lambda: mesh.server.host.run("pgrep -f ^sleep.4725").stdout.split(), 10, "sleep")[0]
+        assert revoke_and_wait(mesh, [pid]) < WITHIN
+        assert ssh.wait(20) == 255
+
+
 def test_multiplexed_connection(mesh):
     host = mesh.laptop.host
     host.run("ssh -o BatchMode=yes -M -S /tmp/mux -fN alice@server", check=True)

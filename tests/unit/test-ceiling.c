@@ -11,7 +11,6 @@
 
 #include "common/file.h"
 #include "common/text.h"
-#include "peergate-config.h"
 #include "sshgw/ceiling.h"
 
 static char path[] = "/tmp/test-ceiling.XXXXXX";
@@ -146,9 +145,9 @@ static void test_not_a_file(void **state)
 
 static void test_refuses(void **state)
 {
-	char alice[] = "alice", bob[] = "bob", root[] = "root", own[] = PEERGATE_SSHGW_USER;
+	char alice[] = "alice", bob[] = "bob", root[] = "root";
 	char *only_alice[] = { alice, NULL }, *both[] = { alice, bob, NULL }, *none[] = { NULL };
-	char *own_account[] = { own, NULL }, *only_root[] = { root, NULL };
+	char *only_root[] = { root, NULL };
 	const struct {
 		struct ceiling ceiling;
 		const char *account;
@@ -170,20 +169,13 @@ static void test_refuses(void **state)
 		  "root",
 		  0,
 		  "AllowUsers=" },
-		{ { .ssh = true, .allow_users = none }, "bob", 1001, NULL },
+		{ { .ssh = true, .allow_users = none }, "bob", 1001, "AllowUsers=" },
 		{ { .ssh = true, .deny_users = only_alice }, "alice", 1000, "DenyUsers=" },
 		{ { .ssh = true, .deny_users = only_alice }, "bob", 1001, NULL },
 		{ { .ssh = true, .allow_users = both, .deny_users = only_alice },
 		  "alice",
 		  1000,
 		  "DenyUsers=" },
-		/* Never the gateway's and the agent's own accounts. */
-		{ { .ssh = true }, PEERGATE_SSHGW_USER, 990, "Peergate itself" },
-		{ { .ssh = true, .allow_users = own_account },
-		  PEERGATE_SSHGW_USER,
-		  990,
-		  "Peergate itself" },
-		{ { .ssh = true }, PEERGATE_AGENT_USER, 991, "Peergate itself" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

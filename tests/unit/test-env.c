@@ -57,6 +57,15 @@ static void test_never(void **state)
 		"FPATH",
 		"OPENSSL_CONF",
 		"OPENSSL_MODULES",
+		"GIT_SSH_COMMAND",
+		"GIT_CONFIG_COUNT",
+		"JAVA_TOOL_OPTIONS",
+		"PROMPT_COMMAND",
+		"LESSOPEN",
+		"HOSTALIASES",
+		"KRB5_CONFIG",
+		"NOTIFY_SOCKET",
+		"LISTEN_FDS",
 	};
 	char *const patterns[] = { everything, NULL };
 

@@ -15,7 +15,7 @@
 
 #include "common/text.h"
 #include "sshgw/session/environment.h"
-#include "sshgw/session/login_account.h"
+#include "sshgw/account.h"
 #include "sshgw/session/login_defs.h"
 #include "sshgw/session/login_record.h"
 #include "sshgw/session/login_text.h"
@@ -196,30 +196,30 @@ static void test_login_text_is_bounded(void **state)
 
 static void test_shells(void **state)
 {
-	assert_true(login_shell_refuses("/usr/sbin/nologin"));
-	assert_true(login_shell_refuses("/sbin/nologin"));
-	assert_true(login_shell_refuses("/bin/false"));
-	assert_false(login_shell_refuses("/bin/sh"));
-	assert_false(login_shell_refuses("/opt/nologin/sh"));
-	assert_true(login_shell_exists("/bin/sh"));
-	assert_false(login_shell_exists("bin/sh"));
-	assert_false(login_shell_exists("/bin"));
-	assert_false(login_shell_exists("/etc/passwd"));
-	assert_false(login_shell_exists("/no/such/shell"));
+	assert_true(account_shell_refuses("/usr/sbin/nologin"));
+	assert_true(account_shell_refuses("/sbin/nologin"));
+	assert_true(account_shell_refuses("/bin/false"));
+	assert_false(account_shell_refuses("/bin/sh"));
+	assert_false(account_shell_refuses("/opt/nologin/sh"));
+	assert_true(account_shell_exists("/bin/sh"));
+	assert_false(account_shell_exists("bin/sh"));
+	assert_false(account_shell_exists("/bin"));
+	assert_false(account_shell_exists("/etc/passwd"));
+	assert_false(account_shell_exists("/no/such/shell"));
 }
 
 static void test_account(void **state)
 {
-	_cleanup_(login_account_freep) struct login_account *account = NULL;
+	_cleanup_(account_freep) struct account *account = NULL;
 	struct passwd *own = getpwuid(getuid());
 
-	assert_int_equal(login_account_get("no-such-account", &account), LOGIN_ACCOUNT_UNKNOWN);
-	assert_int_equal(login_account_get("0", &account), LOGIN_ACCOUNT_UNKNOWN);
-	assert_int_equal(login_account_get("", &account), LOGIN_ACCOUNT_UNKNOWN);
+	assert_int_equal(account_get("no-such-account", &account), ACCOUNT_UNKNOWN);
+	assert_int_equal(account_get("0", &account), ACCOUNT_UNKNOWN);
+	assert_int_equal(account_get("", &account), ACCOUNT_UNKNOWN);
 	assert_null(account);
 	if (!own)
 		skip();
-	assert_int_equal(login_account_get(own->pw_name, &account), 0);
+	assert_int_equal(account_get(own->pw_name, &account), 0);
 	assert_string_equal(account->name, own->pw_name);
 	assert_string_equal(account->home, own->pw_dir);
 	assert_int_equal(account->uid, own->pw_uid);
@@ -229,21 +229,21 @@ static void test_account(void **state)
 static void test_hushlogin(void **state)
 {
 	char dir[] = "/tmp/test-login-XXXXXX";
-	struct login_account account = { .home = dir, .uid = getuid(), .gid = getgid() };
+	struct account account = { .home = dir, .uid = getuid(), .gid = getgid() };
 	_cleanup_free_ char *file = NULL;
 	int fd;
 
 	assert_non_null(mkdtemp(dir));
-	assert_false(login_account_is_quiet(&account));
+	assert_false(account_is_quiet(&account));
 	file = text_printf("%s/.hushlogin", dir);
 	fd = open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
-	assert_true(login_account_is_quiet(&account));
+	assert_true(account_is_quiet(&account));
 	if (getuid() == 0) {
 		/* The user's own access decides: this directory is root's alone. */
 		account.uid = account.gid = 65534;
-		assert_false(login_account_is_quiet(&account));
+		assert_false(account_is_quiet(&account));
 		assert_int_equal(access(file, F_OK), 0);
 	}
 	unlink(file);

@@ -184,7 +184,7 @@ static void test_small_ones(void **state)
 	check_lengths(transcode_exited, &exited, 0);
 	msg_exited_put(&signal, &(struct msg_exited){ 7, true, 127, true });
 	check_lengths(transcode_exited, &signal, 0);
-	msg_account_put(&account, &(struct msg_account){ user, host });
+	msg_account_put(&account, &(struct msg_account){ user, 4242, 4243, host });
 	check_lengths(transcode_account, &account, 0);
 	msg_open_put(&open, &(struct msg_open){ user, host });
 	check_lengths(transcode_open, &open, 0);
@@ -287,10 +287,10 @@ static const struct hostile_case {
 	{ transcode_exited, "4:1 1:2 4:1 1:0", -EBADMSG },
 	{ transcode_exited, "4:1 1:0 4:1 1:2", -EBADMSG },
 	/* names and texts */
-	{ transcode_account, "s:256 s:256", 0 },
-	{ transcode_account, "s:257 s:1", -EBADMSG },
-	{ transcode_account, "s:1 s:257", -EBADMSG },
-	{ transcode_account, "n:0 s:1", -EBADMSG },
+	{ transcode_account, "s:256 4:0 4:0 s:256", 0 },
+	{ transcode_account, "s:257 4:0 4:0 s:1", -EBADMSG },
+	{ transcode_account, "s:1 4:0 4:0 s:257", -EBADMSG },
+	{ transcode_account, "n:0 4:0 4:0 s:1", -EBADMSG },
 	{ transcode_open, "s:256 s:256", 0 },
 	{ transcode_open, "s:257 s:1", -EBADMSG },
 	{ transcode_open, "s:1 n:0", -EBADMSG },

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -46,15 +47,6 @@ static int count_processes(const char *group)
 	while ((c = fgetc(f)) != EOF)
 		n += c == '\n';
 	return n;
-}
-
-static bool is_frozen(const char *group)
-{
-	_cleanup_free_ char *path = text_printf("%s/cgroup.freeze", group);
-	_cleanup_fclose_ FILE *f = fopen(path, "re");
-
-	assert_non_null(f);
-	return fgetc(f) != '0';
 }
 
 /* A process that does nothing; it ends with its parent. */
@@ -154,20 +146,80 @@ static pid_t start_login(char **ret_path)
 	return leader;
 }
 
-static void test_kill_spares_the_leader(void **state)
+static void wait_until_empty(const char *path)
+{
+	for (int i = 0; i < 5000 && scope_is_populated(path) > 0; i++)
+		usleep(1000);
+	assert_int_equal(scope_is_populated(path), 0);
+}
+
+static void test_leader_leaves(void **state)
 {
 	_cleanup_free_ char *path = NULL;
 	pid_t leader = start_login(&path);
 
-	assert_int_equal(scope_kill(path, leader), 0);
-	assert_int_equal(count_processes(path), 1);
+	assert_int_equal(scope_is_populated(path), 1);
+	assert_int_equal(scope_leave(leader), 0);
+	assert_int_equal(scope_kill(path), 0);
+	wait_until_empty(path);
 	assert_int_equal(kill(leader, 0), 0);
-	assert_false(is_frozen(path));
 	reap(leader);
-	assert_int_equal(scope_kill(path, leader), 0);
+	assert_int_equal(scope_kill(path), 0);
 	scope_remove(path);
 	assert_int_equal(count_processes(path), -1);
 	reap_all();
+}
+
+/* Groups below the login's are the login's as well. */
+static void test_kill_below(void **state)
+{
+	_cleanup_free_ char *path = NULL, *below = NULL;
+	pid_t leader = start_login(&path);
+
+	below = text_printf("%s/below", path);
+	assert_int_equal(mkdir(below, 0755), 0);
+	assert_int_equal(write_pid(below, leader), 0);
+	assert_int_equal(scope_kill(path), 0);
+	wait_until_empty(path);
+	reap_all();
+	assert_int_equal(rmdir(below), 0);
+	scope_remove(path);
+}
+
+static void test_watch(void **state)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	struct pollfd p = { .events = POLLPRI };
+
+	start_login(&path);
+	fd = scope_watch(path);
+	assert_true(fd >= 0);
+	assert_int_equal(scope_watch_ask(fd), 1);
+	p.fd = fd;
+	assert_int_equal(poll(&p, 1, 0), 0);
+	assert_int_equal(scope_kill(path), 0);
+	while (scope_watch_ask(fd) > 0)
+		assert_int_equal(poll(&p, 1, 5000), 1);
+	/* Asked, and nothing new since. */
+	assert_int_equal(poll(&p, 1, 0), 0);
+	reap_all();
+	scope_remove(path);
+}
+
+/* Left over by a monitor that crashed: its number comes round again. */
+static void test_stale_group(void **state)
+{
+	_cleanup_free_ char *path = NULL, *again = NULL;
+	pid_t leader = start_idle();
+
+	assert_int_equal(scope_create(leader, &path), 0);
+	assert_int_equal(scope_leave(leader), 0);
+	assert_int_equal(scope_create(leader, &again), 0);
+	assert_string_equal(again, path);
+	assert_int_equal(count_processes(path), 1);
+	reap(leader);
+	scope_remove(path);
 }
 
 static void test_kill_all(void **state)
@@ -175,15 +227,15 @@ static void test_kill_all(void **state)
 	_cleanup_free_ char *path = NULL;
 
 	start_login(&path);
-	assert_int_equal(scope_kill(path, 0), 0);
+	assert_int_equal(scope_kill(path), 0);
 	for (int i = 0; i < 1000 && count_processes(path) > 0; i++)
 		usleep(1000);
 	assert_int_equal(count_processes(path), 0);
 	reap_all();
 	scope_remove(path);
 	/* Of a group that is gone there is nothing to kill. */
-	assert_int_equal(scope_kill(path, 0), 0);
-	assert_int_equal(scope_kill(path, 1), 0);
+	assert_int_equal(scope_kill(path), 0);
+	assert_int_equal(scope_is_populated(path), 0);
 }
 
 /* Replaces itself by a child, again and again: no list of processes is ever up to date. */
@@ -215,9 +267,8 @@ static void test_kill_those_who_run_away(void **state)
 		start_running_away(path);
 	while (count_processes(path) < 8)
 		usleep(1000);
-	assert_int_equal(scope_kill(path, leader), 0);
-	assert_int_equal(count_processes(path), 1);
-	reap(leader);
+	assert_int_equal(scope_kill(path), 0);
+	wait_until_empty(path);
 	reap_all();
 	scope_remove(path);
 	assert_int_equal(count_processes(path), -1);
@@ -270,7 +321,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_create_and_find),
 		cmocka_unit_test(test_create_for_nobody),
-		cmocka_unit_test(test_kill_spares_the_leader),
+		cmocka_unit_test(test_leader_leaves),
+		cmocka_unit_test(test_kill_below),
+		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_stale_group),
 		cmocka_unit_test(test_kill_all),
 		cmocka_unit_test(test_kill_those_who_run_away),
 	};

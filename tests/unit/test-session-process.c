@@ -186,13 +186,17 @@ static bool can_reach(enum at at)
 
 	if (at < AT_ALLOWED)
 		return true;
-	return pw && !login_shell_refuses(pw->pw_shell) && login_shell_exists(pw->pw_shell) &&
+	return pw && !account_shell_refuses(pw->pw_shell) && account_shell_exists(pw->pw_shell) &&
 	       (at < AT_RUNNING || getuid() == 0);
 }
 
 static void put_account(struct chan_writer *w, const char *user)
 {
+	const struct passwd *pw = getpwnam(user);
+
 	chan_put_string(w, user);
+	chan_put_u32(w, pw ? pw->pw_uid : 0);
+	chan_put_u32(w, pw ? pw->pw_gid : 0);
 	chan_put_string(w, "100.64.0.2");
 }
 
@@ -342,9 +346,11 @@ static void test_leader_refuses_malformed(void **state)
 		size_t len;
 	} cases[] = {
 		{ AT_START, LEADER_ACCOUNT, "", 0 },
-		{ AT_START, LEADER_ACCOUNT, "\0\0\0\4root", 8 },	    /* no host */
-		{ AT_START, LEADER_ACCOUNT, "\0\0\0\4ro\0t\0\0\0\1h", 13 }, /* NUL inside */
-		{ AT_START, LEADER_ACCOUNT, "\0\0\0\1r\0\0\0\1h!", 11 },    /* too long */
+		{ AT_START, LEADER_ACCOUNT, "\0\0\0\4root\0\0\0\0\0\0\0\0", 16 }, /* no host */
+		{ AT_START, LEADER_ACCOUNT, "\0\0\0\4ro\0t\0\0\0\0\0\0\0\0\0\0\0\1h",
+		  21 }, /* NUL inside */
+		{ AT_START, LEADER_ACCOUNT, "\0\0\0\1r\0\0\0\0\0\0\0\0\0\0\0\1h!",
+		  19 }, /* too long */
 		{ AT_START, LEADER_ACCOUNT, "\xff\xff\xff\xff", 4 },
 		{ AT_START, LEADER_CLOSE, "!", 1 },
 		{ AT_RUNNING, LEADER_LOGIN, "\0\0\0\4tty1", 8 },

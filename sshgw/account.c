@@ -1,4 +1,4 @@
-#include "sshgw/session/login_account.h"
+#include "sshgw/account.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,9 +12,9 @@
 
 #define MAX_PASSWD_LINE (1u << 20)
 
-static struct login_account *account_new(const struct passwd *pw)
+static struct account *account_new(const struct passwd *pw)
 {
-	_cleanup_(login_account_freep) struct login_account *account = calloc(1, sizeof(*account));
+	_cleanup_(account_freep) struct account *account = calloc(1, sizeof(*account));
 
 	if (!account)
 		return NULL;
@@ -28,11 +28,11 @@ static struct login_account *account_new(const struct passwd *pw)
 	return take_ptr(account);
 }
 
-int login_account_get(const char *name, struct login_account **ret_account)
+int account_get(const char *name, struct account **ret_account)
 {
 	_cleanup_free_ char *buf = NULL;
 	struct passwd pw, *found = NULL;
-	struct login_account *account;
+	struct account *account;
 	int r = ERANGE;
 
 	for (size_t len = 4096; r == ERANGE && len <= MAX_PASSWD_LINE; len *= 2) {
@@ -43,13 +43,13 @@ int login_account_get(const char *name, struct login_account **ret_account)
 		r = getpwnam_r(name, &pw, buf, len, &found);
 	}
 	if (!found && (r == 0 || r == ENOENT || r == ESRCH))
-		return LOGIN_ACCOUNT_UNKNOWN;
+		return ACCOUNT_UNKNOWN;
 	if (!found)
 		return -r;
 	/* What was authorised is this very name; a database that answers with another is refused.
 	 */
 	if (strcmp(pw.pw_name, name) != 0)
-		return LOGIN_ACCOUNT_UNKNOWN;
+		return ACCOUNT_UNKNOWN;
 	account = account_new(&pw);
 	if (!account)
 		return -ENOMEM;
@@ -57,7 +57,7 @@ int login_account_get(const char *name, struct login_account **ret_account)
 	return 0;
 }
 
-struct login_account *login_account_free(struct login_account *account)
+struct account *account_free(struct account *account)
 {
 	if (!account)
 		return NULL;
@@ -68,7 +68,7 @@ struct login_account *login_account_free(struct login_account *account)
 	return NULL;
 }
 
-bool login_shell_refuses(const char *shell)
+bool account_shell_refuses(const char *shell)
 {
 	const char *slash = strrchr(shell, '/');
 	const char *base = slash ? slash + 1 : shell;
@@ -76,7 +76,7 @@ bool login_shell_refuses(const char *shell)
 	return strcmp(base, "nologin") == 0 || strcmp(base, "false") == 0;
 }
 
-bool login_shell_exists(const char *shell)
+bool account_shell_exists(const char *shell)
 {
 	struct stat st;
 
@@ -84,7 +84,7 @@ bool login_shell_exists(const char *shell)
 	       (st.st_mode & 0111) != 0;
 }
 
-bool login_account_is_quiet(const struct login_account *account)
+bool account_is_quiet(const struct account *account)
 {
 	_cleanup_free_ char *path = text_printf("%s/.hushlogin", account->home);
 	struct stat st;

@@ -1,0 +1,187 @@
+#include "sshgw/monitor/ending.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "common/log.h"
+#include "sshgw/child.h"
+#include "sshgw/monitor/monitor.h"
+#include "sshgw/monitor/scope.h"
+
+/* After the notice: time for the net process to send it, and for PAM to close the session. */
+#define NET_END_USEC	(500 * 1000ull)
+#define LEADER_END_USEC (5 * 1000000ull)
+/* A refused client gets this long to read why and to leave by itself. */
+#define REFUSED_USEC (3 * 1000000ull)
+
+/* ---- killing ---- */
+
+static void kill_group(const char *group)
+{
+	int r = scope_kill(group);
+
+	if (r < 0)
+		log_error_errno(r, "Could not kill control group %s", group);
+}
+
+/*
+ * Everything that the login started, wherever it forked to. A leader that is there goes out of the
+ * way first, for it has the PAM session to close; PAM may have moved it without its having told us.
+ */
+static void kill_login(struct monitor *m)
+{
+	const struct mon_peer *leader = &m->peers[MON_LEADER];
+	int r;
+
+	if (leader->pidfd >= 0) {
+		if (!m->scope)
+			scope_find(leader->pid, &m->scope);
+		r = scope_leave(leader->pid);
+		if (r < 0)
+			log_warning_errno(r, "Could not spare the session leader, continuing");
+	}
+	if (m->own_scope)
+		kill_group(m->own_scope);
+	if (m->scope && (!m->own_scope || strcmp(m->scope, m->own_scope) != 0))
+		kill_group(m->scope);
+}
+
+static void arm_kill(struct monitor *m, uint64_t usec)
+{
+	sd_event_source_set_time_relative(m->kill, usec);
+	sd_event_source_set_enabled(m->kill, SD_EVENT_ONESHOT);
+}
+
+/* ---- what is left of the login's processes ---- */
+
+static int on_scope_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct monitor *m = userdata;
+
+	if (scope_watch_ask(fd) <= 0)
+		sd_event_exit(m->event, 0);
+	return 0;
+}
+
+static int watch_scope(struct monitor *m)
+{
+	m->scope_fd = scope_watch(m->scope);
+	if (m->scope_fd < 0)
+		return m->scope_fd;
+	return sd_event_add_io(m->event, &m->left, m->scope_fd, EPOLLPRI, on_scope_event, m);
+}
+
+/*
+ * As after a login through sshd, nohup's children live on. But they do so by the same right: as
+ * long as there is one, the lease stays, and revoking it reaches them.
+ */
+static void keep_lease(struct monitor *m)
+{
+	mon_enter(m, MON_LEFT, "programs go on without the connection");
+	log_info("The connection ended; programs that %s left running keep its lease",
+		 m->account->name);
+}
+
+/* Connection and leader are gone. Is that all? */
+static void finish(struct monitor *m)
+{
+	int r;
+
+	if (!m->scope || scope_is_populated(m->scope) <= 0) {
+		sd_event_exit(m->event, 0);
+		return;
+	}
+	r = watch_scope(m);
+	if (r < 0) {
+		log_error_errno(r, "Could not watch what the login left running, killing it");
+		kill_login(m);
+		sd_event_exit(m->event, 0);
+		return;
+	}
+	if (m->killed)
+		arm_kill(m, LEADER_END_USEC);
+	else
+		keep_lease(m);
+	/* The last one may have ended between the question and the watch. */
+	if (scope_watch_ask(m->scope_fd) <= 0)
+		sd_event_exit(m->event, 0);
+}
+
+/* ---- ending ---- */
+
+void mon_end_child_gone(struct monitor *m)
+{
+	if (m->state != MON_ENDING || m->peers[MON_NET].pidfd >= 0)
+		return;
+	if (m->peers[MON_LEADER].pidfd >= 0)
+		/* From here on it is the leader that is waited for. */
+		arm_kill(m, LEADER_END_USEC);
+	else
+		finish(m);
+}
+
+/* First the net process, later whatever is left. */
+static int on_kill_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct monitor *m = userdata;
+
+	if (m->peers[MON_NET].pidfd >= 0) {
+		child_kill(m->peers[MON_NET].pidfd);
+		arm_kill(m, LEADER_END_USEC);
+	} else if (m->peers[MON_LEADER].pidfd >= 0) {
+		log_warning("The session leader does not end, killing it");
+		child_kill(m->peers[MON_LEADER].pidfd);
+	} else {
+		log_error("Processes of the login do not end although they were killed");
+		sd_event_exit(m->event, 0);
+	}
+	return 0;
+}
+
+int mon_end_init(struct monitor *m)
+{
+	int r = sd_event_add_time(m->event, &m->kill, CLOCK_MONOTONIC, 0, 1000, on_kill_timer, m);
+
+	return r < 0 ? r : sd_event_source_set_enabled(m->kill, SD_EVENT_OFF);
+}
+
+/* Ended already: all that can still be asked for is that nothing goes on. */
+static void end_again(struct monitor *m, enum mon_end how)
+{
+	if (how != MON_END_KILLED)
+		return;
+	m->killed = true;
+	kill_login(m);
+	if (m->state == MON_LEFT)
+		arm_kill(m, LEADER_END_USEC);
+}
+
+static void tell(struct monitor *m, const char *notice)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_bytes(&w, notice, strnlen(notice, MSG_MAX_TEXT));
+	mon_send(m, MON_NET, NET_END, &w, NULL, 0);
+}
+
+void mon_end(struct monitor *m, enum mon_end how, const char *notice, const char *why)
+{
+	if (m->state == MON_ENDING || m->state == MON_LEFT) {
+		end_again(m, how);
+		return;
+	}
+	mon_enter(m, MON_ENDING, why);
+	if (notice)
+		tell(m, notice);
+	else if (how != MON_END_REFUSED)
+		child_kill(m->peers[MON_NET].pidfd);
+	if (how == MON_END_KILLED) {
+		m->killed = true;
+		kill_login(m);
+	}
+	mon_detach(m, MON_USER);
+	mon_send(m, MON_LEADER, LEADER_CLOSE, NULL, NULL, 0);
+	sd_event_source_set_enabled(m->grace, SD_EVENT_OFF);
+	arm_kill(m, how == MON_END_REFUSED ? REFUSED_USEC : NET_END_USEC);
+	mon_end_child_gone(m);
+}
