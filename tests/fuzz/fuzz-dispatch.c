@@ -95,7 +95,7 @@ static void check_verdict(const struct monitor *m, const struct chan_msg *msg)
 	check(++seen.n_verdicts == 1);
 	if (result.verdict == AUTH_ACCEPTED) {
 		check(seen.agent_accepted && seen.pam_agreed && m->state == MON_ACCOUNT);
-		check(m->account.name && m->ceiling.ssh);
+		check(m->account && m->ceiling.ssh);
 		seen.let_in = true;
 	}
 	msg_auth_result_done(&result);
@@ -233,6 +233,11 @@ void mon_end(struct monitor *m, enum mon_end how, const char *notice, const char
 	mon_enter(m, MON_ENDING, why);
 }
 
+void mon_end_opened(struct monitor *m)
+{
+	check(m->state >= MON_ENDING);
+}
+
 int mon_attach(struct monitor *m, enum mon_peer_index peer, int fd)
 {
 	check(m->peers[peer].fd < 0);
@@ -296,27 +301,27 @@ static uid_t user_uid(void)
 	return geteuid() == 0 ? 4242 : geteuid();
 }
 
-int account_lookup(const char *name, struct account *ret_account)
+int account_get(const char *name, struct account **ret_account)
 {
+	struct account *account;
+
 	if (strcmp(name, "nobody") == 0)
-		return -ENOENT;
-	*ret_account = (struct account){
-		.name = strdup(name),
-		.uid = strcmp(name, "root") == 0 ? 0 : user_uid(),
-		.shell = strdup("/bin/sh"),
-	};
+		return ACCOUNT_UNKNOWN;
+	account = calloc(1, sizeof(*account));
+	if (!account)
+		return -ENOMEM;
+	account->name = strdup(name);
+	account->uid = strcmp(name, "root") == 0 ? 0 : user_uid();
+	*ret_account = account;
 	return 0;
 }
 
-void account_done(struct account *account)
+struct account *account_free(struct account *account)
 {
-	free(account->name);
-	free(account->shell);
-}
-
-const char *account_shell_problem(const struct account *account)
-{
-	return strcmp(account->name, "daemon") == 0 ? "no shell" : NULL;
+	if (account)
+		free(account->name);
+	free(account);
+	return NULL;
 }
 
 /* ---- steps ---- */
@@ -484,7 +489,7 @@ static void monitor_done(struct monitor *m)
 	free(m->ssh_user);
 	free(m->login_text);
 	lease_done(&m->lease);
-	account_done(&m->account);
+	account_free(m->account);
 	channels_done(&m->channels);
 	ceiling_done(&m->ceiling);
 }
