@@ -109,8 +109,11 @@ int dispatch(struct monitor *m, enum mon_peer_index from, struct chan_msg *msg)
 	const struct mon_handler *h = i < 0 ? NULL : &handlers[i];
 
 	/* It crossed our decision to end the connection. */
-	if (h && m->state >= MON_ENDING && h->legal_in != ANY_STATE)
+	if (h && m->state >= MON_ENDING && h->legal_in != ANY_STATE) {
+		if (h->type == LEADER_OPENED)
+			mon_end_opened(m);
 		return 0;
+	}
 	if (!h || !(h->legal_in & IN(m->state)) || m->uses[i] >= h->max_uses ||
 	    msg->n_fds > h->max_fds || too_early_to_sign(m, h, m->uses[i])) {
 		log_with(LOG_ERR, 0, LOG_FIELDS({ "STATE", mon_state_to_string(m->state) }),

@@ -1,5 +1,6 @@
 #include "sshgw/monitor/ending.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -154,6 +155,19 @@ static void end_again(struct monitor *m, enum mon_end how)
 	kill_login(m);
 	if (m->state == MON_LEFT)
 		arm_kill(m, LEADER_END_USEC);
+}
+
+void mon_end_opened(struct monitor *m)
+{
+	char *scope = NULL;
+
+	/* What was found when the end came may be where the leader was before PAM moved it. */
+	if (m->peers[MON_LEADER].pidfd >= 0 && scope_find(m->peers[MON_LEADER].pid, &scope) == 0) {
+		free(m->scope);
+		m->scope = scope;
+	}
+	if (m->killed)
+		kill_login(m);
 }
 
 static void tell(struct monitor *m, const char *notice)

@@ -43,7 +43,7 @@ const char *mon_state_to_string(enum mon_state state)
 void mon_enter(struct monitor *m, enum mon_state state, const char *why)
 {
 	/* From the end there is no way back, whatever was under way when it came. */
-	if (m->state == MON_ENDING)
+	if (m->state >= MON_ENDING && state <= m->state)
 		return;
 	log_debug("%s -> %s: %s", mon_state_to_string(m->state), mon_state_to_string(state), why);
 	m->state = state;

@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 
 #include "common/log.h"
+#include "peergate-config.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/env.h"
@@ -305,7 +306,8 @@ int account_get(const char *name, struct account **ret_account)
 {
 	struct account *account;
 
-	if (strcmp(name, "nobody") == 0)
+	if (strcmp(name, "nobody") == 0 || strcmp(name, PEERGATE_SSHGW_USER) == 0 ||
+	    strcmp(name, PEERGATE_AGENT_USER) == 0)
 		return ACCOUNT_UNKNOWN;
 	account = calloc(1, sizeof(*account));
 	if (!account)

@@ -104,6 +104,37 @@ static void test_revoked_after_the_leader_moved(void **state)
 	}
 }
 
+/* The leader was busy with PAM when the right went: it opens the session, and closes it then. */
+static void test_revoked_while_the_leader_opens(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPENING);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
+	stage_skip(s.net.channel, NET_END);
+	assert_int_equal(world_move(s.leader.hello.pid), 0);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	stage_open(&s);
+	stage_end_with_leader(&s, "Revoked the login");
+}
+
+/* What nohup left running goes on after the client has left, by the same right: until that ends. */
+static void test_revoked_after_the_client_left(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	usleep(200000);
+	assert_int_equal(kill(s.monitor, 0), 0);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
+	stage_end(&s, "ending -> left");
+}
+
 static void test_lease_runs_out(void **state)
 {
 	_cleanup_free_ char *keep = NULL;
@@ -251,6 +282,8 @@ int main(void)
 		ON_STAGE(test_revoked),
 		ON_STAGE(test_revoked_at_all_times),
 		ON_STAGE(test_revoked_after_the_leader_moved),
+		ON_STAGE(test_revoked_while_the_leader_opens),
+		ON_STAGE(test_revoked_after_the_client_left),
 		ON_STAGE(test_lease_runs_out),
 		ON_STAGE(test_maximum_duration),
 		ON_STAGE(test_signal),

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "common/clock.h"
 #include "common/text.h"
 #include "tests/privsep/stage.h"
 
@@ -130,14 +131,18 @@ static void expect_violation(const struct sample *sample, enum mon_peer_index fr
 	_cleanup_free_ char *log =
 		text_printf("The %s process sent message 0x%x, which is not allowed in state %s",
 			    names[from], sample->type, mon_state_to_string(state));
+	uint64_t begin;
 	struct stage s;
 
 	print_message("%s\n", log);
 	stage_reach(&s, state);
 	if (s.leader.control >= 0)
 		stage_tell_puppet(&s.leader, PUPPET_FORK);
+	begin = clock_usec(CLOCK_MONOTONIC);
 	send_sample(&s, sample, from);
 	stage_end_with_leader(&s, log);
+	/* At once: the time that a refused client gets to leave is for honest processes. */
+	assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, 0, 2500000);
 }
 
 /* Which processes are there. */
