@@ -33,10 +33,7 @@ static ssize_t read_bounded(int fd, char *buf, size_t max)
 
 int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_len)
 {
-	_cleanup_free_ char *buf = NULL;
-	char *data;
 	struct stat st;
-	ssize_t n;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -44,7 +41,16 @@ int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_len)
 		return -EINVAL;
 	if (st.st_size < 0 || (uint64_t)st.st_size > max)
 		return -EFBIG;
-	/* max, not st_size: the file may grow while it is read, and procfs says 0. */
+	/* Not st_size: the file may grow while it is read, and procfs says 0. */
+	return file_read_stream(fd, max, ret_data, ret_len);
+}
+
+int file_read_stream(int fd, size_t max, char **ret_data, size_t *ret_len)
+{
+	_cleanup_free_ char *buf = NULL;
+	char *data;
+	ssize_t n;
+
 	buf = malloc(max + 1);
 	if (!buf)
 		return -ENOMEM;

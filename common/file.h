@@ -12,6 +12,8 @@
  */
 int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len);
 int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_len);
+/* The same of whatever can be read, pipes too: waits for its end. */
+int file_read_stream(int fd, size_t max, char **ret_data, size_t *ret_len);
 
 /*
  * Write to a temporary name beside path, fsync, rename, fsync the directory.

@@ -8,44 +8,64 @@
 
 #include "common/text.h"
 
-#define OPTION_HELP 'h' /* also the letter; the tables' ids are moved behind the letters */
-#define OPTION_BASE 256
-#define COLUMN	    22 /* where descriptions begin */
+#define OPTION_HELP    'h' /* also the letter; the tables' ids are moved behind the letters */
+#define OPTION_VERSION 255
+#define OPTION_BASE    256
+#define COLUMN	       22 /* where descriptions begin, at least */
 
 /* ---- help ---- */
 
-static void print_entry(const char *name, const char *arg, const char *help)
+static void print_entry(const char *name, const char *arg, const char *help, int column)
 {
 	int n = printf("  %s%s%s", name, arg ? " " : "", arg ? arg : "");
 
-	printf("%*s%s\n", n < COLUMN ? COLUMN - n : 1, "", help);
+	printf("%*s%s\n", n < column ? column - n : 1, "", help);
 }
 
-static void print_options(const struct cli_option *options, size_t n)
+static void print_options(const struct cli_option *options, size_t n, int column)
 {
 	for (size_t i = 0; i < n; i++) {
 		char name[64];
 
 		snprintf(name, sizeof(name), "--%s", options[i].name);
-		print_entry(name, options[i].arg, options[i].help);
+		print_entry(name, options[i].arg, options[i].help, column);
 	}
 }
 
-static void print_common_options(const struct cli_program *program)
+static void print_common_options(const struct cli_program *program, int column)
 {
-	print_options(program->options, program->n_options);
-	print_entry("-h, --help", NULL, "This text");
+	print_options(program->options, program->n_options, column);
+	print_entry("-h, --help", NULL, "This text", column);
+}
+
+/* Wide enough for the longest verb with its arguments, and two blanks. */
+static int verbs_column(const struct cli_program *program)
+{
+	size_t column = COLUMN;
+
+	for (size_t i = 0; i < program->n_verbs; i++) {
+		const struct cli_verb *verb = &program->verbs[i];
+		size_t len = strlen(verb->name) + (verb->args ? strlen(verb->args) + 1 : 0) + 4;
+
+		if (len > column)
+			column = len;
+	}
+	return (int)column;
 }
 
 static int print_program_help(const struct cli_program *program)
 {
+	int column = verbs_column(program);
+
 	printf("Usage: %s [OPTION...] VERB [ARGUMENT...]\n\n%s\n\nVerbs:\n", program->name,
 	       program->summary);
 	for (size_t i = 0; i < program->n_verbs; i++)
 		print_entry(program->verbs[i].name, program->verbs[i].args,
-			    program->verbs[i].summary);
+			    program->verbs[i].summary, column);
 	printf("\nOptions:\n");
-	print_common_options(program);
+	print_common_options(program, column);
+	if (program->version)
+		print_entry("--version", NULL, "Version of this program", column);
 	if (program->footer)
 		printf("\n%s\n", program->footer);
 	return CLI_OK;
@@ -58,8 +78,8 @@ static int print_verb_help(const struct cli_program *program, const struct cli_v
 	if (verb->help)
 		printf("\n%s\n", verb->help);
 	printf("\nOptions:\n");
-	print_options(verb->options, verb->n_options);
-	print_common_options(program);
+	print_options(verb->options, verb->n_options, COLUMN);
+	print_common_options(program, COLUMN);
 	return CLI_OK;
 }
 
@@ -91,7 +111,7 @@ static struct option *add_options(struct option *to, const struct cli_option *op
 /* The program's options and the verb's (NULL: none) for getopt_long(); NULL when out of memory. */
 static struct option *build_options(const struct cli_program *program, const struct cli_verb *verb)
 {
-	size_t n = program->n_options + (verb ? verb->n_options : 0) + 2;
+	size_t n = program->n_options + (verb ? verb->n_options : 0) + 3;
 	struct option *options, *end;
 
 	options = calloc(n, sizeof(*options));
@@ -100,16 +120,23 @@ static struct option *build_options(const struct cli_program *program, const str
 	end = add_options(options, program->options, program->n_options);
 	if (verb)
 		end = add_options(end, verb->options, verb->n_options);
-	*end = (struct option){ .name = "help", .val = OPTION_HELP };
+	*end++ = (struct option){ .name = "help", .val = OPTION_HELP };
+	if (program->version && !verb)
+		*end = (struct option){ .name = "version", .val = OPTION_VERSION };
 	return options;
 }
 
+/* Options that every program has. */
+struct asked {
+	bool help, version;
+};
+
 /*
  * Read options; optind is at the first other word then. Before the verb they end at that word.
- * Return: exit status. *ret_help: --help was among them.
+ * Return: exit status.
  */
 static int read_options(const struct cli_program *program, const struct cli_verb *verb, int argc,
-			char **argv, void *userdata, bool *ret_help)
+			char **argv, void *userdata, struct asked *asked)
 {
 	_cleanup_free_ struct option *options = build_options(program, verb);
 	int c, r;
@@ -120,8 +147,9 @@ static int read_options(const struct cli_program *program, const struct cli_verb
 	}
 	optind = 0; /* GNU: start afresh */
 	while ((c = getopt_long(argc, argv, verb ? "h" : "+h", options, NULL)) != -1) {
-		if (c == OPTION_HELP) {
-			*ret_help = true;
+		if (c == OPTION_HELP || c == OPTION_VERSION) {
+			asked->help |= c == OPTION_HELP;
+			asked->version |= c == OPTION_VERSION;
 			continue;
 		}
 		if (c < OPTION_BASE) {
@@ -182,17 +210,17 @@ static int no_verb(const struct cli_program *program, const char *word)
 
 /* argv[0] is the verb's last word: getopt_long() wants something there. */
 static int run_verb(const struct cli_program *program, const struct cli_verb *verb, int argc,
-		    char **argv, bool help, void *userdata)
+		    char **argv, struct asked *asked, void *userdata)
 {
 	_cleanup_free_ char *title = text_printf("%s %s", program->name, verb->name);
 	int n_args, r;
 
 	if (title)
 		argv[0] = title;
-	r = read_options(program, verb, argc, argv, userdata, &help);
+	r = read_options(program, verb, argc, argv, userdata, asked);
 	if (r != CLI_OK)
 		return r;
-	if (help)
+	if (asked->help)
 		return print_verb_help(program, verb);
 	n_args = argc - optind;
 	if (n_args < verb->min_args)
@@ -206,21 +234,25 @@ static int run_verb(const struct cli_program *program, const struct cli_verb *ve
 int cli_run(const struct cli_program *program, int argc, char **argv, void *userdata)
 {
 	const struct cli_verb *verb;
-	bool help = false;
+	struct asked asked = { 0 };
 	int first, n_words, r;
 
-	r = read_options(program, NULL, argc, argv, userdata, &help);
+	r = read_options(program, NULL, argc, argv, userdata, &asked);
 	if (r != CLI_OK)
 		return r;
+	if (asked.version) {
+		printf("%s %s\n", program->name, program->version);
+		return CLI_OK;
+	}
 	first = optind;
 	if (first >= argc) {
-		if (help)
+		if (asked.help)
 			return print_program_help(program);
 		return usage_error(program, NULL, "no verb given", NULL);
 	}
 	verb = find_verb(program, argc - first, argv + first, &n_words);
 	if (!verb)
-		return help ? print_program_help(program) : no_verb(program, argv[first]);
+		return asked.help ? print_program_help(program) : no_verb(program, argv[first]);
 	first += n_words - 1;
-	return run_verb(program, verb, argc - first, argv + first, help, userdata);
+	return run_verb(program, verb, argc - first, argv + first, &asked, userdata);
 }

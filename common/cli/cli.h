@@ -35,6 +35,7 @@ struct cli_verb {
 
 struct cli_program {
 	const char *name, *summary;
+	const char *version; /* for --version; NULL: there is no such option */
 	const struct cli_verb *verbs;
 	size_t n_verbs;
 	const struct cli_option *options; /* of every verb; --help comes by itself */

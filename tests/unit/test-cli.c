@@ -153,6 +153,7 @@ static const struct cli_verb verbs[] = {
 static const struct cli_program program = {
 	.name = "test",
 	.summary = "",
+	.version = "1",
 	.verbs = verbs,
 	.n_verbs = ARRAY_SIZE(verbs),
 	.options = common_options,
@@ -179,6 +180,9 @@ static const struct {
 	{ { "--help" }, CLI_OK, NULL, 0, 0 },
 	{ { "-h", "list" }, CLI_OK, NULL, 0, 0 },
 	{ { "key", "show", "--help" }, CLI_OK, NULL, 0, 0 },
+	{ { "--version" }, CLI_OK, NULL, 0, 0 },
+	{ { "--version", "list" }, CLI_OK, NULL, 0, 0 },
+	{ { "list", "--version" }, CLI_USAGE, NULL, 0, 0 },
 	{ { NULL }, CLI_USAGE, NULL, 0, 0 },
 	{ { "lis" }, CLI_USAGE, NULL, 0, 0 },
 	{ { "listing" }, CLI_USAGE, NULL, 0, 0 },

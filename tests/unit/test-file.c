@@ -170,6 +170,39 @@ static void test_read_fd_goes_on_where_it_is(void **state)
 	assert_true(fcntl(fd, F_GETFD) >= 0);
 }
 
+static void test_stream(void **state)
+{
+	char *data = (char *)state;
+	int fds[2];
+	size_t len;
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(write(fds[1], "abc", 3), 3);
+	assert_int_equal(file_read_fd(fds[0], 10, &data, &len), -EINVAL);
+	assert_int_equal(write(fds[1], "de", 2), 2);
+	close(fds[1]);
+	assert_int_equal(file_read_stream(fds[0], 5, &data, &len), 0);
+	assert_string_equal(data, "abcde");
+	assert_int_equal(len, 5);
+	free(data);
+	close(fds[0]);
+}
+
+static void test_stream_bound(void **state)
+{
+	char *data = (char *)state;
+	int fds[2];
+	size_t len;
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(write(fds[1], "abcde", 5), 5);
+	/* The end is not waited for once there is too much. */
+	assert_int_equal(file_read_stream(fds[0], 4, &data, &len), -EFBIG);
+	assert_ptr_equal(data, state);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void test_write_new(void **state)
 {
 	struct place *place = *state;
@@ -218,6 +251,8 @@ int main(void)
 		IN_PLACE(test_absolute_path),
 		IN_PLACE(test_bound),
 		cmocka_unit_test(test_bound_without_size),
+		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_stream_bound),
 		IN_PLACE(test_not_regular),
 		IN_PLACE(test_read_fd_goes_on_where_it_is),
 		IN_PLACE(test_write_new),

@@ -1,0 +1,227 @@
+/* What a node gets: filters and SSH rules against golden files, in a form that the agent takes. */
+#include <errno.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/netmap.h"
+#include "common/text.h"
+#include "coord/policy/text.h"
+#include "tests/unit/golden.h"
+#include "tests/unit/policy-fixture.h"
+
+/* Every rule on a line of its own. */
+static void add_rules(struct policy_text *out, const char *label, const char *json)
+{
+	json_t *rules = json_loads(json, 0, NULL);
+	const json_t *rule;
+	size_t i;
+
+	assert_true(json_is_array(rules));
+	json_array_foreach (rules, i, rule) {
+		_cleanup_free_ char *line = json_dumps(rule, 0);
+
+		policy_text_printf(out, "%s %s\n", label, line);
+	}
+	json_decref(rules);
+}
+
+static void add_routes(struct policy_text *out, const char *label, const struct ip_prefix *routes,
+		       size_t n)
+{
+	char buf[IP_PREFIX_STRLEN];
+
+	policy_text_printf(out, "%s", label);
+	for (size_t i = 0; i < n; i++)
+		policy_text_printf(out, " %s", ip_prefix_to_string(&routes[i], buf));
+	policy_text_puts(out, "\n");
+}
+
+static void add_peers(const struct fixture *fx, uint32_t node, struct policy_text *out)
+{
+	_cleanup_free_ uint32_t *peers = NULL;
+	size_t n;
+
+	assert_int_equal(policy_peers(fx->engine, node, &peers, &n), 0);
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ struct ip_prefix *routes = NULL;
+		size_t n_routes;
+
+		assert_int_equal(policy_peer_routes(fx->engine, node, peers[i], &routes, &n_routes),
+				 0);
+		policy_text_puts(out, "peer ");
+		add_routes(out, policy_engine_node(fx->engine, peers[i])->name, routes, n_routes);
+	}
+}
+
+static void add_approved(const struct fixture *fx, uint32_t node, struct policy_text *out)
+{
+	_cleanup_free_ struct ip_prefix *routes = NULL;
+	size_t n;
+
+	assert_int_equal(
+		policy_auto_approved(fx->engine, policy_engine_node(fx->engine, node), &routes, &n),
+		0);
+	add_routes(out, "approved", routes, n);
+}
+
+static void add_node(const struct fixture *fx, uint32_t node, struct policy_text *out)
+{
+	_cleanup_(policy_text_done) struct policy_text filter = { 0 }, ssh = { 0 };
+
+	assert_int_equal(policy_filter_json(fx->engine, node, &filter), 0);
+	assert_int_equal(policy_ssh_json(fx->engine, node, &ssh), 0);
+	policy_text_printf(out, "=== %s\n", policy_engine_node(fx->engine, node)->name);
+	add_peers(fx, node, out);
+	add_approved(fx, node, out);
+	add_rules(out, "filter", filter.data);
+	add_rules(out, "ssh", ssh.data);
+}
+
+static void test_golden(void **state)
+{
+	_cleanup_(policy_text_done) struct policy_text out = { 0 };
+	_cleanup_(fixture_done) struct fixture fx = { 0 };
+
+	fixture_load(&fx, "policy/rules.hujson");
+	for (uint32_t i = 0; i < policy_engine_n_indexes(fx.engine); i++)
+		add_node(&fx, i, &out);
+	golden_check("policy/rules.txt", out.data);
+}
+
+/* The agent's own parser takes the slice of every node, and understands all of it. */
+static void check_map(const struct fixture *fx, uint32_t node)
+{
+	_cleanup_(policy_text_done) struct policy_text map = { 0 };
+	_cleanup_(netmap_freep) struct netmap *parsed = NULL;
+	_cleanup_free_ char *error = NULL;
+	const struct policy_node *data = policy_engine_node(fx->engine, node);
+	char buf[IP_ADDR_STRLEN];
+
+	policy_text_printf(
+		&map,
+		"{\"type\":\"full\",\"version\":1,\"for\":\"n\",\"generation\":1,"
+		"\"self\":{\"id\":\"n\",\"name\":\"n\",\"addresses\":[\"%s\"],\"user\":\"u\"},"
+		"\"mesh\":{\"domain\":\"mesh.example\","
+		"\"prefixes\":[\"100.64.0.0/10\",\"fd7a:115c:a1e0::/48\"]},\"peers\":[],",
+		ip_addr_to_string(&data->addresses[0], buf));
+	policy_text_puts(&map, "\"packet_filter\":");
+	assert_int_equal(policy_filter_json(fx->engine, node, &map), 0);
+	policy_text_puts(&map, ",\"ssh_rules\":");
+	assert_int_equal(policy_ssh_json(fx->engine, node, &map), 0);
+	policy_text_puts(&map, "}");
+	if (netmap_parse(map.data, map.len, "slice", &error, &parsed) < 0)
+		fail_msg("%s: %s", data->name, error);
+	for (size_t i = 0; i < parsed->n_ssh_rules; i++)
+		assert_int_not_equal(parsed->ssh_rules[i].action, SSH_ACTION_REJECT);
+}
+
+static void test_agent_takes_it(void **state)
+{
+	_cleanup_(fixture_done) struct fixture fx = { 0 };
+
+	fixture_load(&fx, "policy/rules.hujson");
+	for (uint32_t i = 0; i < policy_engine_n_indexes(fx.engine); i++)
+		check_map(&fx, i);
+}
+
+static void check_filter(const char *policy, const char *node, const char *expected)
+{
+	_cleanup_(policy_text_done) struct policy_text out = { 0 };
+	_cleanup_(fixture_done) struct fixture fx = { 0 };
+
+	fixture_load_text(&fx, policy);
+	assert_int_equal(policy_filter_json(fx.engine, fixture_node(&fx, node), &out), 0);
+	assert_string_equal(out.data, expected);
+}
+
+#define ACL(src, dst) \
+	"{\"acls\":[{\"action\":\"accept\",\"src\":[\"" src "\"],\"dst\":[\"" dst "\"]}]}"
+#define RULE(src, dst) \
+	"[{\"src\":[" src "],\"dst\":[" dst "],\"proto\":[],\"origin\":\"acls[0] line 1\"}]"
+#define DST(ip, port) "{\"ip\":\"" ip "\",\"ports\":[" port "," port "]}"
+
+static void test_filters(void **state)
+{
+	static const struct {
+		const char *policy, *node, *expected;
+	} cases[] = {
+		/* "*" is the mesh without the hole of ChromeOS, and approved subnets. */
+		{ ACL("*", "alice@example.com:22"), "desk", "[]" },
+		{ ACL("*", "bob@example.com:22"), "desk",
+		  RULE("\"10.33.0.0/"
+		       "16\",\"100.64.0.0-100.115.91.255\",\"100.115.94.0-100.127.255.255\","
+		       "\"fd7a:115c:a1e0::/48\"",
+		       DST("100.64.0.3", "22") "," DST("fd7a:115c:a1e0::3", "22")) },
+		{ ACL("autogroup:danger-all", "bob@example.com:22"), "desk",
+		  RULE("\"*\"", DST("100.64.0.3", "22") "," DST("fd7a:115c:a1e0::3", "22")) },
+		/* Neighbours become one range. */
+		{ ACL("autogroup:member", "100.64.0.3:22"), "desk",
+		  RULE("\"100.64.0.1-100.64.0.3\",\"100.64.0.5\",\"fd7a:115c:a1e0::1-fd7a:115c:"
+		       "a1e0::3\","
+		       "\"fd7a:115c:a1e0::5\"",
+		       DST("100.64.0.3", "22")) },
+		/* Between nodes of one user, both ways, and nobody else. */
+		{ ACL("autogroup:member", "autogroup:self:22"), "laptop",
+		  RULE("\"100.64.0.1\",\"fd7a:115c:a1e0::1\",\"100.64.0.2\",\"fd7a:115c:a1e0::2\"",
+		       DST("100.64.0.1", "22") "," DST("fd7a:115c:a1e0::1", "22")) },
+		{ ACL("autogroup:member", "autogroup:self:22"), "web1", "[]" },
+		{ ACL("bob@example.com", "autogroup:self:22"), "laptop", "[]" },
+		/* An exit node filters for parts of the internet, not for private networks. */
+		{ ACL("bob@example.com", "8.8.8.0/24:53"), "exit",
+		  RULE("\"100.64.0.3\",\"fd7a:115c:a1e0::3\"", DST("8.8.8.0/24", "53")) },
+		{ ACL("bob@example.com", "192.168.0.0/24:53"), "exit", "[]" },
+		{ ACL("bob@example.com", "8.8.8.0/24:53"), "router", "[]" },
+		/* A rule in the width that it was given. */
+		{ ACL("bob@example.com", "10.0.0.0/8:53"), "router",
+		  RULE("\"100.64.0.3\",\"fd7a:115c:a1e0::3\"", DST("10.0.0.0/8", "53")) },
+		{ ACL("bob@example.com", "10.44.0.0/16:53"), "router", "[]" },
+		/* Not a rule that lets in nobody. */
+		{ ACL("dave@example.org", "bob@example.com:22"), "desk", "[]" },
+		{ "{\"acls\":[]}", "desk", "[]" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		check_filter(cases[i].policy, cases[i].node, cases[i].expected);
+}
+
+static void test_peers(void **state)
+{
+	_cleanup_(fixture_done) struct fixture fx = { 0 };
+	uint32_t laptop, phone, desk, web;
+
+	fixture_load_text(&fx, "{\"tagOwners\":{\"tag:web\":[]},\"acls\":["
+			       "{\"action\":\"accept\",\"src\":[\"alice@example.com\"],"
+			       "\"dst\":[\"autogroup:self:*\"]},"
+			       "{\"action\":\"accept\",\"src\":[\"bob@example.com\"],"
+			       "\"dst\":[\"tag:web:80\"]}]}");
+	laptop = fixture_node(&fx, "laptop");
+	phone = fixture_node(&fx, "phone");
+	desk = fixture_node(&fx, "desk");
+	web = fixture_node(&fx, "web1");
+	assert_true(policy_sees(fx.engine, laptop, phone));
+	assert_true(policy_sees(fx.engine, phone, laptop));
+	assert_true(policy_sees(fx.engine, desk, web));
+	assert_true(policy_sees(fx.engine, web, desk));
+	assert_false(policy_sees(fx.engine, laptop, laptop));
+	assert_false(policy_sees(fx.engine, laptop, desk));
+	assert_false(policy_sees(fx.engine, laptop, web));
+	assert_false(policy_sees(fx.engine, web, fixture_node(&fx, "web2")));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_agent_takes_it),
+		cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_peers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
