@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -121,7 +122,10 @@ int sandbox_enter(const struct sandbox_config *config, char **reterr_text)
 	}
 	if (r == 0) {
 		what = "forbid new privileges";
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+		/* The parent is who watches us: without it we end (the change of user clears this).
+		 */
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+		    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 			r = -errno;
 	}
 	if (r == 0) {

@@ -1,7 +1,7 @@
 /*
- * Give up everything: an empty root directory, another user, no new privileges, hard limits, and
- * a list of the system calls that remain. Violations kill the process (SIGSYS; the kernel's audit
- * line names the call).
+ * Give up everything: an empty root directory, another user, no new privileges, hard limits, a life
+ * that is no longer than the parent's, and a list of the system calls that remain. Violations kill
+ * the process (SIGSYS; the kernel's audit line names the call).
  */
 #pragma once
 

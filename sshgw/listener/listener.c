@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/wait.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/ceiling.h"
@@ -42,7 +43,7 @@ struct listener {
 	sd_event *event;
 	const struct listener_config *config;
 	int exe_fds[N_EXECUTABLES];
-	sd_event_source *sources[MAX_LISTENERS];
+	sd_event_source *sources[MAX_LISTENERS], *pause;
 	int fds[MAX_LISTENERS];
 	size_t n_fds;
 	struct limits all, unauthenticated;
@@ -209,6 +210,30 @@ static bool admit(struct listener *l, const struct ip_addr *peer)
 	return false;
 }
 
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct listener *l = userdata;
+
+	for (size_t i = 0; i < l->n_fds; i++)
+		sd_event_source_set_enabled(l->sources[i], SD_EVENT_ON);
+	return 0;
+}
+
+/* Out of descriptors or memory: what waits in the queue would wake us for ever. */
+static void pause_listening(struct listener *l, int error)
+{
+	log_warning_errno(error, "Could not accept a connection, pausing for a second");
+	for (size_t i = 0; i < l->n_fds; i++)
+		sd_event_source_set_enabled(l->sources[i], SD_EVENT_OFF);
+	sd_event_source_set_time_relative(l->pause, USEC_PER_SEC);
+	sd_event_source_set_enabled(l->pause, SD_EVENT_ONESHOT);
+}
+
+static bool is_exhaustion(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static int on_connection(sd_event_source *source, int listen_fd, uint32_t revents, void *userdata)
 {
 	struct listener *l = userdata;
@@ -220,6 +245,8 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
 	struct connection *c;
 	int r;
 
+	if (fd < 0 && is_exhaustion(errno))
+		pause_listening(l, -errno);
 	/* Errors of the connection that was to be accepted (accept(2)), or nothing there any more.
 	 */
 	if (fd < 0 || ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &peer) < 0)
@@ -324,6 +351,11 @@ int listener_new(sd_event *event, const struct listener_config *config, const in
 	r = open_executables(l);
 	if (r < 0)
 		return r;
+	r = sd_event_add_time(event, &l->pause, CLOCK_MONOTONIC, 0, 0, on_pause_over, l);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(l->pause, SD_EVENT_OFF);
+	if (r < 0)
+		return log_error_errno(r, "Could not set up a timer");
 	set_default_limits(l);
 	listener_reload(l);
 	for (size_t i = 0; i < n_fds; i++) {
@@ -345,6 +377,7 @@ struct listener *listener_free(struct listener *l)
 		sd_event_source_disable_unref(l->sources[i]);
 		close_fd(l->fds[i]);
 	}
+	sd_event_source_disable_unref(l->pause);
 	for (size_t i = 0; i < N_EXECUTABLES; i++)
 		close_fd(l->exe_fds[i]);
 	limits_done(&l->unauthenticated);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/monitor/login.h"
@@ -35,6 +36,24 @@ static int on_ready(struct monitor *m, struct chan_msg *msg)
 	return 0;
 }
 
+/*
+ * A client that rekeys each MiB at full speed asks for a few hundred in a burst, and not for long.
+ * Each one costs 50 ms of a credit that time pays back.
+ */
+#define SIGN_COST_USEC	 (50 * 1000ull)
+#define SIGN_CREDIT_USEC (400 * SIGN_COST_USEC)
+
+static bool may_sign(struct monitor *m)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	uint64_t credit = m->sign_usec ? m->sign_credit + (now - m->sign_usec) : SIGN_CREDIT_USEC;
+
+	credit = credit < SIGN_CREDIT_USEC ? credit : SIGN_CREDIT_USEC;
+	m->sign_usec = now;
+	m->sign_credit = credit < SIGN_COST_USEC ? credit : credit - SIGN_COST_USEC;
+	return credit >= SIGN_COST_USEC;
+}
+
 /* One signature opens a connection; more are for key exchanges that follow the login. */
 static int on_sign(struct monitor *m, struct chan_msg *msg)
 {
@@ -43,7 +62,7 @@ static int on_sign(struct monitor *m, struct chan_msg *msg)
 	struct chan_writer w = { 0 };
 	int r;
 
-	if (msg_sign_get(msg, &request) < 0)
+	if (msg_sign_get(msg, &request) < 0 || !may_sign(m))
 		return -EPROTO;
 	r = hostkeys_sign(m->hostkeys, &request, &signature);
 	if (r < 0)

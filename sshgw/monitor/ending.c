@@ -1,5 +1,6 @@
 #include "sshgw/monitor/ending.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -38,7 +39,7 @@ static void kill_login(struct monitor *m)
 		if (!m->scope)
 			scope_find(leader->pid, &m->scope);
 		r = scope_leave(leader->pid);
-		if (r < 0)
+		if (r < 0 && r != -ESRCH)
 			log_warning_errno(r, "Could not spare the session leader, continuing");
 	}
 	if (m->own_scope)

@@ -21,8 +21,8 @@ enum mon_end {
 void mon_end(struct monitor *m, enum mon_end how, const char *notice, const char *why);
 
 /*
- * The leader opened the session before it read that it is to close it: only now can be known where
- * the login's processes are.
+ * The leader opened the session before it read that it is to close it, or may have done so: only
+ * now can be known where the login's processes are.
  */
 void mon_end_opened(struct monitor *m);
 

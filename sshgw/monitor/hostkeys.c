@@ -1,15 +1,18 @@
 #include "sshgw/monitor/hostkeys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/file.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/libssh/private.h"
 
 #define SYSTEM_DIR    "/etc/ssh"
 #define EXCHANGE_HASH 32 /* SHA-256: all that the net process negotiates */
+#define MAX_KEY_BYTES (64u << 10)
 
 static const char *const file_names[MSG_MAX_KEYS] = {
 	"ssh_host_ed25519_key",
@@ -93,20 +96,27 @@ static int load_from(struct hostkeys *keys, const char *dir)
 	return keys->n > 0 ? 0 : -ENOKEY;
 }
 
-/* Written beside and linked: a key that exists is never replaced, and never half there. */
+/* libssh writes to a name; from there it goes to its place whole, synced, and never over another.
+ */
 static int write_key(ssh_key key, const char *path)
 {
-	_cleanup_free_ char *temporary = text_printf("%s.%d.tmp", path, (int)getpid());
+	_cleanup_free_ char *temporary = text_printf("%s.%d.new", path, (int)getpid());
+	_cleanup_free_ char *pem = NULL;
 	mode_t old = umask(0077);
+	size_t len = 0;
 	int r = temporary ? 0 : -ENOMEM;
 
 	if (r == 0 && ssh_pki_export_privkey_file(key, NULL, NULL, NULL, temporary) != SSH_OK)
 		r = -EIO;
 	umask(old);
-	if (r == 0 && link(temporary, path) < 0)
-		r = -errno;
+	if (r == 0)
+		r = file_read(AT_FDCWD, temporary, MAX_KEY_BYTES, &pem, &len);
 	if (temporary)
 		unlink(temporary);
+	if (r == 0)
+		r = file_write_new(AT_FDCWD, path, pem, len, 0600);
+	if (pem)
+		explicit_bzero(pem, len);
 	return r;
 }
 

@@ -155,6 +155,9 @@ static int on_exit_event(sd_event_source *source, int fd, uint32_t revents, void
 	siginfo_t info = { 0 };
 	bool crashed;
 
+	/* Not reaped yet, it can be asked for the last time where it is. */
+	if (index == MON_LEADER && m->state == MON_ENDING)
+		mon_end_opened(m);
 	if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
 		return 0;
 	crashed = log_exit(m, peer, &info);

@@ -71,6 +71,8 @@ struct monitor {
 	struct agent_link *agent;
 	struct mon_peer peers[MON_N_PEERS];
 	unsigned n_logged;		 /* lines of the net process */
+	uint64_t sign_credit;		 /* usec: what signatures may still cost, see dispatch.c */
+	uint64_t sign_usec;		 /* CLOCK_MONOTONIC, of the last one */
 	unsigned uses[MON_MAX_HANDLERS]; /* how often each request was made */
 
 	char *ssh_user;	    /* asked for */

@@ -29,6 +29,14 @@ static int receive_init(struct net *net)
 	return r;
 }
 
+/* Lines go through the monitor; the journal's stream is nothing for this process to hold. */
+static int drop_stderr(void)
+{
+	_cleanup_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	return null < 0 || dup2(null, STDERR_FILENO) < 0 ? -errno : 0;
+}
+
 static int enter_sandbox(void)
 {
 	struct sandbox_config config = net_sandbox;
@@ -62,6 +70,8 @@ int main(int argc, char *argv[])
 		return 2;
 	}
 	r = transport_init(&net);
+	if (r == 0)
+		r = drop_stderr();
 	if (r == 0)
 		r = enter_sandbox();
 	if (r == 0)

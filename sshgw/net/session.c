@@ -183,6 +183,7 @@ static bool ask_start(struct net_session *s, ssh_message message, enum start_kin
 	if (s->state != SESSION_IDLE || (kind == START_EXEC && !command))
 		return false;
 	s->request.kind = kind;
+	free(s->request.command);
 	s->request.command = strdup(kind == START_EXEC ? command : "");
 	if (!s->request.command || strlen(s->request.command) > MSG_MAX_COMMAND)
 		return false;

@@ -111,11 +111,12 @@ static void test_revoked_while_the_leader_opens(void **state)
 
 	stage_reach(&s, MON_OPENING);
 	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
-	stage_skip(s.net.channel, NET_END);
+	stage_skip(s.leader.channel, LEADER_CLOSE);
 	assert_int_equal(world_move(s.leader.hello.pid), 0);
 	stage_tell_puppet(&s.leader, PUPPET_FORK);
 	stage_open(&s);
-	stage_end_with_leader(&s, "Revoked the login");
+	stage_tell_puppet(&s.leader, PUPPET_EXIT);
+	stage_end(&s, "Revoked the login");
 }
 
 /* What nohup left running goes on after the client has left, by the same right: until that ends. */
