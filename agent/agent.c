@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
 #include "agent/expiry.h"
 #include "agent/known_hosts.h"
@@ -45,6 +44,7 @@ struct agent {
 	sd_event_source *expiry_timer;
 
 	struct netmap *map; /* in force; NULL: none yet */
+	uint64_t map_serial;
 	uint64_t map_accepted;
 	char *map_problem;
 	char *kernel_problem;
@@ -55,14 +55,6 @@ struct agent {
 	uint64_t judged_usec;  /* CLOCK_REALTIME, by which the last attempt judged expiries */
 	bool self_expired;     /* found then */
 };
-
-static uint64_t now_usec(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* Takes over text. */
 static void set_problem(char **problem, char *text)
@@ -165,7 +157,7 @@ static void apply_kernel(struct agent *agent, uint64_t now)
 	int r;
 
 	r = kernel_apply(agent->kernel, usable_map(agent, now), now, &changes, &error);
-	agent->applied_usec = now_usec(CLOCK_MONOTONIC);
+	agent->applied_usec = clock_usec(CLOCK_MONOTONIC);
 	if (r < 0)
 		return kernel_failed(agent, r, error);
 	if (agent->kernel_problem)
@@ -196,7 +188,7 @@ static void write_known_hosts(struct agent *agent)
 /* Leases first: their sessions are gone, and do not see the flow that carries them break off. */
 static void agent_apply(struct agent *agent)
 {
-	uint64_t now = now_usec(CLOCK_REALTIME);
+	uint64_t now = clock_usec(CLOCK_REALTIME);
 
 	agent->judged_usec = now;
 	lease_table_recheck(agent->leases, agent->map, now);
@@ -230,7 +222,7 @@ static void on_lease_expiry_change(void *userdata)
 static void on_foreign_change(void *userdata, const char *what)
 {
 	struct agent *agent = userdata;
-	uint64_t since = now_usec(CLOCK_MONOTONIC) - agent->applied_usec;
+	uint64_t since = clock_usec(CLOCK_MONOTONIC) - agent->applied_usec;
 
 	if (agent->foreign_change)
 		return;
@@ -292,7 +284,8 @@ static void accept_map(struct agent *agent, struct netmap *map)
 	int r;
 
 	agent->map = map;
-	agent->map_accepted = now_usec(CLOCK_REALTIME);
+	agent->map_serial++;
+	agent->map_accepted = clock_usec(CLOCK_REALTIME);
 	agent->known_hosts_stale = true;
 	set_problem(&agent->map_problem, NULL);
 	log_notice("Map generation %llu in force: %zu peers, %zu filter rules, %zu SSH rules, SSH "
@@ -356,11 +349,16 @@ static int add_timers(struct agent *agent)
 				       on_apply_timer, agent);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(agent->apply_timer, SD_EVENT_OFF);
+	/* Whatever callers of the socket want, what may take away rights goes before. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(agent->apply_timer, SD_EVENT_PRIORITY_IMPORTANT);
 	if (r >= 0)
 		r = sd_event_add_time(agent->event, &agent->expiry_timer, CLOCK_REALTIME, 0,
 				      USEC_PER_MSEC, on_expiry_timer, agent);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(agent->expiry_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_priority(agent->expiry_timer, SD_EVENT_PRIORITY_IMPORTANT);
 	return r;
 }
 
@@ -464,6 +462,11 @@ int agent_start(struct agent *agent)
 const struct netmap *agent_netmap(const struct agent *agent)
 {
 	return agent->map;
+}
+
+uint64_t agent_map_serial(const struct agent *agent)
+{
+	return agent->map_serial;
 }
 
 const char *agent_map_problem(const struct agent *agent)

@@ -44,6 +44,8 @@ int agent_start(struct agent *agent);
 
 /* The map in force; NULL: none yet. Borrowed: valid until control returns to the event loop. */
 const struct netmap *agent_netmap(const struct agent *agent);
+/* How many maps have come into force: the map is the same as long as this is. */
+uint64_t agent_map_serial(const struct agent *agent);
 /* Why the newest map on offer is not in force; NULL: it is. */
 const char *agent_map_problem(const struct agent *agent);
 /* When the map in force was accepted (usec since 1970); 0: none yet. */

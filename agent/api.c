@@ -71,6 +71,7 @@ struct api *api_free(struct api *api)
 		return NULL;
 	/* The calls that are open end with the server, and their leases with them. */
 	varlink_server_free(api->server);
+	api_digest_done(&api->digest);
 	free(api->peer_status);
 	free(api);
 	return NULL;
@@ -98,15 +99,16 @@ int api_status(struct varlink_call *call, const json_t *params, void *userdata)
 {
 	json_auto_t *status = NULL, *of_map = NULL;
 	char key[WG_KEY_B64LEN];
+	struct api *api = userdata;
 	struct api_view view;
 
-	api_view(userdata, &view);
+	api_view(api, &view);
 	status = json_pack(
 		"{s:s, s:s, s:s, s:s, s:s*, s:s*, s:I, s:o}", "version", PEERGATE_VERSION,
 		"interface", view.ifname, "publicKey", wg_key_to_string(view.public_key, key),
 		"mapSource", view.map_source ? view.map_source : "", "mapProblem", view.map_problem,
 		"kernelProblem", view.kernel_problem, "sessions",
-		(json_int_t)lease_table_count(view.leases), "warnings", api_warnings(&view));
+		(json_int_t)lease_table_count(view.leases), "warnings", api_warnings(api, &view));
 	if (!status)
 		return -ENOMEM;
 	if (view.map) {

@@ -19,6 +19,7 @@ struct api;
 /* What the methods want to know of the agent. All borrowed until control returns to the loop. */
 struct api_view {
 	const struct netmap *map;   /* NULL: none yet */
+	uint64_t map_serial;	    /* another one for each map that comes into force */
 	const char *map_source;	    /* "/etc/peergate/netmap.json" */
 	const char *map_problem;    /* why the newest map is not in force; NULL: it is */
 	const char *kernel_problem; /* why the kernel does not agree with the map; NULL: it does */

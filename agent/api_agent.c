@@ -9,6 +9,7 @@ static void view_agent(void *userdata, struct api_view *ret_view)
 
 	*ret_view = (struct api_view){
 		.map = agent_netmap(agent),
+		.map_serial = agent_map_serial(agent),
 		.map_source = agent_config(agent)->netmap,
 		.map_problem = agent_map_problem(agent),
 		.kernel_problem = agent_kernel_problem(agent),

@@ -7,12 +7,40 @@
 #include "common/json.h"
 #include "common/varlink.h"
 
-struct ssh_reach;
-
 /* What one answer lists at most, so that it stays far below VARLINK_MAX_MESSAGE. */
 #define API_PAGE_ITEMS 8192u
 /* WireGuard is not asked more often than this, whoever calls. */
 #define API_PEER_STATUS_AGE_USEC 1000000u
+
+/* ---- sets of peers, by name (api_nodes.c) ---- */
+
+struct node_set {
+	const struct netmap_node **nodes;
+	size_t n, n_alloc;
+};
+int node_set_add(struct node_set *set, const struct netmap_node *node);
+/* Order by owner, then name; each node once. */
+void node_set_sort(struct node_set *set);
+void node_set_done(struct node_set *set);
+/* Arrays of at most max names; what did not fit is added to *omitted. */
+json_t *node_set_names(const struct node_set *set, size_t max, size_t *omitted);
+json_t *node_set_owners(const struct node_set *set, size_t max, size_t *omitted);
+
+/* ---- the policy as a whole, at one time (api_digest.c) ---- */
+
+struct api_digest {
+	bool made;
+	uint64_t map_serial, made_usec, until_usec; /* what it was made of, and how long it holds */
+
+	size_t n_alive;		     /* peers that have not expired */
+	struct node_set unreachable; /* of these: the packet filter keeps them from tcp/22 here */
+	struct node_set unruled;     /* let through to tcp/22, but no rule names them */
+
+	size_t n_admitting;   /* rules that name a peer and are no reject */
+	size_t n_checks;      /* of these, with "check" */
+	size_t n_recorders;   /* of these, with recorders */
+	size_t n_unreachable; /* of these, naming peers that the packet filter keeps out */
+};
 
 struct api {
 	const struct api_hooks *hooks;
@@ -22,6 +50,7 @@ struct api {
 	struct kernel_peer_status *peer_status; /* sorted by key */
 	size_t n_peer_status;
 	uint64_t peer_status_usec; /* CLOCK_MONOTONIC; 0: never read */
+	struct api_digest digest;
 };
 
 void api_view(struct api *api, struct api_view *ret_view);
@@ -59,20 +88,6 @@ int api_reply(struct varlink_call *call, json_t *object);
 /* As above, with a "next" unless all n were listed. */
 int api_reply_page(struct varlink_call *call, json_t *object, size_t next, size_t n);
 
-/* ---- sets of peers, by name (api_nodes.c) ---- */
-
-struct node_set {
-	const struct netmap_node **nodes;
-	size_t n, n_alloc;
-};
-int node_set_add(struct node_set *set, const struct netmap_node *node);
-/* Order by owner, then name; each node once. */
-void node_set_sort(struct node_set *set);
-void node_set_done(struct node_set *set);
-/* Arrays of at most max names; what did not fit is added to *omitted. */
-json_t *node_set_names(const struct node_set *set, size_t max, size_t *omitted);
-json_t *node_set_owners(const struct node_set *set, size_t max, size_t *omitted);
-
 /* ---- methods ---- */
 
 int api_whois(struct varlink_call *call, const json_t *params, void *userdata);
@@ -84,12 +99,12 @@ int api_get_known_hosts(struct varlink_call *call, const json_t *params, void *u
 int api_authorize_ssh(struct varlink_call *call, const json_t *params, void *userdata);
 int api_resume_ssh(struct varlink_call *call, const json_t *params, void *userdata);
 
-/* ---- for both Status and GetSSHPolicy (api_policy.c) ---- */
+/* ---- for both Status and GetSSHPolicy ---- */
 
-/* Principals of the rule, which the packet filter keeps from tcp/22 here. Return: 0, -ENOMEM. */
-int api_rule_nodes(const struct netmap *map, const struct ssh_rule *rule, uint64_t now_usec,
-		   struct node_set *set);
-int api_unreachable_nodes(const struct ssh_reach *reach, const struct node_set *nodes,
-			  struct node_set *set);
+/* Borrowed from the api; the view has a map. Return: 0, -ENOMEM. */
+int api_digest(struct api *api, const struct api_view *view, const struct api_digest **ret_digest);
+void api_digest_done(struct api_digest *digest);
+/* Rules that let nobody in need no packet filter rule. */
+bool api_rule_admits(const struct ssh_rule *rule, uint64_t now_usec);
 /* [{code, message}]: what is wrong with the host or its policy. */
-json_t *api_warnings(const struct api_view *view);
+json_t *api_warnings(struct api *api, const struct api_view *view);

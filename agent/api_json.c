@@ -51,10 +51,9 @@ json_t *api_json_end(uint64_t usec)
 
 static const char *user_name(const struct netmap *map, const char *login)
 {
-	for (size_t i = 0; login && i < map->n_users; i++)
-		if (strcmp(map->users[i].login, login) == 0)
-			return map->users[i].name;
-	return NULL;
+	const struct netmap_user *user = login ? netmap_user_by_login(map, login) : NULL;
+
+	return user ? user->name : NULL;
 }
 
 json_t *api_json_node(const struct netmap *map, const struct netmap_node *node, uint64_t now_usec)

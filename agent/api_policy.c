@@ -8,39 +8,35 @@
 
 #define KEY_EXPIRY_SOON_USEC (7 * 24 * 3600 * UINT64_C(1000000))
 
-int api_rule_nodes(const struct netmap *map, const struct ssh_rule *rule, uint64_t now_usec,
-		   struct node_set *set)
+/*
+ * The principals that a part looks at: whoever calls must not make work of any size. The digest
+ * counts them all.
+ */
+static size_t n_listed(const struct ssh_rule *rule)
 {
-	size_t n = rule->any ? map->n_peers : rule->n_principals;
+	return rule->n_principals < API_PAGE_ITEMS ? rule->n_principals : API_PAGE_ITEMS;
+}
+
+/* Peers that the rule names, and those of them that the packet filter keeps out. */
+static int rule_nodes(const struct api_view *view, const struct ssh_rule *rule,
+		      struct node_set *nodes, struct node_set *unreachable)
+{
+	bool admits = api_rule_admits(rule, view->now_usec);
 	int r = 0;
 
-	for (size_t i = 0; i < n && r == 0; i++) {
+	for (size_t i = 0; i < n_listed(rule) && r == 0; i++) {
 		const struct netmap_node *peer =
-			rule->any ? &map->peers[i]
-				  : netmap_peer_by_address(map, &rule->principals[i]);
+			netmap_peer_by_address(view->map, &rule->principals[i]);
 
-		if (peer && !netmap_node_expired(peer, now_usec))
-			r = node_set_add(set, peer);
+		if (!peer || netmap_node_expired(peer, view->now_usec))
+			continue;
+		r = node_set_add(nodes, peer);
+		if (r == 0 && admits && !ssh_reach_has_node(view->map->ssh_reach, peer))
+			r = node_set_add(unreachable, peer);
 	}
-	node_set_sort(set);
+	node_set_sort(nodes);
+	node_set_sort(unreachable);
 	return r;
-}
-
-int api_unreachable_nodes(const struct ssh_reach *reach, const struct node_set *nodes,
-			  struct node_set *set)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < nodes->n && r == 0; i++)
-		if (!ssh_reach_has_node(reach, nodes->nodes[i]))
-			r = node_set_add(set, nodes->nodes[i]);
-	return r;
-}
-
-/* Rules that let nobody in need no packet filter rule. */
-static bool rule_admits(const struct ssh_rule *rule, uint64_t now_usec)
-{
-	return rule->action != SSH_ACTION_REJECT && rule->rule_expires > now_usec;
 }
 
 static json_t *json_strangers(const struct netmap *map, const struct ssh_rule *rule,
@@ -49,15 +45,12 @@ static json_t *json_strangers(const struct netmap *map, const struct ssh_rule *r
 	json_auto_t *array = json_array();
 	char text[IP_ADDR_STRLEN];
 
-	for (size_t i = 0; i < rule->n_principals; i++) {
+	*omitted += rule->n_principals - n_listed(rule);
+	for (size_t i = 0; i < n_listed(rule); i++) {
 		const struct ip_addr *addr = &rule->principals[i];
 
-		if (netmap_peer_by_address(map, addr))
-			continue;
-		if (json_array_size(array) >= API_PAGE_ITEMS)
-			(*omitted)++;
-		else if (json_array_append_new(array, json_string(ip_addr_to_string(addr, text))) <
-			 0)
+		if (!netmap_peer_by_address(map, addr) &&
+		    json_array_append_new(array, json_string(ip_addr_to_string(addr, text))) < 0)
 			return NULL;
 	}
 	return take_ptr(array);
@@ -87,24 +80,24 @@ static const char *action_to_string(enum ssh_action action)
 	return "reject";
 }
 
+/* What is listed is added to *n_items. */
 static json_t *json_rule(const struct api_view *view, const struct ssh_rule *rule,
-			 const struct ssh_reach *reach)
+			 const struct api_digest *digest, size_t *n_items)
 {
-	_cleanup_(node_set_done) struct node_set nodes = { 0 }, unreachable = { 0 };
+	_cleanup_(node_set_done) struct node_set nodes = { 0 }, named = { 0 };
+	const struct node_set *unreachable = &named;
 	json_t *who, *strangers, *cut_off;
 	size_t omitted = 0;
 
-	if (api_rule_nodes(view->map, rule, view->now_usec, &nodes) < 0)
+	/* "any" names nobody: there is nobody to list. */
+	if (!rule->any && rule_nodes(view, rule, &nodes, &named) < 0)
 		return NULL;
-	if (rule_admits(rule, view->now_usec) &&
-	    api_unreachable_nodes(reach, &nodes, &unreachable) < 0)
-		return NULL;
-	/* "any" names nobody: that is all there is to list. */
-	if (rule->any)
-		nodes.n = 0;
+	if (rule->any && api_rule_admits(rule, view->now_usec))
+		unreachable = &digest->unreachable;
+	*n_items += 8 + rule->n_principals + unreachable->n + rule->n_users + rule->n_accept_env;
 	who = node_set_owners(&nodes, API_PAGE_ITEMS, &omitted);
 	strangers = json_strangers(view->map, rule, &omitted);
-	cut_off = node_set_names(&unreachable, API_PAGE_ITEMS, &omitted);
+	cut_off = node_set_names(unreachable, API_PAGE_ITEMS, &omitted);
 	return json_pack("{s:s*, s:s, s:s, s:b, s:o, s:o, s:I, s:o, s:o*, s:b, s:s*, s:b, s:o, "
 			 "s:o}",
 			 "origin", rule->origin, "action", action_to_string(rule->action),
@@ -116,58 +109,24 @@ static json_t *json_rule(const struct api_view *view, const struct ssh_rule *rul
 			 api_json_options(rule), "unreachable", cut_off);
 }
 
-/* Peers that no rule names, whatever it says, though the packet filter lets them through. */
-static int unruled_nodes(const struct api_view *view, const struct ssh_reach *reach,
-			 struct node_set *set)
+static json_t *json_policy_part(const struct api_view *view, const struct api_digest *digest,
+				size_t *i)
 {
-	const struct netmap *map = view->map;
-	_cleanup_free_ bool *ruled = NULL;
-	int r = 0;
-
-	ruled = calloc(map->n_peers + 1, sizeof(*ruled));
-	if (!ruled)
-		return -ENOMEM;
-	for (size_t i = 0; i < map->n_ssh_rules; i++) {
-		const struct ssh_rule *rule = &map->ssh_rules[i];
-
-		if (rule->any)
-			return 0;
-		for (size_t k = 0; k < rule->n_principals; k++) {
-			const struct netmap_node *peer =
-				netmap_peer_by_address(map, &rule->principals[k]);
-
-			if (peer)
-				ruled[peer - map->peers] = true;
-		}
-	}
-	for (size_t i = 0; i < map->n_peers && r == 0; i++)
-		if (!ruled[i] && !netmap_node_expired(&map->peers[i], view->now_usec) &&
-		    ssh_reach_has_node(reach, &map->peers[i]))
-			r = node_set_add(set, &map->peers[i]);
-	node_set_sort(set);
-	return r;
-}
-
-static json_t *json_policy_part(const struct api_view *view, size_t *i)
-{
-	_cleanup_(node_set_done) struct node_set unruled = { 0 };
-	_cleanup_(ssh_reach_freep) struct ssh_reach *reach = NULL;
+	static const struct node_set nobody;
+	const struct node_set *unruled = *i == 0 ? &digest->unruled : &nobody;
 	json_auto_t *rules = json_array();
-	size_t n_items = 0, unruled_omitted = 0;
+	size_t n_items = unruled->n, unruled_omitted = 0;
 	json_t *names;
 
-	if (ssh_reach_new(view->map, &reach) < 0)
-		return NULL;
-	if (*i == 0 && unruled_nodes(view, reach, &unruled) < 0)
-		return NULL;
-	for (; *i < view->map->n_ssh_rules && n_items < API_PAGE_ITEMS; (*i)++) {
-		const struct ssh_rule *rule = &view->map->ssh_rules[*i];
-
-		n_items += 8 + rule->n_principals + rule->n_users + rule->n_accept_env;
-		if (json_array_append_new(rules, json_rule(view, rule, reach)) < 0)
+	for (size_t first = *i; *i < view->map->n_ssh_rules; (*i)++) {
+		/* Never an empty part: who asks would come back for the same for ever. */
+		if (n_items >= API_PAGE_ITEMS && *i > first)
+			break;
+		if (json_array_append_new(rules, json_rule(view, &view->map->ssh_rules[*i], digest,
+							   &n_items)) < 0)
 			return NULL;
 	}
-	names = node_set_names(&unruled, API_PAGE_ITEMS, &unruled_omitted);
+	names = node_set_names(unruled, API_PAGE_ITEMS, &unruled_omitted);
 	return json_pack("{s:b, s:o, s:o, s:I}", "ssh", view->map->self.ssh, "rules",
 			 take_ptr(rules), "unruled", names, "unruledOmitted",
 			 (json_int_t)unruled_omitted);
@@ -175,6 +134,8 @@ static json_t *json_policy_part(const struct api_view *view, size_t *i)
 
 int api_get_ssh_policy(struct varlink_call *call, const json_t *params, void *userdata)
 {
+	const struct api_digest *digest;
+	struct api *api = userdata;
 	struct api_view view;
 	json_t *part;
 	size_t i;
@@ -183,10 +144,13 @@ int api_get_ssh_policy(struct varlink_call *call, const json_t *params, void *us
 	r = api_read_first(call, params, &i);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	api_view(userdata, &view);
+	api_view(api, &view);
 	if (!view.map)
 		return varlink_call_error(call, "io.peergate.Agent.NotReady", NULL);
-	part = json_policy_part(&view, &i);
+	r = api_digest(api, &view, &digest);
+	if (r < 0)
+		return r;
+	part = json_policy_part(&view, digest, &i);
 	return api_reply_page(call, part, i, view.map->n_ssh_rules);
 }
 
@@ -212,70 +176,29 @@ static int warn(json_t *warnings, const char *code, const char *fmt, ...)
 		       : 0;
 }
 
-/* How many rules let somebody in, and what keeps them from it. */
-struct policy_counts {
-	size_t admitting;   /* rules that name a peer and are no reject */
-	size_t checks;	    /* of these, with "check" */
-	size_t recorders;   /* of these, with recorders */
-	size_t unreachable; /* of these, naming peers that the packet filter keeps out */
-};
-
-static int count_rule(const struct api_view *view, const struct ssh_rule *rule,
-		      const struct ssh_reach *reach, struct policy_counts *counts)
+static int warn_ssh(struct api *api, const struct api_view *view, json_t *warnings)
 {
-	_cleanup_(node_set_done) struct node_set nodes = { 0 }, unreachable = { 0 };
-	int r;
-
-	if (!rule_admits(rule, view->now_usec))
-		return 0;
-	r = api_rule_nodes(view->map, rule, view->now_usec, &nodes);
-	if (r == 0)
-		r = api_unreachable_nodes(reach, &nodes, &unreachable);
-	if (r < 0)
-		return r;
-	if (nodes.n == 0)
-		return 0;
-	counts->admitting++;
-	counts->checks += rule->action == SSH_ACTION_CHECK;
-	counts->recorders += rule->needs_recorder;
-	counts->unreachable += unreachable.n > 0;
-	return 0;
-}
-
-static int count_policy(const struct api_view *view, struct policy_counts *counts)
-{
-	_cleanup_(ssh_reach_freep) struct ssh_reach *reach = NULL;
-	int r;
-
-	r = ssh_reach_new(view->map, &reach);
-	for (size_t i = 0; i < view->map->n_ssh_rules && r == 0; i++)
-		r = count_rule(view, &view->map->ssh_rules[i], reach, counts);
-	return r;
-}
-
-static int warn_ssh(const struct api_view *view, json_t *warnings)
-{
-	struct policy_counts counts = { 0 };
+	const struct api_digest *digest;
 	int r;
 
 	if (!view->map->self.ssh)
 		return 0;
-	r = count_policy(view, &counts);
-	if (r == 0 && counts.admitting == 0)
+	r = api_digest(api, view, &digest);
+	if (r == 0 && digest->n_admitting == 0)
 		r = warn(warnings, "ssh-nobody", "SSH is on, but no SSH rule lets anybody in");
-	if (r == 0 && counts.unreachable > 0)
+	if (r == 0 && digest->n_unreachable > 0)
 		r = warn(warnings, "ssh-unreachable",
 			 "%zu SSH rule%s peers that no packet filter rule lets through to tcp/22 "
 			 "(see agentctl ssh-policy show)",
-			 counts.unreachable, counts.unreachable == 1 ? " names" : "s name");
-	if (r == 0 && counts.checks > 0)
+			 digest->n_unreachable, digest->n_unreachable == 1 ? " names" : "s name");
+	if (r == 0 && digest->n_checks > 0)
 		r = warn(warnings, "ssh-check",
 			 "%zu SSH rule%s for a check, which nobody here can carry out: refused",
-			 counts.checks, counts.checks == 1 ? " asks" : "s ask");
-	if (r == 0 && counts.recorders > 0)
+			 digest->n_checks, digest->n_checks == 1 ? " asks" : "s ask");
+	if (r == 0 && digest->n_recorders > 0)
 		r = warn(warnings, "ssh-recorder",
 			 "%zu SSH rule%s for recording, which cannot be done here: refused",
-			 counts.recorders, counts.recorders == 1 ? " asks" : "s ask");
+			 digest->n_recorders, digest->n_recorders == 1 ? " asks" : "s ask");
 	return r;
 }
 
@@ -294,7 +217,7 @@ static int warn_key(const struct api_view *view, json_t *warnings)
 	return 0;
 }
 
-json_t *api_warnings(const struct api_view *view)
+json_t *api_warnings(struct api *api, const struct api_view *view)
 {
 	json_auto_t *warnings = json_array();
 	int r = 0;
@@ -312,6 +235,6 @@ json_t *api_warnings(const struct api_view *view)
 	if (r == 0 && view->map)
 		r = warn_key(view, warnings);
 	if (r == 0 && view->map)
-		r = warn_ssh(view, warnings);
+		r = warn_ssh(api, view, warnings);
 	return r < 0 ? NULL : take_ptr(warnings);
 }

@@ -124,14 +124,19 @@ int api_get_peers(struct varlink_call *call, const json_t *params, void *userdat
 
 /* ---- packet filter ---- */
 
-/* Sources of a rule: peers by name, the rest as text. */
+/*
+ * The first sources of a rule: peers by name, the rest as text. No more than max are looked at:
+ * whoever calls must not make work of any size.
+ */
 static int split_sources(const struct netmap *map, const struct filter_rule *rule, size_t max,
 			 struct node_set *nodes, json_t *networks, size_t *omitted)
 {
+	size_t n_looked_at = rule->n_src < max ? rule->n_src : max;
 	char text[IP_PREFIX_STRLEN];
 	int r;
 
-	for (size_t i = 0; i < rule->n_src; i++) {
+	*omitted += rule->n_src - n_looked_at;
+	for (size_t i = 0; i < n_looked_at; i++) {
 		const struct ip_prefix *src = &rule->src[i];
 		const struct netmap_node *peer = NULL;
 
@@ -141,8 +146,6 @@ static int split_sources(const struct netmap *map, const struct filter_rule *rul
 			r = node_set_add(nodes, peer);
 			if (r < 0)
 				return r;
-		} else if (json_array_size(networks) >= max) {
-			(*omitted)++;
 		} else if (json_array_append_new(networks,
 						 json_string(api_prefix_text(src, text))) < 0) {
 			return -ENOMEM;

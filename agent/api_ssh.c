@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/api_internal.h"
+#include "agent/ssh_reach.h"
 #include "common/log.h"
 #include "common/text.h"
 
@@ -198,6 +199,7 @@ static int grant(struct api *api, struct varlink_call *call, const struct ssh_re
 	const struct lease_terms terms = {
 		.node_id = d->peer->id,
 		.address = req->address,
+		.local_address = req->local_address,
 		.ssh_user = req->ssh_user,
 		.local_user = d->local_user,
 		.nonroot = d->nonroot,
@@ -225,6 +227,18 @@ static int grant(struct api *api, struct varlink_call *call, const struct ssh_re
 	return 0;
 }
 
+/* Packets that the filter drops do not get this far: nobody may rely on that alone. */
+static int accept_reachable(struct api *api, struct varlink_call *call,
+			    const struct ssh_request *req, const struct netmap *map,
+			    const struct ssh_decision *d)
+{
+	if (!ssh_reach_has(map->ssh_reach, &req->address, &req->local_address))
+		return answer_reject(call, req, d, "unreachable",
+				     "an SSH rule lets you in, but no packet filter rule lets your "
+				     "device reach SSH on this host");
+	return grant(api, call, req, d);
+}
+
 static int decide(struct api *api, struct varlink_call *call, const struct ssh_request *req)
 {
 	_cleanup_free_ char *message = NULL;
@@ -245,7 +259,7 @@ static int decide(struct api *api, struct varlink_call *call, const struct ssh_r
 	ssh_policy_decide(view.map, &req->address, req->ssh_user, view.now_usec, &d);
 	switch (d.verdict) {
 	case SSH_VERDICT_ACCEPT:
-		return grant(api, call, req, &d);
+		return accept_reachable(api, call, req, view.map, &d);
 	case SSH_VERDICT_CHECK:
 		d.verdict = SSH_VERDICT_REJECT;
 		d.reason = SSH_REJECT_CHECK;
@@ -316,6 +330,7 @@ static int resume(struct api *api, struct varlink_call *call, const struct ssh_r
 	const struct lease_terms terms = {
 		.node_id = req->node_id,
 		.address = req->address,
+		.local_address = req->local_address,
 		.ssh_user = req->ssh_user,
 		.local_user = req->local_user,
 		.nonroot = req->nonroot,
@@ -368,6 +383,8 @@ int api_resume_ssh(struct varlink_call *call, const json_t *params, void *userda
 		{ "nodeKey", api_read_key, offsetof(struct ssh_request, node_key), JSON_REQUIRED },
 		{ "address", api_read_address, offsetof(struct ssh_request, address),
 		  JSON_REQUIRED },
+		{ "localAddress", api_read_address, offsetof(struct ssh_request, local_address),
+		  JSON_NULLABLE },
 		{ "sshUser", api_read_short_text, offsetof(struct ssh_request, ssh_user),
 		  JSON_REQUIRED },
 		{ "localUser", api_read_short_text, offsetof(struct ssh_request, local_user),

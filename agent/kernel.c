@@ -105,6 +105,7 @@ static int delete_link(struct kernel *kernel)
 
 int kernel_down(struct kernel *kernel, char **reterr_text)
 {
+	struct rtnl_changes changes = { 0 };
 	int r;
 
 	r = delete_link(kernel);
@@ -114,6 +115,13 @@ int kernel_down(struct kernel *kernel, char **reterr_text)
 		return r;
 	}
 	kernel->told_holds = kernel->net_holds = false;
+	r = rtnl_sync_guards(kernel->rtnl, NULL, 0, &changes);
+	if (r < 0) {
+		*reterr_text = text_printf("could not remove the unreachable routes of the mesh: "
+					   "%s",
+					   strerror(-r));
+		return r;
+	}
 	return nft_remove(kernel->nft, reterr_text);
 }
 

@@ -39,7 +39,8 @@ struct kernel_changes {
 
 /*
  * Make the kernel agree with the map. Expired peers (now_usec) count as absent. map NULL: block
- * the mesh (table that drops, no peers), keep the link.
+ * the mesh (table that drops, no peers), keep the link. While the mesh has no route over the link,
+ * its prefixes are unreachable: nothing meant for it leaves by another way, in the clear.
  * Return: 0 and *ret_changes; negative errno and *reterr_text (the caller's). On failure rights
  * are never wider than old and new map together, and a repeated call goes on where this one
  * stopped.
@@ -47,7 +48,8 @@ struct kernel_changes {
 int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_usec,
 		 struct kernel_changes *ret_changes, char **reterr_text);
 
-/* Take everything out of the kernel again: link first, then table. */
+/* Take everything out of the kernel again: link first, then routes that lead nowhere, then table.
+ */
 int kernel_down(struct kernel *kernel, char **reterr_text);
 
 struct kernel_peer_status {

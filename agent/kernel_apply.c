@@ -231,17 +231,26 @@ static int apply_wireguard(struct apply *apply)
 	return 0;
 }
 
+static bool same_prefixes(const struct ip_prefix *a, size_t n_a, const struct ip_prefix *b,
+			  size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (ip_prefix_compare(&a[i], &b[i]) != 0)
+			return false;
+	return true;
+}
+
 static bool same_net(const struct kernel_plan *a, const struct kernel_plan *b)
 {
-	if (a->n_addresses != b->n_addresses || a->n_routes != b->n_routes)
+	if (a->n_addresses != b->n_addresses)
 		return false;
 	for (size_t i = 0; i < a->n_addresses; i++)
 		if (!ip_addr_equal(&a->addresses[i], &b->addresses[i]))
 			return false;
-	for (size_t i = 0; i < a->n_routes; i++)
-		if (ip_prefix_compare(&a->routes[i], &b->routes[i]) != 0)
-			return false;
-	return true;
+	return same_prefixes(a->routes, a->n_routes, b->routes, b->n_routes) &&
+	       same_prefixes(a->guards, a->n_guards, b->guards, b->n_guards);
 }
 
 static int apply_addresses(struct apply *apply)
@@ -263,9 +272,25 @@ static int apply_routes(struct apply *apply)
 
 	r = rtnl_sync_routes(apply->kernel->rtnl, apply->link.ifindex, apply->plan.routes,
 			     apply->plan.n_routes, &changes);
-	apply->changes.routes_added = changes.added;
-	apply->changes.routes_removed = changes.removed;
+	apply->changes.routes_added += changes.added;
+	apply->changes.routes_removed += changes.removed;
 	return r < 0 ? fail(apply, r, "set the routes over") : 0;
+}
+
+/* Without a map nobody knows the prefixes: what was guarded stays so. */
+static int apply_guards(struct apply *apply)
+{
+	struct rtnl_changes changes = { 0 };
+	int r;
+
+	if (apply->plan.n_guards == 0)
+		return 0;
+	r = rtnl_sync_guards(apply->kernel->rtnl, apply->plan.guards, apply->plan.n_guards,
+			     &changes);
+	apply->changes.routes_added += changes.added;
+	apply->changes.routes_removed += changes.removed;
+	return r < 0 ? fail(apply, r, "keep traffic of the mesh from leaving elsewhere than by")
+		     : 0;
 }
 
 static int apply_net(struct apply *apply)
@@ -279,7 +304,9 @@ static int apply_net(struct apply *apply)
 	kernel->net_holds = false;
 	if (kernel->rtnl_watch)
 		rtnl_watch_set_ifindex(kernel->rtnl_watch, apply->link.ifindex);
-	r = apply_addresses(apply);
+	r = apply_guards(apply);
+	if (r == 0)
+		r = apply_addresses(apply);
 	if (r < 0)
 		return r;
 	if (!apply->link.up) {

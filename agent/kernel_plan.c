@@ -50,6 +50,17 @@ static int plan_routes(struct kernel_plan *plan, const struct netmap *map, uint6
 	return r;
 }
 
+static int plan_guards(struct kernel_plan *plan, const struct netmap *map)
+{
+	plan->guards = calloc(map->n_prefixes + 1, sizeof(*plan->guards));
+	if (!plan->guards)
+		return -ENOMEM;
+	for (size_t i = 0; i < map->n_prefixes; i++)
+		plan->guards[plan->n_guards++] = map->prefixes[i];
+	qsort(plan->guards, plan->n_guards, sizeof(*plan->guards), prefix_order);
+	return 0;
+}
+
 static int plan_addresses(struct kernel_plan *plan)
 {
 	plan->addresses = calloc(plan->filter->n_own + 1, sizeof(*plan->addresses));
@@ -73,6 +84,8 @@ int kernel_plan_build(const struct netmap *map, uint64_t now_usec, const struct 
 		r = plan_addresses(&plan);
 	if (r == 0 && map)
 		r = plan_routes(&plan, map, now_usec);
+	if (r == 0 && map)
+		r = plan_guards(&plan, map);
 	if (r < 0) {
 		kernel_plan_done(&plan);
 		return r;
@@ -87,5 +100,6 @@ void kernel_plan_done(struct kernel_plan *plan)
 	plan->wg = wg_device_free(plan->wg);
 	free(plan->addresses);
 	free(plan->routes);
+	free(plan->guards);
 	*plan = (struct kernel_plan){ 0 };
 }

@@ -13,6 +13,9 @@ struct kernel_plan {
 	size_t n_addresses;
 	struct ip_prefix *routes; /* over the link: ascending, each once */
 	size_t n_routes, n_routes_alloc;
+	/* Prefixes of the mesh, likewise: they lead nowhere but over the link. */
+	struct ip_prefix *guards;
+	size_t n_guards;
 };
 
 /* map NULL: deny all, no peers. Return: 0, -ENOMEM, -E2BIG and *reterr_text (the caller's). */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "agent/ssh_reach.h"
 #include "common/text.h"
 
 #define N_BUCKETS 1024u /* ids are random: they need no hashing */
@@ -57,6 +58,8 @@ const char *lease_end_to_string(enum lease_end end)
 		return "forwarding";
 	case LEASE_END_FORCE_COMMAND:
 		return "force-command";
+	case LEASE_END_UNREACHABLE:
+		return "unreachable";
 	case LEASE_END_REPLACED:
 		return "replaced";
 	}
@@ -144,6 +147,24 @@ static int judge_rights(const struct lease_terms *terms, const struct ssh_decisi
 	return 0;
 }
 
+/*
+ * The gateway's flow is not among the connections that kernel_revoke() destroys: it is the end of
+ * the lease that ends the session.
+ */
+static int judge_reach(const struct lease_terms *terms, const struct netmap *map,
+		       struct judgement *j)
+{
+	char addr[IP_ADDR_STRLEN];
+
+	if (terms->local_address.family == AF_UNSPEC
+		    ? ssh_reach_has_any(map->ssh_reach, &terms->address)
+		    : ssh_reach_has(map->ssh_reach, &terms->address, &terms->local_address))
+		return 0;
+	return not_kept(j, LEASE_END_UNREACHABLE,
+			text_printf("the packet filter does not let %s reach SSH here any more",
+				    ip_addr_to_string(&terms->address, addr)));
+}
+
 static enum lease_end end_for(enum ssh_reject_reason reason)
 {
 	if (reason == SSH_REJECT_SSH_OFF)
@@ -172,6 +193,8 @@ static int judge(const struct lease_terms *terms, const struct netmap *map, uint
 		return not_kept(j, LEASE_END_EXPIRED, text_printf("%s", text_time_is_over));
 
 	r = judge_rights(terms, &d, j);
+	if (r == 0)
+		r = judge_reach(terms, map, j);
 	if (r == 0)
 		j->valid_until = d.valid_until;
 	return r;

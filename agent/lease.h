@@ -22,6 +22,8 @@ struct lease;
 struct lease_terms {
 	const char *node_id;
 	struct ip_addr address; /* of the peer */
+	/* Own address that the connection came to; AF_UNSPEC: not known, any of them may be it. */
+	struct ip_addr local_address;
 	const char *ssh_user;	/* asked for */
 	const char *local_user; /* granted */
 	bool nonroot;		/* granted only if the account is not uid 0 */
@@ -41,6 +43,7 @@ enum lease_end {
 	LEASE_END_LOCAL_USER,	 /* the rules lead to another account */
 	LEASE_END_FORWARDING,	 /* a kind of forwarding was taken away */
 	LEASE_END_FORCE_COMMAND, /* another command is forced */
+	LEASE_END_UNREACHABLE,	 /* the packet filter keeps the peer from tcp/22 */
 	LEASE_END_REPLACED,	 /* resumed on another connection to the agent */
 };
 const char *lease_end_to_string(enum lease_end end);

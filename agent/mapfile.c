@@ -156,7 +156,8 @@ static int add_watch(struct mapfile *mapfile, const char *dir, const char *name,
 	if (r < 0)
 		return r;
 	mapfile->n_watches++;
-	return 0;
+	/* A new map may take away rights: it does not wait for anybody's questions. */
+	return sd_event_source_set_priority(watch->source, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 /*
@@ -249,6 +250,8 @@ int mapfile_new(sd_event *event, const char *path, uid_t owner, mapfile_fn fn, v
 	if (r < 0)
 		return r;
 	r = sd_event_source_set_enabled(mapfile->timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_priority(mapfile->timer, SD_EVENT_PRIORITY_IMPORTANT);
 	if (r < 0)
 		return r;
 	r = set_watches(mapfile);

@@ -5,6 +5,7 @@
 
 #include "agent/netmap_index.h"
 #include "agent/netmap_read.h"
+#include "agent/ssh_reach.h"
 
 struct index_entry {
 	struct ip_addr addr;
@@ -30,13 +31,39 @@ static int compare_peers(const void *a, const void *b)
 	return strcmp(x->id, y->id);
 }
 
+static int compare_users(const void *a, const void *b)
+{
+	const struct netmap_user *x = a, *y = b;
+
+	return strcmp(x->login, y->login);
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	return ip_addr_compare(a, b);
+}
+
+static void sort_lists(struct netmap *map)
+{
+	if (map->n_peers > 0)
+		qsort(map->peers, map->n_peers, sizeof(*map->peers), compare_peers);
+	if (map->n_users > 0)
+		qsort(map->users, map->n_users, sizeof(*map->users), compare_users);
+	for (size_t i = 0; i < map->n_ssh_rules; i++) {
+		struct ssh_rule *rule = &map->ssh_rules[i];
+
+		if (rule->n_principals > 0)
+			qsort(rule->principals, rule->n_principals, sizeof(*rule->principals),
+			      compare_addresses);
+	}
+}
+
 int netmap_build_index(struct netmap *map)
 {
 	struct netmap_index *index;
 	size_t n = 0;
 
-	if (map->n_peers > 0)
-		qsort(map->peers, map->n_peers, sizeof(*map->peers), compare_peers);
+	sort_lists(map);
 	for (size_t i = 0; i < map->n_peers; i++)
 		n += map->peers[i].n_addresses;
 	index = calloc(1, sizeof(*index) + n * sizeof(index->entries[0]));
@@ -93,6 +120,7 @@ struct netmap *netmap_free(struct netmap *map)
 	free(map->filter);
 	free(map->ssh_rules);
 	free(map->index);
+	ssh_reach_free(map->ssh_reach);
 	free(map);
 	return NULL;
 }
@@ -114,6 +142,23 @@ const struct netmap_node *netmap_peer_by_id(const struct netmap *map, const char
 	if (map->n_peers == 0)
 		return NULL;
 	return bsearch(&wanted, map->peers, map->n_peers, sizeof(wanted), compare_peers);
+}
+
+const struct netmap_user *netmap_user_by_login(const struct netmap *map, const char *login)
+{
+	const struct netmap_user wanted = { .login = (char *)login };
+
+	if (map->n_users == 0)
+		return NULL;
+	return bsearch(&wanted, map->users, map->n_users, sizeof(wanted), compare_users);
+}
+
+bool ssh_rule_names(const struct ssh_rule *rule, const struct ip_addr *addr)
+{
+	if (rule->any)
+		return true;
+	return rule->n_principals > 0 && bsearch(addr, rule->principals, rule->n_principals,
+						 sizeof(*addr), compare_addresses);
 }
 
 const char *netmap_node_owner(const struct netmap_node *node)

@@ -90,7 +90,7 @@ struct ssh_forwarding {
 };
 
 struct ssh_rule {
-	struct ip_addr *principals; /* exact mesh addresses; empty with any=true: every peer */
+	struct ip_addr *principals; /* exact mesh addresses, sorted; any: every peer besides */
 	size_t n_principals;
 	bool any;
 	struct ssh_user_map *users;
@@ -118,7 +118,7 @@ struct netmap {
 	char *domain;		    /* "mesh.example" */
 	struct ip_prefix *prefixes; /* mesh prefixes */
 	size_t n_prefixes;
-	struct netmap_user *users;
+	struct netmap_user *users; /* sorted by login */
 	size_t n_users;
 	struct netmap_node *peers; /* sorted by id */
 	size_t n_peers;
@@ -127,7 +127,9 @@ struct netmap {
 	struct ssh_rule *ssh_rules;
 	size_t n_ssh_rules;
 
-	struct netmap_index *index; /* address -> peer, built by the parser */
+	/* Built by the parser. */
+	struct netmap_index *index;  /* address -> peer */
+	struct ssh_reach *ssh_reach; /* who gets through to tcp/22 here (agent/ssh_reach.h) */
 };
 
 /*
@@ -143,7 +145,10 @@ DEFINE_CLEANUP(struct netmap *, netmap_free);
 /* The peer that owns exactly this address; NULL if none. Borrowed. */
 const struct netmap_node *netmap_peer_by_address(const struct netmap *map,
 						 const struct ip_addr *addr);
+const struct netmap_user *netmap_user_by_login(const struct netmap *map, const char *login);
 const struct netmap_node *netmap_peer_by_id(const struct netmap *map, const char *id);
+/* Is the peer with this address one of the rule's principals? */
+bool ssh_rule_names(const struct ssh_rule *rule, const struct ip_addr *addr);
 /* Display name of a node's owner: login, else first tag, else its name. Borrowed. */
 const char *netmap_node_owner(const struct netmap_node *node);
 bool netmap_is_own_address(const struct netmap *map, const struct ip_addr *addr);

@@ -4,6 +4,7 @@
 
 #include "agent/netmap_index.h"
 #include "agent/netmap_read.h"
+#include "agent/ssh_reach.h"
 #include "common/text.h"
 
 /* What the document says about itself. */
@@ -270,6 +271,8 @@ int netmap_parse(const char *text, size_t len, const char *source, char **reterr
 	if (r < 0)
 		return r;
 	r = netmap_build_index(map);
+	if (r == 0)
+		r = ssh_reach_new(map, &map->ssh_reach);
 	if (r < 0)
 		return r;
 	*ret_map = take_ptr(map);

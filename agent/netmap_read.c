@@ -38,13 +38,20 @@ int netmap_read_label(const json_t *v, const struct json_at *at, void *target,
 		      struct json_report *rep)
 {
 	int r = json_read_string(v, at, target, rep);
+	const char *name = *(char **)target;
 
-	if (r < 0 || text_is_label(*(char **)target))
+	if (r < 0)
 		return r;
-	return json_fail(rep, at,
-			 "\"%s\" is no host name; expected one label of a-z 0-9 and inner '-', "
-			 "63 bytes at most",
-			 *(char **)target);
+	if (!text_is_label(name))
+		return json_fail(rep, at,
+				 "\"%s\" is no host name; expected one label of a-z 0-9 and inner "
+				 "'-', 63 bytes at most",
+				 name);
+	/* Its host key would stand for whatever listens on the user's own loopback. */
+	if (strcmp(name, "localhost") == 0)
+		return json_fail(rep, at,
+				 "\"localhost\" is every host's name for itself; expected another");
+	return 0;
 }
 
 int netmap_read_domain(const json_t *v, const struct json_at *at, void *target,
@@ -52,11 +59,12 @@ int netmap_read_domain(const json_t *v, const struct json_at *at, void *target,
 {
 	int r = json_read_string(v, at, target, rep);
 
-	if (r < 0 || text_is_domain(*(char **)target))
+	/* Under a domain of one label, "com", a node "github" would be "github.com". */
+	if (r < 0 || (text_is_domain(*(char **)target) && strchr(*(char **)target, '.')))
 		return r;
 	return json_fail(rep, at,
-			 "\"%s\" is no domain; expected lower-case labels joined by dots, such as "
-			 "\"mesh.example\"",
+			 "\"%s\" is no domain of a mesh; expected two lower-case labels or more, "
+			 "joined by dots, such as \"mesh.example\"",
 			 *(char **)target);
 }
 

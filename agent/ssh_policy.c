@@ -34,14 +34,6 @@ static const char *find_local_user(const struct ssh_rule *rule, const char *ssh_
 	return local && local[0] ? local : NULL;
 }
 
-static bool names_peer(const struct ssh_rule *rule, const struct ip_addr *addr)
-{
-	for (size_t i = 0; i < rule->n_principals; i++)
-		if (ip_addr_equal(&rule->principals[i], addr))
-			return true;
-	return rule->any;
-}
-
 /*
  * Names that could mean uid 0 whatever the accounts say. The monitor looks the account up and
  * checks its uid too; this keeps the plain cases from getting that far.
@@ -93,7 +85,7 @@ static void walk_rules(const struct netmap *map, const struct ip_addr *addr, con
 		const struct ssh_rule *rule = &map->ssh_rules[i];
 		const char *local;
 
-		if (rule->rule_expires <= now_usec || !names_peer(rule, addr))
+		if (rule->rule_expires <= now_usec || !ssh_rule_names(rule, addr))
 			continue;
 		local = find_local_user(rule, ssh_user);
 		if (!local && rule->action != SSH_ACTION_REJECT) {

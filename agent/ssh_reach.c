@@ -9,9 +9,16 @@ struct span {
 	struct ip_addr first, last;
 };
 
-struct ssh_reach {
+/* Who gets through to one own address. */
+struct door {
+	struct ip_addr own;
 	struct span *spans; /* of sources: ascending, disjoint */
 	size_t n_spans;
+};
+
+struct ssh_reach {
+	size_t n_doors;
+	struct door doors[NETMAP_MAX_ADDRESSES];
 };
 
 static bool rule_is_tcp(const struct filter_rule *rule)
@@ -22,46 +29,38 @@ static bool rule_is_tcp(const struct filter_rule *rule)
 	return rule->n_proto == 0;
 }
 
-/* Does the rule open tcp/22 of an own address of this family? */
-static bool rule_opens_ssh(const struct netmap *map, const struct filter_rule *rule,
-			   sa_family_t family)
+static bool rule_opens(const struct filter_rule *rule, const struct ip_addr *own)
 {
+	if (!rule_is_tcp(rule))
+		return false;
 	for (size_t i = 0; i < rule->n_dst; i++) {
 		const struct filter_dst *dst = &rule->dst[i];
 
-		if (dst->ports.first > SSH_PORT || dst->ports.last < SSH_PORT)
-			continue;
-		for (size_t k = 0; k < map->self.n_addresses; k++)
-			if (map->self.addresses[k].family == family &&
-			    ip_prefix_contains(&dst->prefix, &map->self.addresses[k]))
-				return true;
+		if (dst->ports.first <= SSH_PORT && dst->ports.last >= SSH_PORT &&
+		    ip_prefix_contains(&dst->prefix, own))
+			return true;
 	}
 	return false;
 }
 
-static void add_sources(struct ssh_reach *reach, const struct filter_rule *rule, sa_family_t family)
+static size_t count_sources(const struct netmap *map, const struct ip_addr *own)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < map->n_filter; i++)
+		if (rule_opens(&map->filter[i], own))
+			n += map->filter[i].n_src;
+	return n;
+}
+
+static void add_sources(struct door *door, const struct filter_rule *rule)
 {
 	for (size_t i = 0; i < rule->n_src; i++)
-		if (rule->src[i].addr.family == family)
-			reach->spans[reach->n_spans++] = (struct span){
+		if (rule->src[i].addr.family == door->own.family)
+			door->spans[door->n_spans++] = (struct span){
 				ip_prefix_first(&rule->src[i]),
 				ip_prefix_last(&rule->src[i]),
 			};
-}
-
-static void collect(struct ssh_reach *reach, const struct netmap *map)
-{
-	static const sa_family_t families[] = { AF_INET, AF_INET6 };
-
-	for (size_t i = 0; i < map->n_filter; i++) {
-		const struct filter_rule *rule = &map->filter[i];
-
-		if (!rule_is_tcp(rule))
-			continue;
-		for (size_t f = 0; f < ARRAY_SIZE(families); f++)
-			if (rule_opens_ssh(map, rule, families[f]))
-				add_sources(reach, rule, families[f]);
-	}
 }
 
 static int compare_spans(const void *a, const void *b)
@@ -72,39 +71,50 @@ static int compare_spans(const void *a, const void *b)
 }
 
 /* Spans come from prefixes: two of them are nested or disjoint. */
-static void drop_nested(struct ssh_reach *reach)
+static void drop_nested(struct door *door)
 {
 	size_t n = 0;
 
-	qsort(reach->spans, reach->n_spans, sizeof(*reach->spans), compare_spans);
-	for (size_t i = 0; i < reach->n_spans; i++) {
-		struct span *kept = n > 0 ? &reach->spans[n - 1] : NULL;
+	qsort(door->spans, door->n_spans, sizeof(*door->spans), compare_spans);
+	for (size_t i = 0; i < door->n_spans; i++) {
+		struct span *kept = n > 0 ? &door->spans[n - 1] : NULL;
 
-		if (kept && ip_addr_compare(&reach->spans[i].first, &kept->last) <= 0) {
-			if (ip_addr_compare(&reach->spans[i].last, &kept->last) > 0)
-				kept->last = reach->spans[i].last;
+		if (kept && ip_addr_compare(&door->spans[i].first, &kept->last) <= 0) {
+			if (ip_addr_compare(&door->spans[i].last, &kept->last) > 0)
+				kept->last = door->spans[i].last;
 			continue;
 		}
-		reach->spans[n++] = reach->spans[i];
+		door->spans[n++] = door->spans[i];
 	}
-	reach->n_spans = n;
+	door->n_spans = n;
+}
+
+static int open_door(struct door *door, const struct netmap *map, const struct ip_addr *own)
+{
+	door->own = *own;
+	door->spans = calloc(count_sources(map, own) + 1, sizeof(*door->spans));
+	if (!door->spans)
+		return -ENOMEM;
+	for (size_t i = 0; i < map->n_filter; i++)
+		if (rule_opens(&map->filter[i], own))
+			add_sources(door, &map->filter[i]);
+	drop_nested(door);
+	return 0;
 }
 
 int ssh_reach_new(const struct netmap *map, struct ssh_reach **ret_reach)
 {
 	_cleanup_(ssh_reach_freep) struct ssh_reach *reach = NULL;
-	size_t n = 0;
+	int r;
 
-	for (size_t i = 0; i < map->n_filter; i++)
-		n += map->filter[i].n_src;
 	reach = calloc(1, sizeof(*reach));
 	if (!reach)
 		return -ENOMEM;
-	reach->spans = calloc(n ? n : 1, sizeof(*reach->spans));
-	if (!reach->spans)
-		return -ENOMEM;
-	collect(reach, map);
-	drop_nested(reach);
+	for (size_t i = 0; i < map->self.n_addresses && i < NETMAP_MAX_ADDRESSES; i++) {
+		r = open_door(&reach->doors[reach->n_doors++], map, &map->self.addresses[i]);
+		if (r < 0)
+			return r;
+	}
 	*ret_reach = take_ptr(reach);
 	return 0;
 }
@@ -113,7 +123,8 @@ struct ssh_reach *ssh_reach_free(struct ssh_reach *reach)
 {
 	if (!reach)
 		return NULL;
-	free(reach->spans);
+	for (size_t i = 0; i < reach->n_doors; i++)
+		free(reach->doors[i].spans);
 	free(reach);
 	return NULL;
 }
@@ -128,16 +139,32 @@ static int compare_addr_span(const void *key, const void *element)
 	return ip_addr_compare(addr, &span->last) > 0;
 }
 
-bool ssh_reach_has(const struct ssh_reach *reach, const struct ip_addr *addr)
+static bool lets_in(const struct door *door, const struct ip_addr *from)
 {
-	return bsearch(addr, reach->spans, reach->n_spans, sizeof(*reach->spans),
-		       compare_addr_span);
+	return bsearch(from, door->spans, door->n_spans, sizeof(*door->spans), compare_addr_span);
+}
+
+bool ssh_reach_has(const struct ssh_reach *reach, const struct ip_addr *from,
+		   const struct ip_addr *to)
+{
+	for (size_t i = 0; i < reach->n_doors; i++)
+		if (ip_addr_equal(&reach->doors[i].own, to))
+			return lets_in(&reach->doors[i], from);
+	return false;
+}
+
+bool ssh_reach_has_any(const struct ssh_reach *reach, const struct ip_addr *from)
+{
+	for (size_t i = 0; i < reach->n_doors; i++)
+		if (lets_in(&reach->doors[i], from))
+			return true;
+	return false;
 }
 
 bool ssh_reach_has_node(const struct ssh_reach *reach, const struct netmap_node *peer)
 {
 	for (size_t i = 0; i < peer->n_addresses; i++)
-		if (ssh_reach_has(reach, &peer->addresses[i]))
+		if (ssh_reach_has_any(reach, &peer->addresses[i]))
 			return true;
 	return false;
 }

@@ -36,7 +36,9 @@ struct varlink_call;
 /*
  * Handles a call. Answer now or later with one of the functions below; the call is borrowed unless
  * varlink_call_ref() keeps it. A negative errno without an answer becomes io.systemd.System.
- * The calls of one connection are handled one after the other, as the protocol has it.
+ * The calls of one connection are handled one after the other, as the protocol has it. Root's
+ * connections have the event priority IMPORTANT, those of others IDLE: what must not wait for them
+ * needs a method that answers in small parts, and a priority above IDLE.
  */
 typedef int (*varlink_method_fn)(struct varlink_call *call, const json_t *params, void *userdata);
 

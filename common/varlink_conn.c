@@ -336,6 +336,12 @@ static int on_conn_io(sd_event_source *source, int fd, uint32_t revents, void *u
 	return 0;
 }
 
+/* However many others ask however much, root is answered first. */
+static int64_t conn_priority(const struct varlink_conn *conn)
+{
+	return conn->creds.uid == 0 ? SD_EVENT_PRIORITY_IMPORTANT : SD_EVENT_PRIORITY_IDLE;
+}
+
 static int conn_add_sources(struct varlink_conn *conn)
 {
 	sd_event *event = conn->server->event;
@@ -346,9 +352,13 @@ static int conn_add_sources(struct varlink_conn *conn)
 	if (r < 0)
 		return r;
 	r = sd_event_add_defer(event, &conn->work, on_conn_work, conn);
-	if (r < 0)
-		return r;
-	return sd_event_source_set_enabled(conn->work, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(conn->work, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_priority(conn->io, conn_priority(conn));
+	if (r >= 0)
+		r = sd_event_source_set_priority(conn->work, conn_priority(conn));
+	return r;
 }
 
 int varlink_conn_new(struct varlink_server *server, int fd, const struct ucred *creds)

@@ -64,7 +64,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 static int watch_open(struct nlwatch *watch, sd_event *event, int protocol, const int *groups,
 		      size_t n_groups)
 {
-	int size = RECEIVE_BUFFER, fd;
+	int size = RECEIVE_BUFFER, fd, r;
 
 	watch->mnl = mnl_socket_open2(protocol, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (!watch->mnl)
@@ -81,7 +81,11 @@ static int watch_open(struct nlwatch *watch, sd_event *event, int protocol, cons
 					  sizeof(group)) < 0)
 			return -errno;
 	}
-	return sd_event_add_io(event, &watch->source, fd, EPOLLIN, on_readable, watch);
+	r = sd_event_add_io(event, &watch->source, fd, EPOLLIN, on_readable, watch);
+	if (r < 0)
+		return r;
+	/* The table may be gone: nobody's questions go before that. */
+	return sd_event_source_set_priority(watch->source, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 int nlwatch_new(sd_event *event, int protocol, const int *groups, size_t n_groups,

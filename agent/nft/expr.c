@@ -183,17 +183,6 @@ void expr_load(struct rule_build *build, enum nft_registers dreg, const void *da
 	set_data(build, expr, NFTNL_EXPR_IMM_DATA, data, len);
 }
 
-void expr_fib_saddr_type(struct rule_build *build)
-{
-	struct nftnl_expr *expr = add(build, "fib");
-
-	if (!expr)
-		return;
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_FIB_DREG, NFT_REG_1);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_SADDR);
-}
-
 void expr_tproxy(struct rule_build *build, uint32_t family, enum nft_registers addr,
 		 enum nft_registers port)
 {

@@ -31,7 +31,6 @@ void expr_lookup(struct rule_build *build, const char *set);
 /* What the map holds for register 1; dreg NFT_REG_VERDICT: a verdict map. */
 void expr_map(struct rule_build *build, const char *map, enum nft_registers dreg);
 void expr_load(struct rule_build *build, enum nft_registers dreg, const void *data, uint32_t len);
-void expr_fib_saddr_type(struct rule_build *build);
 void expr_tproxy(struct rule_build *build, uint32_t family, enum nft_registers addr,
 		 enum nft_registers port);
 void expr_counter(struct rule_build *build);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tuple_common.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <string.h>
 
@@ -174,20 +173,20 @@ int nft_rules_divert(struct nft_layout *layout, const struct nft_layout_config *
 }
 
 /*
- * iifname != "mesh0" ip daddr @own4 fib saddr type != local counter drop
+ * iifname != "mesh0" iifname != "lo" ip daddr @own4 counter drop
  *
- * Linux answers for any of its addresses on any interface; mesh addresses are for the mesh.
+ * Linux answers for any of its addresses on any interface; mesh addresses are for the mesh, and for
+ * this host, whose own packets come in on "lo". Their source says nothing: IPv6 takes packets from
+ * the wire that claim to be from this host.
  */
 static int drop_weak_host(struct nft_layout *layout, const struct nft_layout_config *config,
 			  const struct family *family)
 {
 	struct rule_build build = rule_start("input");
-	uint32_t local = RTN_LOCAL;
 
 	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_NEQ, config->ifname);
+	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_NEQ, "lo");
 	match_own_daddr(&build, family);
-	expr_fib_saddr_type(&build);
-	expr_cmp(&build, NFT_CMP_NEQ, &local, sizeof(local));
 	return finish_drop(layout, &build, "mesh address from elsewhere");
 }
 
@@ -292,19 +291,59 @@ static int drop_loose_tcp(struct nft_layout *layout, const struct nft_layout_con
 	return finish_drop(layout, &build, "connection taken up in the middle");
 }
 
-int nft_rules_output(struct nft_layout *layout, const struct nft_layout_config *config)
+/*
+ * oifname "mesh0" ct state invalid counter drop
+ *
+ * What conntrack cannot place has no direction, so that nothing tells which right it needs.
+ */
+static int drop_invalid(struct nft_layout *layout, const struct nft_layout_config *config)
 {
-	struct rule_build build;
-	int r;
+	struct rule_build build = rule_start("output");
 
-	r = drop_loose_tcp(layout, config);
-	if (r < 0)
-		return r;
-	build = rule_start("output");
+	match_ifname(&build, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
+	match_ct_state(&build, NF_CT_STATE_INVALID_BIT);
+	return finish_drop(layout, &build, "of no connection");
+}
+
+/* oifname "mesh0" ct direction reply goto replies */
+static int check_replies(struct nft_layout *layout, const struct nft_layout_config *config)
+{
+	struct rule_build build = rule_start("output");
+
 	match_ifname(&build, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
 	match_reply(&build);
 	expr_goto(&build, "replies");
 	return finish(layout, &build, NULL);
+}
+
+/*
+ * oifname "mesh0" ct state untracked goto replies
+ *
+ * Where somebody has switched tracking off ("notrack"), all that comes in is judged as a question,
+ * so all that goes out is judged as an answer.
+ */
+static int check_untracked(struct nft_layout *layout, const struct nft_layout_config *config)
+{
+	struct rule_build build = rule_start("output");
+
+	match_ifname(&build, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
+	match_ct_state(&build, NF_CT_STATE_UNTRACKED_BIT);
+	expr_goto(&build, "replies");
+	return finish(layout, &build, NULL);
+}
+
+int nft_rules_output(struct nft_layout *layout, const struct nft_layout_config *config)
+{
+	int r;
+
+	r = drop_loose_tcp(layout, config);
+	if (r == 0)
+		r = drop_invalid(layout, config);
+	if (r == 0)
+		r = check_replies(layout, config);
+	if (r == 0)
+		r = check_untracked(layout, config);
+	return r;
 }
 
 /* ct state related meta l4proto icmp accept: errors about a packet that was let in */

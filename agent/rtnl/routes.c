@@ -8,15 +8,22 @@
 #include "agent/grow.h"
 #include "agent/rtnl/internal.h"
 
+/* What our routes of one kind have in common. */
+struct route_kind {
+	uint8_t protocol, type;
+	uint32_t metric;
+	int ifindex; /* 0: of no link */
+};
+
 /* A route with our protocol number. */
 struct own_route {
 	struct ip_prefix dst;
 	struct rtnl_route *object; /* as the kernel reported it, for its deletion */
-	bool as_made;		   /* main table, our link, our metric */
+	bool as_made;		   /* main table, and all that the kind says */
 };
 
 struct route_dump {
-	int ifindex;
+	struct route_kind kind;
 	struct own_route *routes;
 	size_t n, n_alloc;
 	int error;
@@ -33,19 +40,24 @@ static int add_nexthop(struct rtnl_route *route, int ifindex)
 	return 0;
 }
 
-static struct rtnl_route *route_object(int ifindex, const struct ip_prefix *dst)
+static uint8_t scope_of(const struct route_kind *kind, const struct ip_prefix *dst)
+{
+	return kind->ifindex && dst->addr.family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+}
+
+static struct rtnl_route *route_object(const struct route_kind *kind, const struct ip_prefix *dst)
 {
 	struct rtnl_route *route = rtnl_route_alloc();
 	struct nl_addr *addr = rtnl_addr_from_ip(&dst->addr, dst->len);
 
 	if (route && addr && rtnl_route_set_family(route, (uint8_t)dst->addr.family) == 0 &&
-	    rtnl_route_set_dst(route, addr) == 0 && add_nexthop(route, ifindex) == 0) {
-		rtnl_route_set_protocol(route, RTNL_PROTOCOL);
-		rtnl_route_set_priority(route, RTNL_METRIC);
-		rtnl_route_set_scope(route, dst->addr.family == AF_INET ? RT_SCOPE_LINK
-									: RT_SCOPE_UNIVERSE);
+	    rtnl_route_set_dst(route, addr) == 0 &&
+	    (kind->ifindex == 0 || add_nexthop(route, kind->ifindex) == 0)) {
+		rtnl_route_set_protocol(route, kind->protocol);
+		rtnl_route_set_priority(route, kind->metric);
+		rtnl_route_set_scope(route, scope_of(kind, dst));
 		rtnl_route_set_table(route, RT_TABLE_MAIN);
-		rtnl_route_set_type(route, RTN_UNICAST);
+		rtnl_route_set_type(route, kind->type);
 	} else if (route) {
 		rtnl_route_put(route);
 		route = NULL;
@@ -59,6 +71,9 @@ static bool over_link(struct rtnl_route *route, int ifindex)
 {
 	struct rtnl_nexthop *nexthop;
 
+	/* The kernel reports some link ("lo") for routes of none. */
+	if (ifindex == 0)
+		return true;
 	if (rtnl_route_get_nnexthops(route) != 1)
 		return false;
 	nexthop = rtnl_route_nexthop_n(route, 0);
@@ -71,12 +86,13 @@ static int take_route(struct route_dump *dump, struct rtnl_route *route)
 	struct own_route own = { .object = route };
 	int r;
 
-	if (rtnl_route_get_protocol(route) != RTNL_PROTOCOL || !dst ||
+	if (rtnl_route_get_protocol(route) != dump->kind.protocol || !dst ||
 	    !rtnl_addr_to_prefix(dst, &own.dst))
 		return 0;
-	own.as_made = over_link(route, dump->ifindex) &&
+	own.as_made = over_link(route, dump->kind.ifindex) &&
 		      rtnl_route_get_table(route) == RT_TABLE_MAIN &&
-		      rtnl_route_get_priority(route) == RTNL_METRIC;
+		      rtnl_route_get_type(route) == dump->kind.type &&
+		      rtnl_route_get_priority(route) == dump->kind.metric;
 	r = array_grow(&dump->routes, &dump->n_alloc, dump->n, sizeof(*dump->routes));
 	if (r < 0)
 		return r;
@@ -104,7 +120,7 @@ static void dump_forget(struct route_dump *dump)
 	for (size_t i = 0; i < dump->n; i++)
 		rtnl_route_put(dump->routes[i].object);
 	free(dump->routes);
-	*dump = (struct route_dump){ .ifindex = dump->ifindex };
+	*dump = (struct route_dump){ .kind = dump->kind };
 }
 
 /* Only routes of our protocol are reported, by kernels that can choose (4.20). */
@@ -116,7 +132,7 @@ static int dump_routes(struct rtnl *rtnl, struct route_dump *dump)
 	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++) {
 		const struct rtmsg header = {
 			.rtm_family = families[i],
-			.rtm_protocol = RTNL_PROTOCOL,
+			.rtm_protocol = dump->kind.protocol,
 		};
 
 		r = rtnl_dump(rtnl, RTM_GETROUTE, &header, sizeof(header), on_route, dump);
@@ -135,9 +151,9 @@ static const struct ip_prefix *find(const struct ip_prefix *prefixes, size_t n,
 	return n > 0 ? bsearch(prefix, prefixes, n, sizeof(*prefix), prefix_order) : NULL;
 }
 
-static int add_route(struct rtnl *rtnl, int ifindex, const struct ip_prefix *dst)
+static int add_route(struct rtnl *rtnl, const struct route_kind *kind, const struct ip_prefix *dst)
 {
-	struct rtnl_route *route = route_object(ifindex, dst);
+	struct rtnl_route *route = route_object(kind, dst);
 	int r;
 
 	if (!route)
@@ -181,17 +197,17 @@ static int make_so(struct rtnl *rtnl, const struct route_dump *dump, const struc
 	for (size_t i = 0; i < n && r == 0; i++) {
 		if (present[i])
 			continue;
-		r = add_route(rtnl, dump->ifindex, &wanted[i]);
+		r = add_route(rtnl, &dump->kind, &wanted[i]);
 		if (r == 0)
 			changes->added++;
 	}
 	return r;
 }
 
-int rtnl_sync_routes(struct rtnl *rtnl, int ifindex, const struct ip_prefix *wanted, size_t n,
-		     struct rtnl_changes *changes)
+static int sync_kind(struct rtnl *rtnl, const struct route_kind *kind,
+		     const struct ip_prefix *wanted, size_t n, struct rtnl_changes *changes)
 {
-	struct route_dump dump = { .ifindex = ifindex };
+	struct route_dump dump = { .kind = *kind };
 	int r;
 
 	for (int i = 0; i < RTNL_DUMP_ATTEMPTS; i++) {
@@ -204,4 +220,29 @@ int rtnl_sync_routes(struct rtnl *rtnl, int ifindex, const struct ip_prefix *wan
 		r = make_so(rtnl, &dump, wanted, n, changes);
 	dump_forget(&dump);
 	return r;
+}
+
+int rtnl_sync_routes(struct rtnl *rtnl, int ifindex, const struct ip_prefix *wanted, size_t n,
+		     struct rtnl_changes *changes)
+{
+	const struct route_kind kind = {
+		.protocol = RTNL_PROTOCOL,
+		.type = RTN_UNICAST,
+		.metric = RTNL_METRIC,
+		.ifindex = ifindex,
+	};
+
+	return sync_kind(rtnl, &kind, wanted, n, changes);
+}
+
+int rtnl_sync_guards(struct rtnl *rtnl, const struct ip_prefix *wanted, size_t n,
+		     struct rtnl_changes *changes)
+{
+	static const struct route_kind kind = {
+		.protocol = RTNL_GUARD_PROTOCOL,
+		.type = RTN_UNREACHABLE,
+		.metric = RTNL_GUARD_METRIC,
+	};
+
+	return sync_kind(rtnl, &kind, wanted, n, changes);
 }

@@ -10,6 +10,9 @@
 #define RTNL_PROTOCOL 201
 /* Metric of our routes: a host's own way to a network goes before the mesh's. */
 #define RTNL_METRIC 1024
+/* Likewise for the routes that lead nowhere, behind all others. */
+#define RTNL_GUARD_PROTOCOL 202
+#define RTNL_GUARD_METRIC   UINT32_MAX
 
 struct rtnl;
 
@@ -45,4 +48,11 @@ int rtnl_sync_addresses(struct rtnl *rtnl, int ifindex, const struct ip_addr *wa
  * wanted: ascending, each once.
  */
 int rtnl_sync_routes(struct rtnl *rtnl, int ifindex, const struct ip_prefix *wanted, size_t n,
+		     struct rtnl_changes *changes);
+/*
+ * Exactly these prefixes are "unreachable" where no other route is there for them. Without that,
+ * what is meant for the mesh would leave by the default route, in the clear, while the link is
+ * down. wanted: as above.
+ */
+int rtnl_sync_guards(struct rtnl *rtnl, const struct ip_prefix *wanted, size_t n,
 		     struct rtnl_changes *changes);

@@ -59,6 +59,47 @@ def test_spoofed_peer_address_from_the_lan(mesh, routed, family, bits):
         routed.run(f"ip addr del {laptop}/{bits} dev lo", check=True)
 
 
+SEND_FRAME = """
+import socket, struct, sys
+mac, source, target, port = bytes.fromhex(sys.argv[1].replace(':', '')), *sys.argv[2:4], int(sys.argv[4])
+addresses = b''.join(socket.inet_pton(socket.AF_INET6, a) for a in (source, target))
+udp = struct.pack('!HHHH', 9, port, 12, 0) + b'hey!'
+words = addresses + struct.pack('!II', len(udp), 17) + udp
+total = sum(struct.unpack('!%dH' % (len(words) // 2), words))
+total = (total & 0xffff) + (total >> 16)
+udp = udp[:6] + struct.pack('!H', ~(total + (total >> 16)) & 0xffff) + udp[8:]
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(('eth0', 0))
+s.send(mac + s.getsockname()[4] + b'\\x86\\xdd' + struct.pack('!IHBB', 6 << 28, len(udp), 17, 64) + addresses + udp)
+"""
+
+HEAR_DATAGRAM = """
+import socket, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(('::', int(sys.argv[1])))
+s.settimeout(float(sys.argv[2]))
+print('listening', flush=True)
+try:
+    print(s.recvfrom(100)[1][0])
+except TimeoutError:
+    print('silence')
+"""
+
+
+@pytest.mark.parametrize("target,heard", [("mesh", "silence"), ("lan", "own")])
+def test_own_source_address_from_the_lan(mesh, target, heard):
+    """IPv6 takes packets from the wire that claim to be from this host: that opens no mesh address.
+
+    To the server's LAN address the same frame arrives: it is a good one, and not ours to drop."""
+    server, lanhost = mesh.hosts.server, mesh.hosts.lanhost
+    mac = server.run("cat /sys/class/net/eth0/address", check=True).stdout.strip()
+    with server.popen(["python3", "-I", "-S", "-c", HEAR_DATAGRAM, "4242", "5"]) as listener:
+        listener.out.read_until("listening")
+        lanhost.run(["python3", "-I", "-S", "-c", SEND_FRAME, mac, server.ip6,
+                     mesh.server.ip6 if target == "mesh" else server.ip6, "4242"], check=True)
+        assert listener.out.read_rest().strip() == (server.ip6 if heard == "own" else heard)
+
+
 @pytest.mark.parametrize("family,loopback", [("ip4", "127.0.0.1"), ("ip6", "::1")])
 def test_from_the_host_itself(mesh, family, loopback):
     server, own = mesh.hosts.server, getattr(mesh.server, family)

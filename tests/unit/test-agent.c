@@ -86,7 +86,8 @@ static const char map_template[] =
 	" \"peers\": [{\"id\": \"n2\", \"name\": \"laptop\", \"addresses\": [\"100.64.0.2\"],"
 	"   \"node_key\": \"%s\", \"key_expiry\": %s, \"ssh_host_keys\": [\"ssh-ed25519 "
 	"AAAAC3NzaC1lZDI1NTE5AAAAIL5b5RAKKP04jBGXCssELNYrrS/ep82sfA/A6t/XGnQ9\"]}],"
-	" \"packet_filter\": [], \"ssh_rules\": [%s]}";
+	" \"packet_filter\": [{\"src\": [\"%s\"], \"dst\": [{\"ip\": \"100.64.0.1\","
+	"   \"ports\": [22, 22]}]}], \"ssh_rules\": [%s]}";
 
 #define KEY_2 "dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
 #define RULE  "{\"principals\": [\"100.64.0.2\"], \"users\": {\"x\": \"x\"}, \"action\": \"accept\"}"
@@ -96,6 +97,7 @@ struct map_options {
 	const char *self_expiry, *peer_expiry; /* NULL: never */
 	const char *key;		       /* NULL: KEY_2 */
 	const char *rules;		       /* NULL: RULE */
+	const char *may_reach_ssh;	       /* by the packet filter; NULL: the laptop */
 };
 
 static void put_text(struct fixture *f, const char *text)
@@ -109,6 +111,7 @@ static void put_map(struct fixture *f, const struct map_options *o)
 
 	text = text_printf(map_template, o->generation, o->self_expiry ? o->self_expiry : "null",
 			   o->key ? o->key : KEY_2, o->peer_expiry ? o->peer_expiry : "null",
+			   o->may_reach_ssh ? o->may_reach_ssh : "100.64.0.2",
 			   o->rules ? o->rules : RULE);
 	put_text(f, text);
 }
@@ -345,6 +348,52 @@ static char *soon(uint64_t usec)
 	return text_printf("\"%s.%06uZ\"", whole, (unsigned)(when % 1000000));
 }
 
+/* The packet filter's half of the right is taken away. */
+static void test_filter_ends_leases(void **state)
+{
+	struct fixture *f = *state;
+
+	start_with(f, 5);
+	grant(f, UINT64_MAX);
+	put_map(f, &(struct map_options){ .generation = 6 });
+	AWAIT(f, the_kernel->n_applied == 2);
+	assert_non_null(f->lease);
+	put_map(f, &(struct map_options){ .generation = 7, .may_reach_ssh = "100.64.0.3" });
+	AWAIT(f, the_kernel->n_applied == 3);
+	assert_null(f->lease);
+	assert_int_equal(f->applied_at_revocation, 2);
+}
+
+static int stay_busy(sd_event_source *source, void *userdata)
+{
+	return 0;
+}
+
+/*
+ * Something that is more urgent than anything ordinary, and never done. Maps, expiries, foreign
+ * changes and further attempts go before it.
+ */
+static void test_goes_before_other_work(void **state)
+{
+	_cleanup_(sd_event_source_disable_unrefp) sd_event_source *busy = NULL;
+	struct fixture *f = *state;
+	_cleanup_free_ char *expiry = NULL;
+
+	assert_int_equal(sd_event_add_defer(f->event, &busy, stay_busy, NULL), 0);
+	assert_int_equal(sd_event_source_set_enabled(busy, SD_EVENT_ON), 0);
+	assert_int_equal(sd_event_source_set_priority(busy, SD_EVENT_PRIORITY_NORMAL - 1), 0);
+	start_with(f, 5);
+	grant(f, UINT64_MAX);
+	put_map(f, &(struct map_options){ .generation = 6, .rules = "" });
+	AWAIT(f, the_kernel->generation == 6);
+	assert_null(f->lease);
+	the_kernel->foreign(the_kernel->userdata, "the nftables table");
+	AWAIT(f, the_kernel->n_applied == 3);
+	expiry = soon(200000);
+	put_map(f, &(struct map_options){ .generation = 7, .peer_expiry = expiry });
+	AWAIT(f, the_kernel->n_applied == 5);
+}
+
 static void test_peer_key_expires(void **state)
 {
 	struct fixture *f = *state;
@@ -447,6 +496,8 @@ int main(void)
 		AGENT_TEST(test_own_key_is_refused),
 		AGENT_TEST(test_leases_end_before_the_kernel_changes),
 		AGENT_TEST(test_refused_map_keeps_leases),
+		AGENT_TEST(test_filter_ends_leases),
+		AGENT_TEST(test_goes_before_other_work),
 		AGENT_TEST(test_peer_key_expires),
 		AGENT_TEST(test_own_key_expires),
 		AGENT_TEST(test_lease_expires),

@@ -22,6 +22,7 @@ struct fixture {
 	struct api *api;
 	struct lease_table *leases;
 	struct netmap *map;
+	uint64_t map_serial;
 	struct wg_key key;
 	const char *map_problem;
 	uint64_t now_usec;
@@ -37,6 +38,7 @@ static void fake_view(void *userdata, struct api_view *ret_view)
 
 	*ret_view = (struct api_view){
 		.map = f->map,
+		.map_serial = f->map_serial,
 		.map_source = "/etc/peergate/netmap.json",
 		.map_problem = f->map_problem,
 		.ifname = "mesh0",
@@ -334,11 +336,94 @@ static void test_warnings(void **state)
 
 		netmap_free(f->map);
 		f->map = load_map(cases[i].from, cases[i].to);
+		f->map_serial++;
 		heard = ask(f, "Status", NULL);
 		print_message("%zu: %s\n", i, strstr(heard, "\"warnings\""));
 		assert_non_null(strstr(heard, cases[i].present));
 		assert_null(strstr(heard, cases[i].absent));
 	}
+}
+
+static void expect_in_status(struct fixture *f, const char *present, const char *absent)
+{
+	_cleanup_free_ char *heard = ask(f, "Status", NULL);
+
+	if (!strstr(heard, present) || strstr(heard, absent))
+		fail_msg("expected %s and not %s in %s", present, absent, heard);
+}
+
+/* What is said of the policy is kept for as long as it is true: until a rule or a key expires. */
+static void test_digest_expires(void **state)
+{
+	static const char two[] = "2 SSH rules name peers that no packet filter";
+	static const char one[] = "1 SSH rule names peers that no packet filter";
+	struct fixture *f = *state;
+
+	netmap_free(f->map);
+	f->map = load_map("2027-01-14T00:00:00Z", "2027-01-15T09:00:00Z");
+	expect_in_status(f, two, one);
+	f->now_usec = NOW + UINT64_C(3600000000) - 1;
+	expect_in_status(f, two, one);
+	f->now_usec++;
+	expect_in_status(f, one, two);
+	/* The clock was set back. */
+	f->now_usec = NOW;
+	expect_in_status(f, two, one);
+}
+
+/*
+ * Many rules for everybody, and many peers that the filter keeps out: parts stay small, each goes
+ * on where the last one ended, and all come.
+ */
+static void test_policy_in_parts(void **state)
+{
+	enum { N_PEERS = 3000, N_RULES = 50 };
+	_cleanup_free_ char *text = NULL, *problem = NULL;
+	struct fixture *f = *state;
+	size_t len, next = 0, n_rules = 0, n_parts = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	fputs("{\"type\":\"full\",\"version\":1,\"for\":\"n1\",\"generation\":1,\"self\":{\"id\":"
+	      "\"n1\","
+	      "\"name\":\"server\",\"addresses\":[\"100.64.0.1\"],\"ssh\":true},\"mesh\":{"
+	      "\"domain\":\"mesh.example\",\"prefixes\":[\"100.64.0.0/10\"]},\"packet_filter\":[],"
+	      "\"peers\":[",
+	      out);
+	for (unsigned i = 0; i < N_PEERS; i++) {
+		struct wg_key key = { .bytes = { 9, (uint8_t)i, (uint8_t)(i >> 8) } };
+		char key_text[WG_KEY_B64LEN];
+
+		fprintf(out,
+			"%s{\"id\":\"p%u\",\"name\":\"p%u\",\"addresses\":[\"100.65.%u.%u\"],"
+			"\"node_key\":\"%s\"}",
+			i ? "," : "", i, i, i >> 8, i & 0xff, wg_key_to_string(&key, key_text));
+	}
+	fputs("],\"ssh_rules\":[", out);
+	for (unsigned i = 0; i < N_RULES; i++)
+		fprintf(out,
+			"%s{\"principals\":[\"*\"],\"users\":{\"root\":\"root\"},\"action\":"
+			"\"accept\"}",
+			i ? "," : "");
+	fputs("]}", out);
+	fclose(out);
+	netmap_free(f->map);
+	f->map = NULL;
+	if (netmap_parse(text, len, "m", &problem, &f->map) < 0)
+		fail_msg("%s", problem);
+	do {
+		_cleanup_free_ char *params = text_printf("{\"first\":%zu}", next);
+		_cleanup_free_ char *heard = ask(f, "GetSSHPolicy", params);
+		json_auto_t *part = json_loads(heard, 0, NULL);
+		json_t *rules = json_object_get(part, "rules");
+
+		assert_in_range(json_array_size(rules), 1, 4);
+		n_rules += json_array_size(rules);
+		next = (size_t)json_integer_value(json_object_get(part, "next"));
+		assert_true(next == 0 || next == n_rules);
+		n_parts++;
+	} while (next > 0);
+	assert_int_equal(n_rules, N_RULES);
+	assert_true(n_parts > N_RULES / 4);
 }
 
 /* ---- logins ---- */
@@ -364,6 +449,9 @@ static const struct {
 	  "{\"state\":\"reject\",\"reason\":\"not-a-peer\",\"message\":\"" },
 	{ AUTHORIZE("192.0.2.9", "100.64.0.1", "40000", "root"),
 	  "{\"state\":\"reject\",\"reason\":\"not-a-peer\",\"message\":\"" },
+	/* An SSH rule alone does not do, nor one for the other family. */
+	{ AUTHORIZE("100.64.0.2", "fd7a::1", "40000", "root"),
+	  "{\"state\":\"reject\",\"reason\":\"unreachable\",\"message\":\"" },
 	{ AUTHORIZE("100.64.0.1", "100.64.0.1", "40000", "root"),
 	  "{\"state\":\"reject\",\"reason\":\"self\",\"message\":\"" },
 	{ AUTHORIZE("100.64.0.2", "192.0.2.1", "40000", "root"),
@@ -512,6 +600,27 @@ static void test_expiry(void **state)
 		       "the policy allows is over\"}");
 }
 
+/* The packet filter's right to tcp/22 goes, the SSH rule stays: that is the end, too. */
+static void test_revoke_by_filter(void **state)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	_cleanup_(netmap_freep) struct netmap *changed = NULL;
+	_cleanup_free_ char *accepted = NULL, *heard = NULL;
+	struct fixture *f = *state;
+	char id[LEASE_ID_LEN + 1];
+
+	client = connect_to(f);
+	send_call(f, client, "AuthorizeSSH", LOGIN, true);
+	accepted = hear_accept(client, id);
+	/* What is left is the right to another of this host's addresses. */
+	changed = load_map("\"100.64.0.1\", \"ports\": [22, 22]}",
+			   "\"100.64.0.1\", \"ports\": [23, 23]}");
+	lease_table_recheck(f->leases, changed, NOW);
+	heard = hear(client);
+	assert_non_null(strstr(heard, "{\"state\":\"revoked\",\"reason\":\"unreachable\""));
+	assert_int_equal(lease_table_count(f->leases), 0);
+}
+
 static void test_too_many(void **state)
 {
 	struct varlink_client *clients[5];
@@ -549,6 +658,12 @@ static void test_authorize_without_map(void **state)
 	",\"options\":{\"forwarding\":{\"agent\":" agent                               \
 	",\"local\":true,\"remote\":false}},\"connection\":\"c1\"}"
 #define ID "0123456789abcdef0123456789abcdef"
+#define RESUME_AT(local)                                                               \
+	"{\"leaseId\":\"" ID "\",\"nodeId\":\"n2\",\"nodeKey\":"                       \
+	"\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAk=\",\"address\":\"100.64.0.2\"," \
+	"\"localAddress\":" local                                                      \
+	",\"sshUser\":\"root\",\"localUser\":\"root\",\"nonroot\":false,"              \
+	"\"options\":{\"forwarding\":{\"agent\":true,\"local\":true,\"remote\":false}}}"
 
 static const struct {
 	const char *params, *answer;
@@ -556,6 +671,12 @@ static const struct {
 } resume_cases[] = {
 	{ RESUME(ID, "n2", "root", "root", "false", "true"),
 	  "{\"state\":\"keep\",\"validUntil\":1800007500000000}", 1 },
+	{ RESUME_AT("\"100.64.0.1\""), "{\"state\":\"keep\",\"validUntil\":1800007500000000}", 1 },
+	{ RESUME_AT("null"), "{\"state\":\"keep\",\"validUntil\":1800007500000000}", 1 },
+	{ RESUME_AT("\"fd7a::1\""), "{\"state\":\"revoked\",\"reason\":\"unreachable\"", 0 },
+	{ RESUME_AT("\"100.64.0.99\""), "{\"state\":\"revoked\",\"reason\":\"unreachable\"", 0 },
+	{ RESUME_AT("7"), "org.varlink.service.InvalidParameter {\"parameter\":\"localAddress\"}",
+	  0 },
 	{ RESUME(ID, "n3", "root", "root", "false", "true"),
 	  "{\"state\":\"revoked\",\"reason\":\"address-moved\"", 0 },
 	{ RESUME(ID, "n2", "root", "toor", "false", "true"),
@@ -655,6 +776,8 @@ int main(void)
 		TEST(test_golden),
 		TEST(test_errors),
 		TEST(test_warnings),
+		TEST(test_digest_expires),
+		TEST(test_policy_in_parts),
 		TEST(test_without_map),
 		TEST(test_not_root),
 		TEST(test_peer_status_is_kept),
@@ -666,6 +789,7 @@ int main(void)
 		TEST(test_authorize),
 		TEST(test_revoke),
 		TEST(test_expiry),
+		TEST(test_revoke_by_filter),
 		TEST(test_too_many),
 		TEST(test_authorize_without_map),
 		TEST(test_resume),

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "agent/kernel.h"
+#include "agent/rtnl/rtnl.h"
 #include "common/text.h"
 
 #define NOW	  1795564800000000u /* 2026-11-25T00:00:00Z */
@@ -136,7 +137,9 @@ static void assert_no_changes(struct kernel_changes changes)
 
 static int setup(void **state)
 {
-	run("ip link del mesh0 2>/dev/null; nft flush ruleset");
+	run("ip link del mesh0 2>/dev/null; ip route flush proto 202 2>/dev/null; "
+	    "ip -6 route flush proto 202 2>/dev/null; "
+	    "nft flush ruleset");
 	return 0;
 }
 
@@ -153,6 +156,48 @@ static void test_foreign_link_is_refused(void **state)
 			    "link mesh0 exists, and is not WireGuard's: remove it, or choose "
 			    "another name for the mesh's link");
 	run("ip -d link show mesh0 | grep -q veth");
+}
+
+static const char list_guards[] =
+	"(ip -4 route show proto 202; ip -6 route show proto 202) | "
+	"sed 's/ pref medium//; s/ dev lo//; s/ *$//; s/ *metric 4294967295$/ last/'";
+
+/* The routes that lead nowhere, by themselves. */
+static void test_guards(void **state)
+{
+	struct ip_prefix wanted[3];
+	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
+	struct rtnl_changes changes = { 0 };
+
+	assert_int_equal(ip_prefix_parse("100.64.0.0/10", &wanted[0]), 0);
+	assert_int_equal(ip_prefix_parse("fd00:1::/48", &wanted[1]), 0);
+	assert_int_equal(ip_prefix_parse("fd00:2::/48", &wanted[2]), 0);
+	assert_int_equal(rtnl_open(&rtnl), 0);
+	/* Another's route to the same place goes before ours, and is left alone. */
+	run("ip link set lo up && ip route add 100.64.0.0/10 dev lo metric 5");
+	assert_int_equal(rtnl_sync_guards(rtnl, wanted, 2, &changes), 0);
+	assert_int_equal(changes.added, 2);
+	assert_output(list_guards,
+		      "unreachable 100.64.0.0/10 last\nunreachable fd00:1::/48 last\n");
+	run("ip route get 100.64.0.2 | grep -q 'dev lo'");
+	run("ip route del 100.64.0.0/10 dev lo metric 5");
+	run("! ip route get 100.64.0.2 2>/dev/null");
+
+	changes = (struct rtnl_changes){ 0 };
+	assert_int_equal(rtnl_sync_guards(rtnl, wanted, 2, &changes), 0);
+	assert_int_equal(changes.added + changes.removed, 0);
+	/* Other prefixes; one that is not as we make it. */
+	run("ip route del 100.64.0.0/10 proto 202 && "
+	    "ip route add blackhole 100.64.0.0/10 proto 202 metric 4294967295");
+	wanted[1] = wanted[2];
+	assert_int_equal(rtnl_sync_guards(rtnl, wanted, 2, &changes), 0);
+	assert_int_equal(changes.added, 2);
+	assert_int_equal(changes.removed, 2);
+	assert_output(list_guards,
+		      "unreachable 100.64.0.0/10 last\nunreachable fd00:2::/48 last\n");
+	assert_int_equal(rtnl_sync_guards(rtnl, NULL, 0, &changes), 0);
+	assert_output(list_guards, "");
+	run("ip link set lo down");
 }
 
 /* The table is there before the link: also where there will be no link. */
@@ -183,7 +228,7 @@ static void test_everything(void **state)
 	assert_int_equal(changes.links_created, 1);
 	assert_int_equal(changes.peers_added, 3);
 	assert_int_equal(changes.addresses_added, 2);
-	assert_int_equal(changes.routes_added, 4);
+	assert_int_equal(changes.routes_added, 6); /* two of them lead nowhere */
 	assert_int_equal(changes.nft_full_replacements, 1);
 	assert_output("ip -o addr show mesh0 | sed 's/  */ /g' | cut -d' ' -f3-4 | sort",
 		      "inet 100.64.0.1/32\ninet6 fd00:1::1/128\n");
@@ -366,9 +411,37 @@ static void test_down(void **state)
 	apply(kernel, LAPTOP, RULE("100.64.0.2"));
 	assert_int_equal(kernel_down(kernel, &error), 0);
 	assert_output("nft list ruleset; ip link show mesh0 2>/dev/null || true", "");
+	assert_output("ip route; ip -6 route show proto 202", "");
 	assert_int_equal(kernel_down(kernel, &error), 0);
 	apply(kernel, LAPTOP, RULE("100.64.0.2"));
 	run("wg show mesh0 >/dev/null");
+}
+
+/* What is meant for the mesh goes over its link, or nowhere: not by a default route. */
+static void test_never_in_the_clear(void **state)
+{
+	static const char mesh_is_unreachable[] =
+		"! ip route get 100.64.0.2 2>/dev/null && ! ip -6 route get fd00:1::2 2>/dev/null";
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+	_cleanup_free_ char *error = NULL;
+
+	run("ip link add out0 type veth peer name out1 && ip link set out0 up && "
+	    "ip link set out1 up && ip addr add 192.0.2.1/24 dev out0 && "
+	    "ip addr add 2001:db8:2::1/64 nodad dev out0 && ip route add default dev out0 && "
+	    "ip -6 route add default dev out0");
+	apply(kernel, LAPTOP, RULE("100.64.0.2"));
+	assert_output(list_guards, "unreachable 100.64.0.0/10 last\n"
+				   "unreachable fd00:1::/48 last\n");
+	run("ip route get 100.64.0.2 | grep -q mesh0 && ip -6 route get fd00:1::2 | grep -q mesh0");
+	assert_no_changes(apply(kernel, LAPTOP, RULE("100.64.0.2")));
+	run("ip link set mesh0 down");
+	run(mesh_is_unreachable);
+	/* Blocked, for want of a map: the routes over the link go, these stay. */
+	apply_at(kernel, NULL, NOW);
+	run(mesh_is_unreachable);
+	assert_int_equal(kernel_down(kernel, &error), 0);
+	assert_output(list_guards, "");
+	run("ip link del out0");
 }
 
 /* Peers enough for several messages; one more is one more. */
@@ -453,6 +526,7 @@ int main(void)
 {
 	const struct CMUnitTest anywhere[] = {
 		cmocka_unit_test_setup(test_foreign_link_is_refused, setup),
+		cmocka_unit_test_setup(test_guards, setup),
 	};
 	const struct CMUnitTest without[] = {
 		cmocka_unit_test_setup(test_no_wireguard, setup),
@@ -468,6 +542,7 @@ int main(void)
 		cmocka_unit_test_setup(test_foreign_changes, setup),
 		cmocka_unit_test_setup(test_own_changes_settle, setup),
 		cmocka_unit_test_setup(test_down, setup),
+		cmocka_unit_test_setup(test_never_in_the_clear, setup),
 		cmocka_unit_test_setup(test_many_peers, setup),
 		cmocka_unit_test_setup(test_without_root, setup),
 	};

@@ -29,7 +29,13 @@
 #define FWD_NONE "{\"agent\":false,\"local\":false,\"remote\":false}"
 #define ROOT	 "\"root\":\"root\""
 
-static struct netmap *map_of(const char *self, const char *peers, const char *rules)
+#define FILTER(src, dst, ports)                                                                   \
+	"{\"src\":[\"" src "\"],\"dst\":[{\"ip\":\"" dst "\",\"ports\":[" ports "]}],\"proto\":[" \
+	"6]}"
+#define SSH_OPEN FILTER("100.64.0.0/24", "100.64.0.1", "22,22")
+
+static struct netmap *map_with_filter(const char *self, const char *peers, const char *rules,
+				      const char *filter)
 {
 	_cleanup_free_ char *text = NULL, *problem = NULL;
 	struct netmap *map = NULL;
@@ -37,18 +43,24 @@ static struct netmap *map_of(const char *self, const char *peers, const char *ru
 	text = text_printf(
 		"{\"type\":\"full\",\"version\":1,\"for\":\"n1\",\"generation\":1,"
 		"\"issued_at\":\"2027-01-01T00:00:00Z\","
-		"\"self\":{\"id\":\"n1\",\"name\":\"server\",\"addresses\":[\"100.64.0.1\"],"
+		"\"self\":{\"id\":\"n1\",\"name\":\"server\",\"addresses\":[\"100.64.0.1\",\"100."
+		"64.0.7\"],"
 		"\"tags\":[\"tag:prod\"],\"ssh\":%s},"
 		"\"mesh\":{\"domain\":\"mesh.example\",\"prefixes\":[\"100.64.0.0/10\"]},"
 		"\"users\":{\"alice@example.com\":{\"name\":\"Alice\"},"
 		"\"bob@example.com\":{\"name\":\"Bob\"}},"
-		"\"peers\":[%s],\"packet_filter\":[],\"ssh_rules\":[%s]}",
-		self ? self : "true", peers ? peers : LAPTOP(KEY_A, ""),
+		"\"peers\":[%s],\"packet_filter\":[%s],\"ssh_rules\":[%s]}",
+		self ? self : "true", peers ? peers : LAPTOP(KEY_A, ""), filter,
 		rules ? rules : RULE("accept", ROOT, FWD_ALL, ""));
 	assert_non_null(text);
 	if (netmap_parse(text, strlen(text), "test", &problem, &map) < 0)
 		fail_msg("%s", problem);
 	return map;
+}
+
+static struct netmap *map_of(const char *self, const char *peers, const char *rules)
+{
+	return map_with_filter(self, peers, rules, SSH_OPEN);
 }
 
 /* ---- an owner that takes notes ---- */
@@ -266,6 +278,55 @@ static void test_nonroot(void **state)
 	}
 }
 
+/* The right to log in needs the packet filter's consent, also once the connection stands. */
+static void test_filter(void **state)
+{
+	static const struct {
+		const char *name, *filter, *rules;
+		const char *local; /* address that the connection came to; NULL: not known */
+		int end;
+	} cases[] = {
+		{ "as it was", SSH_OPEN, NULL, "100.64.0.1", KEPT },
+		{ "no filter rules", "", NULL, "100.64.0.1", LEASE_END_UNREACHABLE },
+		{ "another port", FILTER("100.64.0.2", "100.64.0.1", "80,80"), NULL, "100.64.0.1",
+		  LEASE_END_UNREACHABLE },
+		{ "another peer", FILTER("100.64.0.3", "100.64.0.1", "22,22"), NULL, "100.64.0.1",
+		  LEASE_END_UNREACHABLE },
+		{ "another own address", FILTER("100.64.0.2", "100.64.0.7", "22,22"), NULL,
+		  "100.64.0.1", LEASE_END_UNREACHABLE },
+		{ "an address that this host has not any more", SSH_OPEN, NULL, "100.64.0.8",
+		  LEASE_END_UNREACHABLE },
+		{ "not known, one is open", FILTER("100.64.0.2", "100.64.0.7", "22,22"), NULL, NULL,
+		  KEPT },
+		{ "not known, none is open", FILTER("100.64.0.2", "100.64.0.9", "22,22"), NULL,
+		  NULL, LEASE_END_UNREACHABLE },
+		{ "neither rule nor filter", "", "", "100.64.0.1", LEASE_END_POLICY },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(netmap_freep) struct netmap *map = NULL;
+		_cleanup_(lease_table_freep) struct lease_table *table = NULL;
+		const struct ip_addr addr = addr_of("100.64.0.2");
+		struct lease_terms terms = terms_of(&addr);
+		struct notes notes = { 0 };
+		struct lease *lease = NULL;
+
+		print_message("%s\n", cases[i].name);
+		if (cases[i].local)
+			terms.local_address = addr_of(cases[i].local);
+		map = map_with_filter(NULL, NULL, cases[i].rules, cases[i].filter);
+		assert_int_equal(lease_table_new(8, &table), 0);
+		assert_int_equal(lease_grant(table, &terms, UINT64_MAX, &events, &notes, &lease),
+				 0);
+		lease_table_recheck(table, map, NOW);
+		assert_int_equal(notes.n_revoked, cases[i].end != KEPT);
+		if (cases[i].end == KEPT)
+			lease_free(lease);
+		else
+			assert_int_equal(notes.end, cases[i].end);
+	}
+}
+
 static void test_no_map(void **state)
 {
 	_cleanup_(lease_table_freep) struct lease_table *table = NULL;
@@ -403,7 +464,7 @@ int main(void)
 		cmocka_unit_test(test_recheck),	   cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_nonroot),	   cmocka_unit_test(test_no_map),
 		cmocka_unit_test(test_expiry),	   cmocka_unit_test(test_many),
-		cmocka_unit_test(test_resume_ids),
+		cmocka_unit_test(test_resume_ids), cmocka_unit_test(test_filter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

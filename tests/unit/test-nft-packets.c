@@ -7,8 +7,14 @@
 #include <fcntl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <net/ethernet.h>
+#include <net/if.h>
 #include <netinet/icmp6.h>
+#include <netinet/ip6.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <netpacket/packet.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -36,6 +42,12 @@
 #define LAPTOP6 "fd00:1::2"
 #define DESKTOP "100.64.0.3"
 #define SENSOR	"10.1.0.5" /* behind a subnet router */
+
+/* 02:00:00:00:00:02, of the server on the LAN */
+#define LAN_MAC                  \
+	{                        \
+		2, 0, 0, 0, 0, 2 \
+	}
 
 static int server_ns = -1, peers_ns = -1, lan_ns = -1;
 
@@ -308,6 +320,95 @@ static void test_other_interfaces(void **state)
 	stop_services(&s);
 }
 
+/* Packets counted by the rule of a chain that has this text. */
+static long counted(const char *chain, const char *text)
+{
+	_cleanup_free_ char *command =
+		text_printf("nft list chain inet peergate %s | grep '%s'", chain, text);
+	char line[512] = "";
+	const char *packets;
+	FILE *in = popen(command, "re");
+
+	assert_non_null(in);
+	assert_non_null(fgets(line, sizeof(line), in));
+	assert_int_equal(pclose(in), 0);
+	packets = strstr(line, "packets ");
+	assert_non_null(packets);
+	return strtol(packets + strlen("packets "), NULL, 10);
+}
+
+static uint16_t checksum(const void *data, size_t len)
+{
+	const uint16_t *words = data;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < len / 2; i++)
+		sum += words[i];
+	sum = (sum >> 16) + (sum & 0xffff);
+	return (uint16_t) ~(sum + (sum >> 16));
+}
+
+/* A datagram in a frame of its own making, from the LAN: its source is what it says. */
+static void send_spoofed(const char *from, const char *to, uint16_t port)
+{
+	struct ether_header eth = {
+		.ether_dhost = LAN_MAC,
+		.ether_shost = { 2, 0, 0, 0, 0, 9 },
+		.ether_type = htons(ETH_P_IPV6),
+	};
+	struct ip6_hdr ip = { 0 };
+	struct {
+		struct in6_addr src, dst;
+		uint32_t len, next;
+		struct udphdr udp;
+	} sum = {
+		.len = htonl(sizeof(struct udphdr)),
+		.next = htonl(IPPROTO_UDP),
+		.udp = { .source = htons(9), .dest = htons(port), .len = htons(8) },
+	};
+	struct iovec frame[] = { { &eth, sizeof(eth) }, { &ip, sizeof(ip) }, { &sum.udp, 8 } };
+	struct sockaddr_ll at = { .sll_family = AF_PACKET };
+	const struct msghdr msg = { &at, sizeof(at), frame, ARRAY_SIZE(frame) };
+	_cleanup_close_ int fd = -1;
+
+	assert_int_equal(inet_pton(AF_INET6, from, &sum.src), 1);
+	assert_int_equal(inet_pton(AF_INET6, to, &sum.dst), 1);
+	ip.ip6_flow = htonl(6u << 28);
+	ip.ip6_plen = sum.udp.len;
+	ip.ip6_nxt = IPPROTO_UDP;
+	ip.ip6_hlim = 64;
+	ip.ip6_src = sum.src;
+	ip.ip6_dst = sum.dst;
+	sum.udp.check = checksum(&sum, sizeof(sum));
+	enter(lan_ns);
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IPV6));
+	at.sll_ifindex = (int)if_nametoindex("eth1");
+	enter(server_ns);
+	assert_true(fd >= 0);
+	assert_int_equal(sendmsg(fd, &msg, 0), 14 + 40 + 8);
+}
+
+/* IPv6 knows no martians: an own address as source must not pass for the host itself. */
+static void test_own_source_from_elsewhere(void **state)
+{
+	static const char *const sources[] = { "2001:db8::1", SERVER6, "2001:db8::2" };
+	_cleanup_close_ int listener = open_socket(server_ns, SOCK_DGRAM, "::", 53, false);
+	char byte;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+		use_filter(WEB_RULES);
+		send_spoofed(sources[i], SERVER6, 53);
+		if (wait_for(listener, POLLIN, SOON))
+			fail_msg("a packet from the LAN with source %s came in", sources[i]);
+		assert_int_equal(counted("input", "ip6 daddr @own6"), 1);
+		/* The frame is a good one: it is our table that keeps it out. */
+		run(server_ns, "nft delete table inet peergate");
+		send_spoofed(sources[i], SERVER6, 53);
+		assert_true(wait_for(listener, POLLIN, SOON));
+		assert_int_equal(recv(listener, &byte, 1, 0), 0);
+	}
+}
+
 static void test_no_forwarding(void **state)
 {
 	_cleanup_close_ int lan = listen_at(lan_ns, "192.0.2.2", 80, false);
@@ -381,6 +482,70 @@ static void test_forgotten_connection(void **state)
 	assert_true(wait_for(server, POLLIN, PATIENCE));
 }
 
+/* A segment that no connection can have (SYN and FIN), out of the mesh. */
+static bool send_invalid(uint16_t port)
+{
+	struct ip_endpoint src = endpoint(SERVER, 0), dst = endpoint(LAPTOP, 0);
+	struct tcphdr tcp = { .source = htons(port), .dest = htons(port), .doff = 5 };
+	struct sockaddr_storage ss;
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP);
+	socklen_t len = ip_endpoint_to_sockaddr(&src, &ss);
+
+	tcp.syn = tcp.fin = 1;
+	assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
+	len = ip_endpoint_to_sockaddr(&dst, &ss);
+	return sendto(fd, &tcp, sizeof(tcp), 0, (struct sockaddr *)&ss, len) == sizeof(tcp);
+}
+
+/* What belongs to no connection has no direction, and would need no right. */
+static void test_invalid_does_not_leave(void **state)
+{
+	_cleanup_close_ int laptop = -1;
+	char buf[128];
+
+	enter(peers_ns);
+	laptop = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP);
+	enter(server_ns);
+	use_filter("");
+	while (recv(laptop, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		;
+	/* Whoever sends what is dropped on its way out is told so. */
+	assert_false(send_invalid(4242));
+	assert_int_equal(errno, EPERM);
+	assert_false(wait_for(laptop, POLLIN, SOON));
+	assert_int_equal(counted("output", "of no connection"), 1);
+	run(server_ns, "nft delete table inet peergate");
+	assert_true(send_invalid(4242));
+	assert_true(wait_for(laptop, POLLIN, SOON));
+}
+
+/* Where tracking is switched off, answers need the right all the same. */
+static void test_untracked(void **state)
+{
+	_cleanup_close_ int server = open_socket(server_ns, SOCK_DGRAM, SERVER, 80, false);
+	_cleanup_close_ int client = open_socket(peers_ns, SOCK_DGRAM, LAPTOP, 81, false);
+	struct ip_endpoint to_server = endpoint(SERVER, 80), to_client = endpoint(LAPTOP, 81);
+	struct sockaddr_storage ss;
+	socklen_t len = ip_endpoint_to_sockaddr(&to_server, &ss);
+
+	run(server_ns, "nft -f - <<'END'\n"
+		       "table ip untracked {\n"
+		       " chain in { type filter hook prerouting priority raw; notrack; }\n"
+		       " chain out { type filter hook output priority raw; notrack; }\n"
+		       "}\n"
+		       "END\n");
+	assert_int_equal(connect(client, (struct sockaddr *)&ss, len), 0);
+	len = ip_endpoint_to_sockaddr(&to_client, &ss);
+	assert_int_equal(connect(server, (struct sockaddr *)&ss, len), 0);
+	use_filter(WEB_RULES);
+	assert_true(arrives(client, server, SOON));
+	assert_true(arrives(server, client, SOON));
+	use_filter(SSH_RULES);
+	assert_false(arrives(client, server, SOON));
+	assert_int_equal(send(server, "hello", 5, 0), -1);
+	assert_int_equal(errno, EPERM);
+}
+
 static void test_sockets_are_destroyed(void **state)
 {
 	_cleanup_(filter_table_freep) struct filter_table *old = NULL, *new = compile(SSH_RULES);
@@ -430,17 +595,6 @@ static void test_gateway_connections_are_spared(void **state)
 	assert_int_equal(kernel_revoke(old, new, false, &n), 0);
 	assert_int_equal(n, 1);
 	stop_services(&s);
-}
-
-static uint16_t checksum(const void *data, size_t len)
-{
-	const uint16_t *words = data;
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i < len / 2; i++)
-		sum += words[i];
-	sum = (sum >> 16) + (sum & 0xffff);
-	return (uint16_t) ~(sum + (sum >> 16));
 }
 
 /* Eight different sequence numbers: eight checksums, which stand where ports would. */
@@ -564,23 +718,6 @@ static void test_mark_is_reset(void **state)
 	connect_web(LAPTOP, SERVER, &client, &server);
 }
 
-/* Packets counted by the rule of a chain that has this text. */
-static long counted(const char *chain, const char *text)
-{
-	_cleanup_free_ char *command =
-		text_printf("nft list chain inet peergate %s | grep '%s'", chain, text);
-	char line[512] = "";
-	const char *packets;
-	FILE *in = popen(command, "re");
-
-	assert_non_null(in);
-	assert_non_null(fgets(line, sizeof(line), in));
-	assert_int_equal(pclose(in), 0);
-	packets = strstr(line, "packets ");
-	assert_non_null(packets);
-	return strtol(packets + strlen("packets "), NULL, 10);
-}
-
 static void test_counters(void **state)
 {
 	_cleanup_close_ int client = -1, server = -1;
@@ -624,7 +761,8 @@ static void connect_peers(void)
 static void connect_lan(void)
 {
 	run(server_ns,
-	    "ip link add eth0 type veth peer name eth1 && ip link set eth1 netns "
+	    "ip link add eth0 address 02:00:00:00:00:02 type veth peer name eth1 && ip link set "
+	    "eth1 netns "
 	    "/proc/%d/fd/%d",
 	    getpid(), lan_ns);
 	run(server_ns, "ip link set lo up && ip addr add 192.0.2.1/24 dev eth0 && ip addr add "
@@ -654,9 +792,12 @@ int main(void)
 		cmocka_unit_test_setup(test_ssh_goes_to_the_gateway, setup),
 		cmocka_unit_test_setup(test_no_gateway_no_answer, setup),
 		cmocka_unit_test_setup(test_other_interfaces, setup),
+		cmocka_unit_test_setup(test_own_source_from_elsewhere, setup),
 		cmocka_unit_test_setup(test_no_forwarding, setup),
 		cmocka_unit_test_setup(test_revocation, setup),
 		cmocka_unit_test_setup(test_forgotten_connection, setup),
+		cmocka_unit_test_setup(test_invalid_does_not_leave, setup),
+		cmocka_unit_test_setup(test_untracked, setup),
 		cmocka_unit_test_setup(test_sockets_are_destroyed, setup),
 		cmocka_unit_test_setup(test_gateway_connections_are_spared, setup),
 		cmocka_unit_test_setup(test_ping, setup),

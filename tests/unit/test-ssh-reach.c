@@ -63,7 +63,7 @@ static struct netmap *map_of(const char *filter)
 	text = text_printf("{\"type\":\"full\",\"version\":1,\"for\":\"n1\",\"generation\":1,"
 			   "\"issued_at\":\"2027-01-01T00:00:00Z\","
 			   "\"self\":{\"id\":\"n1\",\"name\":\"server\",\"tags\":[\"tag:prod\"],"
-			   "\"addresses\":[\"100.64.0.1\",\"fd7a::1\"]},"
+			   "\"addresses\":[\"100.64.0.1\",\"100.64.0.7\",\"fd7a::1\"]},"
 			   "\"mesh\":{\"domain\":\"mesh.example\","
 			   "\"prefixes\":[\"100.64.0.0/10\",\"fd7a::/48\"]},\"users\":{},"
 			   "\"peers\":[{\"id\":\"n2\",\"name\":\"laptop\",\"tags\":[\"tag:a\"],"
@@ -77,18 +77,54 @@ static struct netmap *map_of(const char *filter)
 	return map;
 }
 
+static struct ip_addr addr_of(const char *text)
+{
+	struct ip_addr addr;
+
+	assert_int_equal(ip_addr_parse(text, &addr), 0);
+	return addr;
+}
+
 static void test_reach(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(netmap_freep) struct netmap *map = map_of(cases[i].filter);
-		_cleanup_(ssh_reach_freep) struct ssh_reach *reach = NULL;
+		const struct ssh_reach *reach = map->ssh_reach;
 		const struct netmap_node *peer = &map->peers[0];
 
 		print_message("%s\n", cases[i].name);
-		assert_int_equal(ssh_reach_new(map, &reach), 0);
-		assert_int_equal(ssh_reach_has(reach, &peer->addresses[0]), cases[i].v4);
-		assert_int_equal(ssh_reach_has(reach, &peer->addresses[1]), cases[i].v6);
+		assert_int_equal(ssh_reach_has_any(reach, &peer->addresses[0]), cases[i].v4);
+		assert_int_equal(ssh_reach_has_any(reach, &peer->addresses[1]), cases[i].v6);
 		assert_int_equal(ssh_reach_has_node(reach, peer), cases[i].v4 || cases[i].v6);
+	}
+}
+
+/* A right to one address of this host is none to another. */
+static void test_by_own_address(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		bool has;
+	} pairs[] = {
+		{ "100.64.0.2", "100.64.0.1", true },  { "100.64.0.2", "100.64.0.7", false },
+		{ "100.64.0.3", "100.64.0.7", true },  { "100.64.0.3", "100.64.0.1", false },
+		{ "fd7a::2", "fd7a::1", true },	       { "fd7a::2", "100.64.0.1", false },
+		{ "100.64.0.2", "100.64.0.9", false }, { "100.64.0.2", "fd7a::1", false },
+	};
+	_cleanup_(netmap_freep) struct netmap *map =
+		map_of(SRC("\"100.64.0.2\"") ","
+					     "{\"src\":[\"100.64.0.3\"],\"dst\":[{\"ip\":\"100.64."
+					     "0.7\",\"ports\":[22,22]}]},"
+					     "{\"src\":[\"fd7a::2\"],\"dst\":[{\"ip\":\"fd7a::1\","
+					     "\"ports\":[22,22]}]},"
+					     "{\"src\":[\"100.64.0.2\"],\"dst\":[{\"ip\":\"100.64."
+					     "0.9\",\"ports\":[22,22]}]}");
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		const struct ip_addr from = addr_of(pairs[i].from), to = addr_of(pairs[i].to);
+
+		print_message("%s to %s\n", pairs[i].from, pairs[i].to);
+		assert_int_equal(ssh_reach_has(map->ssh_reach, &from, &to), pairs[i].has);
 	}
 }
 
@@ -96,6 +132,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reach),
+		cmocka_unit_test(test_by_own_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -547,6 +547,54 @@ static void listen_at(struct fixture *f, char *dir, struct sockaddr_un *addr)
 	assert_int_equal(varlink_server_listen(f->server, dup(fd)), -EBUSY);
 }
 
+/* Who was answered, in order. */
+static int method_note_uid(struct varlink_call *call, const json_t *params, void *userdata)
+{
+	json_array_append_new(userdata, json_integer((json_int_t)varlink_call_creds(call)->uid));
+	return varlink_call_reply(call, NULL);
+}
+
+/* However many others have asked before: root's calls come first. */
+static void test_root_goes_first(void **state)
+{
+	static const struct varlink_method note_methods[] = {
+		{ "Note", method_note_uid, false },
+	};
+	static const struct varlink_interface note_interface = {
+		.name = "a.b",
+		.description = "interface a.b\n",
+		.methods = note_methods,
+		.n_methods = 1,
+	};
+	static const char note[] = "{\"method\":\"a.b.Note\"}";
+	_cleanup_(varlink_server_freep) struct varlink_server *server = NULL;
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	json_auto_t *noted = json_array();
+	int fds[4][2];
+
+	assert_int_equal(sd_event_new(&event), 0);
+	assert_int_equal(varlink_server_new(event, &info, &note_interface, &limits, noted, &server),
+			 0);
+	for (size_t i = 0; i < 4; i++) {
+		/* The kernel takes note of who makes the pair. */
+		assert_int_equal(i < 3 ? seteuid(65534) : 0, 0);
+		assert_int_equal(
+			socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds[i]),
+			0);
+		assert_int_equal(seteuid(0), 0);
+		assert_int_equal(varlink_server_add_connection(server, fds[i][0]), 0);
+		for (size_t k = 0; k < 2; k++)
+			assert_int_equal(send(fds[i][1], note, sizeof(note), 0), sizeof(note));
+	}
+	while (sd_event_run(event, 0) > 0)
+		;
+	assert_int_equal(json_array_size(noted), 8);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(json_integer_value(json_array_get(noted, i)), i < 2 ? 0 : 65534);
+	for (size_t i = 0; i < 4; i++)
+		close(fds[i][1]);
+}
+
 static void test_client(void **state)
 {
 	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
@@ -676,5 +724,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_places, setup, teardown),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	const struct CMUnitTest for_root[] = {
+		cmocka_unit_test(test_root_goes_first),
+	};
+	int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	if (getuid() != 0) {
+		print_message("not root: the test of other users' connections is skipped\n");
+		return n_failed ? n_failed : 77;
+	}
+	return n_failed + cmocka_run_group_tests(for_root, NULL, NULL);
 }
