@@ -7,18 +7,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "sshgw/signals.h"
+
 #define FIRST_FD    3
 #define EXEC_FAILED 127
-
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 /* Two steps: the first moves everything out of the way of the numbers to come. */
 static int arrange_fds(const struct child_spec *spec, int *ret_exe_fd)
@@ -48,7 +40,7 @@ static _Noreturn void run_child(const struct child_spec *spec)
 {
 	int exe_fd = -1;
 
-	reset_signals();
+	signals_reset();
 	if (arrange_fds(spec, &exe_fd) == 0)
 		syscall(SYS_execveat, exe_fd, "", spec->argv, spec->envp, AT_EMPTY_PATH);
 	_exit(EXEC_FAILED);

@@ -96,46 +96,47 @@ static int verb_whois(int argc, char **argv, void *userdata)
 					     clock_usec(CLOCK_REALTIME), &ctl->out));
 }
 
-static int verb_acl_show(int argc, char **argv, void *userdata)
-{
-	struct ctl *ctl = userdata;
-	json_auto_t *reply = NULL;
-	int r;
+/* ---- what the agent has lists of ---- */
 
-	r = ctl_call_parts(ctl, "GetFilter", &reply);
+static int show_list(struct ctl *ctl, const char *method,
+		     int (*render)(json_t *reply, const struct cli_out *out))
+{
+	json_auto_t *reply = NULL;
+	int r = ctl_call_parts(ctl, method, &reply);
+
 	if (r != CLI_OK)
 		return r;
-	if (ctl->json)
-		return ctl_print_json(ctl, reply);
-	return ctl_rendered(ctl_render_filter(json_object_get(reply, "rules"), &ctl->out));
+	return ctl->json ? ctl_print_json(ctl, reply) : ctl_rendered(render(reply, &ctl->out));
+}
+
+static int render_filter(json_t *reply, const struct cli_out *out)
+{
+	return ctl_render_filter(json_object_get(reply, "rules"), out);
+}
+
+static int verb_acl_show(int argc, char **argv, void *userdata)
+{
+	return show_list(userdata, "GetFilter", render_filter);
+}
+
+static int render_ssh_policy(json_t *reply, const struct cli_out *out)
+{
+	return ctl_render_ssh_policy(reply, clock_usec(CLOCK_REALTIME), out);
 }
 
 static int verb_ssh_policy_show(int argc, char **argv, void *userdata)
 {
-	struct ctl *ctl = userdata;
-	json_auto_t *reply = NULL;
-	int r;
+	return show_list(userdata, "GetSSHPolicy", render_ssh_policy);
+}
 
-	r = ctl_call_parts(ctl, "GetSSHPolicy", &reply);
-	if (r != CLI_OK)
-		return r;
-	if (ctl->json)
-		return ctl_print_json(ctl, reply);
-	return ctl_rendered(ctl_render_ssh_policy(reply, clock_usec(CLOCK_REALTIME), &ctl->out));
+static int render_known_hosts(json_t *reply, const struct cli_out *out)
+{
+	return ctl_render_known_hosts(json_object_get(reply, "lines"), out);
 }
 
 static int verb_known_hosts(int argc, char **argv, void *userdata)
 {
-	struct ctl *ctl = userdata;
-	json_auto_t *reply = NULL;
-	int r;
-
-	r = ctl_call_parts(ctl, "GetKnownHosts", &reply);
-	if (r != CLI_OK)
-		return r;
-	if (ctl->json)
-		return ctl_print_json(ctl, reply);
-	return ctl_rendered(ctl_render_known_hosts(json_object_get(reply, "lines"), &ctl->out));
+	return show_list(userdata, "GetKnownHosts", render_known_hosts);
 }
 
 static int verb_pubkey(int argc, char **argv, void *userdata)

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 
 #include "common/text.h"
-#include "sshgw/session/signals.h"
+#include "sshgw/signals.h"
 
 enum stage {
 	STAGE_DESCRIPTORS,

@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "sshgw/session/leader.h"
 #include "sshgw/session/login_process.h"
-#include "sshgw/session/signals.h"
+#include "sshgw/signals.h"
 #include "sshgw/session/user.h"
 
 #define LEADER_CHANNEL 3

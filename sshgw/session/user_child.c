@@ -10,7 +10,7 @@
 
 #include "common/text.h"
 #include "sshgw/session/environment.h"
-#include "sshgw/session/signals.h"
+#include "sshgw/signals.h"
 #include "sshgw/session/user_pty.h"
 
 /*

@@ -1,4 +1,4 @@
-#include "sshgw/session/signals.h"
+#include "sshgw/signals.h"
 
 #include <signal.h>
 #include <stddef.h>
