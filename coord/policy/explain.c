@@ -11,7 +11,8 @@
 #include "coord/policy/selector.h"
 #include "coord/policy/subjects.h"
 
-/* Pairs beyond this are not looked at: who asks about so many learns nothing from each. */
+/* Questions about more pairs of nodes are refused: half an answer would be taken for a whole one.
+ */
 #define MAX_PAIRS 4000000u
 
 struct policy_explanation *policy_explanation_free(struct policy_explanation *explanation)
@@ -287,14 +288,33 @@ static int explain_pair(struct net_query *query, const struct subjects *src, siz
 	return 0;
 }
 
+/* Return: 0, -EINVAL with text, -ENOMEM. */
+static int check_number(size_t n_src, size_t n_dst, char **reterr_text)
+{
+	if (n_dst == 0 || n_src <= MAX_PAIRS / n_dst)
+		return 0;
+	*reterr_text = text_printf("that is %zu times %zu pairs of nodes; ask about fewer than %u: "
+				   "a node, or a smaller group",
+				   n_src, n_dst, MAX_PAIRS);
+	return *reterr_text ? -EINVAL : -ENOMEM;
+}
+
+static size_t count_groups(const struct subjects *subjects)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < subjects->n; i = group_end(subjects, i))
+		n++;
+	return n;
+}
+
 static int explain_pairs(struct net_query *query, const struct subjects *src,
 			 const struct subjects *dst)
 {
-	size_t left = MAX_PAIRS;
 	bool any = false;
 
 	for (size_t i = 0; i < src->n; i = group_end(src, i))
-		for (size_t k = 0; left && k < dst->n; k = group_end(dst, k), left--)
+		for (size_t k = 0; k < dst->n; k = group_end(dst, k))
 			if (explain_pair(query, src, i, dst, k, &any) < 0)
 				return -ENOMEM;
 	return any ? 0 : -EINVAL;
@@ -313,6 +333,8 @@ int policy_explain_network(struct policy_engine *e, const char *src, const char 
 
 	if (r == 0)
 		r = find_subjects(e, dst, reterr_text, &to);
+	if (r == 0)
+		r = check_number(count_groups(&from), count_groups(&to), reterr_text);
 	if (r == 0) {
 		r = explain_pairs(&query, &from, &to);
 		if (r == -EINVAL)
@@ -402,7 +424,7 @@ int policy_explain_ssh(struct policy_engine *e, const char *src, const char *log
 {
 	_cleanup_(policy_explanation_freep) struct policy_explanation *x = calloc(1, sizeof(*x));
 	struct subjects from = { 0 }, to = { 0 };
-	size_t size = 0, left = MAX_PAIRS;
+	size_t size = 0;
 	int r = x ? find_subjects(e, src, reterr_text, &from) : -ENOMEM;
 
 	if (r == 0)
@@ -412,8 +434,10 @@ int policy_explain_ssh(struct policy_engine *e, const char *src, const char *log
 					   from.nodes.n ? dst : src);
 		r = *reterr_text ? -EINVAL : -ENOMEM;
 	}
+	if (r == 0)
+		r = check_number(from.nodes.n, to.nodes.n, reterr_text);
 	for (size_t i = 0; r == 0 && i < from.nodes.n; i++)
-		for (size_t k = 0; r == 0 && left && k < to.nodes.n; k++, left--)
+		for (size_t k = 0; r == 0 && k < to.nodes.n; k++)
 			r = explain_login(e, from.nodes.items[i], to.nodes.items[k], login, x,
 					  &size);
 	subjects_done(&from);

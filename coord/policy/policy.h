@@ -245,7 +245,8 @@ DEFINE_CLEANUP(struct policy_explanation *, policy_explanation_free);
  * Which rule lets src reach dst? src and dst: a node's name, an address, a user, a tag, a group, a
  * host, autogroup:member or autogroup:tagged. port 0: any port will do. proto 0: TCP. The first
  * rule in the order of the policy that lets a pair in is the one named for it.
- * Return: 0; -EINVAL with *reterr_text (the caller's): src or dst means nothing; -ENOMEM.
+ * Return: 0; -EINVAL with *reterr_text (the caller's): src or dst means nothing, or too many pairs
+ * of nodes; -ENOMEM.
  */
 int policy_explain_network(struct policy_engine *engine, const char *src, const char *dst,
 			   uint16_t port, uint8_t proto, char **reterr_text,

@@ -155,6 +155,47 @@ static void add_diff(struct policy_text *out, struct fixture *before, struct fix
 	}
 }
 
+/* {"nodes": [...]}: that many, all tagged tag:many. The caller's. */
+static char *many_nodes(unsigned n)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	fputs("{\"users\":[],\"nodes\":[", f);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(f,
+			"%s{\"name\":\"n%u\",\"tags\":[\"tag:many\"],\"addresses\":[\"100.64.%u."
+			"%u\"]}",
+			i ? "," : "", i, 1 + i / 200, 1 + i % 200);
+	fputs("]}", f);
+	assert_int_equal(fclose(f), 0);
+	return text;
+}
+
+/* No half answer that looks like a whole one. */
+static void test_explain_too_much(void **state)
+{
+	static const char rules[] = "{\"tagOwners\":{\"tag:many\":[]}}";
+	_cleanup_(policy_explanation_freep) struct policy_explanation *x = NULL;
+	_cleanup_(policy_network_freep) struct policy_network *network = NULL;
+	_cleanup_(policy_engine_freep) struct policy_engine *engine = NULL;
+	_cleanup_free_ char *nodes = many_nodes(2001), *net = NULL, *ssh = NULL, *error = NULL;
+	_cleanup_(policy_freep) struct policy *policy = NULL;
+	struct policy_problems problems = { 0 };
+
+	assert_int_equal(policy_parse(rules, strlen(rules), &problems, &policy), 0);
+	assert_int_equal(policy_network_parse(nodes, strlen(nodes), &error, &network), 0);
+	assert_int_equal(policy_engine_new(policy, network, &engine), 0);
+	assert_int_equal(policy_explain_network(engine, "tag:many", "tag:many", 22, 0, &net, &x),
+			 -EINVAL);
+	assert_non_null(strstr(net, "2001 times 2001"));
+	assert_int_equal(policy_explain_ssh(engine, "tag:many", "root", "tag:many", &ssh, &x),
+			 -EINVAL);
+	assert_non_null(strstr(ssh, "2001 times 2001"));
+	policy_problems_done(&problems);
+}
+
 static void test_diff(void **state)
 {
 	_cleanup_(fixture_done) struct fixture before = { 0 }, after = { 0 };
@@ -211,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_explain_default),
+		cmocka_unit_test(test_explain_too_much),
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_no_diff),
 		cmocka_unit_test(test_diff_needs_one_network),
