@@ -63,7 +63,7 @@ stage_system() {
 	mkdir -p "$out"
 	build_stage "$root" || return 1
 	say "system: test"
-	"$repo/tests/vm/run" --timeout 840 --out "$out" --stage "$root" "${vm_options[@]}" -- \
+	"$repo/tests/vm/run" --timeout 2400 --out "$out" --stage "$root" "${vm_options[@]}" -- \
 		python3 -m pytest -p no:cacheprovider -v --durations=10 --junitxml=/out/junit.xml \
 		"${pytest_options[@]}" tests/system 2>&1 | tee "$logs/system-test.log"
 }
