@@ -2,9 +2,9 @@
 #include <inttypes.h>
 
 #include "agent/ctl/render.h"
-#include "agent/ctl/values.h"
 #include "common/cli/format.h"
 #include "common/cli/table.h"
+#include "common/cli/value.h"
 #include "common/text.h"
 
 /* WireGuard makes a new handshake at least this often while there is traffic. */

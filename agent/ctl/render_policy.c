@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "agent/ctl/render.h"
-#include "agent/ctl/values.h"
 #include "common/cli/format.h"
 #include "common/cli/table.h"
+#include "common/cli/value.h"
 #include "common/text.h"
 
 #define SHOWN_NAMES 6

@@ -2,8 +2,8 @@
 #include <inttypes.h>
 
 #include "agent/ctl/render.h"
-#include "agent/ctl/values.h"
 #include "common/cli/format.h"
+#include "common/cli/value.h"
 #include "common/text.h"
 
 #define SHOWN_ADDRESSES 8

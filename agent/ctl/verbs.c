@@ -3,7 +3,7 @@
 
 #include "agent/ctl/ctl.h"
 #include "agent/ctl/render.h"
-#include "agent/ctl/values.h"
+#include "common/cli/value.h"
 #include "common/clock.h"
 #include "common/ip.h"
 #include "common/text.h"

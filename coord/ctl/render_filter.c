@@ -37,7 +37,7 @@ static char *protocols_shown(const json_t *protocols)
 	for (size_t i = 0; i < json_array_size(protocols); i++)
 		r |= json_array_append_new(
 			list, protocol_name(json_integer_value(json_array_get(protocols, i))));
-	return r < 0 ? NULL : shown_list(list, SHOWN_MAX);
+	return r < 0 ? NULL : value_list(list, SHOWN_MAX);
 }
 
 static json_t *ports_text(const json_t *ports)
@@ -89,12 +89,12 @@ static json_t *destinations_by_ports(const json_t *dsts)
 	for (size_t i = 0; i < json_array_size(dsts); i++) {
 		const json_t *dst = json_array_get(dsts, i);
 
-		if (add_unique(list_in(by_address, shown_text(dst, "ip")),
+		if (add_unique(list_in(by_address, value_text(dst, "ip")),
 			       ports_text(json_object_get(dst, "ports"))) < 0)
 			return NULL;
 	}
 	json_object_foreach (by_address, address, ports) {
-		_cleanup_free_ char *shown = shown_list(ports, SHOWN_MAX);
+		_cleanup_free_ char *shown = value_list(ports, SHOWN_MAX);
 
 		if (!shown ||
 		    json_array_append_new(list_in(by_ports, shown), json_string(address)) < 0)
@@ -124,7 +124,7 @@ static int add_rule(struct cli_table *table, const json_t *rule, struct ctl_name
 		cli_table_add(table, CLI_PLAIN, "%s", to);
 		cli_table_add(table, CLI_PLAIN, "%s", first ? protocols : "");
 		cli_table_add(table, CLI_PLAIN, "%s", ports);
-		cli_table_add(table, CLI_FAINT, "%s", first ? shown_text(rule, "origin") : "");
+		cli_table_add(table, CLI_FAINT, "%s", first ? value_text(rule, "origin") : "");
 		first = false;
 	}
 	return 0;

@@ -8,7 +8,7 @@
 
 static int render_list(const char *label, const json_t *texts, const struct cli_out *out)
 {
-	_cleanup_free_ char *shown = shown_list(texts, MAX_PEERS);
+	_cleanup_free_ char *shown = value_list(texts, MAX_PEERS);
 
 	if (!shown)
 		return -ENOMEM;
@@ -52,8 +52,8 @@ static int render_heading(const struct policy_node *node, const struct cli_out *
 	for (size_t i = 0; i < node->n_addresses; i++)
 		r |= json_array_append_new(
 			addresses, json_string(ip_addr_to_string(&node->addresses[i], buf)));
-	owner_shown = shown_list(owner, SHOWN_MAX);
-	addresses_shown = shown_list(addresses, SHOWN_MAX);
+	owner_shown = value_list(owner, SHOWN_MAX);
+	addresses_shown = value_list(addresses, SHOWN_MAX);
 	if (r < 0 || !owner_shown || !addresses_shown ||
 	    shown_print(out, CLI_HEADING, "%s", node->name) < 0)
 		return -ENOMEM;

@@ -23,7 +23,7 @@ static bool gives_nothing(json_t *users)
 /* The accounts that a rule gives: "root", "any but root", "any, root too". */
 static char *users_shown(json_t *users)
 {
-	bool root = strcmp(shown_text(users, "root"), "root") == 0;
+	bool root = strcmp(value_text(users, "root"), "root") == 0;
 	json_auto_t *list = json_array();
 	const char *user;
 	json_t *local;
@@ -34,7 +34,7 @@ static char *users_shown(json_t *users)
 	json_object_foreach (users, user, local)
 		if (json_string_length(local) > 0)
 			r |= json_array_append_new(list, json_string(user));
-	return r < 0 ? NULL : shown_list(list, SHOWN_MAX);
+	return r < 0 ? NULL : value_list(list, SHOWN_MAX);
 }
 
 static void print_seconds(FILE *f, const char *what, const json_t *seconds)
@@ -83,7 +83,7 @@ static int print_terms(FILE *f, const json_t *rule, struct ctl_names *names)
 {
 	const json_t *env = json_object_get(rule, "accept_env");
 	const json_t *command = json_object_get(rule, "force_command");
-	_cleanup_free_ char *env_shown = shown_list(env, SHOWN_MAX);
+	_cleanup_free_ char *env_shown = value_list(env, SHOWN_MAX);
 
 	if (!env_shown)
 		return -ENOMEM;
@@ -119,7 +119,7 @@ static void add_action(struct cli_table *table, const json_t *rule)
 {
 	const char *period = json_string_value(json_object_get(rule, "check_period"));
 
-	if (strcmp(shown_text(rule, "action"), "accept") == 0)
+	if (strcmp(value_text(rule, "action"), "accept") == 0)
 		cli_table_add(table, CLI_GOOD, "accept");
 	else if (!period)
 		cli_table_add(table, CLI_WARN, "check");
@@ -140,7 +140,7 @@ static int add_rule(struct cli_table *table, const json_t *rule, struct ctl_name
 	cli_table_add(table, CLI_PLAIN, "%s", who);
 	cli_table_add(table, CLI_PLAIN, "%s", users);
 	add_action(table, rule);
-	cli_table_add(table, CLI_FAINT, "%s", shown_text(rule, "origin"));
+	cli_table_add(table, CLI_FAINT, "%s", value_text(rule, "origin"));
 	cli_table_add(table, CLI_PLAIN, "%s", terms);
 	return 0;
 }

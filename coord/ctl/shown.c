@@ -23,48 +23,11 @@ int shown_print(const struct cli_out *out, enum cli_style style, const char *fmt
 	return 0;
 }
 
-static void print_list(FILE *f, const json_t *texts, size_t max)
-{
-	size_t n = json_array_size(texts), n_shown = n > max ? max : n;
-
-	for (size_t i = 0; i < n_shown; i++) {
-		const char *text = json_string_value(json_array_get(texts, i));
-
-		fprintf(f, "%s%s", i > 0 ? ", " : "", text ? text : "?");
-	}
-	if (n > n_shown)
-		fprintf(f, " and %zu more", n - n_shown);
-	if (n == 0)
-		fputs("-", f);
-}
-
-char *shown_list(const json_t *texts, size_t max)
-{
-	_cleanup_free_ char *raw = NULL;
-	size_t len;
-	FILE *f;
-
-	f = open_memstream(&raw, &len);
-	if (!f)
-		return NULL;
-	print_list(f, texts, max);
-	if (fclose(f) < 0)
-		return NULL;
-	return text_sanitize(raw, MAX_BYTES);
-}
-
 char *shown_names(struct ctl_names *names, const json_t *addresses)
 {
 	json_auto_t *list = ctl_names_of(names, addresses);
 
-	return list ? shown_list(list, SHOWN_MAX) : NULL;
-}
-
-const char *shown_text(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "-";
+	return list ? value_list(list, SHOWN_MAX) : NULL;
 }
 
 char *shown_count(size_t n, const char *noun, char *buf, size_t size)

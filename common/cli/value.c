@@ -1,4 +1,4 @@
-#include "agent/ctl/values.h"
+#include "common/cli/value.h"
 
 #include <errno.h>
 

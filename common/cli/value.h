@@ -1,4 +1,4 @@
-/* Reading the agent's JSON for display: what is missing or of another type is "-" or 0. */
+/* Reading JSON for display: what is missing or of another type is "-" or 0. */
 #pragma once
 
 #include <jansson.h>
