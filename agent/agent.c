@@ -227,7 +227,7 @@ static void on_foreign_change(void *userdata, const char *what)
 	if (agent->foreign_change)
 		return;
 	agent->foreign_change = true;
-	log_warning("Somebody else changed %s, putting it right", what);
+	log_warning("%s, and not by us: putting it right", what);
 	schedule_apply(agent, since < FOREIGN_PAUSE_USEC ? FOREIGN_PAUSE_USEC - since : 0);
 }
 

@@ -193,6 +193,6 @@ int main(int argc, char **argv)
 		return 2;
 	if (options.done)
 		return 0;
-	log_open("peergate-agent");
+	log_open_journal("peergate-agent");
 	return run(&options) < 0 ? 1 : 0;
 }
