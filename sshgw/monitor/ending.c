@@ -26,26 +26,43 @@ static void kill_group(const char *group)
 		log_error_errno(r, "Could not kill control group %s", group);
 }
 
+/* All but the leader; if that does not go, the leader is taken out of the way. */
+static void kill_around_leader(const struct monitor *m, const char *group)
+{
+	pid_t leader = m->peers[MON_LEADER].pid;
+	int r = scope_kill_around(group, leader);
+
+	if (r == 0)
+		return;
+	log_warning_errno(r, "Could not kill the login's processes one by one, killing the whole "
+			     "control group");
+	r = scope_leave(leader);
+	if (r < 0 && r != -ESRCH)
+		log_warning_errno(r, "Could not spare the session leader, continuing");
+	kill_group(group);
+}
+
 /*
- * Everything that the login started, wherever it forked to. A leader that is there goes out of the
- * way first, for it has the PAM session to close; PAM may have moved it without its having told us.
+ * Everything that the login started, wherever it forked to. A leader that is there stays, for it
+ * has the PAM session to close; PAM may have moved it without its having told us.
  */
 static void kill_login(struct monitor *m)
 {
-	const struct mon_peer *leader = &m->peers[MON_LEADER];
-	int r;
+	bool led = m->peers[MON_LEADER].pidfd >= 0;
+	const char *groups[] = { m->own_scope, NULL };
 
-	if (leader->pidfd >= 0) {
-		if (!m->scope)
-			scope_find(leader->pid, &m->scope);
-		r = scope_leave(leader->pid);
-		if (r < 0 && r != -ESRCH)
-			log_warning_errno(r, "Could not spare the session leader, continuing");
-	}
-	if (m->own_scope)
-		kill_group(m->own_scope);
+	if (led && !m->scope)
+		scope_find(m->peers[MON_LEADER].pid, &m->scope);
 	if (m->scope && (!m->own_scope || strcmp(m->scope, m->own_scope) != 0))
-		kill_group(m->scope);
+		groups[1] = m->scope;
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
+		if (!groups[i])
+			continue;
+		if (led)
+			kill_around_leader(m, groups[i]);
+		else
+			kill_group(groups[i]);
+	}
 }
 
 static void arm_kill(struct monitor *m, uint64_t usec)

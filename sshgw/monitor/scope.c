@@ -1,14 +1,21 @@
 #include "sshgw/monitor/scope.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 #include "common/file.h"
 #include "common/text.h"
+
+#define MAX_PROCS_BYTES (4u << 20)
+#define MAX_ROUNDS	200
+#define ROUND_NSEC	(5 * 1000 * 1000)
 
 /* Where cgroup v2 is: alone, or (systemd's hybrid set-up) beside the old controllers. */
 static const char *cgroup_root(void)
@@ -155,6 +162,82 @@ int scope_is_populated(const char *path)
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ENODEV ? 0 : fd;
 	return scope_watch_ask(fd);
+}
+
+/* Return: how many processes but spare the group had to kill; negative errno. */
+static int kill_listed(const char *path, pid_t spare)
+{
+	_cleanup_free_ char *file = text_printf("%s/cgroup.procs", path), *text = NULL;
+	char *line, *rest;
+	size_t len;
+	int r, n = 0;
+
+	if (!file)
+		return -ENOMEM;
+	r = file_read(AT_FDCWD, file, MAX_PROCS_BYTES, &text, &len);
+	if (r < 0)
+		return r == -ENOENT || r == -ENODEV ? 0 : r;
+	for (rest = text; (line = strsep(&rest, "\n"));) {
+		uint64_t pid;
+
+		/* 0: a process that our own pid namespace does not show. */
+		if (parse_u64(line, INT32_MAX, &pid) < 0 || pid == 0 || (pid_t)pid == spare)
+			continue;
+		kill((pid_t)pid, SIGKILL);
+		n++;
+	}
+	return n;
+}
+
+/* Return: how many groups right below this one had processes, theirs included; negative errno. */
+static int kill_below(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int n = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(dir))) {
+		_cleanup_free_ char *below = text_printf("%s/%s", path, entry->d_name);
+
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || !below ||
+		    scope_is_populated(below) <= 0)
+			continue;
+		scope_kill(below);
+		n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+static int kill_frozen(const char *path, pid_t spare)
+{
+	struct timespec round = { .tv_nsec = ROUND_NSEC };
+
+	for (int i = 0; i < MAX_ROUNDS; i++) {
+		int below = kill_below(path), here = kill_listed(path, spare);
+
+		if (below < 0 || here < 0)
+			return below < 0 ? below : here;
+		if (below + here == 0)
+			return 0;
+		nanosleep(&round, NULL);
+	}
+	return -ETIME;
+}
+
+int scope_kill_around(const char *path, pid_t leader)
+{
+	int r, unfrozen;
+
+	/* SIGKILL reaches frozen tasks all the same. */
+	r = write_control(path, "cgroup.freeze", "1");
+	if (r < 0)
+		return r == -ENOENT || r == -ENODEV ? 0 : r;
+	r = kill_frozen(path, leader);
+	unfrozen = write_control(path, "cgroup.freeze", "0");
+	return r < 0 ? r : unfrozen;
 }
 
 void scope_remove(const char *path)

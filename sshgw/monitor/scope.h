@@ -17,7 +17,13 @@
 int scope_create(pid_t leader, char **ret_path);
 /* The group that the leader is in now; the caller frees. -EXDEV when it is our own. */
 int scope_find(pid_t leader, char **ret_path);
-/* Take the leader out of the login's group, into our own: it has a PAM session to close. */
+/*
+ * Kill every process of the group and of groups below it but the leader, which has a PAM session to
+ * close, and has to be in the group for that. The group is frozen meanwhile: forks do not race.
+ * Return: 0, -ETIME (some did not die in time), negative errno.
+ */
+int scope_kill_around(const char *path, pid_t leader);
+/* Take the leader out of the login's group, into our own. */
 int scope_leave(pid_t leader);
 /*
  * Kill every process of the group and of groups below it, forks that race with us included

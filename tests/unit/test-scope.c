@@ -170,6 +170,28 @@ static void test_leader_leaves(void **state)
 	reap_all();
 }
 
+static void test_kill_around_the_leader(void **state)
+{
+	_cleanup_free_ char *path = NULL, *below = NULL;
+	pid_t leader = start_login(&path), other = start_idle();
+
+	below = text_printf("%s/below", path);
+	assert_int_equal(mkdir(below, 0755), 0);
+	assert_int_equal(write_pid(below, other), 0);
+	assert_int_equal(scope_kill_around(path, leader), 0);
+	assert_int_equal(count_processes(path), 1);
+	assert_int_equal(scope_is_populated(below), 0);
+	assert_int_equal(kill(leader, 0), 0);
+	assert_int_equal(rmdir(below), 0);
+	/* It is not frozen: it can end. */
+	assert_int_equal(kill(leader, SIGTERM), 0);
+	wait_until_empty(path);
+	reap_all();
+	assert_int_equal(scope_kill_around(path, leader), 0);
+	scope_remove(path);
+	assert_int_equal(scope_kill_around(path, leader), 0);
+}
+
 /* Groups below the login's are the login's as well. */
 static void test_kill_below(void **state)
 {
@@ -322,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_create_and_find),
 		cmocka_unit_test(test_create_for_nobody),
 		cmocka_unit_test(test_leader_leaves),
+		cmocka_unit_test(test_kill_around_the_leader),
 		cmocka_unit_test(test_kill_below),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_stale_group),
