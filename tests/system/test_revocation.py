@@ -63,6 +63,7 @@ def client(mesh, command, user="alice"):
 
 
 def test_open_shell(mesh):
+    began = time.time()
     with mesh.laptop.host.pty("ssh alice@server") as terminal:
         terminal.read_until(r"\$ $")
         terminal.sendline("sleep 4711 &")
@@ -73,7 +74,10 @@ def test_open_shell(mesh):
     print(f"open shell: {1000 * took:.0f} ms")
     assert took < WITHIN
     nothing_left(mesh, "alice")
-    mesh.server.host.wait_journal(grep="Revoked the login of alice@example.com", REASON="policy")
+    mesh.server.host.wait_journal(since=began, grep="Revoked the login of alice@example.com", REASON="policy")
+    # The PAM session was closed as after any login.
+    mesh.server.host.wait_journal(since=began, grep="session closed for user alice")
+    assert not mesh.server.host.journal(since=began, grep="Failed to release session|could not close the session")
 
 
 def test_exec_without_terminal_that_ignores_hup(mesh):
