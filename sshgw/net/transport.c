@@ -112,18 +112,3 @@ int transport_start(struct net *net, int fd)
 		return log_error_errno(-EIO, "libssh refused the event loop");
 	return 0;
 }
-
-void transport_done(struct net *net)
-{
-	if (net->event && net->ssh)
-		ssh_event_remove_session(net->event, net->ssh);
-	if (net->event)
-		ssh_event_free(net->event);
-	if (net->ssh)
-		ssh_free(net->ssh);
-	if (net->bind)
-		ssh_bind_free(net->bind);
-	net->event = NULL;
-	net->ssh = NULL;
-	net->bind = NULL;
-}

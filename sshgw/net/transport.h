@@ -7,4 +7,3 @@
 int transport_init(struct net *net);
 /* After it: give libssh the connection. */
 int transport_start(struct net *net, int fd);
-void transport_done(struct net *net);

@@ -15,7 +15,7 @@ DOMAIN = "mesh.example"
 PREFIX4, PREFIX6 = "100.64.0.0/10", "fd7a:115c:a1e0::/48"
 NETMAP = "/etc/peergate/netmap.json"
 USERS = {"alice@example.com": {"name": "Alice"}, "bob@example.com": {"name": "Bob"}}
-NEVER_MARKED = "ssh -o BatchMode=yes -o ConnectTimeout=20"
+SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20"
 
 
 class Node:
@@ -166,7 +166,7 @@ class Mesh:
     def ssh(self, args, node=None, user=None, **kwargs):
         """A stock ssh from the laptop (or another node), which must not ask anything."""
         host = (node or self.laptop).host
-        return host.run(f"{NEVER_MARKED} {args}", user=user, **kwargs)
+        return host.run(f"{SSH} {args}", user=user, **kwargs)
 
 
 def login_processes(host, account):
