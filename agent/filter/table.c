@@ -74,6 +74,12 @@ bool filter_flow_same(const struct filter_flow *a, const struct filter_flow *b)
 	return a->rule == b->rule;
 }
 
+bool filter_flow_is_exact(const struct filter_flow *flow)
+{
+	return flow->ports.first == flow->ports.last &&
+	       ip_addr_equal(&flow->dst_first, &flow->dst_last);
+}
+
 int filter_counter_compare(const struct filter_counter *a, const struct filter_counter *b)
 {
 	return number_compare(a->rule, b->rule);

@@ -68,6 +68,9 @@ bool filter_source_same(const struct filter_source *a, const struct filter_sourc
 bool filter_flow_same(const struct filter_flow *a, const struct filter_flow *b);
 bool filter_counter_same(const struct filter_counter *a, const struct filter_counter *b);
 
+/* To one port of one address: found by its hash, however many there are. */
+bool filter_flow_is_exact(const struct filter_flow *flow);
+
 /* The decision that the kernel takes for the first packet of a flow. ret_rule may be NULL. */
 bool filter_table_allows(const struct filter_table *table, const struct ip_addr *src,
 			 const struct ip_addr *dst, uint8_t proto, uint16_t port,

@@ -141,35 +141,37 @@ static void write_flow(struct element_writer *writer, const void *item)
 	write_element(writer, &element);
 }
 
-static sa_family_t addr_family(const void *item)
+static bool addr_belongs(enum nft_set_id id, const void *item)
 {
-	return ((const struct ip_addr *)item)->family;
+	return ((const struct ip_addr *)item)->family == nft_set_family(id);
 }
 
-static sa_family_t source_family(const void *item)
+static bool source_belongs(enum nft_set_id id, const void *item)
 {
-	return ((const struct filter_source *)item)->first.family;
+	return ((const struct filter_source *)item)->first.family == nft_set_family(id);
 }
 
-static sa_family_t flow_family(const void *item)
+static bool flow_belongs(enum nft_set_id id, const void *item)
 {
-	return ((const struct filter_flow *)item)->dst_first.family;
+	return nft_set_holds_flow(id, item);
 }
 
 /* What kind of item each set holds. */
 static const struct {
 	size_t list; /* offset in struct filter_diff */
-	sa_family_t (*family)(const void *item);
+	bool (*belongs)(enum nft_set_id id, const void *item);
 	void (*write)(struct element_writer *writer, const void *item);
 } set_kinds[NFT_N_SETS] = {
-	[NFT_SET_OWN4] = { offsetof(struct filter_diff, own), addr_family, write_addr },
-	[NFT_SET_OWN6] = { offsetof(struct filter_diff, own), addr_family, write_addr },
-	[NFT_SET_SRC4] = { offsetof(struct filter_diff, exact), source_family, write_exact },
-	[NFT_SET_SRC6] = { offsetof(struct filter_diff, exact), source_family, write_exact },
-	[NFT_SET_NET4] = { offsetof(struct filter_diff, nets), source_family, write_net },
-	[NFT_SET_NET6] = { offsetof(struct filter_diff, nets), source_family, write_net },
-	[NFT_SET_ACL4] = { offsetof(struct filter_diff, flows), flow_family, write_flow },
-	[NFT_SET_ACL6] = { offsetof(struct filter_diff, flows), flow_family, write_flow },
+	[NFT_SET_OWN4] = { offsetof(struct filter_diff, own), addr_belongs, write_addr },
+	[NFT_SET_OWN6] = { offsetof(struct filter_diff, own), addr_belongs, write_addr },
+	[NFT_SET_SRC4] = { offsetof(struct filter_diff, exact), source_belongs, write_exact },
+	[NFT_SET_SRC6] = { offsetof(struct filter_diff, exact), source_belongs, write_exact },
+	[NFT_SET_NET4] = { offsetof(struct filter_diff, nets), source_belongs, write_net },
+	[NFT_SET_NET6] = { offsetof(struct filter_diff, nets), source_belongs, write_net },
+	[NFT_SET_PORT4] = { offsetof(struct filter_diff, flows), flow_belongs, write_flow },
+	[NFT_SET_PORT6] = { offsetof(struct filter_diff, flows), flow_belongs, write_flow },
+	[NFT_SET_ACL4] = { offsetof(struct filter_diff, flows), flow_belongs, write_flow },
+	[NFT_SET_ACL6] = { offsetof(struct filter_diff, flows), flow_belongs, write_flow },
 };
 
 static void put_elements(struct nft_batch *batch, const struct filter_diff *diff, uint16_t type)
@@ -187,7 +189,7 @@ static void put_elements(struct nft_batch *batch, const struct filter_diff *diff
 		size_t n = fresh ? list->n_fresh : list->n_gone;
 
 		for (size_t j = 0; j < n; j++)
-			if (set_kinds[i].family(items[j]) == nft_set_family(writer.id))
+			if (set_kinds[i].belongs(writer.id, items[j]))
 				set_kinds[i].write(&writer, items[j]);
 		writer_flush(&writer);
 	}

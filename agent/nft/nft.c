@@ -171,18 +171,37 @@ static void put_table_deletion(struct nft_batch *batch)
 	nft_batch_end_message(batch);
 }
 
+static size_t count_ranges(const struct filter_table *table)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < table->n_flows; i++)
+		n += !filter_flow_is_exact(&table->flows[i]);
+	return n;
+}
+
+static size_t count_ranges_gone(const struct diff_list *flows)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < flows->n_gone; i++)
+		n += !filter_flow_is_exact(flows->gone[i]);
+	return n;
+}
+
 /*
  * The kernel's sets of ranges need time in proportion to their size for each element that goes
  * (a millisecond for every thousand): many at once are slower than a new table, which on the other
  * hand loses a few packets.
  */
 static bool replacing_is_faster(const struct filter_table *from, const struct filter_table *to,
-				size_t n_flows_gone)
+				const struct filter_diff *diff)
 {
 	const size_t few = 32, cost = 16;
+	size_t n_gone = count_ranges_gone(&diff->flows);
 
-	return n_flows_gone > few &&
-	       n_flows_gone * from->n_flows > cost * (to->n_exact + to->n_nets + to->n_flows);
+	return n_gone > few &&
+	       n_gone * count_ranges(from) > cost * (to->n_exact + to->n_nets + to->n_flows);
 }
 
 /* From the old table, of whatever kind, to the new one without a moment between. */
@@ -238,7 +257,7 @@ static int update_or_replace(struct nft *nft, struct nft_layout *layout,
 	r = filter_diff_build(nft->table, wanted, &diff);
 	if (r < 0)
 		return r;
-	if (replacing_is_faster(nft->table, wanted, diff.flows.n_gone))
+	if (replacing_is_faster(nft->table, wanted, &diff))
 		r = replace(nft, layout, wanted, changes, reterr_text);
 	else
 		r = update(nft, wanted, &diff, changes, reterr_text);

@@ -150,6 +150,12 @@ static int add_addressed(struct observation *ob, const struct nft_element *eleme
 			  element->mark, comment);
 }
 
+static bool holds_flows(enum nft_set_id id)
+{
+	return id == NFT_SET_PORT4 || id == NFT_SET_PORT6 || id == NFT_SET_ACL4 ||
+	       id == NFT_SET_ACL6;
+}
+
 static int add_element(struct observation *ob, struct nftnl_set_elem *elem)
 {
 	struct nft_element element;
@@ -159,7 +165,7 @@ static int add_element(struct observation *ob, struct nftnl_set_elem *elem)
 
 	if (!read_element(elem, &element, &comment)) {
 		r = -EBADMSG;
-	} else if (ob->set == NFT_SET_ACL4 || ob->set == NFT_SET_ACL6) {
+	} else if (holds_flows(ob->set)) {
 		r = nft_element_to_flow(ob->set, &element, &flow);
 		if (r == 0)
 			r = add_flow(ob, &flow);
@@ -215,6 +221,8 @@ static size_t *set_count(struct observation *ob)
 	case NFT_SET_NET4:
 	case NFT_SET_NET6:
 		return &ob->table->n_nets;
+	case NFT_SET_PORT4:
+	case NFT_SET_PORT6:
 	case NFT_SET_ACL4:
 	case NFT_SET_ACL6:
 	case NFT_N_SETS:

@@ -17,7 +17,7 @@ struct family {
 	uint8_t nfproto;
 	uint32_t saddr_offset, daddr_offset, addr_len; /* in the network header */
 	uint8_t icmp;
-	enum nft_set_id own, src, net, acl;
+	enum nft_set_id own, src, net, port, acl;
 	uint8_t loopback[16];
 };
 
@@ -31,6 +31,7 @@ static const struct family families[] = {
 		.own = NFT_SET_OWN4,
 		.src = NFT_SET_SRC4,
 		.net = NFT_SET_NET4,
+		.port = NFT_SET_PORT4,
 		.acl = NFT_SET_ACL4,
 		.loopback = { 127, 0, 0, 1 },
 	},
@@ -43,6 +44,7 @@ static const struct family families[] = {
 		.own = NFT_SET_OWN6,
 		.src = NFT_SET_SRC6,
 		.net = NFT_SET_NET6,
+		.port = NFT_SET_PORT6,
 		.acl = NFT_SET_ACL6,
 		.loopback = { [15] = 1 },
 	},
@@ -215,10 +217,11 @@ static int accept_replies(struct nft_layout *layout)
  * meta mark set ip saddr map @src4 meta mark . ip daddr . meta l4proto . th dport vmap @acl4
  *
  * One rule, so that a miss in the first map ends it: the second never sees a stale mark. Bytes 2
- * and 3 of an ICMP header are no port, but its element spans all of them.
+ * and 3 of an ICMP header are no port, but its element spans all of them. "flows" is acl4, or
+ * port4.
  */
 static int look_up(struct nft_layout *layout, const char *chain, const struct family *family,
-		   enum nft_set_id sources, enum direction direction)
+		   enum nft_set_id sources, enum nft_set_id flows, enum direction direction)
 {
 	struct rule_build build = rule_start(chain);
 	uint32_t peer = direction == ORIGINAL ? family->saddr_offset : family->daddr_offset;
@@ -231,24 +234,37 @@ static int look_up(struct nft_layout *layout, const char *chain, const struct fa
 	expr_map(&build, nft_set_name(sources), NFT_REG_1);
 	expr_set_mark(&build, NFT_REG_1);
 	expr_meta(&build, NFT_META_MARK, NFT_REG_1);
-	expr_hton(&build, NFT_REG_1, 4, 4);
+	if (flows == family->acl)
+		expr_hton(&build, NFT_REG_1, 4, 4);
 	expr_payload(&build, NFT_PAYLOAD_NETWORK_HEADER, own, family->addr_len, addr_reg);
 	expr_meta(&build, NFT_META_L4PROTO, proto_reg);
 	expr_payload(&build, NFT_PAYLOAD_TRANSPORT_HEADER, direction == ORIGINAL ? 2 : 0, 2,
 		     proto_reg + 1);
-	expr_map(&build, nft_set_name(family->acl), NFT_REG_VERDICT);
+	expr_map(&build, nft_set_name(flows), NFT_REG_VERDICT);
 	return finish(layout, &build, NULL);
+}
+
+/* Single ports first: most rules name nothing else, and a hash costs the same for any number. */
+static int look_up_family(struct nft_layout *layout, const char *chain, const struct family *family,
+			  enum direction direction)
+{
+	const enum nft_set_id sources[] = { family->src, family->net };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sources) && r == 0; i++) {
+		r = look_up(layout, chain, family, sources[i], family->port, direction);
+		if (r == 0)
+			r = look_up(layout, chain, family, sources[i], family->acl, direction);
+	}
+	return r;
 }
 
 static int look_up_all(struct nft_layout *layout, const char *chain, enum direction direction)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++) {
-		r = look_up(layout, chain, &families[i], families[i].src, direction);
-		if (r == 0)
-			r = look_up(layout, chain, &families[i], families[i].net, direction);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+		r = look_up_family(layout, chain, &families[i], direction);
 	return r;
 }
 

@@ -36,7 +36,9 @@ struct set_spec {
 	uint32_t data_type, data_len;
 };
 
-#define ACL_FLAGS (NFT_SET_MAP | NFT_SET_INTERVAL | NFT_SET_CONCAT)
+/* nft(8) says that a key is a concatenation only where its fields are ranges. */
+#define PORT_FLAGS NFT_SET_MAP
+#define ACL_FLAGS  (NFT_SET_MAP | NFT_SET_INTERVAL | NFT_SET_CONCAT)
 
 static const struct set_spec set_specs[NFT_N_SETS] = {
 	[NFT_SET_OWN4] = { "own4", AF_INET, 0, TYPE_IPV4, 4 },
@@ -47,6 +49,10 @@ static const struct set_spec set_specs[NFT_N_SETS] = {
 			   4 },
 	[NFT_SET_NET6] = { "net6", AF_INET6, NFT_SET_MAP | NFT_SET_INTERVAL, TYPE_IPV6, 16,
 			   TYPE_MARK, 4 },
+	[NFT_SET_PORT4] = { "port4", AF_INET, PORT_FLAGS, TYPE_ACL(TYPE_IPV4), 16, TYPE_VERDICT,
+			    16 },
+	[NFT_SET_PORT6] = { "port6", AF_INET6, PORT_FLAGS, TYPE_ACL(TYPE_IPV6), 28, TYPE_VERDICT,
+			    16 },
 	[NFT_SET_ACL4] = { "acl4", AF_INET, ACL_FLAGS, TYPE_ACL(TYPE_IPV4), 16, TYPE_VERDICT, 16 },
 	[NFT_SET_ACL6] = { "acl6", AF_INET6, ACL_FLAGS, TYPE_ACL(TYPE_IPV6), 28, TYPE_VERDICT, 16 },
 };
@@ -59,6 +65,15 @@ const char *nft_set_name(enum nft_set_id id)
 sa_family_t nft_set_family(enum nft_set_id id)
 {
 	return set_specs[id].family;
+}
+
+bool nft_set_holds_flow(enum nft_set_id id, const struct filter_flow *flow)
+{
+	bool exact = id == NFT_SET_PORT4 || id == NFT_SET_PORT6;
+
+	return (exact || id == NFT_SET_ACL4 || id == NFT_SET_ACL6) &&
+	       set_specs[id].family == flow->dst_first.family &&
+	       filter_flow_is_exact(flow) == exact;
 }
 
 /* As nft(8) writes it: without, it prints marks with their bytes swapped. */
@@ -91,7 +106,7 @@ static int declare(struct nftnl_set *set, const struct set_spec *spec, uint32_t 
 	}
 	if (spec->flags & NFT_SET_CONCAT)
 		return nftnl_set_set_data(set, NFTNL_SET_DESC_CONCAT, fields, sizeof(fields));
-	return set_byte_orders(set, spec);
+	return spec->data_type == TYPE_VERDICT ? 0 : set_byte_orders(set, spec);
 }
 
 struct nftnl_set *nft_set_declare(enum nft_set_id id)
@@ -162,15 +177,17 @@ bool nft_element_interval_end(const struct filter_source *source, struct nft_ele
 	return true;
 }
 
-/* Fields of a concatenation are padded to four bytes each. */
+/*
+ * Fields of a concatenation are padded to four bytes each. nft(8) has a mark in network order where
+ * fields are ranges (they are compared byte by byte), and in the host's order in a hash.
+ */
 static uint32_t put_flow_key(uint8_t *key, uint32_t class, const struct ip_addr *addr,
 			     uint8_t proto, uint16_t port)
 {
 	uint32_t len = (uint32_t)ip_addr_len(addr);
-	uint32_t class_be = htonl(class);
 	uint16_t port_be = htons(port);
 
-	memcpy(key, &class_be, sizeof(class_be));
+	memcpy(key, &class, sizeof(class));
 	memcpy(key + 4, addr->bytes, len);
 	key[4 + len] = proto;
 	memcpy(key + 8 + len, &port_be, sizeof(port_be));
@@ -179,10 +196,13 @@ static uint32_t put_flow_key(uint8_t *key, uint32_t class, const struct ip_addr 
 
 void nft_element_from_flow(const struct filter_flow *flow, struct nft_element *ret)
 {
-	*ret = (struct nft_element){ .has_key_end = true };
-	ret->key_len = put_flow_key(ret->key, flow->class, &flow->dst_first, flow->proto,
-				    flow->ports.first);
-	put_flow_key(ret->key_end, flow->class, &flow->dst_last, flow->proto, flow->ports.last);
+	bool exact = filter_flow_is_exact(flow);
+	uint32_t class = exact ? flow->class : htonl(flow->class);
+
+	*ret = (struct nft_element){ .has_key_end = !exact };
+	ret->key_len =
+		put_flow_key(ret->key, class, &flow->dst_first, flow->proto, flow->ports.first);
+	put_flow_key(ret->key_end, class, &flow->dst_last, flow->proto, flow->ports.last);
 	nft_acl_chain_name(flow->rule, ret->chain);
 }
 
@@ -202,13 +222,11 @@ static void get_flow_key(const uint8_t *key, uint32_t *ret_class, struct ip_addr
 			 uint8_t *ret_proto, uint16_t *ret_port)
 {
 	size_t len = ip_addr_len(addr);
-	uint32_t class_be;
 	uint16_t port_be;
 
-	memcpy(&class_be, key, sizeof(class_be));
+	memcpy(ret_class, key, sizeof(*ret_class));
 	memcpy(addr->bytes, key + 4, len);
 	memcpy(&port_be, key + 8 + len, sizeof(port_be));
-	*ret_class = ntohl(class_be);
 	*ret_proto = key[4 + len];
 	*ret_port = ntohs(port_be);
 }
@@ -223,13 +241,16 @@ int nft_element_to_flow(enum nft_set_id id, const struct nft_element *element,
 	uint32_t last_class;
 	uint8_t last_proto;
 
-	if (element->key_len != set_specs[id].key_len || !element->has_key_end ||
+	if (element->key_len != set_specs[id].key_len ||
 	    !nft_acl_chain_parse(element->chain, &flow.rule))
 		return -EBADMSG;
 	get_flow_key(element->key, &flow.class, &flow.dst_first, &flow.proto, &flow.ports.first);
-	get_flow_key(element->key_end, &last_class, &flow.dst_last, &last_proto, &flow.ports.last);
-	if (flow.class != last_class || flow.proto != last_proto)
+	get_flow_key(element->has_key_end ? element->key_end : element->key, &last_class,
+		     &flow.dst_last, &last_proto, &flow.ports.last);
+	if (flow.class != last_class || flow.proto != last_proto || !nft_set_holds_flow(id, &flow))
 		return -EBADMSG;
+	if (element->has_key_end)
+		flow.class = ntohl(flow.class);
 	*ret_flow = flow;
 	return 0;
 }

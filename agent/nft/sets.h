@@ -14,12 +14,16 @@ enum nft_set_id {
 	NFT_SET_SRC6,
 	NFT_SET_NET4, /* addresses behind subnet routers -> class: intervals */
 	NFT_SET_NET6,
-	NFT_SET_ACL4, /* class . own address . protocol . port -> goto acl_N */
+	NFT_SET_PORT4, /* class . own address . protocol . port -> goto acl_N: hash */
+	NFT_SET_PORT6,
+	NFT_SET_ACL4, /* the same for ranges */
 	NFT_SET_ACL6,
 	NFT_N_SETS,
 };
 
 const char *nft_set_name(enum nft_set_id id);
+/* Is the flow kept in this set? */
+bool nft_set_holds_flow(enum nft_set_id id, const struct filter_flow *flow);
 sa_family_t nft_set_family(enum nft_set_id id);
 /* The declaration, without elements. Return: the caller's; NULL: no memory. */
 struct nftnl_set *nft_set_declare(enum nft_set_id id);

@@ -732,6 +732,26 @@ static void test_counters(void **state)
 	assert_true(counted("input", "no rule lets it in") > dropped);
 }
 
+/* Saved and loaded by nft(8), it means the same: every key has its bytes in the same order. */
+static void test_reloaded(void **state)
+{
+	static const char *const ports[] = { "80, 80", "80, 81" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
+		_cleanup_close_ int client = -1, server = -1;
+		_cleanup_free_ char *rules =
+			text_printf("{\"src\": [\"" LAPTOP "\"], \"dst\": [{\"ip\": \"" SERVER
+				    "\", \"ports\": [%s]}]}",
+				    ports[i]);
+
+		use_filter(rules);
+		run(server_ns, "rules=$(nft list table inet peergate) && nft flush ruleset && "
+			       "echo \"$rules\" | nft -f -");
+		connect_web(LAPTOP, SERVER, &client, &server);
+		assert_int_equal(dial(peers_ns, DESKTOP, SERVER, 80, NULL), ETIMEDOUT);
+	}
+}
+
 static int new_namespace(void)
 {
 	if (unshare(CLONE_NEWNET) < 0)
@@ -805,6 +825,7 @@ int main(void)
 		cmocka_unit_test_setup(test_behind_a_router, setup),
 		cmocka_unit_test_setup(test_mark_is_reset, setup),
 		cmocka_unit_test_setup(test_counters, setup),
+		cmocka_unit_test_setup(test_reloaded, setup),
 	};
 
 	peers_ns = new_namespace();

@@ -38,44 +38,18 @@ static const char map_template[] =
 #define DESKTOP "\"100.64.0.3\", \"fd00:1::3\""
 
 /* Overlaps, all families, adjoining ranges behind a router. */
+#define LINE_14 ", \"proto\": [6], \"origin\": \"acls[0] line 14\""
+#define LINE_20 ", \"origin\": \"acls[1] line 20\""
+#define TCP	", \"proto\": [6]"
+#define BEHIND	"\"10.0.0.0/8\", \"2001:db8::/32\""
 static const char golden_filter[] =
-	RULE(LAPTOP ", " DESKTOP, "100.64.0.1", "22, 22", ", \"proto\": [6], \"origin\": \"acls[0] line 14\"") "," RULE(LAPTOP ", " DESKTOP, "fd00:1::1", "22, 22", ", \"proto\": [6], \"origin\": \"acls[0] line 14\"") "," RULE(
-		LAPTOP, "100.64.0.1", "0, 1023",
-		", \"origin\": \"acls[1] line 20\"") "," RULE(LAPTOP, "fd00:1::1", "0, 1023",
-							      ", \"origin\": \"acls[1] "
-							      "line 20\"") "," RULE("\"1"
-										    "0."
-										    "0."
-										    "0."
-										    "0/"
-										    "8\""
-										    ", "
-										    "\"2"
-										    "001"
-										    ":db"
-										    "8::"
-										    "/32"
-										    "\"",
-										    "100"
-										    ".64"
-										    ".0."
-										    "1",
-										    "80,"
-										    " 8"
-										    "0",
-										    ", "
-										    "\"p"
-										    "rot"
-										    "o\""
-										    ": "
-										    "[6"
-										    "]") "," RULE("\"10.1.4.0/24\"",
-												  "100.64.0.1",
-												  "443, 443",
-												  ", \"proto\": [6]") "," RULE("\"2001:db8::/64\"",
-															       "fd00:1::1",
-															       "443, 443",
-															       ", \"proto\": [6]");
+	RULE(LAPTOP ", " DESKTOP, "100.64.0.1", "22, 22", LINE_14)    /* acl_0 */
+	"," RULE(LAPTOP ", " DESKTOP, "fd00:1::1", "22, 22", LINE_14) /* acl_1 */
+	"," RULE(LAPTOP, "100.64.0.1", "0, 1023", LINE_20)	      /* acl_2 */
+	"," RULE(LAPTOP, "fd00:1::1", "0, 1023", LINE_20)	      /* acl_3 */
+	"," RULE(BEHIND, "100.64.0.1", "80, 80", TCP)		      /* acl_4 */
+	"," RULE("\"10.1.4.0/24\"", "100.64.0.1", "443, 443", TCP)    /* acl_5 */
+	"," RULE("\"2001:db8::/64\"", "fd00:1::1", "443, 443", TCP);  /* acl_6 */
 
 static struct filter_table *compile(const char *filter)
 {
@@ -318,7 +292,15 @@ static void test_foreign_changes(void **state)
 		  0, 1 },
 		{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1-3 : accept }'",
 		  "the table was changed", 1, 0, 0 },
+		{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1-3 : goto acl_0 "
+		  "}'",
+		  "the table was changed", 0, 0, 1 },
+		/* A single port among the ranges: not where we would look for it. */
 		{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1 : goto acl_0 }'",
+		  "the table was changed", 1, 0, 0 },
+		{ "nft add element inet peergate port4 '{ 7 . 100.64.0.1 . tcp . 1 : accept }'",
+		  "the table was changed", 1, 0, 0 },
+		{ "nft add element inet peergate port4 '{ 7 . 100.64.0.1 . tcp . 1 : goto acl_0 }'",
 		  "the table was changed", 0, 0, 1 },
 		{ "nft add table ip other", NULL, 0, 0, 0 },
 	};
