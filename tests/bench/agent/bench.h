@@ -1,0 +1,28 @@
+/* What the agent's benchmarks share: clock, medians, namespaces, other programs. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+
+/* Rounds of which the median is printed. */
+#define BENCH_ROUNDS 5
+
+void bench_die(const char *fmt, ...) _printf_(1, 2) __attribute__((noreturn));
+
+double bench_now_ms(void); /* of the clock on the wall, monotonic */
+/* Sorts the values. */
+double bench_median(double *values, size_t n);
+/* Resident memory of this process now, MB. */
+double bench_rss_mb(void);
+
+/* From here on, this process is in a network namespace of its own. */
+void bench_new_namespace(void);
+/* Run a shell command; dies when it fails. Returns how long it took, ms. */
+double bench_run(const char *fmt, ...) _printf_(1, 2);
+
+/* The benchmarks, each a section of the report. */
+void bench_rules(void);
+void bench_packets(void);
+void bench_kernel(void);
