@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
 
+#include "agent/clock_watch.h"
 #include "agent/expiry.h"
 #include "agent/known_hosts.h"
 #include "agent/lease.h"
@@ -42,6 +44,8 @@ struct agent {
 	struct mapfile *mapfile; /* NULL: no Netmap= */
 	sd_event_source *apply_timer;
 	sd_event_source *expiry_timer;
+	sd_event_source *clock_source;
+	int clock_fd;
 
 	struct netmap *map; /* in force; NULL: none yet */
 	uint64_t map_serial;
@@ -214,6 +218,16 @@ static int on_expiry_timer(sd_event_source *source, uint64_t usec, void *userdat
 	return 0;
 }
 
+/* What had expired by the old time may not have by the new one, and the other way round. */
+static int on_clock(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	if (clock_watch_ask(fd)) {
+		log_notice("The wall clock was set, judging keys, rules and leases again");
+		agent_apply(userdata);
+	}
+	return 0;
+}
+
 static void on_lease_expiry_change(void *userdata)
 {
 	arm_expiry(userdata);
@@ -362,6 +376,20 @@ static int add_timers(struct agent *agent)
 	return r;
 }
 
+static int watch_clock(struct agent *agent)
+{
+	int r;
+
+	agent->clock_fd = clock_watch_open();
+	if (agent->clock_fd < 0)
+		return agent->clock_fd;
+	r = sd_event_add_io(agent->event, &agent->clock_source, agent->clock_fd, EPOLLIN, on_clock,
+			    agent);
+	if (r >= 0)
+		r = sd_event_source_set_priority(agent->clock_source, SD_EVENT_PRIORITY_IMPORTANT);
+	return r;
+}
+
 static int open_state(struct agent *agent, const char *dir, char **reterr_text)
 {
 	_cleanup_free_ char *warning = NULL;
@@ -404,6 +432,7 @@ int agent_new(sd_event *event, struct agent_config *config, const struct agent_p
 		return -ENOMEM;
 	agent->event = sd_event_ref(event);
 	agent->retry_usec = RETRY_FIRST_USEC;
+	agent->clock_fd = -1;
 	agent->known_hosts_path = text_printf("%s/ssh_known_hosts", paths->runtime_dir);
 	if (!agent->known_hosts_path)
 		return -ENOMEM;
@@ -413,6 +442,8 @@ int agent_new(sd_event *event, struct agent_config *config, const struct agent_p
 	/* Borrowed until we are sure to succeed, see below. */
 	agent->config = config;
 	r = add_timers(agent);
+	if (r >= 0)
+		r = watch_clock(agent);
 	if (r >= 0)
 		r = open_leases(agent);
 	if (r >= 0)
@@ -434,6 +465,8 @@ struct agent *agent_free(struct agent *agent)
 	mapfile_free(agent->mapfile);
 	sd_event_source_disable_unref(agent->apply_timer);
 	sd_event_source_disable_unref(agent->expiry_timer);
+	sd_event_source_disable_unref(agent->clock_source);
+	close_fd(agent->clock_fd);
 	lease_table_free(agent->leases);
 	kernel_free(agent->kernel);
 	state_free(agent->state);

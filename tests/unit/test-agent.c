@@ -8,11 +8,15 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "agent/agent.h"
+#include "agent/clock_watch.h"
 #include "agent/lease.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -28,6 +32,7 @@ struct kernel {
 	unsigned n_fail;
 	void (*foreign)(void *userdata, const char *what);
 	void *userdata;
+	uint64_t now_usec; /* by which it was last applied */
 };
 
 struct fixture {
@@ -60,6 +65,7 @@ int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_u
 		 struct kernel_changes *ret_changes, char **reterr_text)
 {
 	kernel->n_applied++;
+	kernel->now_usec = now_usec;
 	if (kernel->n_fail > 0) {
 		kernel->n_fail--;
 		*reterr_text = strdup("the kernel is on strike");
@@ -77,6 +83,43 @@ void kernel_on_foreign_change(struct kernel *kernel, void (*fn)(void *userdata, 
 	kernel->foreign = fn;
 	kernel->userdata = userdata;
 }
+
+/* ---- a wall clock of our own; the kernel's timers go by the true one ---- */
+
+static time_t clock_ahead_sec;
+static int clock_set_fd = -1; /* written to by whoever sets it */
+
+int clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	int r = (int)syscall(SYS_clock_gettime, clock, ts);
+
+	if (clock == CLOCK_REALTIME)
+		ts->tv_sec += clock_ahead_sec;
+	return r;
+}
+
+int clock_watch_open(void)
+{
+	clock_set_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return clock_set_fd;
+}
+
+bool clock_watch_ask(int fd)
+{
+	uint64_t n;
+
+	return read(fd, &n, sizeof(n)) == sizeof(n);
+}
+
+static void set_clock(time_t ahead_sec)
+{
+	uint64_t n = 1;
+
+	clock_ahead_sec = ahead_sec;
+	assert_int_equal(write(clock_set_fd, &n, sizeof(n)), sizeof(n));
+}
+
+/* ---- maps ---- */
 
 static const char map_template[] =
 	"{\"type\": \"full\", \"version\": 1, \"for\": \"n1\", \"generation\": %d,"
@@ -138,6 +181,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	_cleanup_free_ char *command = text_printf("rm -rf %s", f->dir);
 
+	clock_ahead_sec = 0;
 	lease_free(f->lease);
 	agent_free(f->agent);
 	sd_event_unref(f->event);
@@ -410,6 +454,44 @@ static void test_peer_key_expires(void **state)
 	assert_int_equal(the_kernel->n_applied, 2);
 }
 
+/*
+ * The clock was an hour ahead, and is put right: what had expired by it has not yet, and does so
+ * when its time comes.
+ */
+static void test_clock_steps_back(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *expiry = soon(1000000);
+	uint64_t peer_expiry;
+
+	clock_ahead_sec = 3600;
+	put_map(f, &(struct map_options){ .generation = 1, .peer_expiry = expiry });
+	start(f, 0);
+	peer_expiry = agent_netmap(f->agent)->peers[0].key_expiry;
+	assert_true(the_kernel->now_usec > peer_expiry);
+	set_clock(0);
+	AWAIT(f, the_kernel->n_applied == 2);
+	assert_true(the_kernel->now_usec < peer_expiry);
+	grant(f, peer_expiry);
+	AWAIT(f, the_kernel->n_applied == 3);
+	assert_true(the_kernel->now_usec >= peer_expiry);
+	assert_null(f->lease);
+}
+
+/* What expired in the time that the clock leapt over has ended. */
+static void test_clock_steps_forward(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *expiry = soon(UINT64_C(600000000));
+
+	put_map(f, &(struct map_options){ .generation = 1, .peer_expiry = expiry });
+	start(f, 0);
+	grant(f, agent_netmap(f->agent)->peers[0].key_expiry);
+	set_clock(3600);
+	AWAIT(f, !f->lease);
+	assert_int_equal(the_kernel->n_applied, 2);
+}
+
 static void test_own_key_expires(void **state)
 {
 	struct fixture *f = *state;
@@ -499,6 +581,8 @@ int main(void)
 		AGENT_TEST(test_filter_ends_leases),
 		AGENT_TEST(test_goes_before_other_work),
 		AGENT_TEST(test_peer_key_expires),
+		AGENT_TEST(test_clock_steps_back),
+		AGENT_TEST(test_clock_steps_forward),
 		AGENT_TEST(test_own_key_expires),
 		AGENT_TEST(test_lease_expires),
 		AGENT_TEST(test_foreign_change_is_undone),
