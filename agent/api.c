@@ -58,6 +58,9 @@ int api_new(sd_event *event, const struct api_hooks *hooks, void *userdata, stru
 	api_view(api, &view);
 	api->leases = view.leases;
 
+	r = api_alive_init(api, event);
+	if (r < 0)
+		return r;
 	r = varlink_server_new(event, &api_info, &api_interface, &api_limits, api, &api->server);
 	if (r < 0)
 		return r;
@@ -71,6 +74,7 @@ struct api *api_free(struct api *api)
 		return NULL;
 	/* The calls that are open end with the server, and their leases with them. */
 	varlink_server_free(api->server);
+	sd_event_source_disable_unref(api->alive);
 	api_digest_done(&api->digest);
 	free(api->peer_status);
 	free(api);

@@ -11,6 +11,8 @@
 #define API_PAGE_ITEMS 8192u
 /* WireGuard is not asked more often than this, whoever calls. */
 #define API_PEER_STATUS_AGE_USEC 1000000u
+/* Who holds a lease hears at least this often that it does; three times that is silence. */
+#define API_KEEP_INTERVAL_USEC 10000000u
 
 /* ---- sets of peers, by name (api_nodes.c) ---- */
 
@@ -51,9 +53,18 @@ struct api {
 	size_t n_peer_status;
 	uint64_t peer_status_usec; /* CLOCK_MONOTONIC; 0: never read */
 	struct api_digest digest;
+	sd_event_source *alive; /* on while there are leases */
+	unsigned alive_slice;
 };
 
 void api_view(struct api *api, struct api_view *ret_view);
+
+/* ---- signs of life (api_alive.c) ---- */
+
+/* Return: 0, negative errno. */
+int api_alive_init(struct api *api, sd_event *event);
+/* There is a lease whose holder is to hear that we live. */
+void api_alive_start(struct api *api);
 
 /* ---- parameters (api_params.c) ---- */
 

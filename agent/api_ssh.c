@@ -29,6 +29,7 @@ struct ssh_request {
 	struct wg_key node_key;
 	bool nonroot;
 	struct resume_options options;
+	uint64_t since_usec;
 };
 
 static void ssh_request_done(struct ssh_request *req)
@@ -62,7 +63,9 @@ static json_t *json_end(const char *state, const char *reason, const char *messa
 
 static json_t *json_keep(uint64_t valid_until)
 {
-	return json_pack("{s:s, s:o*}", "state", "keep", "validUntil", api_json_end(valid_until));
+	return json_pack("{s:s, s:o*, s:I}", "state", "keep", "validUntil",
+			 api_json_end(valid_until), "keepIntervalUsec",
+			 (json_int_t)API_KEEP_INTERVAL_USEC);
 }
 
 static void on_revoked(struct lease *lease, enum lease_end end, const char *message, void *userdata)
@@ -88,9 +91,18 @@ static void on_retimed(struct lease *lease, uint64_t valid_until, void *userdata
 	(void)varlink_call_notify(lc->call, json_keep(valid_until));
 }
 
+/* Nothing has changed: what the holder learns by it is that we are here. */
+static void on_visited(struct lease *lease, void *userdata)
+{
+	struct lease_call *lc = userdata;
+
+	(void)varlink_call_notify(lc->call, json_keep(lease_valid_until(lease)));
+}
+
 static const struct lease_events lease_call_events = {
 	.revoked = on_revoked,
 	.retimed = on_retimed,
+	.visited = on_visited,
 };
 
 static void on_disconnect(struct varlink_call *call, void *userdata)
@@ -118,13 +130,19 @@ static struct lease_call *lease_call_new(struct varlink_call *call)
 }
 
 /*
- * Send the answer that opens the lease, and let it live as long as the call. An answer that cannot
- * be sent ends the connection, and that the lease.
+ * Send the answer that opens the lease (stolen; NULL: no memory), and let it live as long as the
+ * call. An answer that cannot be sent ends the connection, and that the lease.
  */
-static void lease_call_open(struct lease_call *lc, json_t *answer)
+static int lease_call_open(struct api *api, struct lease_call **lc, json_t *answer)
 {
-	varlink_call_on_disconnect(lc->call, on_disconnect, lc);
-	(void)varlink_call_notify(lc->call, answer);
+	struct varlink_call *call = (*lc)->call;
+
+	if (!answer)
+		return -ENOMEM;
+	varlink_call_on_disconnect(call, on_disconnect, take_ptr(*lc));
+	(void)varlink_call_notify(call, answer);
+	api_alive_start(api);
+	return 0;
 }
 
 /* ---- AuthorizeSSH ---- */
@@ -137,6 +155,17 @@ static bool caller_is_root(struct varlink_call *call)
 static int refuse_caller(struct varlink_call *call)
 {
 	return varlink_call_error(call, "org.varlink.service.PermissionDenied", NULL);
+}
+
+/* What both methods are told of the connection. What was granted to it is left to add. */
+static struct lease_terms connection_terms(const struct ssh_request *req)
+{
+	return (struct lease_terms){
+		.address = req->address,
+		.local_address = req->local_address,
+		.ssh_user = req->ssh_user,
+		.connection = req->connection,
+	};
 }
 
 static const char *origin_of(const struct ssh_rule *rule)
@@ -173,12 +202,14 @@ static json_t *json_accept(const struct ssh_decision *d, const struct lease *lea
 {
 	char key[WG_KEY_B64LEN];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o*, s:o, s:s*}", "state",
-			 "accept", "leaseId", lease_id(lease), "nodeId", d->peer->id, "nodeName",
-			 d->peer->name, "nodeKey", wg_key_to_string(&d->peer->key, key), "user",
-			 netmap_node_owner(d->peer), "localUser", d->local_user, "nonroot",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o*, s:o, s:s*, s:I, s:I}",
+			 "state", "accept", "leaseId", lease_id(lease), "nodeId", d->peer->id,
+			 "nodeName", d->peer->name, "nodeKey", wg_key_to_string(&d->peer->key, key),
+			 "user", netmap_node_owner(d->peer), "localUser", d->local_user, "nonroot",
 			 d->nonroot, "validUntil", api_json_end(d->valid_until), "options",
-			 api_json_options(d->rule), "rule", d->rule->origin);
+			 api_json_options(d->rule), "rule", d->rule->origin, "since",
+			 (json_int_t)lease_terms_get(lease)->since_usec, "keepIntervalUsec",
+			 (json_int_t)API_KEEP_INTERVAL_USEC);
 }
 
 static void log_accept(const struct ssh_request *req, const struct ssh_decision *d,
@@ -193,23 +224,18 @@ static void log_accept(const struct ssh_request *req, const struct ssh_decision 
 }
 
 static int grant(struct api *api, struct varlink_call *call, const struct ssh_request *req,
-		 const struct ssh_decision *d)
+		 const struct ssh_decision *d, uint64_t now_usec)
 {
 	_cleanup_(lease_call_freep) struct lease_call *lc = NULL;
-	const struct lease_terms terms = {
-		.node_id = d->peer->id,
-		.address = req->address,
-		.local_address = req->local_address,
-		.ssh_user = req->ssh_user,
-		.local_user = d->local_user,
-		.nonroot = d->nonroot,
-		.forwarding = d->rule->forwarding,
-		.force_command = d->rule->force_command,
-		.connection = req->connection,
-	};
-	json_t *answer;
+	struct lease_terms terms = connection_terms(req);
 	int r;
 
+	terms.node_id = d->peer->id;
+	terms.local_user = d->local_user;
+	terms.nonroot = d->nonroot;
+	terms.forwarding = d->rule->forwarding;
+	terms.force_command = d->rule->force_command;
+	terms.since_usec = now_usec;
 	lc = lease_call_new(call);
 	if (!lc)
 		return -ENOMEM;
@@ -219,24 +245,20 @@ static int grant(struct api *api, struct varlink_call *call, const struct ssh_re
 				     "too many SSH connections to this host");
 	if (r < 0)
 		return r;
-	answer = json_accept(d, lc->lease);
-	if (!answer)
-		return -ENOMEM;
 	log_accept(req, d, lc->lease);
-	lease_call_open(take_ptr(lc), answer);
-	return 0;
+	return lease_call_open(api, &lc, json_accept(d, lc->lease));
 }
 
 /* Packets that the filter drops do not get this far: nobody may rely on that alone. */
 static int accept_reachable(struct api *api, struct varlink_call *call,
-			    const struct ssh_request *req, const struct netmap *map,
+			    const struct ssh_request *req, const struct api_view *view,
 			    const struct ssh_decision *d)
 {
-	if (!ssh_reach_has(map->ssh_reach, &req->address, &req->local_address))
+	if (!ssh_reach_has(view->map->ssh_reach, &req->address, &req->local_address))
 		return answer_reject(call, req, d, "unreachable",
 				     "an SSH rule lets you in, but no packet filter rule lets your "
 				     "device reach SSH on this host");
-	return grant(api, call, req, d);
+	return grant(api, call, req, d, view->now_usec);
 }
 
 static int decide(struct api *api, struct varlink_call *call, const struct ssh_request *req)
@@ -259,7 +281,7 @@ static int decide(struct api *api, struct varlink_call *call, const struct ssh_r
 	ssh_policy_decide(view.map, &req->address, req->ssh_user, view.now_usec, &d);
 	switch (d.verdict) {
 	case SSH_VERDICT_ACCEPT:
-		return accept_reachable(api, call, req, view.map, &d);
+		return accept_reachable(api, call, req, &view, &d);
 	case SSH_VERDICT_CHECK:
 		d.verdict = SSH_VERDICT_REJECT;
 		d.reason = SSH_REJECT_CHECK;
@@ -327,23 +349,18 @@ static int read_options(const json_t *v, const struct json_at *at, void *target,
 static int resume(struct api *api, struct varlink_call *call, const struct ssh_request *req)
 {
 	_cleanup_(lease_call_freep) struct lease_call *lc = NULL;
-	const struct lease_terms terms = {
-		.node_id = req->node_id,
-		.address = req->address,
-		.local_address = req->local_address,
-		.ssh_user = req->ssh_user,
-		.local_user = req->local_user,
-		.nonroot = req->nonroot,
-		.forwarding = req->options.forwarding,
-		.force_command = req->options.force_command,
-		.connection = req->connection,
-	};
+	struct lease_terms terms = connection_terms(req);
 	_cleanup_free_ char *message = NULL;
 	struct api_view view;
 	enum lease_end end;
-	json_t *answer;
 	int r;
 
+	terms.node_id = req->node_id;
+	terms.local_user = req->local_user;
+	terms.nonroot = req->nonroot;
+	terms.forwarding = req->options.forwarding;
+	terms.force_command = req->options.force_command;
+	terms.since_usec = req->since_usec;
 	api_view(api, &view);
 	if (!view.map)
 		return varlink_call_error(call, "io.peergate.Agent.NotReady", NULL);
@@ -366,11 +383,7 @@ static int resume(struct api *api, struct varlink_call *call, const struct ssh_r
 	}
 	if (r < 0)
 		return r;
-	answer = json_keep(lease_valid_until(lc->lease));
-	if (!answer)
-		return -ENOMEM;
-	lease_call_open(take_ptr(lc), answer);
-	return 0;
+	return lease_call_open(api, &lc, json_keep(lease_valid_until(lc->lease)));
 }
 
 int api_resume_ssh(struct varlink_call *call, const json_t *params, void *userdata)
@@ -393,6 +406,7 @@ int api_resume_ssh(struct varlink_call *call, const json_t *params, void *userda
 		{ "options", read_options, offsetof(struct ssh_request, options), JSON_REQUIRED },
 		{ "connection", api_read_short_text, offsetof(struct ssh_request, connection),
 		  JSON_NULLABLE },
+		{ "since", json_read_u64, offsetof(struct ssh_request, since_usec), JSON_NULLABLE },
 	};
 	_cleanup_(ssh_request_done) struct ssh_request req = { 0 };
 	int r;

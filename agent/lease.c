@@ -8,6 +8,7 @@
 #include "common/text.h"
 
 #define N_BUCKETS 1024u /* ids are random: they need no hashing */
+_Static_assert(N_BUCKETS % LEASE_N_SLICES == 0, "slices are of the same size");
 
 struct lease {
 	struct lease_table *table; /* NULL: revoked, or the table is gone */
@@ -428,6 +429,18 @@ void lease_table_recheck(struct lease_table *table, const struct netmap *map, ui
 				earliest = l->valid_until;
 	}
 	set_next_expiry(table, earliest);
+}
+
+void lease_table_visit(struct lease_table *table, unsigned slice)
+{
+	const size_t size = N_BUCKETS / LEASE_N_SLICES, begin = slice % LEASE_N_SLICES * size;
+
+	for (size_t i = begin; i < begin + size; i++) {
+		for (struct lease *l = table->buckets[i], *next; l; l = next) {
+			next = l->next;
+			l->events->visited(l, l->userdata);
+		}
+	}
 }
 
 uint64_t lease_table_next_expiry(const struct lease_table *table)

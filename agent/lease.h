@@ -14,6 +14,7 @@
 
 #define LEASE_ID_LEN	 32 /* hexadecimal digits */
 #define LEASE_MAX_LEASES 65536u
+#define LEASE_N_SLICES	 8u
 
 struct lease_table;
 struct lease;
@@ -30,6 +31,7 @@ struct lease_terms {
 	struct ssh_forwarding forwarding;
 	const char *force_command; /* NULL: none */
 	const char *connection;	   /* the gateway's name for it, for people; may be NULL */
+	uint64_t since_usec;	   /* when it was granted, since 1970; 0: not known */
 };
 
 enum lease_end {
@@ -59,6 +61,8 @@ struct lease_events {
 			void *userdata);
 	/* The right goes on, but to another time. */
 	void (*retimed)(struct lease *lease, uint64_t valid_until, void *userdata);
+	/* Its turn in lease_table_visit(). */
+	void (*visited)(struct lease *lease, void *userdata);
 };
 
 int lease_table_new(size_t max_leases, struct lease_table **ret_table);
@@ -99,6 +103,11 @@ size_t lease_table_count(const struct lease_table *table);
 
 /* Judge every lease by this map (NULL: none) at this time; owners are told at once. */
 void lease_table_recheck(struct lease_table *table, const struct netmap *map, uint64_t now_usec);
+/*
+ * Visit the leases of one of LEASE_N_SLICES slices, which are about as large as one another:
+ * visiting one slice after the other spreads what is to be done for each lease now and then.
+ */
+void lease_table_visit(struct lease_table *table, unsigned slice);
 /* When lease_table_recheck() is due without a new map (usec since 1970); UINT64_MAX: never. */
 uint64_t lease_table_next_expiry(const struct lease_table *table);
 /* fn is called when the next expiry may have become another: time for a timer to be set. */

@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include "agent/api.h"
+#include "agent/api_internal.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "common/varlink.h"
@@ -509,6 +511,8 @@ static void test_authorize_refused(void **state)
 	}
 }
 
+#define INTERVAL "\"keepIntervalUsec\":10000000"
+
 /* Replace what is random. */
 static char *hear_accept(struct varlink_client *client, char *id)
 {
@@ -539,7 +543,8 @@ static void test_authorize(void **state)
 		"\"user\":\"alice@example.com\",\"localUser\":\"root\",\"nonroot\":false,"
 		"\"validUntil\":1800007500000000,\"options\":{\"forwarding\":{\"agent\":true,"
 		"\"local\":true,\"remote\":false},\"acceptEnv\":[\"GIT_*\"],"
-		"\"message\":\"be careful\"},\"rule\":\"ssh[0] line 31\"}");
+		"\"message\":\"be careful\"},\"rule\":\"ssh[0] line 31\","
+		"\"since\":1800000000000000," INTERVAL "}");
 	assert_int_equal(lease_table_count(f->leases), 1);
 
 	/* The same map again is no news. */
@@ -567,7 +572,7 @@ static void test_revoke(void **state)
 	/* A longer life is told; the call stays open. */
 	changed = load_map("2027-01-15T10:05:00Z", "2027-01-15T10:05:01Z");
 	lease_table_recheck(f->leases, changed, NOW);
-	expect(client, "{\"state\":\"keep\",\"validUntil\":1800007501000000}");
+	expect(client, "{\"state\":\"keep\",\"validUntil\":1800007501000000," INTERVAL "}");
 
 	/* Less is told at once, without the event loop, and is the last that comes. */
 	netmap_free(changed);
@@ -665,14 +670,22 @@ static void test_authorize_without_map(void **state)
 	",\"sshUser\":\"root\",\"localUser\":\"root\",\"nonroot\":false,"              \
 	"\"options\":{\"forwarding\":{\"agent\":true,\"local\":true,\"remote\":false}}}"
 
+#define RESUME_SINCE(since)                                                              \
+	"{\"leaseId\":\"" ID "\",\"nodeId\":\"n2\",\"nodeKey\":"                         \
+	"\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAk=\",\"address\":\"100.64.0.2\","   \
+	"\"sshUser\":\"root\",\"localUser\":\"root\",\"nonroot\":false,\"since\":" since \
+	",\"options\":{\"forwarding\":{\"agent\":true,\"local\":true,\"remote\":false}}}"
+
 static const struct {
 	const char *params, *answer;
 	size_t n_leases;
 } resume_cases[] = {
 	{ RESUME(ID, "n2", "root", "root", "false", "true"),
-	  "{\"state\":\"keep\",\"validUntil\":1800007500000000}", 1 },
-	{ RESUME_AT("\"100.64.0.1\""), "{\"state\":\"keep\",\"validUntil\":1800007500000000}", 1 },
-	{ RESUME_AT("null"), "{\"state\":\"keep\",\"validUntil\":1800007500000000}", 1 },
+	  "{\"state\":\"keep\",\"validUntil\":1800007500000000," INTERVAL "}", 1 },
+	{ RESUME_AT("\"100.64.0.1\""),
+	  "{\"state\":\"keep\",\"validUntil\":1800007500000000," INTERVAL "}", 1 },
+	{ RESUME_AT("null"), "{\"state\":\"keep\",\"validUntil\":1800007500000000," INTERVAL "}",
+	  1 },
 	{ RESUME_AT("\"fd7a::1\""), "{\"state\":\"revoked\",\"reason\":\"unreachable\"", 0 },
 	{ RESUME_AT("\"100.64.0.99\""), "{\"state\":\"revoked\",\"reason\":\"unreachable\"", 0 },
 	{ RESUME_AT("7"), "org.varlink.service.InvalidParameter {\"parameter\":\"localAddress\"}",
@@ -689,6 +702,9 @@ static const struct {
 	  "org.varlink.service.InvalidParameter {\"parameter\":\"nonroot\"}", 0 },
 	{ RESUME(ID, "n2", "root", "root", "false", "7"),
 	  "org.varlink.service.InvalidParameter {\"parameter\":\"options\"}", 0 },
+	{ RESUME_SINCE("-1"), "org.varlink.service.InvalidParameter {\"parameter\":\"since\"}", 0 },
+	{ RESUME_SINCE("1799999000000000"), "{\"state\":\"keep\",\"validUntil\":1800007500000000",
+	  1 },
 };
 
 static void test_resume(void **state)
@@ -737,6 +753,27 @@ static void test_resume_takes_over(void **state)
 	expect(first, "{\"state\":\"revoked\",\"reason\":\"replaced\",\"message\":\"resumed on "
 		      "another connection\"}");
 	assert_int_equal(lease_table_count(f->leases), 1);
+}
+
+/* Within its interval each holder hears that we live, and nothing of it when it has hung up. */
+static void test_alive(void **state)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	_cleanup_free_ char *accepted = NULL, *heard = NULL;
+	struct fixture *f = *state;
+	uint64_t end = clock_usec(CLOCK_MONOTONIC) + API_KEEP_INTERVAL_USEC * 3 / 2;
+	char id[LEASE_ID_LEN + 1];
+
+	client = connect_to(f);
+	send_call(f, client, "AuthorizeSSH", LOGIN, true);
+	accepted = hear_accept(client, id);
+	while ((!heard || !heard[0]) && clock_usec(CLOCK_MONOTONIC) < end) {
+		free(heard);
+		sd_event_run(f->event, 100000);
+		heard = hear(client);
+	}
+	assert_string_equal(heard,
+			    "{\"state\":\"keep\",\"validUntil\":1800007500000000," INTERVAL "}");
 }
 
 /* Others than root learn nothing, not even whether their parameters are right. */
@@ -795,6 +832,7 @@ int main(void)
 		TEST(test_resume),
 		TEST(test_resume_not_ready),
 		TEST(test_resume_takes_over),
+		TEST(test_alive),
 	};
 	int n_failed;
 

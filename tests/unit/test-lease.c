@@ -66,7 +66,7 @@ static struct netmap *map_of(const char *self, const char *peers, const char *ru
 /* ---- an owner that takes notes ---- */
 
 struct notes {
-	unsigned n_revoked, n_retimed;
+	unsigned n_revoked, n_retimed, n_visited;
 	enum lease_end end;
 	uint64_t valid_until;
 	char message[256];
@@ -92,7 +92,14 @@ static void note_retimed(struct lease *lease, uint64_t valid_until, void *userda
 	notes->valid_until = valid_until;
 }
 
-static const struct lease_events events = { note_revoked, note_retimed };
+static void note_visited(struct lease *lease, void *userdata)
+{
+	struct notes *notes = userdata;
+
+	notes->n_visited++;
+}
+
+static const struct lease_events events = { note_revoked, note_retimed, note_visited };
 
 static struct lease_terms terms_of(const struct ip_addr *addr)
 {
@@ -411,6 +418,15 @@ static void test_many(void **state)
 
 	lease_table_recheck(table, map, NOW);
 	assert_int_equal(notes.n_revoked, 0);
+	/* Each slice has its share, and all of them have each lease once. */
+	for (unsigned slice = 0; slice < LEASE_N_SLICES; slice++) {
+		unsigned before = notes.n_visited;
+
+		lease_table_visit(table, slice);
+		assert_in_range(notes.n_visited - before, ARRAY_SIZE(leases) / LEASE_N_SLICES / 2,
+				ARRAY_SIZE(leases) / LEASE_N_SLICES * 2);
+	}
+	assert_int_equal(notes.n_visited, ARRAY_SIZE(leases));
 	for (size_t i = 0; i < ARRAY_SIZE(leases); i += 3)
 		lease_free(leases[i]);
 	assert_int_equal(lease_table_count(table), 2000);
