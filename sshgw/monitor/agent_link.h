@@ -1,6 +1,7 @@
 /*
  * The monitor's connection to the agent: who is the peer, may it log in, and does the lease still
- * hold. Survives the agent's absence: it reconnects and resumes.
+ * hold. Survives the agent's absence: it reconnects, and asks again or resumes. An agent that does
+ * not say a word for too long is as good as gone, though its socket be open.
  */
 #pragma once
 
@@ -16,7 +17,8 @@ struct agent_link_events {
 	/* The one answer to agent_link_authorize(); lease is the callee's to take. */
 	void (*accepted)(void *userdata, struct lease *lease);
 	void (*rejected)(void *userdata, const char *reason, const char *message);
-	/* After accepted: the right has another end; the right is gone (last call). */
+	/* After accepted: the right ends then, also if that is no news; the right is gone (last
+	 * call). */
 	void (*retimed)(void *userdata, uint64_t valid_until);
 	void (*revoked)(void *userdata, const char *reason, const char *message);
 };
@@ -29,7 +31,8 @@ struct agent_link_config {
 	const char *connection; /* our name for it, in the journal */
 };
 
-/* Connects. config's strings and events are borrowed. Return: 0, negative errno. */
+/* Connects when first needed. config's strings and events are borrowed. Return: 0, negative errno.
+ */
 int agent_link_new(sd_event *event, const struct agent_link_config *config,
 		   const struct agent_link_events *events, void *userdata,
 		   struct agent_link **ret_link);
@@ -39,9 +42,18 @@ DEFINE_CLEANUP(struct agent_link *, agent_link_free);
 enum {
 	AGENT_UNKNOWN_ADDRESS = 1, /* nobody's */
 	AGENT_OWN_ADDRESS,	   /* this host's */
+	AGENT_NO_MAP,		   /* it cannot tell yet */
 };
-/* Whose address is it? Waits for the answer. Return: 0: a peer's; the above; negative errno. */
-int agent_link_who_is(struct agent_link *link, const struct ip_addr *addr);
+/*
+ * Whose address is it? Waits for the answer, and for an agent that is just being restarted, until
+ * deadline (CLOCK_MONOTONIC usec). Return: 0: a peer's; the above; negative errno (-EPERM: it is
+ * not the agent who serves the socket).
+ */
+int agent_link_who_is(struct agent_link *link, const struct ip_addr *addr, uint64_t deadline);
 
-/* Ask for the login; the answer comes as an event. Return: 0, negative errno. */
+/*
+ * Ask for the login. The answer comes as an event, within AGENT_ANSWER_USEC: if the agent goes away
+ * meanwhile, the one that comes back is asked. Return: 0, negative errno.
+ */
+#define AGENT_ANSWER_USEC (10 * 1000000ull)
 int agent_link_authorize(struct agent_link *link, const char *ssh_user);

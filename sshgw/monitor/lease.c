@@ -137,6 +137,8 @@ int lease_answer_read(const json_t *parameters, struct lease_answer *ret_answer,
 		{ "validUntil", json_read_u64, FIELD(lease.valid_until), JSON_NULLABLE },
 		{ "options", read_options, FIELD(lease), JSON_NULLABLE },
 		{ "rule", json_read_string, FIELD(lease.rule), JSON_NULLABLE },
+		{ "since", json_read_u64, FIELD(lease.since_usec), JSON_NULLABLE },
+		{ "keepIntervalUsec", json_read_u64, FIELD(keep_interval_usec), JSON_NULLABLE },
 		{ "reason", json_read_string, FIELD(reason), JSON_NULLABLE },
 		{ "message", json_read_string, FIELD(message), JSON_NULLABLE },
 	};

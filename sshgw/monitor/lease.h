@@ -26,6 +26,7 @@ struct lease {
 	uint64_t idle_timeout_usec, max_duration_usec; /* 0: none */
 	char *message;				       /* for the person, before the login */
 	char *rule;				       /* where it stands in the policy */
+	uint64_t since_usec;			       /* of the grant; 0: it did not say */
 };
 
 /* One answer of AuthorizeSSH or ResumeSSH. */
@@ -33,6 +34,8 @@ struct lease_answer {
 	enum lease_state state;
 	struct lease lease;	/* accept: all; keep: valid_until */
 	char *reason, *message; /* reject, revoked */
+	/* accept, keep: how often at least the agent will say "keep"; 0: it promises nothing. */
+	uint64_t keep_interval_usec;
 };
 
 /*

@@ -13,9 +13,8 @@
 #include "sshgw/child.h"
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/login.h"
+#include "sshgw/monitor/origin.h"
 #include "sshgw/monitor/scope.h"
-
-#define SSH_PORT 22
 
 const char *mon_state_to_string(enum mon_state state)
 {
@@ -271,38 +270,6 @@ static void set_log_context(struct monitor *m)
 			2);
 }
 
-static int refuse_connection(const struct monitor *m, const char *why)
-{
-	char peer[IP_ENDPOINT_STRLEN], local[IP_ENDPOINT_STRLEN];
-
-	log_notice("Closed a connection from %s to %s: %s", ip_endpoint_to_string(&m->peer, peer),
-		   ip_endpoint_to_string(&m->local, local), why);
-	return -EPERM;
-}
-
-/*
- * Whoever did not come through TPROXY, from a peer, to a mesh address of this host, gets nothing:
- * not by way of loopback, not from this host itself.
- */
-static int check_addresses(struct monitor *m)
-{
-	int r;
-
-	if (m->local.port != SSH_PORT || ip_addr_is_special(&m->local.addr))
-		return refuse_connection(m, "it did not come in through the mesh");
-	if (ip_addr_equal(&m->peer.addr, &m->local.addr))
-		return refuse_connection(m, "it comes from this host itself");
-	r = agent_link_who_is(m->agent, &m->local.addr);
-	if (r == 0 || r == AGENT_UNKNOWN_ADDRESS)
-		return refuse_connection(m, "its destination is no mesh address of this host");
-	if (r < 0)
-		return log_error_errno(r, "The agent does not answer");
-	r = agent_link_who_is(m->agent, &m->peer.addr);
-	if (r > 0)
-		return refuse_connection(m, "its source is no peer's address");
-	return r < 0 ? log_error_errno(r, "The agent does not answer") : 0;
-}
-
 /* A file that cannot be read is like none: SSH is off, and the client is told so. */
 static void load_ceiling(struct monitor *m)
 {
@@ -315,7 +282,7 @@ static void load_ceiling(struct monitor *m)
 	}
 }
 
-static int connect_agent(struct monitor *m)
+static int prepare_agent(struct monitor *m)
 {
 	struct agent_link_config config = {
 		.socket_path = m->config.agent_socket,
@@ -324,11 +291,8 @@ static int connect_agent(struct monitor *m)
 		.local = m->local.addr,
 		.connection = m->name,
 	};
-	int r = agent_link_new(m->event, &config, &login_agent_events, m, &m->agent);
 
-	if (r < 0)
-		log_error_errno(r, "Could not connect to the agent at %s", m->config.agent_socket);
-	return r;
+	return agent_link_new(m->event, &config, &login_agent_events, m, &m->agent);
 }
 
 static void send_init(struct monitor *m)
@@ -384,9 +348,9 @@ static int monitor_start(struct monitor *m)
 	load_ceiling(m);
 	r = sd_event_new(&m->event) < 0 ? -ENOMEM : 0;
 	if (r == 0)
-		r = connect_agent(m);
+		r = prepare_agent(m);
 	if (r == 0)
-		r = check_addresses(m);
+		r = origin_check(m);
 	if (r == 0)
 		r = hostkeys_load(m->config.hostkey_dir, &m->hostkeys);
 	if (r == 0)

@@ -18,7 +18,7 @@
 #include "tests/privsep/fake_agent.h"
 #include "tests/privsep/puppet.h"
 
-#define STAGE_TIMEOUT_USEC 10000000ull
+#define STAGE_TIMEOUT_USEC 20000000ull
 #define STAGE_UID	   4242u /* of the account "alice" */
 #define STAGE_OTHER_UID	   4243u /* of "bob" */
 

@@ -89,9 +89,12 @@ int stage_sweep(void **state)
 static bool is_closed(int client)
 {
 	struct pollfd p = { .fd = client, .events = POLLIN };
-	char c;
+	char said[256];
 
-	return poll(&p, 1, 1000) > 0 && recv(client, &c, 1, MSG_DONTWAIT) <= 0;
+	while (poll(&p, 1, 1000) > 0)
+		if (recv(client, said, sizeof(said), MSG_DONTWAIT) <= 0)
+			return true;
+	return false;
 }
 
 /* log must occur in what was logged, not must not; both may be NULL. */

@@ -204,6 +204,8 @@ static void test_agent_comes_back(void **state)
 	assert_string_equal(json_string_value(json_object_get(params, "address")), AGENT_PEER);
 	assert_string_equal(json_string_value(json_object_get(params, "sshUser")), "alice");
 	assert_string_equal(json_string_value(json_object_get(params, "localUser")), "alice");
+	/* The agent did not say since when, so nor do we. */
+	assert_null(json_object_get(params, "since"));
 	json_decref(params);
 	stage_tell_agent(&s, "notify {\"state\":\"keep\"}");
 	stage_start_channel(&s, CHANNEL);
@@ -246,6 +248,128 @@ static void test_agent_stays_away(void **state)
 	stage_tell_puppet(&s.leader, PUPPET_FORK);
 	expect_revocation(&s, "away for too long", "Revoked the login");
 	assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, 900000, 4000000);
+}
+
+/* ---- an agent that is there, but says nothing ---- */
+
+#define OPTIONS                                                                            \
+	",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,\"remote\":false}," \
+	"\"acceptEnv\":[]}"
+#define KEEP "notify {\"state\":\"keep\",\"keepIntervalUsec\":1000000}"
+
+/* An open login under a lease whose agent promises to be heard each second. */
+static void reach_open_with_promise(struct stage *s, const char *ceiling)
+{
+	const struct stage_options options = { .ceiling = ceiling };
+
+	stage_begin(s, &options, true);
+	stage_ready(s);
+	stage_authorize(s);
+	stage_agent_accepts(s, NULL,
+			    OPTIONS ",\"since\":1795341600000000,"
+				    "\"keepIntervalUsec\":1000000");
+	stage_account(s);
+	stage_opening(s);
+	stage_open(s);
+}
+
+static void test_agent_falls_silent(void **state)
+{
+	_cleanup_free_ char *call = NULL;
+	uint64_t begin;
+	struct stage s;
+
+	reach_open_with_promise(&s, NULL);
+	begin = clock_usec(CLOCK_MONOTONIC);
+	/* Reads its sockets, but is never done with what it does. */
+	call = stage_hear_agent(&s);
+	assert_int_equal(strncmp(call, "ResumeSSH ", 10), 0);
+	assert_non_null(strstr(call, "\"since\":1795341600000000"));
+	assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, 2500000, 8000000);
+	stage_tell_agent(&s, KEEP);
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	/* The promise counts for the new call as well. */
+	free(stage_hear_agent(&s));
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"after all\"}");
+	expect_revocation(&s, "after all", "said nothing for 3 s");
+}
+
+static void test_agent_keeps_its_promise(void **state)
+{
+	struct stage s;
+
+	reach_open_with_promise(&s, NULL);
+	for (int i = 0; i < 10; i++) {
+		usleep(500000);
+		stage_tell_agent(&s, KEEP);
+	}
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	stage_end_without(&s, "said nothing");
+}
+
+/* An agent of a version that knows of no such promise. */
+static void test_agent_that_promises_nothing(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	usleep(5000000);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	stage_end_without(&s, "said nothing");
+}
+
+/* The absence begins with the last word, not with our taking note of it. */
+static void test_agent_hangs_for_too_long(void **state)
+{
+	uint64_t begin;
+	struct stage s;
+
+	reach_open_with_promise(&s, "SSH=yes\nMaxAgentAbsence=5s\n");
+	begin = clock_usec(CLOCK_MONOTONIC);
+	kill(s.agent.pid, SIGSTOP);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	expect_revocation(&s, "away for too long", "said nothing for 3 s");
+	assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, 4000000, 7500000);
+}
+
+/* It hung for a while, and goes on: as if it had been restarted. */
+static void test_agent_thaws(void **state)
+{
+	char call[8192] = "";
+	struct stage s;
+
+	reach_open_with_promise(&s, NULL);
+	kill(s.agent.pid, SIGSTOP);
+	usleep(4000000);
+	kill(s.agent.pid, SIGCONT);
+	while (strncmp(call, "ResumeSSH ", 10) != 0) {
+		_cleanup_free_ char *heard = stage_hear_agent(&s);
+
+		strncpy(call, heard, sizeof(call) - 1);
+	}
+	stage_tell_agent(&s, KEEP);
+	usleep(500000);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, "The agent is back and keeps the lease");
+}
+
+/* A word of a later version: the lease is judged again, in words that we know. */
+static void test_unknown_state(void **state)
+{
+	_cleanup_free_ char *call = NULL;
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_agent(&s, "notify {\"state\":\"narrowed\",\"options\":{}}");
+	call = stage_hear_agent(&s);
+	assert_int_equal(strncmp(call, "ResumeSSH ", 10), 0);
+	stage_tell_agent(&s, "notify {\"state\":\"keep\"}");
+	stage_start_channel(&s, CHANNEL);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"in plain words\"}");
+	expect_revocation(&s, "in plain words", "makes no sense here");
 }
 
 /* ---- the leader's time ---- */
@@ -291,6 +415,12 @@ int main(void)
 		ON_STAGE(test_agent_comes_back),
 		ON_STAGE(test_agent_comes_back_with_another_mind),
 		ON_STAGE(test_agent_stays_away),
+		ON_STAGE(test_agent_falls_silent),
+		ON_STAGE(test_agent_keeps_its_promise),
+		ON_STAGE(test_agent_that_promises_nothing),
+		ON_STAGE(test_agent_hangs_for_too_long),
+		ON_STAGE(test_agent_thaws),
+		ON_STAGE(test_unknown_state),
 		ON_STAGE(test_leader_may_take_its_time),
 		ON_STAGE(test_leader_may_not_take_forever),
 	};

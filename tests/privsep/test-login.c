@@ -468,15 +468,78 @@ static void test_refused_and_stays(void **state)
 	assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, 1000000, 6000000);
 }
 
-static void test_agent_dies_while_asked(void **state)
+/* ---- an agent that goes away before it has answered ---- */
+
+static void restart_agent(struct stage *s)
+{
+	_cleanup_free_ char *path = stage_agent_path();
+
+	fake_agent_stop(&s->agent);
+	assert_int_equal(fake_agent_start(path, 0, &s->agent), 0);
+}
+
+/* The one that comes back is asked: it alone decides. */
+static void test_agent_restarts_while_asked(void **state)
+{
+	for (int accepts = 0; accepts <= 1; accepts++) {
+		_cleanup_free_ char *call = NULL;
+		struct stage s;
+
+		stage_reach(&s, MON_ASKING);
+		restart_agent(&s);
+		call = stage_hear_agent(&s);
+		assert_int_equal(strncmp(call, "AuthorizeSSH ", 13), 0);
+		assert_non_null(strstr(call, "\"sshUser\":\"alice\""));
+		if (accepts) {
+			stage_agent_accepts(&s, NULL, NULL);
+			stage_account(&s);
+			stage_opening(&s);
+			stage_open(&s);
+			stage_start_channel(&s, CHANNEL);
+		} else {
+			stage_tell_agent(
+				&s, "reply {\"state\":\"reject\",\"message\":\"not any more\"}");
+			expect_refusal(&s, "not any more");
+		}
+		stage_tell_puppet(&s.net, PUPPET_EXIT);
+		stage_end_with_leader(&s, accepts ? "Accepted" : "Refused login");
+	}
+}
+
+/* Before it is asked, too. */
+static void test_agent_restarts_during_key_exchange(void **state)
 {
 	struct stage s;
 
-	stage_reach(&s, MON_ASKING);
-	fake_agent_stop(&s.agent);
-	expect_refusal(&s, "went away");
+	stage_reach(&s, MON_KEX);
+	restart_agent(&s);
+	usleep(100000);
+	stage_authorize(&s);
+	stage_agent_accepts(&s, NULL, NULL);
+	stage_account(&s);
 	stage_tell_puppet(&s.net, PUPPET_EXIT);
-	stage_end(&s, "Refused login");
+	stage_end_with_leader(&s, NULL);
+}
+
+/* Gone for good, or hung: refused with that reason, in bounded time. */
+static void test_agent_never_answers(void **state)
+{
+	for (int hangs = 0; hangs <= 1; hangs++) {
+		uint64_t begin;
+		struct stage s;
+
+		stage_reach(&s, MON_ASKING);
+		begin = clock_usec(CLOCK_MONOTONIC);
+		if (hangs)
+			kill(s.agent.pid, SIGSTOP);
+		else
+			fake_agent_stop(&s.agent);
+		expect_refusal(&s, "does not answer; try again");
+		assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, AGENT_ANSWER_USEC / 2,
+				2 * AGENT_ANSWER_USEC);
+		stage_tell_puppet(&s.net, PUPPET_EXIT);
+		stage_end(&s, "Refused login");
+	}
 }
 
 /* ---- who is served at all ---- */
@@ -495,9 +558,9 @@ static void test_addresses(void **state)
 		{ { .local = AGENT_PEER, .peer = "100.64.0.9" }, "no mesh address of this host" },
 		{ { .peer = "100.64.0.9" }, "no peer's address" },
 		{ { .peer = "127.0.0.1" }, "no peer's address" },
-		{ { .no_agent = true }, "Could not connect to the agent" },
+		{ { .no_agent = true }, "does not answer, closed the connection" },
 		/* Somebody else listens where the agent should. */
-		{ { .agent_uid = STAGE_OTHER_UID }, "Could not connect to the agent" },
+		{ { .agent_uid = STAGE_OTHER_UID }, "does not answer, closed the connection" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -525,7 +588,9 @@ int main(void)
 		ON_STAGE(test_long_refusal),
 		ON_STAGE(test_refused_and_stays),
 		ON_STAGE(test_addresses),
-		ON_STAGE(test_agent_dies_while_asked),
+		ON_STAGE(test_agent_restarts_while_asked),
+		ON_STAGE(test_agent_restarts_during_key_exchange),
+		ON_STAGE(test_agent_never_answers),
 	};
 
 	if (!stage_world_is_possible())
