@@ -55,7 +55,7 @@ enum leader_msg {
 
 	/* leader -> monitor */
 	LEADER_ACCOUNT_RESULT = 0x280, /* u8 allowed, string text for the person */
-	LEADER_OPENED,		       /* u8 ok, string text (motd and other PAM output), u32 pid */
+	LEADER_OPENED,		       /* u8 ok, string text (motd and other PAM output) */
 };
 
 enum user_msg {

@@ -320,7 +320,6 @@ int login_opened(struct monitor *m, struct chan_msg *msg)
 	_cleanup_free_ char *text = chan_get_string(&reader, MSG_MAX_TEXT);
 	int r;
 
-	chan_get_u32(&reader); /* the user process: found by its control group, not by number */
 	if (chan_reader_end(&reader) < 0)
 		return -EPROTO;
 	if (!ok) {

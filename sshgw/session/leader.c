@@ -221,7 +221,6 @@ static int answer_open(struct leader *leader, bool ok, const char *text)
 
 	chan_put_u8(&w, ok);
 	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, LOGIN_TEXT_MAX) : 0);
-	chan_put_u32(&w, (uint32_t)leader->process.pid);
 	return chan_send_wait(leader->config->channel, SEND_TIMEOUT_USEC, LEADER_OPENED, &w, NULL,
 			      0);
 }

@@ -240,8 +240,9 @@ class Login:
         kind, reader, _ = receive(self.leader)
         assert kind == OPENED
         opened = reader.u8()
-        self.motd, self.user_pid = reader.text(), reader.u32()
+        self.motd = reader.text()
         assert opened, self.motd
+        self.user_pid = int(pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text())
         return self
 
     def start(self, command=None, pty=False, channel=1, env=(), modes=b"\0"):

@@ -367,7 +367,6 @@ void stage_open(struct stage *s)
 
 	chan_put_u8(&w, 1);
 	chan_put_string(&w, "Welcome\n");
-	chan_put_u32(&w, (uint32_t)s->leader.hello.pid);
 	stage_send(s->leader.channel, LEADER_OPENED, &w, NULL, 0);
 }
 

@@ -308,7 +308,6 @@ static void test_long_motd(void **state)
 	stage_reach(&s, MON_OPENING);
 	chan_put_u8(&w, 1);
 	chan_put_string(&w, motd);
-	chan_put_u32(&w, 1);
 	stage_send(s.leader.channel, LEADER_OPENED, &w, NULL, 0);
 	start_on_terminal(&s, CHANNEL);
 	shown = run_on_terminal(&s, CHANNEL);

@@ -58,7 +58,6 @@ static void put_opened(struct chan_writer *w)
 {
 	chan_put_u8(w, 1);
 	chan_put_string(w, "");
-	chan_put_u32(w, 1);
 }
 
 static void put_failed(struct chan_writer *w)
@@ -569,7 +568,6 @@ static void test_leader_cannot_open(void **state)
 	stage_tell_puppet(&s.leader, PUPPET_FORK);
 	chan_put_u8(&w, 0);
 	chan_put_string(&w, "no home directory");
-	chan_put_u32(&w, 0);
 	stage_send(s.leader.channel, LEADER_OPENED, &w, NULL, 0);
 	msg = stage_expect(s.net.channel, NET_END);
 	assert_int_equal(msg_text_get(&msg, MSG_MAX_TEXT, &notice), 0);
