@@ -247,6 +247,19 @@ static int tell_leader_to_open(struct monitor *m, int user_fd)
 	return 0;
 }
 
+void login_leader_lost(struct monitor *m)
+{
+	if (m->state == MON_ACCOUNT) {
+		refuse(m, "session",
+		       "the session cannot be started now (see this host's journal); try again");
+		mon_end(m, MON_END_KILLED, NULL, "PAM may have started something");
+	} else if (m->state == MON_OPENING) {
+		mon_end(m, MON_END_KILLED,
+			"Peergate: the session could not be opened; see this host's journal",
+			"the leader ended before the session was open");
+	}
+}
+
 static void accept_login(struct monitor *m)
 {
 	_cleanup_free_ char *message = text_printf("%.4000s", m->lease.message ?: "");

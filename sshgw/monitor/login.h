@@ -9,5 +9,7 @@ int login_ask(struct monitor *m, struct chan_msg *msg);
 int login_account_result(struct monitor *m, struct chan_msg *msg);
 /* LEADER_OPENED. */
 int login_opened(struct monitor *m, struct chan_msg *msg);
+/* The leader is gone before the session was open: the client is told so, by what it waits for. */
+void login_leader_lost(struct monitor *m);
 /* What the agent says. */
 extern const struct agent_link_events login_agent_events;

@@ -98,6 +98,8 @@ static enum mon_peer_index peer_by_fd(const struct monitor *m, int fd)
 static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error)
 {
 	peer_close(&m->peers[index]);
+	if (index == MON_LEADER && error == -ECONNRESET)
+		login_leader_lost(m);
 	if (error != -ECONNRESET)
 		mon_end(m, MON_END_KILLED, NULL, "a process broke the protocol");
 	else
@@ -162,6 +164,8 @@ static int on_exit_event(sd_event_source *source, int fd, uint32_t revents, void
 	crashed = log_exit(m, peer, &info);
 	peer->exit = sd_event_source_disable_unref(peer->exit);
 	peer->pidfd = close_fd(peer->pidfd);
+	if (index == MON_LEADER)
+		login_leader_lost(m);
 	mon_end(m, crashed ? MON_END_KILLED : MON_END_GONE, NULL,
 		index == MON_NET ? "the connection ended" : "the session ended");
 	mon_end_child_gone(m);

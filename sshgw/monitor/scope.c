@@ -240,7 +240,11 @@ int scope_kill_around(const char *path, pid_t leader)
 	return r < 0 ? r : unfrozen;
 }
 
+/* Who was killed takes a moment to die. */
 void scope_remove(const char *path)
 {
-	rmdir(path);
+	struct timespec round = { .tv_nsec = ROUND_NSEC };
+
+	for (int i = 0; i < MAX_ROUNDS && rmdir(path) < 0 && errno == EBUSY; i++)
+		nanosleep(&round, NULL);
 }

@@ -56,8 +56,7 @@ static void put_account_result(struct chan_writer *w)
 
 static void put_opened(struct chan_writer *w)
 {
-	chan_put_u8(w, 1);
-	chan_put_string(w, "");
+	put_account_result(w);
 }
 
 static void put_failed(struct chan_writer *w)
@@ -531,6 +530,18 @@ static void test_deaf_before_the_verdict(void **state)
 
 /* ---- the leader ---- */
 
+/* Why there will be no session, in the words that the state asks for. */
+static void expect_reason(struct stage *s, enum mon_state at)
+{
+	struct chan_msg msg;
+
+	if (at == MON_OPEN)
+		return;
+	msg = stage_expect(s->net.channel, at == MON_ACCOUNT ? NET_AUTH_RESULT : NET_END);
+	assert_non_null(memmem(msg.data, msg.len, "see this host's journal", 23));
+	chan_msg_done(&msg);
+}
+
 static void test_leader_dies_in_every_state(void **state)
 {
 	for (enum mon_state at = MON_ACCOUNT; at <= MON_OPEN; at++) {
@@ -538,8 +549,12 @@ static void test_leader_dies_in_every_state(void **state)
 
 		print_message("state %d\n", at);
 		stage_reach(&s, at);
+		stage_tell_puppet(&s.leader, PUPPET_FORK);
 		kill(s.leader.hello.pid, SIGKILL);
 		s.leader.control = close_fd(s.leader.control);
+		expect_reason(&s, at);
+		if (at == MON_ACCOUNT)
+			stage_tell_puppet(&s.net, PUPPET_EXIT);
 		stage_end(&s, NULL);
 	}
 }
@@ -552,6 +567,7 @@ static void test_leader_hangs_up(void **state)
 		print_message("state %d\n", at);
 		stage_reach(&s, at);
 		s.leader.channel = close_fd(s.leader.channel);
+		expect_reason(&s, at);
 		stage_tell_puppet(&s.leader, PUPPET_EXIT);
 		stage_end(&s, NULL);
 	}
