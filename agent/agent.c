@@ -1,7 +1,8 @@
 /*
  * One direction of flow: a new map is judged, then leases are judged by it (rights end first),
- * then the kernel follows, then known_hosts. Everything that makes the kernel or the leases differ
- * from the map (an expiry, a foreign change, a failed attempt) comes back to agent_apply().
+ * then the kernel follows, then the files for others. Everything that makes the kernel or the
+ * leases differ from the map (an expiry, a foreign change, a failed attempt) comes back to
+ * agent_apply().
  */
 #include "agent/agent.h"
 
@@ -13,7 +14,7 @@
 
 #include "agent/clock_watch.h"
 #include "agent/expiry.h"
-#include "agent/known_hosts.h"
+#include "agent/hostfiles.h"
 #include "agent/lease.h"
 #include "agent/mapfile.h"
 #include "agent/state.h"
@@ -37,7 +38,7 @@
 struct agent {
 	sd_event *event;
 	struct agent_config *config;
-	char *known_hosts_path;
+	struct hostfiles *hostfiles;
 	struct state *state;
 	struct kernel *kernel;
 	struct lease_table *leases;
@@ -52,7 +53,6 @@ struct agent {
 	uint64_t map_accepted;
 	char *map_problem;
 	char *kernel_problem;
-	bool known_hosts_stale;
 	bool foreign_change;   /* told of one, and not yet put right */
 	uint64_t retry_usec;   /* the next pause */
 	uint64_t applied_usec; /* CLOCK_MONOTONIC, of the last attempt */
@@ -171,22 +171,12 @@ static void apply_kernel(struct agent *agent, uint64_t now)
 	log_changes(&changes);
 }
 
-static void write_known_hosts(struct agent *agent)
+/* What could not be written (a full disk) is tried again, by and by. */
+static void write_hostfiles(struct agent *agent)
 {
-	_cleanup_free_ char *text = NULL;
-	int r;
-
-	if (!agent->map || !agent->known_hosts_stale)
-		return;
-	r = known_hosts_format(agent->map, &text);
-	if (r == 0)
-		r = file_write_atomic(AT_FDCWD, agent->known_hosts_path, text, strlen(text), 0644);
-	if (r < 0) {
-		log_warning_errno(r, "Could not write %s, continuing with the old one",
-				  agent->known_hosts_path);
-		return;
-	}
-	agent->known_hosts_stale = false;
+	if (agent->map && hostfiles_write(agent->hostfiles, agent->map) < 0 &&
+	    !agent->kernel_problem)
+		schedule_apply(agent, RETRY_LONGEST_USEC);
 }
 
 /* Leases first: their sessions are gone, and do not see the flow that carries them break off. */
@@ -197,7 +187,7 @@ static void agent_apply(struct agent *agent)
 	agent->judged_usec = now;
 	lease_table_recheck(agent->leases, agent->map, now);
 	apply_kernel(agent, now);
-	write_known_hosts(agent);
+	write_hostfiles(agent);
 	arm_expiry(agent);
 	publish_status(agent);
 }
@@ -300,7 +290,7 @@ static void accept_map(struct agent *agent, struct netmap *map)
 	agent->map = map;
 	agent->map_serial++;
 	agent->map_accepted = clock_usec(CLOCK_REALTIME);
-	agent->known_hosts_stale = true;
+	hostfiles_outdate(agent->hostfiles);
 	set_problem(&agent->map_problem, NULL);
 	log_notice("Map generation %llu in force: %zu peers, %zu filter rules, %zu SSH rules, SSH "
 		   "%s",
@@ -433,9 +423,9 @@ int agent_new(sd_event *event, struct agent_config *config, const struct agent_p
 	agent->event = sd_event_ref(event);
 	agent->retry_usec = RETRY_FIRST_USEC;
 	agent->clock_fd = -1;
-	agent->known_hosts_path = text_printf("%s/ssh_known_hosts", paths->runtime_dir);
-	if (!agent->known_hosts_path)
-		return -ENOMEM;
+	r = hostfiles_new(paths->runtime_dir, &agent->hostfiles);
+	if (r < 0)
+		return r;
 	r = open_state(agent, paths->state_dir, reterr_text);
 	if (r < 0)
 		return r;
@@ -472,7 +462,7 @@ struct agent *agent_free(struct agent *agent)
 	state_free(agent->state);
 	netmap_free(agent->map);
 	agent_config_free(agent->config);
-	free(agent->known_hosts_path);
+	hostfiles_free(agent->hostfiles);
 	free(agent->map_problem);
 	free(agent->kernel_problem);
 	sd_event_unref(agent->event);

@@ -161,7 +161,7 @@ static int run(const struct options *options)
 	r = load_config(options, &config);
 	if (r < 0)
 		return r;
-	runtime_dir = directory_from("RUNTIME_DIRECTORY", "/run/peergate");
+	runtime_dir = directory_from("RUNTIME_DIRECTORY", PEERGATE_RUNTIME_DIR);
 	if (!runtime_dir)
 		return -ENOMEM;
 	r = sd_event_default(&event);

@@ -1,14 +1,17 @@
 /*
- * A map from anywhere: parsed, written as known_hosts, and asked about every address and user that
- * it names. What was accepted must hold what netmap.h promises.
+ * A map from anywhere: parsed, written as known_hosts and as names, and asked about every address
+ * and user that it names. What was accepted must hold what netmap.h promises.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "agent/known_hosts.h"
+#include "agent/names.h"
 #include "agent/netmap.h"
 #include "agent/ssh_policy.h"
+#include "common/names.h"
 #include "common/text.h"
 
 #define NOW 1795564800000000u
@@ -64,6 +67,32 @@ static void check_known_hosts(const struct netmap *map)
 	require(seen == lines);
 }
 
+/* Of this node and some others: all of them would take too long. */
+static void check_names(const struct netmap *map)
+{
+	size_t n_nodes = 1 + (map->n_peers < 8 ? map->n_peers : 8), len;
+	_cleanup_close_ int fd = memfd_create("names", MFD_CLOEXEC);
+	_cleanup_free_ char *text = NULL;
+	struct names names;
+
+	require(names_of_map(map, &text, &len) == 0);
+	require(fd >= 0 && write(fd, text, len) == (ssize_t)len);
+	require(names_open_fd(fd, &names) == 0);
+	for (size_t i = 0; i < n_nodes; i++) {
+		const struct netmap_node *node = i == 0 ? &map->self : &map->peers[i - 1];
+		char label[NAMES_MAX_LABEL + 1];
+		struct names_host host;
+
+		require(names_label(&names, node->name, label) == 0);
+		require(names_find(&names, label, &host) == 0);
+		require(host.n_addresses == node->n_addresses);
+		for (size_t k = 0; k < node->n_addresses; k++) {
+			require(names_find_address(&names, &node->addresses[k], label) == 0);
+			require(strcmp(label, node->name) == 0);
+		}
+	}
+}
+
 static void decide(const struct netmap *map, const struct ip_addr *addr, const char *user)
 {
 	_cleanup_free_ char *text = NULL;
@@ -108,6 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	check_peers(map);
 	check_known_hosts(map);
+	check_names(map);
 	check_decisions(map);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "agent/lease.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/names.h"
 #include "common/text.h"
 
 #define WAIT_USEC 3000000u
@@ -126,7 +128,7 @@ static const char map_template[] =
 	" \"self\": {\"id\": \"n1\", \"name\": \"server\", \"addresses\": [\"100.64.0.1\"],"
 	"            \"ssh\": true, \"key_expiry\": %s},"
 	" \"mesh\": {\"domain\": \"mesh.example\", \"prefixes\": [\"100.64.0.0/10\"]},"
-	" \"peers\": [{\"id\": \"n2\", \"name\": \"laptop\", \"addresses\": [\"100.64.0.2\"],"
+	" \"peers\": [{\"id\": \"n2\", \"name\": \"%s\", \"addresses\": [\"100.64.0.2\"],"
 	"   \"node_key\": \"%s\", \"key_expiry\": %s, \"ssh_host_keys\": [\"ssh-ed25519 "
 	"AAAAC3NzaC1lZDI1NTE5AAAAIL5b5RAKKP04jBGXCssELNYrrS/ep82sfA/A6t/XGnQ9\"]}],"
 	" \"packet_filter\": [{\"src\": [\"%s\"], \"dst\": [{\"ip\": \"100.64.0.1\","
@@ -141,6 +143,7 @@ struct map_options {
 	const char *key;		       /* NULL: KEY_2 */
 	const char *rules;		       /* NULL: RULE */
 	const char *may_reach_ssh;	       /* by the packet filter; NULL: the laptop */
+	const char *peer_name;		       /* NULL: "laptop" */
 };
 
 static void put_text(struct fixture *f, const char *text)
@@ -153,7 +156,8 @@ static void put_map(struct fixture *f, const struct map_options *o)
 	_cleanup_free_ char *text = NULL;
 
 	text = text_printf(map_template, o->generation, o->self_expiry ? o->self_expiry : "null",
-			   o->key ? o->key : KEY_2, o->peer_expiry ? o->peer_expiry : "null",
+			   o->peer_name ? o->peer_name : "laptop", o->key ? o->key : KEY_2,
+			   o->peer_expiry ? o->peer_expiry : "null",
 			   o->may_reach_ssh ? o->may_reach_ssh : "100.64.0.2",
 			   o->rules ? o->rules : RULE);
 	put_text(f, text);
@@ -287,6 +291,55 @@ static void test_applies_the_map(void **state)
 	assert_true(agent_map_accepted(f->agent) >= before);
 	assert_int_equal(file_read(AT_FDCWD, path, 4096, &text, &len), 0);
 	assert_non_null(strstr(text, "\nlaptop,laptop.mesh.example,100.64.0.2 ssh-ed25519 AAAA"));
+}
+
+static int find_name(const struct fixture *f, const char *label)
+{
+	struct names_host host;
+	struct names names;
+	int r = names_open(f->dir, &names);
+
+	if (r < 0)
+		return r;
+	r = names_find(&names, label, &host);
+	names_close(&names);
+	return r;
+}
+
+static void test_names_follow_the_map(void **state)
+{
+	struct fixture *f = *state;
+
+	start_with(f, 5);
+	assert_int_equal(find_name(f, "server"), 0);
+	assert_int_equal(find_name(f, "laptop"), 0);
+	put_map(f, &(struct map_options){ .generation = 6, .peer_name = "desk" });
+	AWAIT(f, the_kernel->generation == 6);
+	assert_int_equal(find_name(f, "laptop"), NAMES_NONE);
+	assert_int_equal(find_name(f, "desk"), 0);
+	/* Refused maps change nothing, and the last one's names outlive the agent. */
+	put_text(f, "{}");
+	AWAIT(f, agent_map_problem(f->agent));
+	f->agent = agent_free(f->agent);
+	assert_int_equal(find_name(f, "desk"), 0);
+}
+
+/* One file that cannot be written keeps the other from nothing, and is written later. */
+static void test_a_file_that_cannot_be_written(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *names = text_printf("%s/" NAMES_FILE, f->dir);
+	_cleanup_free_ char *known = text_printf("%s/ssh_known_hosts", f->dir);
+
+	assert_int_equal(mkdir(known, 0755), 0);
+	start_with(f, 5);
+	assert_int_equal(find_name(f, "laptop"), 0);
+	assert_int_equal(unlink(names), 0);
+	assert_int_equal(rmdir(known), 0);
+	the_kernel->foreign(the_kernel->userdata, "Somebody did something");
+	AWAIT(f, access(known, R_OK) == 0);
+	/* (That one was written, and is not again.) */
+	assert_int_equal(find_name(f, "laptop"), -ENOENT);
 }
 
 static void test_no_map_blocks(void **state)
@@ -571,6 +624,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		AGENT_TEST(test_applies_the_map),
+		AGENT_TEST(test_names_follow_the_map),
+		AGENT_TEST(test_a_file_that_cannot_be_written),
 		AGENT_TEST(test_no_map_blocks),
 		AGENT_TEST(test_refused_map_changes_nothing),
 		AGENT_TEST(test_older_map_after_restart),
