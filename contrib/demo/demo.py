@@ -53,6 +53,10 @@ def show_logins(demo, mesh):
     demo.check("she is root on the server", said.returncode == 0 and "uid=0(root)" in said.stdout and "server" in said.stdout)
     demo.check("ssh asked and warned of nothing", said.stderr == "")
 
+    demo.step("… by its full name: the names of the mesh are known, and nothing is in /etc/hosts")
+    said = demo.type(laptop, "getent hosts server.mesh.example; ssh root@server.mesh.example hostname")
+    demo.check("it is the same host", said.stdout.endswith("server.mesh.example server\nserver\n"))
+
     demo.step("… and as a plain user, over IPv6")
     said = demo.type(laptop, f"ssh alice@{mesh.server.ip6} 'id -un; echo $SSH_CONNECTION'")
     demo.check("she is alice", said.stdout.startswith("alice\n"))

@@ -15,6 +15,8 @@ DOMAIN = "mesh.example"
 PREFIX4, PREFIX6 = "100.64.0.0/10", "fd7a:115c:a1e0::/48"
 NETMAP = "/etc/peergate/netmap.json"
 USERS = {"alice@example.com": {"name": "Alice"}, "bob@example.com": {"name": "Bob"}}
+# libnss_peergate(8)
+USE_NAMES = r"sed -i '/^hosts:/{/peergate/!s/\( resolve.*\)\?$/ peergate\1/}' /etc/nsswitch.conf"
 SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20"
 
 
@@ -111,9 +113,7 @@ class Mesh:
 
     def _prepare(self, node):
         host = node.host
-        names = "".join(f"{address} {n.name}.{DOMAIN} {n.name}\n" for n in self.nodes if n is not node
-                        for address in n.addresses)
-        host.write("/etc/hosts", host.read("/etc/hosts") + names)
+        host.run(USE_NAMES, check=True)
         host.write("/etc/peergate/agent.conf", f"Netmap={NETMAP}\n")
         if node is self.server:
             host.write("/etc/peergate/sshgw.conf", "SSH=yes\nPermitRootLogin=yes\n")
