@@ -1,6 +1,7 @@
 #include "agent/netlink/nlwatch.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -33,26 +34,23 @@ static ssize_t receive(struct nlwatch *watch)
 void nlwatch_poll(struct nlwatch *watch)
 {
 	const struct nlwatch_handler *handler = &watch->handler;
-	const char *what = NULL;
+	bool any = false;
 	ssize_t n;
 
 	while ((n = receive(watch)) != 0) {
 		const struct nlmsghdr *nlh = (const struct nlmsghdr *)watch->buffer;
 		int len = (int)n;
 
+		any = true;
 		if (n < 0) {
-			what = handler->lost;
+			handler->lost(handler->userdata);
 			continue;
 		}
-		for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
-			const char *meaning = handler->classify(nlh, handler->userdata);
-
-			if (meaning)
-				what = meaning;
-		}
+		for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len))
+			handler->message(nlh, handler->userdata);
 	}
-	if (what)
-		handler->notify(handler->userdata, what);
+	if (any)
+		handler->settled(handler->userdata);
 }
 
 static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -62,7 +60,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 }
 
 static int watch_open(struct nlwatch *watch, sd_event *event, int protocol, const int *groups,
-		      size_t n_groups)
+		      size_t n_groups, const struct sock_fprog *filter)
 {
 	int size = RECEIVE_BUFFER, fd, r;
 
@@ -72,6 +70,8 @@ static int watch_open(struct nlwatch *watch, sd_event *event, int protocol, cons
 	fd = mnl_socket_get_fd(watch->mnl);
 	/* Without the right to, the default has to do: what is lost is noticed. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	if (filter && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, sizeof(*filter)) < 0)
+		return -errno;
 	if (mnl_socket_bind(watch->mnl, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
 	for (size_t i = 0; i < n_groups; i++) {
@@ -89,7 +89,8 @@ static int watch_open(struct nlwatch *watch, sd_event *event, int protocol, cons
 }
 
 int nlwatch_new(sd_event *event, int protocol, const int *groups, size_t n_groups,
-		const struct nlwatch_handler *handler, struct nlwatch **ret_watch)
+		const struct sock_fprog *filter, const struct nlwatch_handler *handler,
+		struct nlwatch **ret_watch)
 {
 	_cleanup_(nlwatch_freep) struct nlwatch *watch = calloc(1, sizeof(*watch));
 	int r;
@@ -97,7 +98,7 @@ int nlwatch_new(sd_event *event, int protocol, const int *groups, size_t n_group
 	if (!watch)
 		return -ENOMEM;
 	watch->handler = *handler;
-	r = watch_open(watch, event, protocol, groups, n_groups);
+	r = watch_open(watch, event, protocol, groups, n_groups, filter);
 	if (r < 0)
 		return r;
 	*ret_watch = take_ptr(watch);

@@ -1,7 +1,8 @@
-/* Multicast news from the kernel, in the event loop: bursts become one call. */
+/* Multicast news from the kernel, in the event loop. */
 #pragma once
 
 #include <libmnl/libmnl.h>
+#include <linux/filter.h>
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
@@ -10,17 +11,22 @@
 struct nlwatch;
 
 struct nlwatch_handler {
-	/* What a message means, in words ("the table was deleted"); NULL: nothing to us. */
-	const char *(*classify)(const struct nlmsghdr *nlh, void *userdata);
-	/* Told the last that meant something, or lost, if the kernel had to drop news. */
-	void (*notify)(void *userdata, const char *what);
-	const char *lost;
+	/* Each message. */
+	void (*message)(const struct nlmsghdr *nlh, void *userdata);
+	/* The kernel had to drop news: anything may have happened. */
+	void (*lost)(void *userdata);
+	/* All that had arrived has been told: bursts can become one action. */
+	void (*settled)(void *userdata);
 	void *userdata;
 };
 
-/* groups: RTNLGRP_*, NFNLGRP_*. Return: 0, negative errno. */
+/*
+ * groups: RTNLGRP_*, NFNLGRP_*. filter: what the kernel shall pass over without waking us
+ * (socket(7), SO_ATTACH_FILTER); NULL: nothing. Return: 0, negative errno.
+ */
 int nlwatch_new(sd_event *event, int protocol, const int *groups, size_t n_groups,
-		const struct nlwatch_handler *handler, struct nlwatch **ret_watch);
+		const struct sock_fprog *filter, const struct nlwatch_handler *handler,
+		struct nlwatch **ret_watch);
 struct nlwatch *nlwatch_free(struct nlwatch *watch);
 DEFINE_CLEANUP(struct nlwatch *, nlwatch_free);
 /* Handle what has arrived so far, without waiting for the event loop. */

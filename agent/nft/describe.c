@@ -3,6 +3,8 @@
 #include <libnftnl/expr.h>
 #include <string.h>
 
+#include "agent/nft/owner.h"
+
 static void print_hex(FILE *out, const void *data, uint32_t len)
 {
 	const uint8_t *bytes = data;
@@ -18,7 +20,7 @@ static void print_table(FILE *out, const struct nftnl_table *table)
 	const void *udata = nftnl_table_get_data(table, NFTNL_TABLE_USERDATA, &len);
 
 	fprintf(out, "table %s flags %u ", nftnl_table_get_str(table, NFTNL_TABLE_NAME),
-		nftnl_table_get_u32(table, NFTNL_TABLE_FLAGS));
+		nftnl_table_get_u32(table, NFTNL_TABLE_FLAGS) & ~NFT_OWNER_FLAGS);
 	print_hex(out, udata, len);
 }
 

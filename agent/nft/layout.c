@@ -9,6 +9,7 @@
 
 #include "agent/grow.h"
 #include "agent/nft/expr.h"
+#include "agent/nft/owner.h"
 #include "agent/nft/rules.h"
 #include "agent/nft/sets.h"
 #include "agent/nft/udata.h"
@@ -86,7 +87,7 @@ void nft_layout_done(struct nft_layout *layout)
 	*layout = (struct nft_layout){ 0 };
 }
 
-static int add_table(struct nft_layout *layout)
+static int add_table(struct nft_layout *layout, bool owned)
 {
 	struct nft_udata udata;
 
@@ -94,7 +95,7 @@ static int add_table(struct nft_layout *layout)
 	if (!layout->table || nftnl_table_set_str(layout->table, NFTNL_TABLE_NAME, NFT_TABLE) < 0)
 		return -ENOMEM;
 	nftnl_table_set_u32(layout->table, NFTNL_TABLE_FAMILY, NFPROTO_INET);
-	nftnl_table_set_u32(layout->table, NFTNL_TABLE_FLAGS, 0);
+	nftnl_table_set_u32(layout->table, NFTNL_TABLE_FLAGS, owned ? NFT_OWNER_FLAGS : 0);
 	nft_udata_init(&udata);
 	nft_udata_put_comment(&udata, NFTNL_UDATA_TABLE_COMMENT,
 			      "kept by peergate-agent: changes made by hand are undone");
@@ -140,7 +141,7 @@ static int build(struct nft_layout *layout, const struct nft_layout_config *conf
 {
 	int r;
 
-	r = add_table(layout);
+	r = add_table(layout, config->owned);
 	for (int id = 0; id < NFT_N_SETS && r == 0; id++) {
 		struct nftnl_set *set = nft_set_declare((enum nft_set_id)id);
 
@@ -204,7 +205,7 @@ void nft_rule_put(const struct nftnl_rule *rule, struct nft_batch *batch)
 	nft_batch_end_message(batch);
 }
 
-static void table_put(const struct nftnl_table *table, struct nft_batch *batch)
+void nft_table_put(const struct nftnl_table *table, struct nft_batch *batch)
 {
 	struct nlmsghdr *nlh =
 		nft_batch_message(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE, "table " NFT_TABLE);
@@ -228,7 +229,7 @@ static void set_put(const struct nftnl_set *set, struct nft_batch *batch)
 
 void nft_layout_put(const struct nft_layout *layout, struct nft_batch *batch)
 {
-	table_put(layout->table, batch);
+	nft_table_put(layout->table, batch);
 	for (size_t i = 0; i < layout->n_sets; i++)
 		set_put(layout->sets[i], batch);
 	for (size_t i = 0; i < layout->n_chains; i++)

@@ -20,6 +20,7 @@ struct nft_layout_config {
 	const char *ifname;
 	uint16_t gateway_port;
 	bool divert_ssh; /* tcp/22 of the own addresses goes to the gateway */
+	bool owned;	 /* made with the flags of agent/nft/owner.h */
 };
 
 struct nft_layout {
@@ -42,8 +43,8 @@ int nft_layout_add_chain(struct nft_layout *layout, struct nftnl_chain *chain);
 int nft_layout_add_rule(struct nft_layout *layout, struct nftnl_rule *rule);
 
 /*
- * Everything that matters, as text: equal texts are equal tables. Numbers of counters, handles and
- * the like are left out; sets and chains are brought into order of their names.
+ * Everything that matters, as text: equal texts are equal tables. Numbers of counters, handles, the
+ * owner and the like are left out; sets and chains are brought into order of their names.
  * Return: the caller's; NULL: no memory.
  */
 char *nft_layout_describe(struct nft_layout *layout);
@@ -52,6 +53,8 @@ char *nft_rule_describe(const struct nftnl_rule *rule);
 
 /* Put the creation of all objects into a batch (which remembers failure). */
 void nft_layout_put(const struct nft_layout *layout, struct nft_batch *batch);
+/* The table alone; one that is there gets its flags. */
+void nft_table_put(const struct nftnl_table *table, struct nft_batch *batch);
 
 /* The rule of a chain acl_N: count and let in. Return: the caller's; NULL: no memory. */
 struct nftnl_rule *nft_acl_rule(const char *chain, const char *comment);

@@ -1,33 +1,34 @@
 #include "agent/nft/nft.h"
 
 #include <errno.h>
-#include <libnftnl/common.h>
-#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <string.h>
 
 #include "agent/filter/diff.h"
 #include "agent/netlink/nlsock.h"
-#include "agent/netlink/nlwatch.h"
 #include "agent/nft/elements.h"
 #include "agent/nft/layout.h"
 #include "agent/nft/observe.h"
+#include "agent/nft/owner.h"
+#include "agent/nft/watch.h"
 #include "common/text.h"
 
 struct nft {
 	char *ifname;
 	uint16_t gateway_port;
 	struct nlsock *sock;
-	struct nlwatch *watch; /* NULL: not watched */
+	struct nft_watch *watch; /* NULL: not watched */
 	void (*foreign_fn)(void *userdata, const char *what);
 	void *foreign_userdata;
 
-	bool applying; /* news that an apply comes across need no other apply */
+	bool own; /* wanted, and not found impossible */
+	bool own_probed;
 
 	/* What is in the kernel, while known. */
 	bool known;
 	bool exists;
+	uint32_t flags;
+	uint32_t owner;
 	char *structure; /* NULL: not ours */
 	struct filter_table *table;
 };
@@ -38,54 +39,33 @@ static void forget(struct nft *nft)
 	nft->structure = NULL;
 	nft->table = filter_table_free(nft->table);
 	nft->exists = nft->known = false;
+	nft->flags = nft->owner = 0;
 }
 
-static void on_foreign_change(void *userdata, const char *what)
+static void on_stale(void *userdata)
 {
 	struct nft *nft = userdata;
 
 	nft->known = false;
-	if (nft->foreign_fn && !nft->applying)
+}
+
+static void on_changed(void *userdata, const char *what)
+{
+	struct nft *nft = userdata;
+
+	if (nft->foreign_fn)
 		nft->foreign_fn(nft->foreign_userdata, what);
-}
-
-/* Every nf_tables message names its table in attribute 1. */
-static bool names_our_table(const struct nlmsghdr *nlh)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg)) if (
-		mnl_attr_get_type(attr) ==
-		NFTA_TABLE_NAME) return mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0 &&
-		strcmp(mnl_attr_get_str(attr), NFT_TABLE) == 0;
-	return false;
-}
-
-/* What others did to our table. A generation's number is news of no table. */
-static const char *classify(const struct nlmsghdr *nlh, void *userdata)
-{
-	const struct nft *nft = userdata;
-	uint8_t message = nlh->nlmsg_type & 0xff;
-
-	if (nlh->nlmsg_pid == nlsock_portid(nft->sock) ||
-	    nlh->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES ||
-	    mnl_nlmsg_get_payload_len(nlh) < sizeof(struct nfgenmsg) || message == NFT_MSG_NEWGEN ||
-	    !names_our_table(nlh))
-		return NULL;
-	return message == NFT_MSG_DELTABLE ? "the table was deleted" : "the table was changed";
 }
 
 static int watch(struct nft *nft, sd_event *event)
 {
-	const int group = NFNLGRP_NFTABLES;
-	const struct nlwatch_handler handler = {
-		.classify = classify,
-		.notify = on_foreign_change,
-		.lost = "news of the table were lost",
+	const struct nft_watch_handler handler = {
+		.stale = on_stale,
+		.changed = on_changed,
 		.userdata = nft,
 	};
 
-	return nlwatch_new(event, NETLINK_NETFILTER, &group, 1, &handler, &nft->watch);
+	return nft_watch_new(event, nlsock_portid(nft->sock), &handler, &nft->watch);
 }
 
 int nft_open(sd_event *event, const struct nft_config *config, struct nft **ret_nft)
@@ -99,6 +79,7 @@ int nft_open(sd_event *event, const struct nft_config *config, struct nft **ret_
 	if (!nft->ifname)
 		return -ENOMEM;
 	nft->gateway_port = config->gateway_port;
+	nft->own = config->own;
 	r = nlsock_open(NETLINK_NETFILTER, &nft->sock);
 	if (r < 0)
 		return r;
@@ -115,7 +96,7 @@ struct nft *nft_free(struct nft *nft)
 	if (!nft)
 		return NULL;
 	forget(nft);
-	nft->watch = nlwatch_free(nft->watch);
+	nft->watch = nft_watch_free(nft->watch);
 	nft->sock = nlsock_free(nft->sock);
 	free(nft->ifname);
 	free(nft);
@@ -140,11 +121,8 @@ int nft_refresh(struct nft *nft, char **reterr_text)
 	int r;
 
 	/* What we remember holds for as long as nobody else touches it. */
-	if (nft->watch) {
-		nft->applying = true;
-		nlwatch_poll(nft->watch);
-		nft->applying = false;
-	}
+	if (nft->watch)
+		nft_watch_poll(nft->watch);
 	if (nft->known && nft->watch)
 		return 0;
 	r = nft_observe(nft->sock, &observed);
@@ -156,6 +134,8 @@ int nft_refresh(struct nft *nft, char **reterr_text)
 	forget(nft);
 	nft->known = true;
 	nft->exists = observed.exists;
+	nft->flags = observed.flags;
+	nft->owner = observed.owner;
 	nft->structure = observed.structure;
 	nft->table = observed.table;
 	return 0;
@@ -230,19 +210,28 @@ static int replace(struct nft *nft, struct nft_layout *layout, const struct filt
 	return r;
 }
 
-static int update(struct nft *nft, const struct filter_table *wanted,
-		  const struct filter_diff *diff, struct nft_changes *changes, char **reterr_text)
+static bool is_ours(const struct nft *nft)
+{
+	return nft->owner == nlsock_portid(nft->sock);
+}
+
+static int update(struct nft *nft, const struct nft_layout *layout,
+		  const struct filter_table *wanted, const struct filter_diff *diff,
+		  struct nft_changes *changes, char **reterr_text)
 {
 	_cleanup_(nft_batch_freep) struct nft_batch *batch = NULL;
 	int r;
 
 	changes->elements_added = filter_diff_fresh(diff);
 	changes->elements_removed = filter_diff_gone(diff);
-	if (filter_diff_empty(diff))
+	if (filter_diff_empty(diff) && (!nft->own || is_ours(nft)))
 		return 0;
 	r = nft_batch_new(nft->sock, &batch);
 	if (r < 0)
 		return r;
+	/* Left behind by an earlier run of ours: adopt it. */
+	if (nft->own && !is_ours(nft))
+		nft_table_put(layout->table, batch);
 	nft_put_diff(batch, nft->table, wanted, diff);
 	return nft_batch_commit(batch, reterr_text);
 }
@@ -260,9 +249,26 @@ static int update_or_replace(struct nft *nft, struct nft_layout *layout,
 	if (replacing_is_faster(nft->table, wanted, &diff))
 		r = replace(nft, layout, wanted, changes, reterr_text);
 	else
-		r = update(nft, wanted, &diff, changes, reterr_text);
+		r = update(nft, layout, wanted, &diff, changes, reterr_text);
 	filter_diff_done(&diff);
 	return r;
+}
+
+static int probe_owner(struct nft *nft, char **reterr_text)
+{
+	int r;
+
+	if (!nft->own || nft->own_probed)
+		return 0;
+	r = nft_owner_probe(nft->sock, &nft->own, reterr_text);
+	nft->own_probed = r == 0;
+	return r;
+}
+
+/* Only a table that was made to outlive its owner can be adopted by the next. */
+static bool can_become_ours(const struct nft *nft)
+{
+	return is_ours(nft) || (nft->flags & NFT_OWNER_FLAGS) == NFT_OWNER_PERSIST;
 }
 
 static int apply(struct nft *nft, struct nft_layout *layout, const char *structure,
@@ -270,10 +276,8 @@ static int apply(struct nft *nft, struct nft_layout *layout, const char *structu
 {
 	int r;
 
-	r = nft_refresh(nft, reterr_text);
-	if (r < 0)
-		return r;
-	if (nft->structure && strcmp(nft->structure, structure) == 0)
+	if (nft->structure && strcmp(nft->structure, structure) == 0 &&
+	    (!nft->own || can_become_ours(nft)))
 		r = update_or_replace(nft, layout, wanted, changes, reterr_text);
 	else
 		r = replace(nft, layout, wanted, changes, reterr_text);
@@ -283,11 +287,28 @@ static int apply(struct nft *nft, struct nft_layout *layout, const char *structu
 	return r;
 }
 
+/* Look at the table, and find out whether it can be had for ourselves. */
+static int prepare(struct nft *nft, char **reterr_text)
+{
+	int r;
+
+	r = nft_refresh(nft, reterr_text);
+	if (r == 0)
+		r = probe_owner(nft, reterr_text);
+	if (r < 0 || nft->owner == 0 || is_ours(nft))
+		return r;
+	nft->known = false;
+	*reterr_text = text_printf("table inet %s is owned by another program (netlink port %u): "
+				   "is a second agent running? end it",
+				   NFT_TABLE, nft->owner);
+	return -EEXIST;
+}
+
 int nft_apply(struct nft *nft, struct filter_table *wanted_arg, bool divert_ssh,
 	      struct nft_changes *ret_changes, struct filter_table **ret_old, char **reterr_text)
 {
 	_cleanup_(filter_table_freep) struct filter_table *wanted = wanted_arg;
-	const struct nft_layout_config config = {
+	struct nft_layout_config config = {
 		.ifname = nft->ifname,
 		.gateway_port = nft->gateway_port,
 		.divert_ssh = divert_ssh,
@@ -297,6 +318,10 @@ int nft_apply(struct nft *nft, struct filter_table *wanted_arg, bool divert_ssh,
 	struct nft_layout layout;
 	int r;
 
+	r = prepare(nft, reterr_text);
+	if (r < 0)
+		return r;
+	config.owned = nft->own;
 	r = nft_layout_build(&config, &layout);
 	if (r < 0)
 		return r;
@@ -308,6 +333,8 @@ int nft_apply(struct nft *nft, struct filter_table *wanted_arg, bool divert_ssh,
 	*ret_old = take_ptr(nft->table);
 	forget(nft);
 	nft->known = nft->exists = true;
+	nft->flags = config.owned ? NFT_OWNER_FLAGS : 0;
+	nft->owner = config.owned ? nlsock_portid(nft->sock) : 0;
 	nft->structure = take_ptr(structure);
 	nft->table = take_ptr(wanted);
 	*ret_changes = changes;

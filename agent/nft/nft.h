@@ -15,6 +15,8 @@ struct nft;
 struct nft_config {
 	const char *ifname;
 	uint16_t gateway_port;
+	bool own; /* keep others from changing the table, where the kernel can (agent/nft/owner.h)
+		   */
 };
 
 /* event may be NULL: then nothing is watched, and each apply looks at the kernel. */
@@ -46,6 +48,9 @@ const struct filter_table *nft_table(const struct nft *nft);
 /* Take the table away. No table is no error. */
 int nft_remove(struct nft *nft, char **reterr_text);
 
-/* fn is called from the event loop when somebody else has changed the table. */
+/*
+ * fn is called when somebody else has changed the table: from the event loop, or from within
+ * nft_apply() and nft_refresh(), which then see the change. what: a sentence that says who.
+ */
 void nft_on_foreign_change(struct nft *nft, void (*fn)(void *userdata, const char *what),
 			   void *userdata);

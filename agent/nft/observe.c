@@ -228,6 +228,9 @@ static int observe(struct observation *ob, struct nft_observed *observed)
 	if (r < 0)
 		return r;
 	observed->exists = true;
+	observed->flags = nftnl_table_get_u32(ob->layout.table, NFTNL_TABLE_FLAGS);
+	if (observed->flags & NFT_TABLE_F_OWNER)
+		observed->owner = nftnl_table_get_u32(ob->layout.table, NFTNL_TABLE_OWNER);
 	r = observe_all(ob);
 	if (r < 0 || ob->foreign)
 		return r;

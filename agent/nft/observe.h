@@ -8,6 +8,8 @@
 
 struct nft_observed {
 	bool exists;
+	uint32_t flags; /* NFT_TABLE_F_*, NFT_OWNER_PERSIST */
+	uint32_t owner; /* port of the netlink socket that owns it; 0: nobody's */
 	/* Structure as nft_layout_describe() says it; NULL: it cannot be ours. */
 	char *structure;
 	struct filter_table *table; /* elements; NULL with structure */
