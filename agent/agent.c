@@ -34,6 +34,7 @@
  * the table must not get all of a processor. Well below the 200 ms that we promise.
  */
 #define FOREIGN_PAUSE_USEC (100 * USEC_PER_MSEC)
+#define FOREIGN_TEXT_MAX   500 /* bytes of what they did, more or less */
 
 struct agent {
 	sd_event *event;
@@ -50,14 +51,15 @@ struct agent {
 
 	struct netmap *map; /* in force; NULL: none yet */
 	uint64_t map_serial;
-	uint64_t map_accepted;
 	char *map_problem;
 	char *kernel_problem;
-	bool foreign_change;   /* told of one, and not yet put right */
+	char *foreign_change;  /* what others did, not yet put right; NULL: nothing */
 	uint64_t retry_usec;   /* the next pause */
 	uint64_t applied_usec; /* CLOCK_MONOTONIC, of the last attempt */
 	uint64_t judged_usec;  /* CLOCK_REALTIME, by which the last attempt judged expiries */
 	bool self_expired;     /* found then */
+	bool applying;
+	bool repair_due; /* the apply that is scheduled comes as soon as it may */
 };
 
 /* Takes over text. */
@@ -119,11 +121,25 @@ static void arm_expiry(struct agent *agent)
 static void log_changes(const struct kernel_changes *c)
 {
 	log_debug("Kernel in step: table %s, elements +%u -%u, peers +%u ~%u -%u, "
-		  "addresses +%u -%u, routes +%u -%u, links +%u, sockets destroyed %u",
+		  "addresses +%u -%u, routes +%u -%u, links +%u ~%u, sockets destroyed %u",
 		  c->nft_full_replacements ? "replaced" : "kept", c->nft_elements_added,
 		  c->nft_elements_removed, c->peers_added, c->peers_changed, c->peers_removed,
 		  c->addresses_added, c->addresses_removed, c->routes_added, c->routes_removed,
-		  c->links_created, c->sockets_destroyed);
+		  c->links_created, c->links_changed, c->sockets_destroyed);
+}
+
+/* News may be an echo of our own doing, or of something that is none of our business. */
+static void log_repair(struct agent *agent, const struct kernel_changes *changes)
+{
+	static const struct kernel_changes none;
+
+	if (!agent->foreign_change)
+		return;
+	if (memcmp(changes, &none, sizeof(none)) != 0)
+		log_warning("Put right what others changed: %s", agent->foreign_change);
+	else
+		log_debug("Nothing was wrong: %s", agent->foreign_change);
+	set_problem(&agent->foreign_change, NULL);
 }
 
 static void kernel_failed(struct agent *agent, int error, char *text)
@@ -137,6 +153,7 @@ static void kernel_failed(struct agent *agent, int error, char *text)
 		log_error("Could not bring the kernel in step with the map, trying again: %s",
 			  text ? text : strerror(-error));
 	set_problem(&agent->kernel_problem, text ? text : strdup("no memory"));
+	agent->repair_due = false;
 	schedule_apply(agent, agent->retry_usec);
 	agent->retry_usec *= 2;
 	if (agent->retry_usec > RETRY_LONGEST_USEC)
@@ -160,7 +177,9 @@ static void apply_kernel(struct agent *agent, uint64_t now)
 	char *error = NULL;
 	int r;
 
+	agent->applying = true;
 	r = kernel_apply(agent->kernel, usable_map(agent, now), now, &changes, &error);
+	agent->applying = false;
 	agent->applied_usec = clock_usec(CLOCK_MONOTONIC);
 	if (r < 0)
 		return kernel_failed(agent, r, error);
@@ -169,6 +188,7 @@ static void apply_kernel(struct agent *agent, uint64_t now)
 	set_problem(&agent->kernel_problem, NULL);
 	agent->retry_usec = RETRY_FIRST_USEC;
 	log_changes(&changes);
+	log_repair(agent, &changes);
 }
 
 /* What could not be written (a full disk) is tried again, by and by. */
@@ -196,7 +216,7 @@ static int on_apply_timer(sd_event_source *source, uint64_t usec, void *userdata
 {
 	struct agent *agent = userdata;
 
-	agent->foreign_change = false;
+	agent->repair_due = false;
 	agent_apply(agent);
 	return 0;
 }
@@ -223,16 +243,31 @@ static void on_lease_expiry_change(void *userdata)
 	arm_expiry(userdata);
 }
 
+/* One sentence more, unless there is enough to say. */
+static void note_foreign_change(struct agent *agent, const char *what)
+{
+	char *text = agent->foreign_change;
+
+	if (!text)
+		agent->foreign_change = strdup(what);
+	else if (!strstr(text, what) && strlen(text) < FOREIGN_TEXT_MAX)
+		set_problem(&agent->foreign_change, text_printf("%s; %s", text, what));
+}
+
 static void on_foreign_change(void *userdata, const char *what)
 {
 	struct agent *agent = userdata;
 	uint64_t since = clock_usec(CLOCK_MONOTONIC) - agent->applied_usec;
 
-	if (agent->foreign_change)
+	note_foreign_change(agent, what);
+	/* An apply that comes across it puts it right; else one is due. */
+	if (agent->applying || agent->repair_due)
 		return;
-	agent->foreign_change = true;
-	log_warning("%s, and not by us: putting it right", what);
-	schedule_apply(agent, since < FOREIGN_PAUSE_USEC ? FOREIGN_PAUSE_USEC - since : 0);
+	agent->repair_due = true;
+	if (since >= FOREIGN_PAUSE_USEC)
+		return schedule_apply(agent, 0);
+	kernel_hold(agent->kernel);
+	schedule_apply(agent, FOREIGN_PAUSE_USEC - since);
 }
 
 /* Takes over problem. */
@@ -289,7 +324,6 @@ static void accept_map(struct agent *agent, struct netmap *map)
 
 	agent->map = map;
 	agent->map_serial++;
-	agent->map_accepted = clock_usec(CLOCK_REALTIME);
 	hostfiles_outdate(agent->hostfiles);
 	set_problem(&agent->map_problem, NULL);
 	log_notice("Map generation %llu in force: %zu peers, %zu filter rules, %zu SSH rules, SSH "
@@ -325,6 +359,7 @@ static int open_kernel(struct agent *agent)
 		.listen_port = (uint16_t)agent->config->listen_port,
 		.fwmark = (uint32_t)agent->config->fwmark,
 		.gateway_port = (uint16_t)agent->config->gateway_port,
+		.own_table = true,
 	};
 	int r;
 
@@ -465,6 +500,7 @@ struct agent *agent_free(struct agent *agent)
 	hostfiles_free(agent->hostfiles);
 	free(agent->map_problem);
 	free(agent->kernel_problem);
+	free(agent->foreign_change);
 	sd_event_unref(agent->event);
 	free(agent);
 	return NULL;
@@ -495,11 +531,6 @@ uint64_t agent_map_serial(const struct agent *agent)
 const char *agent_map_problem(const struct agent *agent)
 {
 	return agent->map_problem;
-}
-
-uint64_t agent_map_accepted(const struct agent *agent)
-{
-	return agent->map_accepted;
 }
 
 const char *agent_kernel_problem(const struct agent *agent)

@@ -48,8 +48,6 @@ const struct netmap *agent_netmap(const struct agent *agent);
 uint64_t agent_map_serial(const struct agent *agent);
 /* Why the newest map on offer is not in force; NULL: it is. */
 const char *agent_map_problem(const struct agent *agent);
-/* When the map in force was accepted (usec since 1970); 0: none yet. */
-uint64_t agent_map_accepted(const struct agent *agent);
 /* Why the kernel does not agree with the map; NULL: it does. */
 const char *agent_kernel_problem(const struct agent *agent);
 struct kernel *agent_kernel(const struct agent *agent);

@@ -6,12 +6,15 @@
 #include "agent/kernel_state.h"
 #include "common/text.h"
 
-static void on_foreign_change(void *userdata, const char *what)
+void kernel_tell(struct kernel *kernel, const char *what)
 {
-	struct kernel *kernel = userdata;
-
 	if (kernel->foreign_fn)
 		kernel->foreign_fn(kernel->foreign_userdata, what);
+}
+
+static void on_table_change(void *userdata, const char *what)
+{
+	kernel_tell(userdata, what);
 }
 
 static void on_link_change(void *userdata, const char *what)
@@ -19,7 +22,7 @@ static void on_link_change(void *userdata, const char *what)
 	struct kernel *kernel = userdata;
 
 	kernel->net_holds = false;
-	on_foreign_change(kernel, what);
+	kernel_tell(kernel, what);
 }
 
 static int open_sockets(struct kernel *kernel, sd_event *event, const struct kernel_config *config)
@@ -27,6 +30,7 @@ static int open_sockets(struct kernel *kernel, sd_event *event, const struct ker
 	const struct nft_config nft_config = {
 		.ifname = kernel->ifname,
 		.gateway_port = config->gateway_port,
+		.own = config->own_table,
 	};
 	int r;
 
@@ -37,11 +41,12 @@ static int open_sockets(struct kernel *kernel, sd_event *event, const struct ker
 		r = wg_open(&kernel->wg);
 	if (r < 0)
 		return r;
-	nft_on_foreign_change(kernel->nft, on_foreign_change, kernel);
+	nft_on_foreign_change(kernel->nft, on_table_change, kernel);
 	if (!event)
 		return 0;
-	return rtnl_watch_new(event, kernel->ifname, rtnl_portid(kernel->rtnl), on_link_change,
-			      kernel, &kernel->rtnl_watch);
+	r = rtnl_watch_new(event, kernel->ifname, rtnl_portid(kernel->rtnl), on_link_change, kernel,
+			   &kernel->rtnl_watch);
+	return r < 0 ? r : kernel_poll_new(event, kernel, &kernel->poll);
 }
 
 int kernel_new(sd_event *event, const struct kernel_config *config,
@@ -71,6 +76,7 @@ struct kernel *kernel_free(struct kernel *kernel)
 {
 	if (!kernel)
 		return NULL;
+	kernel->poll = kernel_poll_free(kernel->poll);
 	kernel->rtnl_watch = rtnl_watch_free(kernel->rtnl_watch);
 	kernel->nft = nft_free(kernel->nft);
 	kernel->rtnl = rtnl_free(kernel->rtnl);
@@ -89,15 +95,21 @@ void kernel_on_foreign_change(struct kernel *kernel, void (*fn)(void *userdata, 
 	kernel->foreign_userdata = userdata;
 }
 
-/* Return: 0 also if there is no link, or one that is not ours to delete. */
+void kernel_hold(struct kernel *kernel)
+{
+	if (kernel->ifindex == 0 || nft_in_force(kernel->nft))
+		return;
+	(void)rtnl_set_link_up(kernel->rtnl, kernel->ifindex, false);
+	kernel->net_holds = false;
+}
+
+/* Return: 0 also if there is none. */
 static int delete_link(struct kernel *kernel)
 {
 	struct rtnl_link_state link;
 	int r;
 
-	r = rtnl_get_link(kernel->rtnl, kernel->ifname, &link);
-	if (r == -ENODEV || (r == 0 && !link.wireguard))
-		return 0;
+	r = rtnl_find_marked_link(kernel->rtnl, kernel->ifindex, &link);
 	if (r == 0)
 		r = rtnl_delete_link(kernel->rtnl, link.ifindex);
 	return r == -ENODEV ? 0 : r;

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -19,6 +20,7 @@ struct kernel_config {
 	uint16_t listen_port;  /* UDP */
 	uint32_t fwmark;       /* 0: none */
 	uint16_t gateway_port; /* of the gateway's loopback listeners: 2022 */
+	bool own_table;	       /* keep others from changing the table (agent/nft/owner.h) */
 };
 
 /* Strings are copied; private_key is copied and wiped in kernel_free(). event may be NULL. */
@@ -33,7 +35,7 @@ struct kernel_changes {
 	unsigned nft_elements_added, nft_elements_removed, nft_full_replacements;
 	unsigned peers_added, peers_changed, peers_removed;
 	unsigned addresses_added, addresses_removed, routes_added, routes_removed;
-	unsigned links_created;
+	unsigned links_created, links_changed;
 	unsigned sockets_destroyed;
 };
 
@@ -48,7 +50,15 @@ struct kernel_changes {
 int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_usec,
 		 struct kernel_changes *ret_changes, char **reterr_text);
 
-/* Take everything out of the kernel again: link first, then routes that lead nowhere, then table.
+/*
+ * Nothing can be put right for a moment: if the table is not in force, take the link down until the
+ * next kernel_apply().
+ */
+void kernel_hold(struct kernel *kernel);
+
+/*
+ * Take everything out of the kernel again: link first, then routes that lead nowhere, then table.
+ * A link that does not carry our mark stays.
  */
 int kernel_down(struct kernel *kernel, char **reterr_text);
 
@@ -63,8 +73,10 @@ struct kernel_peer_status {
 int kernel_peer_status(struct kernel *kernel, struct kernel_peer_status **ret_peers, size_t *ret_n);
 
 /*
- * fn is called (from the event loop) when the kernel told of a change that we did not make: the
- * owner calls kernel_apply() again.
+ * fn is called (from the event loop, or within a kernel_apply() that comes across it) when there
+ * was a change that we did not make, as far as one can tell: the owner calls kernel_apply() again,
+ * and by what that changes knows whether it was so. what: a sentence, with the culprit if the
+ * kernel says who it was. Of WireGuard the kernel tells nothing: see kernel_poll.h.
  */
 void kernel_on_foreign_change(struct kernel *kernel, void (*fn)(void *userdata, const char *what),
 			      void *userdata);

@@ -2,16 +2,15 @@
 #include <string.h>
 
 #include "agent/filter/narrow.h"
+#include "agent/kernel_link.h"
 #include "agent/kernel_revoke.h"
 #include "agent/kernel_state.h"
+#include "agent/wg/keepalive.h"
 #include "agent/wg/moves.h"
 #include "common/log.h"
 #include "common/text.h"
 
 #define LINK_MTU 1420
-
-/* WireGuard tells nobody of changes: what we remember of it is trusted for so long. */
-#define WG_TRUST_USEC 300000000u
 
 /* One kernel_apply(). */
 struct apply {
@@ -35,24 +34,6 @@ static int fail(struct apply *apply, int error, const char *what)
 	return error;
 }
 
-static int look_at_link(struct apply *apply)
-{
-	struct kernel *kernel = apply->kernel;
-	int r;
-
-	r = rtnl_get_link(kernel->rtnl, kernel->ifname, &apply->link);
-	if (r == -ENODEV)
-		return 0;
-	if (r < 0)
-		return fail(apply, r, "look at link");
-	if (apply->link.wireguard)
-		return 0;
-	*apply->reterr_text = text_printf("link %s exists, and is not WireGuard's: remove it, or "
-					  "choose another name for the mesh's link",
-					  kernel->ifname);
-	return -EEXIST;
-}
-
 /* What we told this very link; NULL: nothing that we know of. */
 static const struct wg_device *told(const struct apply *apply)
 {
@@ -64,10 +45,7 @@ static const struct wg_device *told(const struct apply *apply)
 
 static bool memory_holds(const struct apply *apply)
 {
-	const struct kernel *kernel = apply->kernel;
-
-	return told(apply) && kernel->told_holds && apply->now_usec >= kernel->observed_usec &&
-	       apply->now_usec - kernel->observed_usec < WG_TRUST_USEC;
+	return told(apply) && apply->kernel->told_holds;
 }
 
 static int look_at_wireguard(struct apply *apply)
@@ -82,10 +60,7 @@ static int look_at_wireguard(struct apply *apply)
 	if (memory_holds(apply))
 		return 0;
 	r = wg_get(kernel->wg, kernel->ifname, &apply->observed);
-	if (r < 0)
-		return fail(apply, r, "read the WireGuard peers of");
-	kernel->observed_usec = apply->now_usec;
-	return 0;
+	return r < 0 ? fail(apply, r, "read the WireGuard peers of") : 0;
 }
 
 static int compare_wireguard(struct apply *apply)
@@ -97,6 +72,8 @@ static int compare_wireguard(struct apply *apply)
 	if (r < 0)
 		return r;
 	from = apply->observed ? apply->observed : told(apply);
+	if (apply->kernel->poll)
+		wg_keepalive_hold(from, apply->plan.wg);
 	r = wg_diff_build(from, told(apply), apply->plan.wg, apply->now_usec, &apply->wg_diff);
 	if (r == 0)
 		r = wg_diff_moves(from, &apply->wg_diff, &apply->staged);
@@ -193,6 +170,17 @@ static int give(struct apply *apply)
 	return apply->staged ? apply_filter(apply, take_ptr(apply->plan.filter), &narrow) : 0;
 }
 
+static int port_taken(struct apply *apply)
+{
+	const unsigned port = apply->plan.wg->listen_port;
+
+	*apply->reterr_text = text_printf("UDP port %u is taken by another program: end it (\"ss "
+					  "-ulnp sport = :%u\" names it),"
+					  " or choose another ListenPort=",
+					  port, port);
+	return -EADDRINUSE;
+}
+
 static int create_link(struct apply *apply)
 {
 	struct kernel *kernel = apply->kernel;
@@ -223,6 +211,8 @@ static int apply_wireguard(struct apply *apply)
 	kernel->told_holds = false;
 	r = wg_set(kernel->wg, kernel->ifname, apply->plan.wg, &apply->wg_diff,
 		   &kernel->private_key);
+	if (r == -EADDRINUSE)
+		return port_taken(apply);
 	if (r < 0)
 		return fail(apply, r, "configure WireGuard on");
 	apply->changes.peers_added = apply->wg_diff.n_added;
@@ -293,13 +283,35 @@ static int apply_guards(struct apply *apply)
 		     : 0;
 }
 
+static int apply_link(struct apply *apply)
+{
+	struct rtnl *rtnl = apply->kernel->rtnl;
+	int r;
+
+	if (apply->link.mtu != LINK_MTU) {
+		r = rtnl_set_link_mtu(rtnl, apply->link.ifindex, LINK_MTU);
+		if (r < 0)
+			return fail(apply, r, "set the MTU of");
+		apply->changes.links_changed++;
+	}
+	if (apply->link.up)
+		return 0;
+	r = rtnl_set_link_up(rtnl, apply->link.ifindex, true);
+	if (r == -EADDRINUSE)
+		return port_taken(apply);
+	if (r < 0)
+		return fail(apply, r, "bring up");
+	apply->changes.links_changed++;
+	return 0;
+}
+
 static int apply_net(struct apply *apply)
 {
 	struct kernel *kernel = apply->kernel;
 	int r;
 
-	if (kernel->net_holds && apply->link.up && kernel->ifindex == apply->link.ifindex &&
-	    same_net(&kernel->done, &apply->plan))
+	if (kernel->net_holds && apply->link.up && apply->link.mtu == LINK_MTU &&
+	    kernel->ifindex == apply->link.ifindex && same_net(&kernel->done, &apply->plan))
 		return 0;
 	kernel->net_holds = false;
 	if (kernel->rtnl_watch)
@@ -307,14 +319,9 @@ static int apply_net(struct apply *apply)
 	r = apply_guards(apply);
 	if (r == 0)
 		r = apply_addresses(apply);
-	if (r < 0)
-		return r;
-	if (!apply->link.up) {
-		r = rtnl_set_link_up(kernel->rtnl, apply->link.ifindex, true);
-		if (r < 0)
-			return fail(apply, r, "bring up");
-	}
-	return apply_routes(apply);
+	if (r == 0)
+		r = apply_link(apply);
+	return r < 0 ? r : apply_routes(apply);
 }
 
 static int look_at_table(struct apply *apply)
@@ -330,7 +337,8 @@ static int carry_out(struct apply *apply)
 {
 	int r, wg;
 
-	r = look_at_link(apply);
+	r = kernel_find_link(apply->kernel, &apply->link, &apply->changes.links_changed,
+			     apply->reterr_text);
 	if (r == 0)
 		r = look_at_table(apply);
 	if (r < 0)
@@ -363,6 +371,8 @@ static void remember(struct apply *apply)
 	apply->plan = (struct kernel_plan){ 0 };
 	kernel->ifindex = apply->link.ifindex;
 	kernel->told_holds = kernel->net_holds = true;
+	if (kernel->poll)
+		kernel_poll_told(kernel->poll);
 }
 
 int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_usec,

@@ -1,8 +1,9 @@
-/* What kernel.c and kernel_apply.c share. */
+/* What the files kernel*.c share. */
 #pragma once
 
 #include "agent/kernel.h"
 #include "agent/kernel_plan.h"
+#include "agent/kernel_poll.h"
 #include "agent/nft/nft.h"
 #include "agent/rtnl/rtnl.h"
 #include "agent/rtnl/watch.h"
@@ -16,13 +17,16 @@ struct kernel {
 	struct rtnl *rtnl;
 	struct rtnl_watch *rtnl_watch; /* NULL: not watched */
 	struct wg *wg;
+	struct kernel_poll *poll; /* NULL: nobody looks at WireGuard between applies */
 	void (*foreign_fn)(void *userdata, const char *what);
 	void *foreign_userdata;
 
 	/* The plan of the last apply that went through, without the filter: nft has that. */
 	struct kernel_plan done;
-	int ifindex;		/* of the link that has it; 0: there was no such apply */
-	bool told_holds;	/* WireGuard has what that plan told it */
-	uint64_t observed_usec; /* when WireGuard was read last */
-	bool net_holds;		/* the link has that plan's addresses and routes, and is up */
+	int ifindex;	 /* of the link that has it; 0: there was no such apply */
+	bool told_holds; /* WireGuard has what that plan told it */
+	bool net_holds;	 /* the link has that plan's addresses and routes, and is up */
 };
+
+/* Tell the owner. */
+void kernel_tell(struct kernel *kernel, const char *what);

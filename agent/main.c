@@ -15,15 +15,17 @@
 
 struct options {
 	const char *config; /* NULL: the default one, which need not exist */
+	bool down;	    /* take everything out of the kernel instead of running */
 	bool done;	    /* --help or --version: nothing is left to do */
 };
 
 static void print_help(void)
 {
-	puts("peergate-agent [--config FILE]\n\n"
+	puts("peergate-agent [--config FILE] [--down]\n\n"
 	     "Keep this host's part of the mesh: WireGuard, addresses, routes, packet filter\n"
 	     "and the answers to \"may this person log in?\".\n\n"
 	     "  --config FILE   read FILE instead of " PEERGATE_SYSCONFDIR "/agent.conf\n"
+	     "  --down          take link, routes and packet filter out of the kernel, and exit\n"
 	     "  --help          print this and exit\n"
 	     "  --version       print the version and exit\n\n"
 	     "See peergate-agent(8), peergate-agent.conf(5) and peergate-netmap(5).");
@@ -34,6 +36,7 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
 {
 	static const struct option long_options[] = {
 		{ "config", required_argument, NULL, 'c' },
+		{ "down", no_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -44,6 +47,9 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
 		switch (c) {
 		case 'c':
 			ret_options->config = optarg;
+			break;
+		case 'd':
+			ret_options->down = true;
 			break;
 		case 'h':
 			print_help();
@@ -149,6 +155,30 @@ static int serve(struct agent *agent, const char *runtime_dir, struct api **ret_
 	return r < 0 ? log_error_errno(r, "Could not serve the socket") : 0;
 }
 
+/* For the end of a host's time in the mesh; an agent that runs would put everything back. */
+static int take_down(const struct options *options)
+{
+	_cleanup_(agent_config_freep) struct agent_config *config = NULL;
+	_cleanup_(kernel_freep) struct kernel *kernel = NULL;
+	_cleanup_free_ char *error = NULL;
+	const struct wg_key no_key = { 0 };
+	struct kernel_config kernel_config = { 0 };
+	int r;
+
+	r = load_config(options, &config);
+	if (r < 0)
+		return r;
+	kernel_config.ifname = config->interface;
+	r = kernel_new(NULL, &kernel_config, &no_key, &kernel);
+	if (r < 0)
+		return log_error_errno(r, "Could not open the kernel's interfaces");
+	r = kernel_down(kernel, &error);
+	if (r < 0)
+		log_error("Could not take everything out of the kernel: %s",
+			  error ? error : strerror(-r));
+	return r;
+}
+
 static int run(const struct options *options)
 {
 	_cleanup_(agent_config_freep) struct agent_config *config = NULL;
@@ -194,5 +224,5 @@ int main(int argc, char **argv)
 	if (options.done)
 		return 0;
 	log_open_journal("peergate-agent");
-	return run(&options) < 0 ? 1 : 0;
+	return (options.down ? take_down(&options) : run(&options)) < 0 ? 1 : 0;
 }

@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <netlink/errno.h>
-#include <netlink/route/link.h>
 #include <netlink/socket.h>
 #include <string.h>
 
@@ -137,82 +135,4 @@ bool prefix_list_has(const struct prefix_list *list, const struct ip_prefix *pre
 		if (ip_prefix_compare(&list->prefixes[i], prefix) == 0)
 			return true;
 	return false;
-}
-
-int rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state *ret_state)
-{
-	struct rtnl_link *link = NULL;
-	const char *type;
-	int r;
-
-	r = rtnl_link_get_kernel(rtnl->sock, 0, ifname, &link);
-	if (r == -NLE_OBJ_NOTFOUND)
-		return -ENODEV;
-	if (r < 0)
-		return rtnl_errno(r);
-	type = rtnl_link_get_type(link);
-	*ret_state = (struct rtnl_link_state){
-		.ifindex = rtnl_link_get_ifindex(link),
-		.wireguard = type && strcmp(type, "wireguard") == 0,
-		.up = rtnl_link_get_flags(link) & IFF_UP,
-	};
-	rtnl_link_put(link);
-	return 0;
-}
-
-int rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu)
-{
-	struct rtnl_link *link = rtnl_link_alloc();
-	int r;
-
-	if (!link)
-		return -ENOMEM;
-	rtnl_link_set_name(link, ifname);
-	rtnl_link_set_mtu(link, mtu);
-	r = rtnl_link_set_type(link, "wireguard");
-	if (r == 0)
-		r = rtnl_link_add(rtnl->sock, link, NLM_F_CREATE | NLM_F_EXCL);
-	rtnl_link_put(link);
-	return rtnl_errno(r);
-}
-
-/* Change what "wanted" has set of the link that "ifindex" is. wanted is consumed. */
-static int change_link(struct rtnl *rtnl, int ifindex, struct rtnl_link *wanted)
-{
-	struct rtnl_link *link = rtnl_link_alloc();
-	int r = -NLE_NOMEM;
-
-	if (link) {
-		rtnl_link_set_ifindex(link, ifindex);
-		r = rtnl_link_change(rtnl->sock, link, wanted, 0);
-		rtnl_link_put(link);
-	}
-	rtnl_link_put(wanted);
-	return rtnl_errno(r);
-}
-
-int rtnl_set_link_up(struct rtnl *rtnl, int ifindex, bool up)
-{
-	struct rtnl_link *wanted = rtnl_link_alloc();
-
-	if (!wanted)
-		return -ENOMEM;
-	if (up)
-		rtnl_link_set_flags(wanted, IFF_UP);
-	else
-		rtnl_link_unset_flags(wanted, IFF_UP);
-	return change_link(rtnl, ifindex, wanted);
-}
-
-int rtnl_delete_link(struct rtnl *rtnl, int ifindex)
-{
-	struct rtnl_link *link = rtnl_link_alloc();
-	int r;
-
-	if (!link)
-		return -ENOMEM;
-	rtnl_link_set_ifindex(link, ifindex);
-	r = rtnl_link_delete(rtnl->sock, link);
-	rtnl_link_put(link);
-	return rtnl_errno(r);
 }

@@ -1,6 +1,7 @@
 /* The WireGuard link, its addresses and its routes: rtnetlink. */
 #pragma once
 
+#include <net/if.h>
 #include <stdbool.h>
 
 #include "common/cleanup.h"
@@ -22,17 +23,33 @@ DEFINE_CLEANUP(struct rtnl *, rtnl_free);
 /* Port of the socket that makes changes: they are ours in notifications. */
 uint32_t rtnl_portid(const struct rtnl *rtnl);
 
+/* Our links carry this alias (ip-link(8)): by it they are known under any name. */
+#define RTNL_LINK_ALIAS "peergate"
+
 struct rtnl_link_state {
 	int ifindex;
+	char name[IFNAMSIZ];
 	bool wireguard;
+	bool marked; /* has the alias */
 	bool up;
+	unsigned mtu;
 };
 
 /* Return: 0, -ENODEV, other negative errno. */
 int rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state *ret_state);
-/* Make the link; it is down at first. Return: 0, -EOPNOTSUPP: this kernel has no WireGuard. */
+/* A link of WireGuard's with our alias, or with this number (0: any), whatever its name. */
+int rtnl_find_marked_link(struct rtnl *rtnl, int ifindex, struct rtnl_link_state *ret_state);
+/*
+ * Make the link, which is down at first, and mark it. Return: 0, -EOPNOTSUPP: this kernel has no
+ * WireGuard.
+ */
 int rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu);
+int rtnl_mark_link(struct rtnl *rtnl, int ifindex);
+/* Return: 0; -EADDRINUSE (WireGuard's UDP port is taken), other negative errno. */
 int rtnl_set_link_up(struct rtnl *rtnl, int ifindex, bool up);
+int rtnl_set_link_mtu(struct rtnl *rtnl, int ifindex, unsigned mtu);
+/* Return: 0; -EBUSY (it is up, and the kernel older than 6.2), -EEXIST, other negative errno. */
+int rtnl_rename_link(struct rtnl *rtnl, int ifindex, const char *ifname);
 int rtnl_delete_link(struct rtnl *rtnl, int ifindex);
 
 /* Counts of what a sync has done. */

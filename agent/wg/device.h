@@ -12,6 +12,7 @@ struct wg_peer {
 	struct wg_key key;
 	struct ip_endpoint endpoint; /* AF_UNSPEC: none */
 	uint16_t keepalive;	     /* seconds; 0: none */
+	uint16_t keepalive_later;    /* what it shall become: see keepalive.h */
 	struct ip_prefix *allowed;   /* ascending */
 	size_t n_allowed;
 

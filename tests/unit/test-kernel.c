@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -18,10 +17,10 @@
 #include "agent/kernel.h"
 #include "agent/rtnl/rtnl.h"
 #include "common/text.h"
+#include "tests/unit/netns.h"
 
-#define NOW	  1795564800000000u /* 2026-11-25T00:00:00Z */
-#define HOUR	  3600000000u
-#define EXIT_SKIP 77
+#define NOW  1795564800000000u /* 2026-11-25T00:00:00Z */
+#define HOUR 3600000000u
 
 #define KEY2 "dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
 #define KEY3 "M3d3MnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
@@ -93,42 +92,13 @@ static struct kernel_changes apply(struct kernel *kernel, const char *peers, con
 	return apply_at(kernel, map, NOW);
 }
 
-static char *output_of(const char *command)
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *in = popen(command, "re"), *out = open_memstream(&text, &len);
-	int c;
-
-	assert_non_null(in);
-	while ((c = fgetc(in)) != EOF)
-		fputc(c, out);
-	fclose(out);
-	if (pclose(in) != 0)
-		fail_msg("%s: %s", command, text);
-	return text;
-}
-
-static void run(const char *command)
-{
-	free(output_of(command));
-}
-
-static void assert_output(const char *command, const char *expected)
-{
-	_cleanup_free_ char *text = output_of(command);
-
-	if (strcmp(text, expected) != 0)
-		fail_msg("%s:\n%s-- expected:\n%s", command, text, expected);
-}
-
 static void assert_no_changes(struct kernel_changes changes)
 {
 	static const struct kernel_changes none;
 
 	if (memcmp(&changes, &none, sizeof(none)) != 0)
 		fail_msg("nft +%u -%u full %u; peers +%u ~%u -%u; addresses +%u -%u; routes +%u "
-			 "-%u; links %u",
+			 "-%u; links +%u ~%u",
 			 changes.nft_elements_added, changes.nft_elements_removed,
 			 changes.nft_full_replacements, changes.peers_added, changes.peers_changed,
 			 changes.peers_removed, changes.addresses_added, changes.addresses_removed,
@@ -137,7 +107,8 @@ static void assert_no_changes(struct kernel_changes changes)
 
 static int setup(void **state)
 {
-	run("ip link del mesh0 2>/dev/null; ip route flush proto 202 2>/dev/null; "
+	run("for l in mesh0 foo old0 other0; do ip link del $l 2>/dev/null; done; ip route flush "
+	    "proto 202 2>/dev/null; "
 	    "ip -6 route flush proto 202 2>/dev/null; "
 	    "nft flush ruleset");
 	return 0;
@@ -154,7 +125,7 @@ static void test_foreign_link_is_refused(void **state)
 	assert_int_equal(kernel_apply(kernel, map, NOW, &changes, &error), -EEXIST);
 	assert_string_equal(error,
 			    "link mesh0 exists, and is not WireGuard's: remove it, or choose "
-			    "another name for the mesh's link");
+			    "another Interface= for the mesh");
 	run("ip -d link show mesh0 | grep -q veth");
 }
 
@@ -335,6 +306,7 @@ static void test_no_map(void **state)
 
 struct foreign {
 	int n;
+	char what[160]; /* the last */
 };
 
 static void note_foreign(void *userdata, const char *what)
@@ -342,45 +314,211 @@ static void note_foreign(void *userdata, const char *what)
 	struct foreign *foreign = userdata;
 
 	foreign->n++;
+	snprintf(foreign->what, sizeof(foreign->what), "%s", what);
+}
+
+static void settle(sd_event *event)
+{
+	while (sd_event_run(event, 100000) > 0)
+		;
+}
+
+/* WireGuard is looked at once a second; all else is told at once. */
+static void await_foreign(sd_event *event, const struct foreign *foreign, const char *command)
+{
+	for (int i = 0; i < 100 && foreign->n == 0; i++)
+		assert_true(sd_event_run(event, 100000) >= 0);
+	if (foreign->n == 0)
+		fail_msg("%s: not noticed", command);
 }
 
 /* What others do is told, and undone by the next apply. */
 static void test_foreign_changes(void **state)
 {
-	static const char *const commands[] = {
-		"nft flush ruleset",
-		"ip addr del 100.64.0.1/32 dev mesh0",
-		"ip addr add 192.0.2.1/24 dev mesh0",
-		"ip link set mesh0 down",
-		"ip link del mesh0",
+	static const struct {
+		const char *command, *what;
+	} cases[] = {
+		{ "nft add chain inet peergate other", "was changed by nft (pid " },
+		{ "nft flush ruleset", "was deleted by nft (pid " },
+		{ "ip addr del 100.64.0.1/32 dev mesh0", "link mesh0 lost an address" },
+		{ "ip addr add 192.0.2.1/24 dev mesh0", "link mesh0 got an address" },
+		{ "ip addr flush dev mesh0", "link mesh0 lost" },
+		{ "ip route del 100.64.0.0/10 dev mesh0", "link mesh0 lost a route" },
+		{ "ip route flush proto 201", "link mesh0 lost a route" },
+		{ "ip -6 route flush proto 201", "link mesh0 lost a route" },
+		{ "ip route flush proto 202", "link mesh0 lost a route" },
+		{ "ip route add 192.0.2.0/24 dev mesh0 proto 201", "link mesh0 got a route" },
+		{ "ip route replace unreachable 100.64.0.0/10 metric 1024",
+		  "lost a route to another" },
+		{ "ip link set mesh0 down", "link mesh0 was taken down" },
+		{ "ip link set mesh0 mtu 1300", "link mesh0 was changed" },
+		{ "ip link set mesh0 down && ip link set mesh0 name foo", "link mesh0 was " },
+		{ "ip link del mesh0", "link mesh0 was deleted" },
+		{ "wg set mesh0 peer " KEY2 " remove", "link mesh0: WireGuard" },
+		{ "wg set mesh0 peer " KEY2 " allowed-ips 100.64.0.9/32", "link mesh0: WireGuard" },
+		{ "wg set mesh0 peer " KEY3 " allowed-ips 100.64.0.2/32", "link mesh0: WireGuard" },
+		{ "wg set mesh0 listen-port 51000", "link mesh0: WireGuard" },
+		{ "wg genkey >key.tmp && wg set mesh0 private-key key.tmp; rm key.tmp",
+		  "link mesh0: WireGuard" },
 	};
-	static const char list[] = "ip -o addr show mesh0 | cut -d' ' -f2-; ip route; ip -6 route; "
-				   "wg show mesh0; nft -s list ruleset";
+	static const char list[] = "ip -o addr show mesh0 | cut -d' ' -f2- | sort; "
+				   "ip route | sed 's/ *$//'; ip -6 route | grep -v fe80; "
+				   "wg show mesh0; ip link show mesh0 | cut -d: -f2-; "
+				   "nft -s list ruleset";
 	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
 	_cleanup_(kernel_freep) struct kernel *kernel = NULL;
+	_cleanup_free_ char *before = NULL;
 	struct foreign foreign = { 0 };
 
 	assert_int_equal(sd_event_new(&event), 0);
 	kernel = open_kernel(event);
 	kernel_on_foreign_change(kernel, note_foreign, &foreign);
 	apply(kernel, LAPTOP "," ROUTER, RULE("100.64.0.2"));
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		_cleanup_free_ char *before = output_of(list), *after = NULL;
+	before = output_of(list);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		static const struct kernel_changes none;
+		_cleanup_free_ char *after = NULL;
+		struct kernel_changes changes;
 
-		while (sd_event_run(event, 100000) > 0)
-			;
-		apply(kernel, LAPTOP "," ROUTER, RULE("100.64.0.2"));
+		settle(event);
+		assert_no_changes(apply(kernel, LAPTOP "," ROUTER, RULE("100.64.0.2")));
+		settle(event);
 		foreign.n = 0;
-		run(commands[i]);
-		while (sd_event_run(event, 100000) > 0)
-			;
-		if (foreign.n == 0)
-			fail_msg("%s: not noticed", commands[i]);
-		apply(kernel, LAPTOP "," ROUTER, RULE("100.64.0.2"));
+		run(cases[i].command);
+		await_foreign(event, &foreign, cases[i].command);
+		settle(event);
+		if (!strstr(foreign.what, cases[i].what))
+			fail_msg("%s: told \"%s\"", cases[i].command, foreign.what);
+		changes = apply(kernel, LAPTOP "," ROUTER, RULE("100.64.0.2"));
+		if (memcmp(&changes, &none, sizeof(none)) == 0)
+			fail_msg("%s: nothing was put right", cases[i].command);
 		after = output_of(list);
-		if (strlen(before) != strlen(after))
-			fail_msg("%s:\n%s\n-- before:\n%s", commands[i], after, before);
+		if (strcmp(before, after) != 0)
+			fail_msg("%s:\n%s\n-- before:\n%s", cases[i].command, after, before);
 	}
+}
+
+/* A link of that name that another program made is left alone; ours is closed while it has it. */
+static void test_foreign_wireguard(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map = make_map(SELF, LAPTOP, RULE("100.64.0.2"));
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(kernel_freep) struct kernel *kernel = NULL;
+	_cleanup_free_ char *error = NULL, *foreign_link = NULL, *later = NULL;
+	struct foreign foreign = { 0 };
+	struct kernel_changes changes;
+
+	assert_int_equal(sd_event_new(&event), 0);
+	kernel = open_kernel(event);
+	kernel_on_foreign_change(kernel, note_foreign, &foreign);
+	run("ip link add mesh0 type wireguard && wg genkey >key.tmp && "
+	    "wg set mesh0 private-key key.tmp peer " KEY3 " allowed-ips 10.9.0.0/16; rm key.tmp");
+	foreign_link = output_of("wg showconf mesh0");
+	assert_int_equal(kernel_apply(kernel, map, NOW, &changes, &error), -EEXIST);
+	assert_non_null(strstr(error, "link mesh0 is another program's, with the WireGuard key "));
+	later = output_of("wg showconf mesh0");
+	assert_string_equal(later, foreign_link);
+	assert_output("nft list ruleset", "");
+
+	settle(event);
+	foreign.n = 0;
+	run("ip link del mesh0");
+	await_foreign(event, &foreign, "ip link del mesh0");
+	apply_at(kernel, map, NOW);
+
+	/* It takes the name while we have a link. */
+	run("ip link set mesh0 down && ip link set mesh0 name foo && ip link set foo up && "
+	    "ip link add mesh0 type veth peer name other0 && ip link set mesh0 up");
+	free(error);
+	error = NULL;
+	assert_int_equal(kernel_apply(kernel, map, NOW, &changes, &error), -EEXIST);
+	run("ip link show foo | grep -q 'state DOWN' && ip -d link show mesh0 | grep -q 'veth'");
+	run("nft list table inet peergate >/dev/null");
+	run("ip link del mesh0");
+	assert_int_equal(apply_at(kernel, map, NOW).links_created, 0);
+	run("! ip link show foo 2>/dev/null && ip -d link show mesh0 | grep -q 'alias peergate'");
+	run("wg show mesh0 peers | grep -q " KEY2 " && ip link show mesh0 | grep -q 'UP'");
+}
+
+/* Of an agent that knew no marks, and of one with another name for the link, or another key. */
+static void test_earlier_link(void **state)
+{
+	struct kernel *first = open_kernel(NULL);
+	_cleanup_(kernel_freep) struct kernel *second = NULL;
+
+	apply(first, LAPTOP, RULE("100.64.0.2"));
+	kernel_free(first);
+	run("ip link set mesh0 alias ''");
+	second = open_kernel(NULL);
+	assert_no_changes(apply(second, LAPTOP, RULE("100.64.0.2")));
+	run("ip link show mesh0 | grep -q 'alias peergate'");
+	second = kernel_free(second);
+
+	run("ip link set mesh0 down && ip link set mesh0 name old0 && ip link set old0 up");
+	second = open_kernel(NULL);
+	assert_int_equal(apply(second, LAPTOP, RULE("100.64.0.2")).links_created, 0);
+	run("wg show mesh0 >/dev/null && ! ip link show old0 2>/dev/null");
+	second = kernel_free(second);
+
+	run("wg genkey >key.tmp && wg set mesh0 private-key key.tmp; rm key.tmp");
+	second = open_kernel(NULL);
+	assert_int_equal(apply(second, LAPTOP, RULE("100.64.0.2")).links_created, 0);
+}
+
+static void test_port_taken(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map = make_map(SELF, LAPTOP, RULE("100.64.0.2"));
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+	_cleanup_free_ char *error = NULL;
+	struct kernel_changes changes;
+
+	run("ip link add other0 type wireguard && wg set other0 listen-port 51820 && "
+	    "ip link set other0 up");
+	assert_int_equal(kernel_apply(kernel, map, NOW, &changes, &error), -EADDRINUSE);
+	assert_string_equal(error, "UDP port 51820 is taken by another program: end it (\"ss -ulnp "
+				   "sport = :51820\" names it), or choose another ListenPort=");
+	run("nft list table inet peergate >/dev/null && ! ip link show mesh0 | grep -q ',UP'");
+	run("ip link del other0");
+	apply_at(kernel, map, NOW);
+	run("ip link show mesh0 | grep -q ',UP'");
+}
+
+/* Many peers to be kept alive are told so by and by, and others' changes are told from that. */
+static void test_keepalives_are_staggered(void **state)
+{
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(kernel_freep) struct kernel *kernel = NULL;
+	_cleanup_free_ char *peers = NULL;
+	struct foreign foreign = { 0 };
+	size_t len;
+	FILE *out = open_memstream(&peers, &len);
+
+	for (unsigned i = 0; i < 250; i++) {
+		struct wg_key key = { .bytes = { 9, (uint8_t)i } };
+		char text[WG_KEY_B64LEN];
+
+		fprintf(out,
+			"%s{\"id\": \"p%u\", \"name\": \"p%u\", \"addresses\": [\"100.65.0.%u\"],"
+			" \"node_key\": \"%s\", \"keepalive\": 25}",
+			i ? "," : "", i, i, i, wg_key_to_string(&key, text));
+	}
+	fclose(out);
+	assert_int_equal(sd_event_new(&event), 0);
+	kernel = open_kernel(event);
+	kernel_on_foreign_change(kernel, note_foreign, &foreign);
+	apply(kernel, peers, "");
+	assert_output("wg show mesh0 persistent-keepalive | grep -c 25", "100\n");
+	/* One more apply does not let all the others go, either. */
+	apply(kernel, peers, "");
+	assert_output("wg show mesh0 persistent-keepalive | grep -c 25", "200\n");
+	settle(event);
+	foreign.n = 0;
+	for (int i = 0; i < 40; i++)
+		assert_true(sd_event_run(event, 100000) >= 0);
+	assert_output("wg show mesh0 persistent-keepalive | grep -c 25", "250\n");
+	if (foreign.n > 0)
+		fail_msg("%s", foreign.what);
+	assert_no_changes(apply(kernel, peers, ""));
 }
 
 /* Our own changes are no news: an apply must not lead to another for ever. */
@@ -397,8 +535,7 @@ static void test_own_changes_settle(void **state)
 	do {
 		foreign.n = 0;
 		apply(kernel, LAPTOP "," ROUTER, RULE("100.64.0.2"));
-		while (sd_event_run(event, 200000) > 0)
-			;
+		settle(event);
 	} while (foreign.n > 0 && ++rounds < 5);
 	assert_in_range(rounds, 0, 2);
 }
@@ -517,11 +654,6 @@ static void test_without_root(void **state)
 	assert_int_equal(status, 0);
 }
 
-static bool have_wireguard(void)
-{
-	return system("ip link add wgtest type wireguard 2>/dev/null && ip link del wgtest") == 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest anywhere[] = {
@@ -541,6 +673,10 @@ int main(void)
 		cmocka_unit_test_setup(test_no_map, setup),
 		cmocka_unit_test_setup(test_foreign_changes, setup),
 		cmocka_unit_test_setup(test_own_changes_settle, setup),
+		cmocka_unit_test_setup(test_foreign_wireguard, setup),
+		cmocka_unit_test_setup(test_earlier_link, setup),
+		cmocka_unit_test_setup(test_port_taken, setup),
+		cmocka_unit_test_setup(test_keepalives_are_staggered, setup),
 		cmocka_unit_test_setup(test_down, setup),
 		cmocka_unit_test_setup(test_never_in_the_clear, setup),
 		cmocka_unit_test_setup(test_many_peers, setup),
@@ -548,10 +684,10 @@ int main(void)
 	};
 	int failed;
 
-	if (unshare(CLONE_NEWNET) < 0 || system("nft list ruleset >/dev/null 2>&1") != 0)
-		return EXIT_SKIP;
+	if (!netns_enter())
+		return NETNS_SKIP;
 	failed = cmocka_run_group_tests(anywhere, NULL, NULL);
-	if (have_wireguard())
+	if (netns_has_wireguard())
 		return failed + cmocka_run_group_tests(with, NULL, NULL);
 	return failed + cmocka_run_group_tests(without, NULL, NULL);
 }
