@@ -1,0 +1,606 @@
+/*
+ * The agent's process may be killed at any moment: also between two messages of a change. What it
+ * leaves in the kernel then must allow no more than old and new map together, and the link must not
+ * be open without the table. The next start makes everything as it should be.
+ *
+ * A child does what the agent does, in a network namespace; it is traced, and killed before or
+ * after a random message to the kernel. Where the kernel has no WireGuard, another link stands in
+ * for it and shared memory for its peers (the linker puts the functions __wrap_... in place of
+ * libagent's): all the rest is real.
+ *
+ * KILL_POINTS=N: so many; else 500. KILL_SEED=N: as another run, which printed N.
+ */
+#include <errno.h>
+#include <netlink/route/link.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "agent/filter/compile.h"
+#include "agent/filter/diff.h"
+#include "agent/kernel.h"
+#include "agent/nft/nft.h"
+#include "agent/nft/observe.h"
+#include "agent/rtnl/rtnl.h"
+#include "agent/wg/wanted.h"
+#include "agent/wg/wg.h"
+#include "common/text.h"
+#include "tests/unit/netns.h"
+
+#define NOW	     1795564800000000u
+#define IFNAME	     "mesh0"
+#define MAX_PEERS    8
+#define SYSCALL_STOP (SIGTRAP | 0x80)
+
+/* -- a stand-in for WireGuard */
+
+struct fake_peer {
+	struct wg_key key;
+	struct ip_prefix allowed[MAX_PEERS];
+	size_t n_allowed;
+};
+
+/* Shared with the children: it outlives them, as the kernel does. */
+static struct fake_device {
+	struct wg_key public_key;
+	uint16_t listen_port;
+	struct fake_peer peers[MAX_PEERS];
+	size_t n_peers;
+} * fake; /* NULL: WireGuard is real */
+
+int __real_wg_get(struct wg *wg, const char *ifname, struct wg_device **ret_device);
+int __real_wg_set(struct wg *wg, const char *ifname, const struct wg_device *to,
+		  const struct wg_diff *diff, const struct wg_key *private_key);
+int __real_rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state *ret_state);
+int __real_rtnl_find_marked_link(struct rtnl *rtnl, int ifindex, struct rtnl_link_state *ret_state);
+int __real_rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu);
+int __wrap_wg_get(struct wg *wg, const char *ifname, struct wg_device **ret_device);
+int __wrap_wg_set(struct wg *wg, const char *ifname, const struct wg_device *to,
+		  const struct wg_diff *diff, const struct wg_key *private_key);
+int __wrap_rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state *ret_state);
+int __wrap_rtnl_find_marked_link(struct rtnl *rtnl, int ifindex, struct rtnl_link_state *ret_state);
+int __wrap_rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu);
+
+int __wrap_wg_get(struct wg *wg, const char *ifname, struct wg_device **ret_device)
+{
+	struct wg_device *device;
+
+	if (!fake)
+		return __real_wg_get(wg, ifname, ret_device);
+	device = wg_device_new();
+	device->public_key = fake->public_key;
+	device->listen_port = fake->listen_port;
+	for (size_t i = 0; i < fake->n_peers; i++) {
+		struct wg_peer *peer = wg_device_add(device, &fake->peers[i].key);
+		size_t n_alloc = 0;
+
+		for (size_t j = 0; j < fake->peers[i].n_allowed; j++)
+			assert_int_equal(wg_peer_allow(peer, &n_alloc, &fake->peers[i].allowed[j]),
+					 0);
+	}
+	wg_device_sort(device);
+	*ret_device = device;
+	return 0;
+}
+
+static struct fake_peer *fake_find(const struct wg_key *key)
+{
+	for (size_t i = 0; i < fake->n_peers; i++)
+		if (wg_key_equal(&fake->peers[i].key, key))
+			return &fake->peers[i];
+	return NULL;
+}
+
+/* A prefix belongs to one peer: whoever had it loses it. */
+static void fake_allow(struct fake_peer *peer, const struct ip_prefix *prefix)
+{
+	for (size_t i = 0; i < fake->n_peers; i++) {
+		struct fake_peer *other = &fake->peers[i];
+
+		for (size_t j = 0; j < other->n_allowed; j++)
+			if (ip_prefix_compare(&other->allowed[j], prefix) == 0)
+				other->allowed[j--] = other->allowed[--other->n_allowed];
+	}
+	peer->allowed[peer->n_allowed++] = *prefix;
+}
+
+static void fake_change(const struct wg_change *change)
+{
+	struct fake_peer *peer = fake_find(&change->peer->key);
+
+	if (change->remove) {
+		if (peer)
+			*peer = fake->peers[--fake->n_peers];
+		return;
+	}
+	if (!peer) {
+		peer = &fake->peers[fake->n_peers++];
+		*peer = (struct fake_peer){ .key = change->peer->key };
+	}
+	if (change->replace_allowed)
+		peer->n_allowed = 0;
+	for (size_t i = 0; i < change->n_allowed; i++)
+		fake_allow(peer, &change->allowed[i]);
+}
+
+/* A moment at which the child may be killed; the sends of libmnl and libnl are others. */
+static void kill_point(void)
+{
+	syscall(SYS_getppid);
+}
+
+int __wrap_wg_set(struct wg *wg, const char *ifname, const struct wg_device *to,
+		  const struct wg_diff *diff, const struct wg_key *private_key)
+{
+	if (!fake)
+		return __real_wg_set(wg, ifname, to, diff, private_key);
+	if (diff->set_private_key)
+		fake->public_key = to->public_key;
+	if (diff->set_listen_port)
+		fake->listen_port = to->listen_port;
+	for (size_t i = 0; i < diff->n_changes; i++) {
+		kill_point();
+		fake_change(&diff->changes[i]);
+	}
+	return 0;
+}
+
+int __wrap_rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state *ret_state)
+{
+	int r = __real_rtnl_get_link(rtnl, ifname, ret_state);
+
+	if (r == 0 && fake)
+		ret_state->wireguard = true;
+	return r;
+}
+
+int __wrap_rtnl_find_marked_link(struct rtnl *rtnl, int ifindex, struct rtnl_link_state *ret_state)
+{
+	if (!fake)
+		return __real_rtnl_find_marked_link(rtnl, ifindex, ret_state);
+	return __wrap_rtnl_get_link(rtnl, IFNAME, ret_state);
+}
+
+static int add_stand_in(const char *ifname, unsigned mtu)
+{
+	struct nl_sock *sock = nl_socket_alloc();
+	struct rtnl_link *link = rtnl_link_alloc();
+	int r;
+
+	rtnl_link_set_name(link, ifname);
+	rtnl_link_set_mtu(link, mtu);
+	rtnl_link_set_type(link, "ifb");
+	r = nl_connect(sock, NETLINK_ROUTE);
+	if (r == 0)
+		r = rtnl_link_add(sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	rtnl_link_put(link);
+	nl_socket_free(sock);
+	return r < 0 ? -EIO : 0;
+}
+
+int __wrap_rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu)
+{
+	struct rtnl_link_state state;
+	int r;
+
+	if (!fake)
+		return __real_rtnl_create_link(rtnl, ifname, mtu);
+	*fake = (struct fake_device){ 0 };
+	r = add_stand_in(ifname, mtu);
+	if (r == 0)
+		r = __real_rtnl_get_link(rtnl, ifname, &state);
+	return r < 0 ? r : rtnl_mark_link(rtnl, state.ifindex);
+}
+
+/* -- maps */
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)random() % n;
+}
+
+static const char *const keys[] = {
+	"dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI=",
+	"M3d3MnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI=",
+	"NHd3MnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI=",
+};
+
+/* Some of three peers, with some of five addresses, and rights of their addresses. */
+static struct netmap *random_map(void)
+{
+	_cleanup_free_ char *text = NULL, *error = NULL;
+	unsigned self = below(4) ? 1 : 9, first = below(5);
+	const char *comma = "";
+	struct netmap *map = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	fprintf(out,
+		"{\"type\": \"full\", \"version\": 1, \"for\": \"n1\", \"generation\": 1, "
+		"\"self\": "
+		"{\"id\": \"n1\", \"name\": \"server\", \"addresses\": [\"100.64.0.%u\"], \"ssh\": "
+		"%s},"
+		" \"mesh\": {\"domain\": \"mesh.example\", \"prefixes\": [\"100.64.0.0/10\"]},"
+		" \"ssh_rules\": [], \"peers\": [",
+		self, below(4) ? "true" : "false");
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (below(4) == 0)
+			continue;
+		fprintf(out,
+			"%s{\"id\": \"p%u\", \"name\": \"p%u\", \"node_key\": \"%s\","
+			" \"addresses\": [\"100.64.0.%u\"]}",
+			comma, i, i, keys[i], 11 + (first + i) % 5);
+		comma = ", ";
+	}
+	fprintf(out, "], \"packet_filter\": [");
+	comma = "";
+	for (unsigned i = 0; i < 5; i++) {
+		unsigned port = below(2) ? 22 : 80;
+
+		if (below(3) == 0)
+			continue;
+		fprintf(out,
+			"%s{\"src\": [\"100.64.0.%u\"], \"proto\": [6], \"dst\": "
+			"[{\"ip\": \"100.64.0.%u\", \"ports\": [%u, %u]}]}",
+			comma, 11 + i, self, port, port);
+		comma = ", ";
+	}
+	fprintf(out, "]}");
+	fclose(out);
+	if (netmap_parse(text, strlen(text), "m", &error, &map) < 0)
+		fail_msg("%s\n%s", error, text);
+	return map;
+}
+
+/* What a map (NULL: none) allows, and to whom. */
+struct rights {
+	struct filter_table *filter;
+	struct wg_device *wg;
+};
+
+static struct rights rights_of(const struct netmap *map)
+{
+	static const struct wg_device settings;
+	_cleanup_free_ char *error = NULL;
+	struct rights rights = { 0 };
+
+	assert_int_equal(filter_compile(map, NOW, &rights.filter, &error), 0);
+	assert_int_equal(wg_wanted(map, NOW, &settings, &rights.wg), 0);
+	return rights;
+}
+
+static void rights_done(struct rights *rights)
+{
+	filter_table_free(rights->filter);
+	wg_device_free(rights->wg);
+}
+
+static bool holds(const struct wg_peer *peer, const struct ip_addr *addr)
+{
+	for (size_t i = 0; peer && i < peer->n_allowed; i++)
+		if (ip_prefix_contains(&peer->allowed[i], addr))
+			return true;
+	return false;
+}
+
+static bool allows(const struct rights *rights, const struct wg_key *key, const struct ip_addr *src,
+		   const struct ip_addr *dst, uint16_t port)
+{
+	return holds(wg_device_find(rights->wg, key), src) &&
+	       filter_table_allows(rights->filter, src, dst, IPPROTO_TCP, port, NULL);
+}
+
+/* -- the child */
+
+enum phase {
+	START,	 /* nothing was there */
+	CHANGE,	 /* the agent runs, and gets another map */
+	RESTART, /* another agent finds what the last one has left, and has another map */
+	STOP,
+	N_PHASES,
+};
+
+static const char *const phase_names[N_PHASES] = { "start", "change", "restart", "stop" };
+
+static struct kernel *open_kernel(sd_event *event)
+{
+	const struct kernel_config config = {
+		.ifname = IFNAME,
+		.listen_port = 51820,
+		.gateway_port = 2022,
+		.own_table = true,
+	};
+	struct wg_key key = { .bytes = { 1, 2, 3 } };
+	struct kernel *kernel = NULL;
+
+	if (kernel_new(event, &config, &key, &kernel) < 0)
+		_exit(10);
+	return kernel;
+}
+
+static struct kernel_changes apply(struct kernel *kernel, const struct netmap *map)
+{
+	struct kernel_changes changes;
+	char *error = NULL;
+
+	if (kernel_apply(kernel, map, NOW, &changes, &error) < 0) {
+		fprintf(stderr, "apply: %s\n", error);
+		_exit(11);
+	}
+	return changes;
+}
+
+/* From here on the parent counts, and may kill. */
+static void begin(void)
+{
+	raise(SIGSTOP);
+}
+
+static _Noreturn void child(enum phase phase, const struct netmap *old, const struct netmap *new)
+{
+	sd_event *event = NULL;
+	struct kernel *kernel;
+	char *error = NULL;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	raise(SIGSTOP);
+	if (sd_event_new(&event) < 0)
+		_exit(12);
+	kernel = open_kernel(event);
+	if (phase != START)
+		apply(kernel, old);
+	if (phase == RESTART || phase == STOP) {
+		kernel_free(kernel);
+		kernel = open_kernel(phase == RESTART ? event : NULL);
+	}
+	begin();
+	if (phase != STOP)
+		apply(kernel, new);
+	else if (kernel_down(kernel, &error) < 0) {
+		fprintf(stderr, "down: %s\n", error);
+		_exit(13);
+	}
+	_exit(0);
+}
+
+/* Before and after a call that is a kill point. *in: it has begun. */
+static bool is_kill_point(pid_t pid, bool *in)
+{
+	struct __ptrace_syscall_info info = { 0 };
+	bool was_in = *in;
+
+	assert_true(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) > 0);
+	*in = info.op == PTRACE_SYSCALL_INFO_ENTRY &&
+	      (info.entry.nr == SYS_sendto || info.entry.nr == SYS_sendmsg ||
+	       info.entry.nr == SYS_getppid);
+	return *in || was_in;
+}
+
+static int next_stop(pid_t pid, int request)
+{
+	int status;
+
+	assert_int_equal(ptrace(request, pid, NULL, NULL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+/* Return: 0: it was killed at the n-th point; else how many it came by until it was done. */
+static unsigned run_and_kill(enum phase phase, const struct netmap *old, const struct netmap *new,
+			     unsigned n)
+{
+	unsigned seen = 0;
+	bool in = false;
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		child(phase, old, new);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD), 0);
+	do
+		status = next_stop(pid, PTRACE_CONT);
+	while (WIFSTOPPED(status) && WSTOPSIG(status) != SIGSTOP);
+	while (WIFSTOPPED(status) && seen < n) {
+		status = next_stop(pid, PTRACE_SYSCALL);
+		if (WIFSTOPPED(status) && WSTOPSIG(status) == SYSCALL_STOP)
+			seen += is_kill_point(pid, &in);
+	}
+	if (WIFSTOPPED(status)) {
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		return 0;
+	}
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	return seen;
+}
+
+/* -- what is in the kernel then */
+
+struct sight {
+	struct rtnl_link_state link; /* ifindex 0: none */
+	bool in_force;
+	struct nft_observed nft;
+	struct wg_device *wg;
+};
+
+static void look(struct sight *sight)
+{
+	const struct nft_config config = { .ifname = IFNAME, .gateway_port = 2022 };
+	_cleanup_(nft_freep) struct nft *nft = NULL;
+	_cleanup_(nlsock_freep) struct nlsock *sock = NULL;
+	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
+	_cleanup_(wg_freep) struct wg *wg = NULL;
+
+	*sight = (struct sight){ 0 };
+	assert_int_equal(nft_open(NULL, &config, &nft), 0);
+	assert_int_equal(nlsock_open(NETLINK_NETFILTER, &sock), 0);
+	assert_int_equal(rtnl_open(&rtnl), 0);
+	assert_int_equal(wg_open(&wg), 0);
+	sight->in_force = nft_in_force(nft);
+	assert_int_equal(nft_observe(sock, &sight->nft), 0);
+	if (__wrap_rtnl_get_link(rtnl, IFNAME, &sight->link) == 0)
+		assert_int_equal(__wrap_wg_get(wg, IFNAME, &sight->wg), 0);
+	else
+		sight->link.ifindex = 0;
+}
+
+static void sight_done(struct sight *sight)
+{
+	nft_observed_done(&sight->nft);
+	wg_device_free(sight->wg);
+}
+
+/* Everything that peers may do now they might do by the old map, or may by the new. */
+static void check_rights(const struct sight *sight, const struct rights *old,
+			 const struct rights *new, const char *where)
+{
+	static const uint8_t own[] = { 1, 9 };
+	static const uint16_t ports[] = { 22, 80, 443 };
+	const struct rights now = { sight->nft.table, sight->wg };
+
+	for (size_t i = 0; i < sight->wg->n_peers; i++)
+		for (uint8_t s = 11; s < 16; s++)
+			for (size_t d = 0; d < 2 * ARRAY_SIZE(ports); d++) {
+				struct ip_addr src = { AF_INET, { 100, 64, 0, s } };
+				struct ip_addr dst = { AF_INET, { 100, 64, 0, own[d % 2] } };
+				const struct wg_key *key = &sight->wg->peers[i].key;
+				uint16_t port = ports[d / 2];
+
+				if (allows(&now, key, &src, &dst, port) &&
+				    !allows(old, key, &src, &dst, port) &&
+				    !allows(new, key, &src, &dst, port))
+					fail_msg("%s: peer %c... may reach %u, port %u, from %u",
+						 where, key->bytes[0], own[d % 2], port, s);
+			}
+}
+
+static void check(const struct rights *old, const struct rights *new, const char *where)
+{
+	struct sight sight;
+
+	look(&sight);
+	if (sight.link.ifindex && (sight.link.up || sight.wg->n_peers > 0)) {
+		if (!sight.in_force)
+			fail_msg("%s: the link is %s with %zu peers, and no table in force", where,
+				 sight.link.up ? "up" : "down", sight.wg->n_peers);
+		check_rights(&sight, old, new, where);
+	}
+	sight_done(&sight);
+}
+
+/* A new agent makes it exactly so, and finds nothing to do when it looks again. */
+static void check_recovery(const struct netmap *map, const struct rights *wanted, const char *where)
+{
+	static const struct kernel_changes none;
+	struct kernel *kernel = open_kernel(NULL);
+	struct kernel_changes changes;
+	struct filter_diff diff;
+	struct sight sight;
+
+	apply(kernel, map);
+	changes = apply(kernel, map);
+	assert_memory_equal(&changes, &none, sizeof(none));
+	kernel_free(kernel);
+	look(&sight);
+	if (!sight.link.up || !sight.link.marked || !sight.in_force)
+		fail_msg("%s: after recovery the link is not up, or the table not in force", where);
+	assert_int_equal(filter_diff_build(sight.nft.table, wanted->filter, &diff), 0);
+	assert_true(filter_diff_empty(&diff));
+	filter_diff_done(&diff);
+	assert_int_equal(sight.wg->n_peers, wanted->wg->n_peers);
+	for (size_t i = 0; i < sight.wg->n_peers; i++) {
+		const struct wg_peer *a = &sight.wg->peers[i], *b = &wanted->wg->peers[i];
+
+		assert_true(wg_key_equal(&a->key, &b->key));
+		assert_int_equal(a->n_allowed, b->n_allowed);
+		for (size_t j = 0; j < a->n_allowed; j++)
+			assert_int_equal(ip_prefix_compare(&a->allowed[j], &b->allowed[j]), 0);
+	}
+	sight_done(&sight);
+}
+
+static void wipe(void)
+{
+	struct kernel *kernel = open_kernel(NULL);
+	char *error = NULL;
+
+	if (kernel_down(kernel, &error) < 0)
+		fail_msg("%s", error);
+	kernel_free(kernel);
+	if (fake)
+		*fake = (struct fake_device){ 0 };
+}
+
+static void kill_once(enum phase phase, unsigned number)
+{
+	_cleanup_(netmap_freep) struct netmap *old_map = random_map(), *new_map = random_map();
+	/* Nothing is allowed before the start; and the stop takes away. */
+	struct rights old = rights_of(phase == START ? NULL : old_map);
+	struct rights new = rights_of(phase == STOP ? NULL : new_map);
+	struct rights wanted = rights_of(new_map);
+	_cleanup_free_ char *where = NULL;
+	unsigned n = 1 + below(60), total;
+
+	total = run_and_kill(phase, old_map, new_map, n);
+	if (total > 0) {
+		wipe();
+		n = 1 + n % total;
+		assert_int_equal(run_and_kill(phase, old_map, new_map, n), 0);
+	}
+	where = text_printf("kill %u, %s, message %u %s", number, phase_names[phase], (n + 1) / 2,
+			    n % 2 ? "not sent" : "sent");
+	check(&old, &new, where);
+	check_recovery(new_map, &wanted, where);
+	wipe();
+	rights_done(&old);
+	rights_done(&new);
+	rights_done(&wanted);
+}
+
+static unsigned setting(const char *name, unsigned fallback)
+{
+	const char *text = getenv(name);
+
+	return text ? (unsigned)strtoul(text, NULL, 10) : fallback;
+}
+
+static void test_kill_points(void **state)
+{
+	unsigned n = setting("KILL_POINTS", 500), seed = setting("KILL_SEED", (unsigned)time(NULL));
+
+	srandom(seed);
+	print_message("%u kill points, KILL_SEED=%u, WireGuard %s\n", n, seed,
+		      fake ? "played" : "real");
+	wipe();
+	for (unsigned i = 0; i < n; i++)
+		kill_once((enum phase)(i % N_PHASES), i);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_kill_points) };
+
+	if (!netns_enter())
+		return NETNS_SKIP;
+	if (!netns_has_wireguard())
+		fake = mmap(NULL, sizeof(*fake), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			    -1, 0);
+	assert_ptr_not_equal(fake, MAP_FAILED);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
