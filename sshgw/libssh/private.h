@@ -24,6 +24,22 @@ enum ssh_digest_e {
 /* Callbacks set before the key exchange run before libssh's own. */
 void ssh_packet_set_callbacks(ssh_session session, ssh_packet_callbacks callbacks);
 
+/* What the session's requests name the channel by, which is our own number for it. */
+ssh_channel ssh_channel_from_local(ssh_session session, uint32_t id);
+
+/*
+ * A descriptor in libssh's own poll loop. The net process wraps it, to do the reading from the
+ * connection itself. A callback returns 0, -1 when the handle is gone, -2 when the loop is over.
+ */
+typedef struct ssh_poll_handle_struct *ssh_poll_handle;
+typedef int (*ssh_poll_callback)(ssh_poll_handle handle, socket_t fd, int revents, void *userdata);
+ssh_poll_handle ssh_poll_new(socket_t fd, short events, ssh_poll_callback cb, void *userdata);
+/*
+ * Parse and process packets that came on the connection. Return: bytes used; 0: a packet is not
+ * whole yet. Recurses once for each packet in data.
+ */
+size_t ssh_packet_socket_callback(const void *data, size_t len, void *session);
+
 /* Signs data with a private key; the net process wraps it, the monitor calls it. */
 ssh_signature pki_sign_data(const ssh_key privkey, enum ssh_digest_e hash_type,
 			    const unsigned char *input, size_t input_len);

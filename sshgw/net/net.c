@@ -10,13 +10,12 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/net/monitor_link.h"
+#include "sshgw/net/receive.h"
 #include "sshgw/net/session.h"
 
 #define MAX_OTHER_METHODS 6u
 #define CLOSE_USEC	  (1000 * 1000u)
 #define REFUSED_USEC	  (2 * 1000 * 1000u)
-/* libssh takes 4 KiB at a time: go on while there is input, but let the others have a turn. */
-#define MAX_READS_PER_TURN 64
 
 void net_close(struct net *net)
 {
@@ -282,7 +281,7 @@ static int poll_timeout(const struct net *net)
 
 static bool connection_over(const struct net *net)
 {
-	bool pending = ssh_get_poll_flags(net->ssh) & SSH_WRITE_PENDING;
+	bool pending = ssh_get_status(net->ssh) & SSH_WRITE_PENDING;
 
 	if (ssh_get_status(net->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR))
 		return true;
@@ -291,28 +290,24 @@ static bool connection_over(const struct net *net)
 	return net->state == NET_STATE_CLOSING && !pending;
 }
 
+static bool is_any_running(const struct net *net)
+{
+	for (size_t i = 0; i < net->n_sessions; i++)
+		if (net_session_is_running(net->sessions[i]))
+			return true;
+	return false;
+}
+
 /*
- * Delayed acknowledgements of a client's handshake packets cost 40 ms each until data flows both
- * ways (tcp(7), TCP_QUICKACK: not permanent, set again each time).
+ * Delayed acknowledgements of a client's small packets cost 40 ms each until data flows both ways
+ * (tcp(7), TCP_QUICKACK: not permanent, set again each time).
  */
 static void acknowledge_at_once(const struct net *net)
 {
 	int one = 1;
 
-	if (net->n_sessions == 0)
+	if (!is_any_running(net))
 		setsockopt(NET_FD_CONNECTION, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
-}
-
-static void turn_libssh(struct net *net, bool readable)
-{
-	struct pollfd p = { .fd = NET_FD_CONNECTION, .events = POLLIN };
-	int turns = 0;
-
-	do
-		ssh_event_dopoll(net->event, 0);
-	while (readable && ++turns < MAX_READS_PER_TURN && poll(&p, 1, 0) > 0 &&
-	       !(ssh_get_status(net->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)));
-	acknowledge_at_once(net);
 }
 
 int net_run(struct net *net)
@@ -328,14 +323,15 @@ int net_run(struct net *net)
 
 		fds[0] = (struct pollfd){ .fd = net->monitor_fd, .events = POLLIN };
 		fds[1] = (struct pollfd){ .fd = NET_FD_CONNECTION, .events = POLLIN };
-		if (ssh_get_poll_flags(net->ssh) & SSH_WRITE_PENDING)
+		if (ssh_get_status(net->ssh) & SSH_WRITE_PENDING)
 			fds[1].events |= POLLOUT;
 		for (size_t i = 0; i < net->n_sessions; i++)
 			n += net_session_poll(net->sessions[i], &fds[n]);
 
 		if (poll(fds, n, poll_timeout(net)) < 0 && errno != EINTR)
 			return -errno;
-		turn_libssh(net, fds[1].revents & POLLIN);
+		receive_turn(net, fds[1].revents & POLLIN);
+		acknowledge_at_once(net);
 		receive_client(net);
 		r = receive_monitor(net);
 		for (size_t i = net->n_sessions; i-- > 0;)

@@ -45,3 +45,5 @@ size_t net_session_poll(struct net_session *s, struct pollfd *fds);
 bool net_session_pump(struct net_session *s);
 /* When the session wants to be pumped without any event: CLOCK_MONOTONIC usec, UINT64_MAX. */
 uint64_t net_session_deadline(const struct net_session *s);
+/* Its program has been started. */
+bool net_session_is_running(const struct net_session *s);

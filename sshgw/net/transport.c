@@ -2,10 +2,14 @@
 
 #include <errno.h>
 #include <libssh/server.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "common/log.h"
 #include "sshgw/net/hostkey.h"
 #include "sshgw/net/pty_modes.h"
+#include "sshgw/net/receive.h"
 #include "sshgw/net/sign.h"
 
 /*
@@ -78,11 +82,22 @@ static int set_session_options(ssh_session ssh)
 	return 0;
 }
 
+/* Small answers go out at once: nobody gains from their waiting for the client's acknowledgement.
+ */
+static void send_at_once(void)
+{
+	int one = 1;
+
+	setsockopt(NET_FD_CONNECTION, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
 int transport_init(struct net *net)
 {
 	int r;
 
+	send_at_once();
 	sign_init(net);
+	receive_init(net);
 	if (ssh_init() != SSH_OK)
 		return log_error_errno(-EIO, "libssh could not be initialised");
 	net->bind = ssh_bind_new();

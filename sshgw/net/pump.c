@@ -1,0 +1,207 @@
+#include "sshgw/net/pump.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+/*
+ * libssh puts at most 32768 - 10 bytes into a packet, whatever the client would take: whole
+ * packets, no small rests.
+ */
+#define PACKET_BYTES 32758u
+#define PIECE_BYTES  (8 * PACKET_BYTES)
+
+/* ---- output ---- */
+
+void pump_out_init(struct pump_out *p, bool is_stderr)
+{
+	*p = (struct pump_out){ .fd = -1, .is_stderr = is_stderr };
+}
+
+void pump_out_done(struct pump_out *p)
+{
+	p->fd = close_fd(p->fd);
+	free(p->rest);
+	pump_out_init(p, p->is_stderr);
+}
+
+bool pump_out_is_over(const struct pump_out *p)
+{
+	return p->fd < 0 && p->len == 0;
+}
+
+/* Not while packets are queued: they are memory, and who does not read them gets no more. */
+static bool can_send(ssh_session ssh, ssh_channel channel)
+{
+	return ssh_channel_window_size(channel) > 0 && !(ssh_get_status(ssh) & SSH_WRITE_PENDING);
+}
+
+bool pump_out_wants_data(const struct pump_out *p, ssh_session ssh, ssh_channel channel)
+{
+	return p->fd >= 0 && p->len == 0 && can_send(ssh, channel);
+}
+
+/* Return: bytes that libssh took: none during a rekey, in which it would have to queue them. */
+static size_t send_some(const struct pump_out *p, ssh_channel channel, const void *data, size_t len)
+{
+	int n = p->is_stderr ? ssh_channel_write_stderr(channel, data, (uint32_t)len)
+			     : ssh_channel_write(channel, data, (uint32_t)len);
+
+	/* An error shows as a closed session. */
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void send_rest(struct pump_out *p, ssh_channel channel)
+{
+	size_t n = send_some(p, channel, p->rest + p->start, p->len);
+
+	p->start += n;
+	p->len -= n;
+	if (p->len > 0)
+		return;
+	free(p->rest);
+	p->rest = NULL;
+	p->start = 0;
+}
+
+static int keep_rest(struct pump_out *p, const uint8_t *data, size_t len)
+{
+	p->rest = malloc(len);
+	if (!p->rest)
+		return -ENOMEM;
+	memcpy(p->rest, data, len);
+	p->start = 0;
+	p->len = len;
+	return 0;
+}
+
+static int move_piece(struct pump_out *p, ssh_channel channel)
+{
+	/* One for all sessions: nothing stays in it from one call to the next. */
+	static uint8_t piece[PIECE_BYTES];
+	size_t window = ssh_channel_window_size(channel), sent;
+	ssize_t n = read(p->fd, piece, window < sizeof(piece) ? window : sizeof(piece));
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0) {
+		/* EIO: the last process closed the terminal. */
+		p->fd = close_fd(p->fd);
+		return 0;
+	}
+	sent = send_some(p, channel, piece, (size_t)n);
+	return sent < (size_t)n ? keep_rest(p, piece + sent, (size_t)n - sent) : 0;
+}
+
+int pump_out_move(struct pump_out *p, ssh_session ssh, ssh_channel channel)
+{
+	if (p->len > 0 && can_send(ssh, channel))
+		send_rest(p, channel);
+	if (p->polled && p->polled->revents && pump_out_wants_data(p, ssh, channel))
+		return move_piece(p, channel);
+	return 0;
+}
+
+/* ---- input ---- */
+
+void pump_in_init(struct pump_in *p)
+{
+	*p = (struct pump_in){ .fd = -1 };
+}
+
+void pump_in_close(struct pump_in *p)
+{
+	if (!p->borrowed)
+		close_fd(p->fd);
+	free(p->buf);
+	*p = (struct pump_in){ .fd = -1, .closed = true, .waiting = p->waiting };
+}
+
+/* Return: bytes written; 0: none for now; -EPIPE and others: the program has closed its end. */
+static ssize_t write_some(int fd, const void *data, size_t len)
+{
+	ssize_t n = write(fd, data, len);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	return n < 0 ? -errno : n;
+}
+
+size_t pump_in_take(struct pump_in *p, const void *data, size_t len)
+{
+	ssize_t n = 0;
+
+	if (p->closed) {
+		p->waiting = false;
+		return len;
+	}
+	if (p->fd >= 0 && p->len == 0)
+		n = write_some(p->fd, data, len);
+	/* That the program has closed its end is found again, and told, by pump_in_move(). */
+	if (n < 0)
+		n = 0;
+	p->waiting = (size_t)n < len;
+	return (size_t)n;
+}
+
+bool pump_in_wants_room(const struct pump_in *p)
+{
+	return p->fd >= 0 && (p->len > 0 || p->waiting);
+}
+
+bool pump_in_is_over(const struct pump_in *p, ssh_channel channel)
+{
+	return p->len == 0 && !p->waiting && ssh_channel_is_eof(channel);
+}
+
+/*
+ * All that libssh holds, at once: reading opens the window by up to 1.25 MiB without regard to what
+ * is left unread, so that reading it bit by bit would take in without end what a slow program has
+ * not taken. So it is twice that much at most.
+ */
+static void refill(struct pump_in *p, ssh_channel channel)
+{
+	int n = ssh_channel_poll(channel, 0);
+
+	p->waiting = false;
+	if (n <= 0)
+		return;
+	p->buf = malloc((size_t)n);
+	if (!p->buf) {
+		/* Without memory it stays where it is. */
+		p->waiting = true;
+		return;
+	}
+	n = ssh_channel_read_nonblocking(channel, p->buf, (uint32_t)n, 0);
+	p->start = 0;
+	p->len = n > 0 ? (size_t)n : 0;
+}
+
+static void used(struct pump_in *p, size_t n)
+{
+	p->start += n;
+	p->len -= n;
+	if (p->len == 0)
+		free(take_ptr(p->buf));
+}
+
+int pump_in_move(struct pump_in *p, ssh_channel channel)
+{
+	ssize_t n;
+
+	if (p->fd < 0 && !p->closed)
+		return 0;
+	if (p->len == 0 && p->waiting)
+		refill(p, channel);
+	if (p->closed || p->len == 0) {
+		used(p, p->len);
+		return 0;
+	}
+	n = write_some(p->fd, p->buf + p->start, p->len);
+	if (n < 0)
+		return (int)n;
+	used(p, (size_t)n);
+	return 0;
+}
