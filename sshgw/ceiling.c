@@ -13,6 +13,12 @@
 /* The listener has a descriptor for each, within the usual 1024, which logins should inherit. */
 #define CEILING_MAX_CONNECTIONS 800
 
+static int read_path_or_none(const struct conf_field *f, const char *value, void *target)
+{
+	return strcmp(value, "none") == 0 ? conf_read_string(f, value, target)
+					  : conf_read_path(f, value, target);
+}
+
 static const struct conf_field fields[] = {
 	{ .name = "SSH",
 	  .read = conf_read_bool,
@@ -78,6 +84,10 @@ static const struct conf_field fields[] = {
 	  .min = 0,
 	  .max = 64,
 	  .expected = "a number from 0 to 64" },
+	{ .name = "SftpServer",
+	  .read = read_path_or_none,
+	  .offset = offsetof(struct ceiling, sftp_server),
+	  .expected = "an absolute path, or none" },
 };
 
 static const struct ceiling defaults = {
@@ -153,6 +163,7 @@ void ceiling_done(struct ceiling *ceiling)
 {
 	ceiling->allow_users = conf_strv_free(ceiling->allow_users);
 	ceiling->deny_users = conf_strv_free(ceiling->deny_users);
+	free(take_ptr(ceiling->sftp_server));
 }
 
 static bool strv_contains(char **list, const char *word)

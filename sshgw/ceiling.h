@@ -23,6 +23,7 @@ struct ceiling {
 	uint64_t max_unauthenticated_per_peer;
 	uint64_t max_sessions; /* concurrent, per connection */
 	uint64_t max_env;      /* variables per session */
+	char *sftp_server; /* SftpServer=: a path; "none": there is to be none; NULL: look for it */
 };
 
 /* As if there were no file: SSH is off, limits have their defaults. */

@@ -129,6 +129,19 @@ void msg_auth_result_done(struct msg_auth_result *msg)
 
 /* ---- NET_START, USER_START ---- */
 
+const char *start_kind_to_string(enum start_kind kind)
+{
+	switch (kind) {
+	case START_SHELL:
+		return "shell";
+	case START_EXEC:
+		return "exec";
+	case START_SFTP:
+		return "sftp";
+	}
+	return "unknown";
+}
+
 int msg_start_put(struct chan_writer *w, const struct msg_start *msg)
 {
 	chan_put_u32(w, msg->channel);
@@ -183,7 +196,7 @@ int msg_start_get(const struct chan_msg *in, struct msg_start *ret_msg)
 
 	msg.channel = chan_get_u32(&r);
 	kind = chan_get_u8(&r);
-	if (!r.error && kind != START_SHELL && kind != START_EXEC)
+	if (!r.error && (kind < START_SHELL || kind > START_LAST))
 		r.error = -EBADMSG;
 	msg.kind = (enum start_kind)kind;
 	msg.command = chan_get_string(&r, MSG_MAX_COMMAND);

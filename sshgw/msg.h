@@ -109,7 +109,11 @@ void msg_auth_result_done(struct msg_auth_result *msg);
 enum start_kind {
 	START_SHELL = 1,
 	START_EXEC = 2,
+	START_SFTP = 3, /* the subsystem; which program that is, the monitor says */
+	START_LAST = START_SFTP,
 };
+/* "shell", "exec", "sftp". */
+const char *start_kind_to_string(enum start_kind kind);
 struct msg_env {
 	char *name, *value;
 };
@@ -121,7 +125,7 @@ struct msg_pty {
 struct msg_start {
 	uint32_t channel;
 	enum start_kind kind;
-	char *command; /* exec; else empty */
+	char *command; /* exec; sftp, from the monitor on: the server's path; else empty */
 	bool has_pty;
 	struct msg_pty pty;
 	struct msg_env env[MSG_MAX_ENV];

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/monitor/env.h"
+#include "sshgw/monitor/sftp.h"
 
 /* ---- starting ---- */
 
@@ -39,84 +40,125 @@ static void filter_env(struct msg_start *start, char *const *patterns)
 	start->n_env = n;
 }
 
-/* sshd_config(5), ForceCommand: the command asked for is in SSH_ORIGINAL_COMMAND. */
+/*
+ * sshd_config(5), ForceCommand: the command asked for is in SSH_ORIGINAL_COMMAND. As with sshd, for
+ * a subsystem that is the program it would have been.
+ */
 static int force_command(struct msg_start *start, const char *command)
 {
 	struct msg_env *env = &start->env[start->n_env];
-	char *forced = strdup(command);
+	_cleanup_free_ char *forced = strdup(command);
 
 	if (!forced)
 		return -ENOMEM;
-	if (start->kind == START_EXEC) {
-		if (start->n_env >= MSG_MAX_ENV || strlen(start->command) > MSG_MAX_ENV_VALUE) {
-			free(forced);
+	if (start->kind != START_SHELL) {
+		if (start->n_env >= MSG_MAX_ENV || strlen(start->command) > MSG_MAX_ENV_VALUE)
 			return -E2BIG;
-		}
 		env->name = strdup("SSH_ORIGINAL_COMMAND");
-		if (!env->name) {
-			free(forced);
+		if (!env->name)
 			return -ENOMEM;
-		}
 		env->value = take_ptr(start->command);
 		start->n_env++;
 	}
 	free(start->command);
-	start->command = forced;
+	start->command = take_ptr(forced);
 	start->kind = START_EXEC;
 	return 0;
 }
 
+/* Return: 0, SFTP_OFF, SFTP_MISSING, -ENOMEM. */
+static int choose_sftp_server(const struct monitor *m, struct msg_start *start)
+{
+	const char *path;
+	int r = sftp_find(m->ceiling.sftp_server, &path);
+
+	free(start->command);
+	start->command = strdup(path);
+	return start->command ? r : -ENOMEM;
+}
+
+/* What is to be run, whatever the client would like. Return: as above, -E2BIG. */
+static int choose_program(const struct monitor *m, struct msg_start *start)
+{
+	int r = start->kind == START_SFTP ? choose_sftp_server(m, start) : 0;
+
+	return r >= 0 && m->lease.force_command ? force_command(start, m->lease.force_command) : r;
+}
+
+static const char *why_not_started(const struct monitor *m, int r)
+{
+	switch (r) {
+	case SFTP_OFF:
+		log_notice("%s asked for sftp, which is switched off here (SftpServer=)",
+			   m->account->name);
+		return "Peergate: sftp is switched off on this host (SftpServer= in sshgw.conf)";
+	case SFTP_MISSING:
+		log_warning(
+			"%s asked for sftp, and there is no sftp-server here: install one "
+			"(Debian: openssh-sftp-server), or name it by SftpServer= in sshgw.conf",
+			m->account->name);
+		return "Peergate: this host has no sftp-server; ask its administrator for one";
+	case -EMFILE:
+		return "Peergate: too many sessions on this connection";
+	default:
+		log_warning_errno(r, "Could not start a session");
+		return "Peergate: the session could not be started";
+	}
+}
+
 static void tell_user(struct monitor *m, struct channel *channel)
 {
+	static const char *const words[] = {
+		[START_SHELL] = "a shell",
+		[START_EXEC] = "a command",
+		[START_SFTP] = "sftp",
+	};
+	enum start_kind kind = channel->start.kind;
 	struct chan_writer w = { 0 };
 
-	log_with(LOG_INFO, 0,
-		 LOG_FIELDS(
-			 { "CHANNEL_KIND", channel->start.kind == START_SHELL ? "shell" : "exec" }),
-		 "Starting %s%s as %s",
-		 channel->start.kind == START_SHELL ? "a shell" : "a command",
-		 channel->has_pty ? " on a terminal" : "", m->account->name);
+	log_with(LOG_INFO, 0, LOG_FIELDS({ "CHANNEL_KIND", start_kind_to_string(kind) }),
+		 "Starting %s%s as %s", words[kind], channel->has_pty ? " on a terminal" : "",
+		 m->account->name);
 	msg_start_put(&w, &channel->start);
 	channel->state = CHANNEL_STARTING;
 	msg_start_done(&channel->start);
 	mon_send(m, MON_USER, USER_START, &w, NULL, 0);
 }
 
+/* The net process keeps to these; one that does not is no honest one. */
+static bool is_sound(const struct monitor *m, const struct msg_start *start)
+{
+	return start->n_env <= m->ceiling.max_env &&
+	       (start->kind == START_EXEC || start->command[0] == '\0');
+}
+
 int sessions_start(struct monitor *m, struct chan_msg *msg)
 {
-	struct msg_start start = { 0 };
+	_cleanup_(msg_start_done) struct msg_start start = { 0 };
 	struct channel *channel;
 	uint32_t id;
-	int r = msg_start_get(msg, &start);
+	int r;
 
-	if (r < 0)
+	if (msg_start_get(msg, &start) < 0 || !is_sound(m, &start))
 		return -EPROTO;
 	id = start.channel;
-	/* The net process keeps to these; one that does not is no honest one. */
-	r = start.n_env > m->ceiling.max_env
-		    ? -EEXIST
-		    : channels_add(&m->channels, id, m->ceiling.max_sessions, &channel);
-	if (r == -EEXIST) {
-		msg_start_done(&start);
+	r = channels_add(&m->channels, id, m->ceiling.max_sessions, &channel);
+	if (r == -EEXIST)
 		return -EPROTO;
-	}
 	if (r == 0) {
 		filter_env(&start, m->lease.accept_env);
-		if (m->lease.force_command)
-			r = force_command(&start, m->lease.force_command);
-		if (r < 0)
+		r = choose_program(m, &start);
+		if (r != 0)
 			channels_remove(&m->channels, channel);
 	}
-	if (r < 0) {
-		msg_start_done(&start);
-		refuse_start(m, id,
-			     r == -EMFILE ? "Peergate: too many sessions on this connection"
-					  : "Peergate: the session could not be started");
+	if (r != 0) {
+		refuse_start(m, id, why_not_started(m, r));
 		return 0;
 	}
 	channel->has_pty = start.has_pty;
 	channel->greeted = start.has_pty && start.kind == START_SHELL;
 	channel->start = start;
+	start = (struct msg_start){ 0 };
 	if (m->state == MON_OPEN)
 		tell_user(m, channel);
 	return 0;

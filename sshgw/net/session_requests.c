@@ -90,6 +90,14 @@ static bool ask_start(struct net_session *s, ssh_message message, enum start_kin
 	return true;
 }
 
+/* The monitor says which program that is. Return: whether the message is kept. */
+static bool ask_subsystem(struct net_session *s, ssh_message message)
+{
+	const char *name = ssh_message_channel_request_subsystem(message);
+
+	return name && strcmp(name, "sftp") == 0 && ask_start(s, message, START_SFTP);
+}
+
 bool net_session_request(struct net_session *s, ssh_message message)
 {
 	bool ok = false;
@@ -110,6 +118,10 @@ bool net_session_request(struct net_session *s, ssh_message message)
 		break;
 	case SSH_CHANNEL_REQUEST_EXEC:
 		if (ask_start(s, message, START_EXEC))
+			return true;
+		break;
+	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
+		if (ask_subsystem(s, message))
 			return true;
 		break;
 	default:

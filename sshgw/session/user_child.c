@@ -10,8 +10,8 @@
 
 #include "common/text.h"
 #include "sshgw/session/environment.h"
-#include "sshgw/signals.h"
 #include "sshgw/session/user_pty.h"
+#include "sshgw/signals.h"
 
 /*
  * Fewer wake-ups for bulk data. Not more, since pipe memory is accounted to the user: past 64 MiB
@@ -28,7 +28,7 @@ struct stdio {
 };
 
 struct program {
-	const char *shell, *home;
+	const char *path, *home;
 	char *argv[4];
 	char argv0[64];
 	struct environment env;
@@ -84,14 +84,17 @@ _Noreturn static void run_child(const struct stdio *stdio, const struct program 
 		if (chdir("/") < 0)
 			_exit(126);
 	}
-	execve(program->shell, program->argv, program->env.vars);
-	complain("", program->shell, errno);
+	execve(program->path, program->argv, program->env.vars);
+	complain("", program->path, errno);
 	_exit(127);
 }
 
 /* ---- before the fork ---- */
 
-/* argv[0] "-bash" makes a login shell; a command is run by "bash -c COMMAND". */
+/*
+ * argv[0] "-bash" makes a login shell; a command is run by "bash -c COMMAND". The sftp-server is
+ * run without a shell, whose start files may print things into the protocol.
+ */
 static int make_program(const struct msg_start *msg, char *const *login_env, const char *tty,
 			struct program *program)
 {
@@ -100,11 +103,13 @@ static int make_program(const struct msg_start *msg, char *const *login_env, con
 	const char *home = environment_get(login_env, "HOME");
 	const char *slash;
 
-	program->shell = shell && *shell ? shell : _PATH_BSHELL;
+	program->path = shell && *shell ? shell : _PATH_BSHELL;
+	if (msg->kind == START_SFTP)
+		program->path = msg->command;
 	program->home = home && *home ? home : "/";
-	slash = strrchr(program->shell, '/');
+	slash = strrchr(program->path, '/');
 	snprintf(program->argv0, sizeof(program->argv0), "%s%s",
-		 msg->kind == START_SHELL ? "-" : "", slash ? slash + 1 : program->shell);
+		 msg->kind == START_SHELL ? "-" : "", slash ? slash + 1 : program->path);
 	program->argv[0] = program->argv0;
 	if (msg->kind == START_EXEC) {
 		program->argv[1] = option;

@@ -6,7 +6,8 @@
  * - each message that it sends can be read by its receiver;
  * - nobody is let in before agent, ceiling and PAM agreed, and only once;
  * - a program is started only in an open session, once for each request of the net process, with
- *   the forced command if there is one and no variable that is not allowed;
+ *   the forced command if there is one and no variable that is not allowed; for sftp it is the one
+ *   that the ceiling names;
  * - descriptors reach the net process only for a channel that it asked for and still has;
  * - there is no way back from the end.
  *
@@ -30,6 +31,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define FORCED	    "/usr/bin/forced"
+#define SFTP_SERVER "/bin/sh" /* one that is there */
 #define MAX_STEPS   64
 #define MAX_TRACKED 512u
 
@@ -112,6 +114,10 @@ static void check_start(const struct monitor *m, const struct chan_msg *msg)
 	add(seen.told, &seen.n_told, start.channel);
 	if (m->lease.force_command)
 		check(start.kind == START_EXEC && strcmp(start.command, FORCED) == 0);
+	else if (start.kind == START_SFTP)
+		check(strcmp(start.command, SFTP_SERVER) == 0);
+	else if (start.kind == START_SHELL)
+		check(start.command[0] == '\0');
 	for (size_t i = 0; i < start.n_env; i++)
 		check(env_is_allowed(start.env[i].name, m->lease.accept_env) ||
 		      (m->lease.force_command && i == start.n_env - 1 &&
@@ -513,6 +519,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	m.ceiling.ssh = true;
 	m.ceiling.permit_root = size > 0 && data[0] & 1;
 	m.ceiling.max_sessions = 3;
+	m.ceiling.sftp_server = strdup(size > 0 && data[0] & 8 ? "none" : SFTP_SERVER);
 	for (int i = 0; i < MAX_STEPS && size >= 4; i++) {
 		size_t len = (size_t)data[2] << 8 | data[3];
 

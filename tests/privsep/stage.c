@@ -387,6 +387,20 @@ void stage_reach(struct stage *s, enum mon_state state)
 		stage_open(s);
 }
 
+struct msg_start stage_start(struct stage *s, const struct msg_start *start)
+{
+	struct chan_writer w = { 0 };
+	struct msg_start seen;
+	struct chan_msg msg;
+
+	msg_start_put(&w, start);
+	stage_send(s->net.channel, NET_START, &w, NULL, 0);
+	msg = stage_expect(s->user, USER_START);
+	assert_int_equal(msg_start_get(&msg, &seen), 0);
+	chan_msg_done(&msg);
+	return seen;
+}
+
 void stage_start_channel(struct stage *s, uint32_t channel)
 {
 	static char command[] = "true";

@@ -82,6 +82,8 @@ void stage_skip(int channel, uint32_t type);
 void stage_expect_silence(int channel, uint64_t usec);
 /* NET_START of a command on pipes; up to USER_START. */
 void stage_start_channel(struct stage *s, uint32_t channel);
+/* NET_START of anything. Return: what reaches the user process; the caller's. */
+struct msg_start stage_start(struct stage *s, const struct msg_start *start);
 /* From there on: USER_STARTED with three pipes, up to NET_STARTED. */
 void stage_run_channel(struct stage *s, uint32_t channel);
 /* Three pipes: the ends that the monitor gets, and those that the program keeps. */

@@ -200,79 +200,6 @@ static void test_start_while_opening(void **state)
 	stage_end_with_leader(&s, NULL);
 }
 
-/* Start, and return what reaches the user process. */
-static struct msg_start start_and_see(struct stage *s, const struct msg_start *start)
-{
-	struct chan_writer w = { 0 };
-	struct msg_start seen;
-	struct chan_msg msg;
-
-	msg_start_put(&w, start);
-	stage_send(s->net.channel, NET_START, &w, NULL, 0);
-	msg = stage_expect(s->user, USER_START);
-	assert_int_equal(msg_start_get(&msg, &seen), 0);
-	chan_msg_done(&msg);
-	return seen;
-}
-
-static void test_environment_is_filtered(void **state)
-{
-	static char command[] = "true", value[] = "v", preload[] = "LD_PRELOAD", lang[] = "LANG",
-		    git[] = "GIT_DIR", other[] = "OTHER";
-	struct msg_start start = {
-		.kind = START_EXEC,
-		.command = command,
-		.env = { { preload, value }, { lang, value }, { other, value }, { git, value } },
-		.n_env = 4
-	};
-	struct stage s;
-
-	stage_reach(&s, MON_OPEN);
-	start = start_and_see(&s, &start);
-	assert_int_equal(start.n_env, 2);
-	assert_string_equal(start.env[0].name, "LANG");
-	assert_string_equal(start.env[1].name, "GIT_DIR");
-	msg_start_done(&start);
-	stage_tell_puppet(&s.net, PUPPET_EXIT);
-	stage_end_with_leader(&s, NULL);
-}
-
-static void test_forced_command(void **state)
-{
-	static char command[] = "rm -rf /", value[] = "forged", name[] = "SSH_ORIGINAL_COMMAND";
-	const struct msg_start exec = { .channel = 1,
-					.kind = START_EXEC,
-					.command = command,
-					.env = { { name, value } },
-					.n_env = 1 };
-	const struct msg_start shell = { .channel = 2, .kind = START_SHELL };
-	struct msg_start seen;
-	struct stage s;
-
-	stage_reach(&s, MON_ASKING);
-	stage_agent_accepts(&s, NULL,
-			    ",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,"
-			    "\"remote\":false},\"acceptEnv\":[\"*\"],"
-			    "\"forceCommand\":\"/usr/bin/backup\"}");
-	stage_account(&s);
-	stage_opening(&s);
-	stage_open(&s);
-	seen = start_and_see(&s, &exec);
-	assert_int_equal(seen.kind, START_EXEC);
-	assert_string_equal(seen.command, "/usr/bin/backup");
-	assert_int_equal(seen.n_env, 1);
-	assert_string_equal(seen.env[0].name, "SSH_ORIGINAL_COMMAND");
-	assert_string_equal(seen.env[0].value, "rm -rf /");
-	msg_start_done(&seen);
-	seen = start_and_see(&s, &shell);
-	assert_int_equal(seen.kind, START_EXEC);
-	assert_string_equal(seen.command, "/usr/bin/backup");
-	assert_int_equal(seen.n_env, 0);
-	msg_start_done(&seen);
-	stage_tell_puppet(&s.net, PUPPET_EXIT);
-	stage_end_with_leader(&s, NULL);
-}
-
 static void test_ipv6(void **state)
 {
 	const struct stage_options options = { .local = AGENT_SELF6, .peer = AGENT_PEER6 };
@@ -577,8 +504,6 @@ int main(void)
 		ON_STAGE(test_command_on_pipes),
 		ON_STAGE(test_shell_on_terminal),
 		ON_STAGE(test_start_while_opening),
-		ON_STAGE(test_environment_is_filtered),
-		ON_STAGE(test_forced_command),
 		ON_STAGE(test_ipv6),
 		ON_STAGE(test_long_motd),
 		ON_STAGE(test_decisions),

@@ -58,7 +58,7 @@ static void test_all_settings(void **state)
 	assert_int_equal(load("# comment\nSSH=yes\nPermitRootLogin=yes\nAllowUsers=alice bob\n"
 			      "DenyUsers=eve\nLoginGraceTime=30s\nMaxAgentAbsence=1h\n"
 			      "MaxUnauthenticated=5\nMaxUnauthenticatedPerPeer=3\n"
-			      "MaxSessions=7\nMaxEnv=0\n",
+			      "MaxSessions=7\nMaxEnv=0\nSftpServer=/opt/sftp-server\n",
 			      &c, &text),
 			 0);
 	assert_true(c.ssh && c.permit_root);
@@ -70,6 +70,7 @@ static void test_all_settings(void **state)
 	assert_int_equal(c.max_unauthenticated_per_peer, 3);
 	assert_int_equal(c.max_sessions, 7);
 	assert_int_equal(c.max_env, 0);
+	assert_string_equal(c.sftp_server, "/opt/sftp-server");
 }
 
 static void test_bad_files(void **state)
@@ -90,6 +91,10 @@ static void test_bad_files(void **state)
 		"MaxEnv=65\n",
 		"MaxEnv=-1\n",
 		"MaxUnauthenticatedPerPeer=0\n",
+		"SftpServer=\n",
+		"SftpServer=sftp-server\n",
+		"SftpServer=internal-sftp\n",
+		"SftpServer=None\n",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -478,6 +478,34 @@ static void test_user_runs_commands(void **state)
 	}
 }
 
+/* No shell comes between: its variables and words mean nothing, nor does what $SHELL would do. */
+static void test_user_runs_the_sftp_server_itself(void **state)
+{
+	static char server[] = "/bin/pwd", words[] = "/bin/pwd -L; exit 9";
+	struct peer *peer = *state;
+	char out[64] = "";
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct msg_start start = { .channel = i,
+					   .kind = START_SFTP,
+					   .command = i == 0 ? server : words };
+		_cleanup_(chan_msg_done) struct chan_msg msg = { 0 };
+		struct chan_writer w = { 0 };
+		struct msg_exited exited;
+
+		assert_int_equal(msg_start_put(&w, &start), 0);
+		send_msg(peer->channel, USER_START, &w, -1);
+		receive_started(peer, i, &msg);
+		receive_exited(peer, &exited);
+		assert_false(exited.by_signal);
+		assert_int_equal(exited.value, i == 0 ? 0 : 127);
+		if (i == 0) {
+			assert_true(read(msg.fds[1], out, sizeof(out) - 1) > 0);
+			assert_string_equal(out, "/\n");
+		}
+	}
+}
+
 /* The client's death, for a command without a terminal: hung up, also while stopped. */
 static void test_user_hangs_up(void **state)
 {
@@ -607,7 +635,7 @@ static void test_user_refuses_malformed(void **state)
 		bool with_fd;
 	} cases[] = {
 		{ USER_START, "", 0, false },
-		{ USER_START, "\0\0\0\1\3\0\0\0\0\0\0\0\0\0", 14, false },	 /* no such kind */
+		{ USER_START, "\0\0\0\1\4\0\0\0\0\0\0\0\0\0", 14, false },	 /* no such kind */
 		{ USER_START, "\0\0\0\1\2\0\0\0\4true\2\0\0\0\0", 18, false },	 /* no boolean */
 		{ USER_START, "\0\0\0\1\2\0\0\0\4true\0\0\0\0\1", 18, false },	 /* env missing */
 		{ USER_START, "\0\0\0\1\2\0\0\0\4true\0\0\0\0\x41", 18, false }, /* env too many */
@@ -670,6 +698,8 @@ int main(int argc, char *argv[])
 		cmocka_unit_test_setup_teardown(test_leader_records_many_lines, set_up_leader,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_user_runs_commands, set_up_user, tear_down),
+		cmocka_unit_test_setup_teardown(test_user_runs_the_sftp_server_itself, set_up_user,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_user_hangs_up, set_up_user, tear_down),
 		cmocka_unit_test_setup_teardown(test_user_ends_with_its_channel, set_up_user,
 						tear_down),

@@ -1,0 +1,191 @@
+/*
+ * What the monitor makes of a client's wishes: which program is run for a shell, a command or sftp,
+ * with which variables; and which signals reach it.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/text.h"
+#include "tests/privsep/stage.h"
+
+#define FORCED "/usr/bin/backup"
+#define LEASE_OPTIONS \
+	",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,\"remote\":false},"
+#define FORCES LEASE_OPTIONS "\"acceptEnv\":[\"*\"],\"forceCommand\":\"" FORCED "\"}"
+
+/* A login up to MON_OPEN, by a lease with further members and with this ceiling. */
+static void open_login(struct stage *s, const char *ceiling, const char *more)
+{
+	const struct stage_options options = { .ceiling = ceiling };
+
+	stage_begin(s, &options, true);
+	stage_ready(s);
+	stage_authorize(s);
+	stage_agent_accepts(s, NULL, more);
+	stage_account(s);
+	stage_opening(s);
+	stage_open(s);
+}
+
+static void close_login(struct stage *s, const char *log)
+{
+	stage_tell_puppet(&s->net, PUPPET_EXIT);
+	stage_end_with_leader(s, log);
+}
+
+/* ---- programs ---- */
+
+static void test_environment_is_filtered(void **state)
+{
+	static char command[] = "true", value[] = "v", preload[] = "LD_PRELOAD", lang[] = "LANG",
+		    git[] = "GIT_DIR", other[] = "OTHER";
+	struct msg_start start = {
+		.kind = START_EXEC,
+		.command = command,
+		.env = { { preload, value }, { lang, value }, { other, value }, { git, value } },
+		.n_env = 4
+	};
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	start = stage_start(&s, &start);
+	assert_int_equal(start.n_env, 2);
+	assert_string_equal(start.env[0].name, "LANG");
+	assert_string_equal(start.env[1].name, "GIT_DIR");
+	msg_start_done(&start);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, NULL);
+}
+
+static void expect_forced(struct stage *s, const struct msg_start *start, const char *original)
+{
+	struct msg_start seen = stage_start(s, start);
+
+	assert_int_equal(seen.kind, START_EXEC);
+	assert_string_equal(seen.command, FORCED);
+	assert_int_equal(seen.n_env, original ? 1 : 0);
+	if (original) {
+		assert_string_equal(seen.env[0].name, "SSH_ORIGINAL_COMMAND");
+		assert_string_equal(seen.env[0].value, original);
+	}
+	msg_start_done(&seen);
+}
+
+static void test_forced_command(void **state)
+{
+	static char command[] = "rm -rf /", value[] = "forged", name[] = "SSH_ORIGINAL_COMMAND";
+	struct stage s;
+
+	open_login(&s, "SSH=yes\nSftpServer=/opt/sftp-server\n", FORCES);
+	expect_forced(&s,
+		      &(struct msg_start){ .channel = 1,
+					   .kind = START_EXEC,
+					   .command = command,
+					   .env = { { name, value } },
+					   .n_env = 1 },
+		      "rm -rf /");
+	expect_forced(&s, &(struct msg_start){ .channel = 2, .kind = START_SHELL }, NULL);
+	/* Whether there is such a program does not matter: it is not run. */
+	expect_forced(&s, &(struct msg_start){ .channel = 3, .kind = START_SFTP },
+		      "/opt/sftp-server");
+	close_login(&s, NULL);
+}
+
+static void test_forced_command_without_sftp(void **state)
+{
+	struct stage s;
+
+	open_login(&s, "SSH=yes\nSftpServer=none\n", FORCES);
+	expect_forced(&s, &(struct msg_start){ .kind = START_SFTP },
+		      "/usr/lib/openssh/sftp-server");
+	close_login(&s, NULL);
+}
+
+static void test_sftp(void **state)
+{
+	static char name[] = "LANG", value[] = "C";
+	struct msg_start seen;
+	struct stage s;
+
+	open_login(&s, "SSH=yes\nSftpServer=/bin/true\n", NULL);
+	seen = stage_start(&s, &(struct msg_start){ .channel = 7,
+						    .kind = START_SFTP,
+						    .env = { { name, value } },
+						    .n_env = 1 });
+	assert_int_equal(seen.channel, 7);
+	assert_int_equal(seen.kind, START_SFTP);
+	assert_string_equal(seen.command, "/bin/true");
+	assert_int_equal(seen.n_env, 1);
+	msg_start_done(&seen);
+	close_login(&s, "Starting sftp as alice");
+}
+
+static void test_no_sftp(void **state)
+{
+	static const struct {
+		const char *ceiling, *reason, *log;
+	} cases[] = {
+		{ "SSH=yes\nSftpServer=none\n", "switched off", "alice asked for sftp, which is" },
+		{ "SSH=yes\nSftpServer=/no/such\n", "has no sftp-server",
+		  "alice asked for sftp, and there is no sftp-server" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *reason = NULL;
+		struct chan_writer w = { 0 };
+		struct chan_msg msg;
+		uint32_t channel;
+		struct stage s;
+
+		open_login(&s, cases[i].ceiling, NULL);
+		msg_start_put(&w, &(struct msg_start){ .channel = 7, .kind = START_SFTP });
+		stage_send(s.net.channel, NET_START, &w, NULL, 0);
+		msg = stage_expect(s.net.channel, NET_START_FAILED);
+		assert_int_equal(msg_channel_text_get(&msg, &channel, &reason), 0);
+		assert_int_equal(channel, 7);
+		assert_non_null(strstr(reason, cases[i].reason));
+		chan_msg_done(&msg);
+		/* The channel is as if it had never been, and everything else works. */
+		stage_start_channel(&s, 7);
+		close_login(&s, cases[i].log);
+	}
+}
+
+/* A net process that brings a path of its own along. */
+static void test_program_of_its_own(void **state)
+{
+	static const enum start_kind kinds[] = { START_SFTP, START_SHELL };
+	static char path[] = "/bin/sh";
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct chan_writer w = { 0 };
+		struct stage s;
+
+		stage_reach(&s, MON_OPEN);
+		msg_start_put(&w, &(struct msg_start){ .kind = kinds[i], .command = path });
+		stage_send(s.net.channel, NET_START, &w, NULL, 0);
+		stage_end_with_leader(&s, "Message 0x183 of the net process was refused");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_STAGE(test_environment_is_filtered),
+		ON_STAGE(test_forced_command),
+		ON_STAGE(test_forced_command_without_sftp),
+		ON_STAGE(test_sftp),
+		ON_STAGE(test_no_sftp),
+		ON_STAGE(test_program_of_its_own),
+	};
+
+	if (!stage_world_is_possible())
+		return 77;
+	return cmocka_run_group_tests(tests, stage_world_make, stage_world_unmake);
+}
