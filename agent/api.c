@@ -88,10 +88,11 @@ int api_listen(struct api *api, int fd)
 
 static json_t *json_map_status(const struct netmap *map)
 {
-	return json_pack("{s:s, s:s, s:s, s:s*, s:o, s:o, s:o*, s:I, s:I, s:b, s:I, s:I, s:I}",
+	return json_pack("{s:s, s:s, s:s, s:o, s:s*, s:o, s:o, s:o*, s:I, s:I, s:b, s:I, s:I, s:I}",
 			 "nodeId", map->self.id, "nodeName", map->self.name, "domain", map->domain,
-			 "user", map->self.user, "tags",
-			 api_json_texts(map->self.tags, map->self.n_tags), "addresses",
+			 "prefixes", api_json_prefixes(map->prefixes, map->n_prefixes), "user",
+			 map->self.user, "tags", api_json_texts(map->self.tags, map->self.n_tags),
+			 "addresses",
 			 api_json_addresses(map->self.addresses, map->self.n_addresses),
 			 "keyExpiry", api_json_end(map->self.key_expiry), "generation",
 			 (json_int_t)map->generation, "issuedAt", (json_int_t)map->issued_at, "ssh",
@@ -107,12 +108,15 @@ int api_status(struct varlink_call *call, const json_t *params, void *userdata)
 	struct api_view view;
 
 	api_view(api, &view);
-	status = json_pack(
-		"{s:s, s:s, s:s, s:s, s:s*, s:s*, s:I, s:o}", "version", PEERGATE_VERSION,
-		"interface", view.ifname, "publicKey", wg_key_to_string(view.public_key, key),
-		"mapSource", view.map_source ? view.map_source : "", "mapProblem", view.map_problem,
-		"kernelProblem", view.kernel_problem, "sessions",
-		(json_int_t)lease_table_count(view.leases), "warnings", api_warnings(api, &view));
+	status = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*, s:s*, s:I, s:o}", "version",
+			   PEERGATE_VERSION, "interface", view.ifname, "listenPort",
+			   (json_int_t)view.listen_port, "gatewayPort",
+			   (json_int_t)view.gateway_port, "fwmark", (json_int_t)view.fwmark,
+			   "publicKey", wg_key_to_string(view.public_key, key), "mapSource",
+			   view.map_source ? view.map_source : "", "mapProblem", view.map_problem,
+			   "kernelProblem", view.kernel_problem, "sessions",
+			   (json_int_t)lease_table_count(view.leases), "warnings",
+			   api_warnings(api, &view));
 	if (!status)
 		return -ENOMEM;
 	if (view.map) {

@@ -24,6 +24,8 @@ struct api_view {
 	const char *map_problem;    /* why the newest map is not in force; NULL: it is */
 	const char *kernel_problem; /* why the kernel does not agree with the map; NULL: it does */
 	const char *ifname;
+	uint16_t listen_port, gateway_port;
+	uint32_t fwmark; /* 0: none */
 	const struct wg_key *public_key;
 	struct lease_table *leases;
 	uint64_t now_usec; /* since 1970 */

@@ -90,6 +90,7 @@ json_t *api_json_node(const struct netmap *map, const struct netmap_node *node, 
 json_t *api_json_addresses(const struct ip_addr *addresses, size_t n);
 /* "ADDRESS/LENGTH", a host without its length; buf of IP_PREFIX_STRLEN. */
 const char *api_prefix_text(const struct ip_prefix *prefix, char *buf);
+json_t *api_json_prefixes(const struct ip_prefix *prefixes, size_t n);
 json_t *api_json_texts(char *const *texts, size_t n);
 /* Absent: UINT64_MAX. */
 json_t *api_json_end(uint64_t usec);

@@ -32,7 +32,7 @@ json_t *api_json_texts(char *const *texts, size_t n)
 	return take_ptr(array);
 }
 
-static json_t *json_prefixes(const struct ip_prefix *prefixes, size_t n)
+json_t *api_json_prefixes(const struct ip_prefix *prefixes, size_t n)
 {
 	json_auto_t *array = json_array();
 	char text[IP_PREFIX_STRLEN];
@@ -65,7 +65,7 @@ json_t *api_json_node(const struct netmap *map, const struct netmap_node *node, 
 		"nodeName", node->name, "user", node->user, "userName", user_name(map, node->user),
 		"tags", api_json_texts(node->tags, node->n_tags), "addresses",
 		api_json_addresses(node->addresses, node->n_addresses), "routes",
-		json_prefixes(node->routes, node->n_routes), "nodeKey",
+		api_json_prefixes(node->routes, node->n_routes), "nodeKey",
 		wg_key_to_string(&node->key, key), "keyExpiry", api_json_end(node->key_expiry),
 		"keyExpired", netmap_node_expired(node, now_usec), "online", node->online);
 }

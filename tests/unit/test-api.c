@@ -44,6 +44,8 @@ static void fake_view(void *userdata, struct api_view *ret_view)
 		.map_source = "/etc/peergate/netmap.json",
 		.map_problem = f->map_problem,
 		.ifname = "mesh0",
+		.listen_port = 51820,
+		.gateway_port = 2022,
 		.public_key = &f->key,
 		.leases = f->leases,
 		.now_usec = f->now_usec,
