@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/ctl/ctl.h"
+#include "agent/ctl/doctor/verb.h"
 #include "agent/ctl/render.h"
 #include "common/cli/value.h"
 #include "common/clock.h"
@@ -232,6 +233,13 @@ static const struct cli_verb verbs[] = {
 	  .summary = "SSH host keys of the peers, as ssh reads them",
 	  .run = verb_known_hosts },
 	{ .name = "pubkey", .summary = "WireGuard public key of this host", .run = verb_pubkey },
+	{ .name = "doctor",
+	  .summary = "What is wrong on this host, and what to do about it",
+	  .help = "Checks that only root can make are 'unknown' to others. Peers that have been "
+		  "quiet are\n"
+		  "sent an empty datagram, to see whether they answer: that takes some seconds.\n"
+		  "Exit status 1: something is bad.",
+	  .run = verb_doctor },
 	{ .name = "version",
 	  .summary = "Versions of agentctl and of the agent",
 	  .run = verb_version },
