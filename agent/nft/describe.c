@@ -40,13 +40,13 @@ static void print_set(FILE *out, const struct nftnl_set *set)
 
 static void print_chain(FILE *out, const struct nftnl_chain *chain)
 {
+	const char *type = nftnl_chain_get_str(chain, NFTNL_CHAIN_TYPE);
 	uint32_t len = 0;
 	const void *udata = nftnl_chain_get_data(chain, NFTNL_CHAIN_USERDATA, &len);
 
 	fprintf(out, "chain %s ", nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME));
 	if (nftnl_chain_is_set(chain, NFTNL_CHAIN_HOOKNUM))
-		fprintf(out, "%s hook %u priority %d policy %u ",
-			nftnl_chain_get_str(chain, NFTNL_CHAIN_TYPE),
+		fprintf(out, "%s hook %u priority %d policy %u ", type ? type : "?",
 			nftnl_chain_get_u32(chain, NFTNL_CHAIN_HOOKNUM),
 			nftnl_chain_get_s32(chain, NFTNL_CHAIN_PRIO),
 			nftnl_chain_get_u32(chain, NFTNL_CHAIN_POLICY));

@@ -15,9 +15,16 @@ static struct nlmsghdr *request(void *buf, uint16_t type, uint16_t flags)
 	return nftnl_nlmsg_build_hdr(buf, type, NFPROTO_INET, flags, 0);
 }
 
-static bool is_our_table(const char *name)
+enum {
+	ELSEWHERE = 1, /* in a table that is none of our business */
+};
+
+/* Where is the object? Return: 0 (in our table), ELSEWHERE, -EBADMSG (it lacks a name). */
+static int place(const char *table, const char *name)
 {
-	return name && strcmp(name, NFT_TABLE) == 0;
+	if (!table || !name)
+		return -EBADMSG;
+	return strcmp(table, NFT_TABLE) == 0 ? 0 : ELSEWHERE;
 }
 
 static int take_table(const struct nlmsghdr *nlh, void *userdata)
@@ -55,20 +62,22 @@ static int take_chain(const struct nlmsghdr *nlh, void *userdata)
 {
 	struct observation *ob = userdata;
 	struct nftnl_chain *chain = nftnl_chain_alloc();
+	const char *name;
 	uint32_t rule;
-	int r = 0;
+	int r = -EBADMSG;
 
 	if (!chain)
 		return -ENOMEM;
-	if (nftnl_chain_nlmsg_parse(nlh, chain) < 0)
-		r = -EBADMSG;
-	else if (is_our_table(nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE))) {
-		if (!nft_acl_chain_parse(nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME), &rule))
+	if (nftnl_chain_nlmsg_parse(nlh, chain) == 0) {
+		name = nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME);
+		r = place(nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE), name);
+		if (r == 0 && !nft_acl_chain_parse(name, &rule))
 			return nft_layout_add_chain(&ob->layout, chain);
-		r = add_counter(ob, rule);
+		if (r == 0)
+			r = add_counter(ob, rule);
 	}
 	nftnl_chain_free(chain);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 static void forget_chains(void *userdata)
@@ -124,21 +133,22 @@ static int take_rule(const struct nlmsghdr *nlh, void *userdata)
 {
 	struct observation *ob = userdata;
 	struct nftnl_rule *rule = nftnl_rule_alloc();
+	const char *chain;
 	uint32_t number;
-	int r;
+	int r = -EBADMSG;
 
 	if (!rule)
 		return -ENOMEM;
-	if (nftnl_rule_nlmsg_parse(nlh, rule) < 0)
-		r = -EBADMSG;
-	else if (!is_our_table(nftnl_rule_get_str(rule, NFTNL_RULE_TABLE)))
-		r = 0;
-	else if (!nft_acl_chain_parse(nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN), &number))
-		return nft_layout_add_rule(&ob->layout, rule);
-	else
-		r = take_acl_rule(ob, rule, number);
+	if (nftnl_rule_nlmsg_parse(nlh, rule) == 0) {
+		chain = nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN);
+		r = place(nftnl_rule_get_str(rule, NFTNL_RULE_TABLE), chain);
+		if (r == 0 && !nft_acl_chain_parse(chain, &number))
+			return nft_layout_add_rule(&ob->layout, rule);
+		if (r == 0)
+			r = take_acl_rule(ob, rule, number);
+	}
 	nftnl_rule_free(rule);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 static void forget_rules(void *userdata)
@@ -172,16 +182,17 @@ static int take_set(const struct nlmsghdr *nlh, void *userdata)
 {
 	struct observation *ob = userdata;
 	struct nftnl_set *set = nftnl_set_alloc();
-	int r = 0;
+	int r = -EBADMSG;
 
 	if (!set)
 		return -ENOMEM;
-	if (nftnl_set_nlmsg_parse(nlh, set) < 0)
-		r = -EBADMSG;
-	else if (is_our_table(nftnl_set_get_str(set, NFTNL_SET_TABLE)))
+	if (nftnl_set_nlmsg_parse(nlh, set) == 0)
+		r = place(nftnl_set_get_str(set, NFTNL_SET_TABLE),
+			  nftnl_set_get_str(set, NFTNL_SET_NAME));
+	if (r == 0)
 		return nft_layout_add_set(&ob->layout, set);
 	nftnl_set_free(set);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 static void forget_sets(void *userdata)
@@ -225,6 +236,8 @@ static int observe(struct observation *ob, struct nft_observed *observed)
 	r = observe_table(ob);
 	if (r == -ENOENT)
 		return 0;
+	if (r == 0 && !ob->layout.table)
+		r = -EBADMSG;
 	if (r < 0)
 		return r;
 	observed->exists = true;
