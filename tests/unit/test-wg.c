@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "agent/wg/diff.h"
+#include "agent/wg/keepalive.h"
 #include "agent/wg/moves.h"
 #include "agent/wg/parse.h"
 #include "agent/wg/wanted.h"
@@ -228,6 +229,49 @@ static void test_device_settings(void **state)
 	wg_diff_done(&diff);
 }
 
+static size_t n_kept_alive(const struct wg_device *device)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < device->n_peers; i++)
+		n += device->peers[i].keepalive == 25;
+	return n;
+}
+
+/* All but a burst wait; one that has a keepalive already does not, and none is for ever. */
+static void test_keepalives(void **state)
+{
+	_cleanup_(wg_device_freep) struct wg_device *from = make_device("A - 5 100.64.0.2");
+	_cleanup_(wg_device_freep) struct wg_device *to = wg_device_new();
+	size_t waiting = 2 * WG_KEEPALIVE_BURST;
+	struct wg_diff diff;
+
+	for (unsigned i = 0; i < 3 * WG_KEEPALIVE_BURST; i++) {
+		struct wg_key key = { .bytes = { 1, (uint8_t)(i >> 8), (uint8_t)i } };
+
+		assert_non_null(wg_device_add(to, &key));
+		to->peers[i].keepalive = 25;
+	}
+	assert_non_null(wg_device_add(to, &from->peers[0].key));
+	to->peers[to->n_peers - 1].keepalive = 25;
+	wg_keepalive_hold(from, to);
+	assert_int_equal(n_kept_alive(to), WG_KEEPALIVE_BURST + 1);
+	assert_int_equal(to->peers[to->n_peers - 1].keepalive, 25);
+	while (wg_keepalive_waits(to)) {
+		assert_int_equal(wg_keepalive_release(to, &diff), 0);
+		assert_int_equal(diff.n_changes, WG_KEEPALIVE_BURST);
+		assert_true(diff.changes[0].set_keepalive && !diff.changes[0].replace_allowed);
+		assert_int_equal(diff.changes[0].peer->keepalive, 25);
+		waiting -= diff.n_changes;
+		assert_int_equal(n_kept_alive(to), to->n_peers - waiting);
+		wg_diff_done(&diff);
+	}
+	assert_int_equal(waiting, 0);
+	assert_int_equal(wg_keepalive_release(to, &diff), 0);
+	assert_true(wg_diff_empty(&diff));
+	wg_diff_done(&diff);
+}
+
 static struct nlmsghdr *start_dump(char *buf)
 {
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
@@ -307,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_wanted),
 		cmocka_unit_test(test_device_settings),
+		cmocka_unit_test(test_keepalives),
 		cmocka_unit_test(test_parse_continued),
 		cmocka_unit_test(test_parse_refuses),
 	};
