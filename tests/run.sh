@@ -55,13 +55,20 @@ stage_clang() {
 	CC=clang unit_stage "$build/clang" -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true
 }
 
+# Unit tests that need a kernel with WireGuard; tests/system/test_unit.py runs them in the machine,
+# where the source tree is /src.
+build_guest_tests() {
+	CC=gcc step configure-unit configure "$build/gcc" --buildtype=debugoptimized -Dwerror=true &&
+		step compile-unit meson compile -C "$build/gcc" test-kernel test-kill-points test-nft-packets test-nft-table
+}
+
 stage_system() {
 	local out=$build/system root=$build/stage
 
 	results=$out/junit.xml
 	rm -rf "$out"
 	mkdir -p "$out"
-	build_stage "$root" || return 1
+	build_stage "$root" && build_guest_tests || return 1
 	say "system: test"
 	"$repo/tests/vm/run" --timeout 2400 --out "$out" --stage "$root" "${vm_options[@]}" -- \
 		python3 -m pytest -p no:cacheprovider -v --durations=10 --junitxml=/out/junit.xml \

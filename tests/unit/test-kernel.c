@@ -16,6 +16,7 @@
 
 #include "agent/kernel.h"
 #include "agent/rtnl/rtnl.h"
+#include "agent/rtnl/watch.h"
 #include "common/text.h"
 #include "tests/unit/netns.h"
 
@@ -107,7 +108,8 @@ static void assert_no_changes(struct kernel_changes changes)
 
 static int setup(void **state)
 {
-	run("for l in mesh0 foo old0 other0; do ip link del $l 2>/dev/null; done; ip route flush "
+	run("for l in mesh0 foo old0 other0 new0; do ip link del $l 2>/dev/null; done; ip route "
+	    "flush "
 	    "proto 202 2>/dev/null; "
 	    "ip -6 route flush proto 202 2>/dev/null; "
 	    "nft flush ruleset");
@@ -127,6 +129,86 @@ static void test_foreign_link_is_refused(void **state)
 			    "link mesh0 exists, and is not WireGuard's: remove it, or choose "
 			    "another Interface= for the mesh");
 	run("ip -d link show mesh0 | grep -q veth");
+}
+
+struct foreign {
+	int n;
+	char what[160]; /* the last */
+};
+
+static void note_foreign(void *userdata, const char *what)
+{
+	struct foreign *foreign = userdata;
+
+	foreign->n++;
+	snprintf(foreign->what, sizeof(foreign->what), "%s", what);
+}
+
+static void settle(sd_event *event)
+{
+	while (sd_event_run(event, 100000) > 0)
+		;
+}
+
+/* What is told of routes and links, and what is none of our business. */
+static void test_news(void **state)
+{
+	static const struct {
+		const char *command, *what; /* "": nothing */
+	} cases[] = {
+		{ "ip route add 192.0.2.0/24 dev mesh0 proto 201", "link mesh0 got a route" },
+		{ "ip route add unreachable 100.64.0.0/10 proto 202", "link mesh0 got a route" },
+		{ "ip route del 192.0.2.0/24 dev mesh0 proto 201", "link mesh0 lost a route" },
+		{ "ip route add 192.0.2.0/24 dev mesh0", "" },
+		{ "ip route add 198.51.100.0/24 dev mesh0 proto bgp metric 1024", "" },
+		{ "ip route replace 192.0.2.0/24 dev other0", "" },
+		{ "ip route replace 198.51.100.0/24 dev other0 metric 1024",
+		  "link mesh0 lost a route to another" },
+		{ "ip -6 route add 2001:db8::/32 dev mesh0 proto 201", "link mesh0 got a route" },
+		{ "ip addr add 192.0.2.1/32 dev other0", "" },
+		{ "ip addr add 192.0.2.1/32 dev mesh0", "link mesh0 got an address" },
+		{ "ip addr flush dev mesh0", "link mesh0 lost an address" },
+		{ "ip link set other0 mtu 1400", "" },
+		{ "ip link set mesh0 mtu 1400", "link mesh0 was changed" },
+		{ "ip link set mesh0 down", "link mesh0 was taken down" },
+		{ "ip link set mesh0 name foo", "link mesh0 was renamed" },
+		{ "ip link set other0 name mesh0", "link mesh0 was changed" },
+		{ "ip link del foo", "link mesh0 was deleted" },
+	};
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(rtnl_watch_freep) struct rtnl_watch *watch = NULL;
+	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
+	struct rtnl_link_state link;
+	struct foreign foreign;
+
+	run("ip link add mesh0 type veth peer name other0 && ip link set mesh0 up && "
+	    "ip link set other0 up");
+	assert_int_equal(sd_event_new(&event), 0);
+	assert_int_equal(rtnl_open(&rtnl), 0);
+	assert_int_equal(rtnl_get_link(rtnl, "mesh0", &link), 0);
+	assert_int_equal(
+		rtnl_watch_new(event, "mesh0", rtnl_portid(rtnl), note_foreign, &foreign, &watch),
+		0);
+	rtnl_watch_set_ifindex(watch, link.ifindex);
+	/* Until IPv6 has settled. */
+	run("sleep 2.5");
+	settle(event);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		foreign = (struct foreign){ 0 };
+		run(cases[i].command);
+		settle(event);
+		if (strncmp(foreign.what, cases[i].what, strlen(cases[i].what)) != 0 ||
+		    (!cases[i].what[0] && foreign.n > 0))
+			fail_msg("%s: told \"%s\"", cases[i].command, foreign.what);
+	}
+	/* Ours are no news. */
+	run("ip link add new0 type veth peer name foo");
+	settle(event);
+	foreign = (struct foreign){ 0 };
+	assert_int_equal(rtnl_sync_guards(rtnl, NULL, 0, &(struct rtnl_changes){ 0 }), 0);
+	settle(event);
+	assert_int_equal(foreign.n, 0);
+	assert_output("ip route show proto 202", "");
 }
 
 static const char list_guards[] =
@@ -302,25 +384,6 @@ static void test_no_map(void **state)
 	run("ip link show mesh0 >/dev/null");
 	run("nft list table inet peergate | grep -q 'no rule lets it in'");
 	assert_int_equal(apply(kernel, LAPTOP, RULE("100.64.0.2")).peers_added, 1);
-}
-
-struct foreign {
-	int n;
-	char what[160]; /* the last */
-};
-
-static void note_foreign(void *userdata, const char *what)
-{
-	struct foreign *foreign = userdata;
-
-	foreign->n++;
-	snprintf(foreign->what, sizeof(foreign->what), "%s", what);
-}
-
-static void settle(sd_event *event)
-{
-	while (sd_event_run(event, 100000) > 0)
-		;
 }
 
 /* WireGuard is looked at once a second; all else is told at once. */
@@ -659,6 +722,7 @@ int main(void)
 	const struct CMUnitTest anywhere[] = {
 		cmocka_unit_test_setup(test_foreign_link_is_refused, setup),
 		cmocka_unit_test_setup(test_guards, setup),
+		cmocka_unit_test_setup(test_news, setup),
 	};
 	const struct CMUnitTest without[] = {
 		cmocka_unit_test_setup(test_no_wireguard, setup),
