@@ -219,6 +219,19 @@ static bool ask_account(struct peer *peer, const char *user)
 	return chan_get_u8(&r) == 1;
 }
 
+/* The leader's only one. */
+static pid_t child_of(pid_t pid)
+{
+	_cleanup_free_ char *path = text_printf("/proc/%d/task/%d/children", pid, pid);
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	pid_t child = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%d", &child), 1);
+	return child;
+}
+
+/* Return: the user process. */
 static pid_t open_login(struct peer *peer)
 {
 	_cleanup_(chan_msg_done) struct chan_msg msg = { 0 };
@@ -236,7 +249,8 @@ static pid_t open_login(struct peer *peer)
 	r = chan_msg_reader(&msg);
 	assert_int_equal(chan_get_u8(&r), 1);
 	free(chan_get_string(&r, MSG_MAX_TEXT));
-	return (pid_t)chan_get_u32(&r);
+	assert_int_equal(chan_reader_end(&r), 0);
+	return child_of(peer->pid);
 }
 
 /* ---- leader: which message is legal when ---- */
