@@ -11,7 +11,8 @@
 
 #define SECOND 1000000ull
 /* The listener has a descriptor for each, within the usual 1024, which logins should inherit. */
-#define CEILING_MAX_CONNECTIONS 800
+#define CEILING_MAX_CONNECTIONS	 800
+#define CEILING_MAX_LEFT_RUNNING 150
 
 static int read_path_or_none(const struct conf_field *f, const char *value, void *target)
 {
@@ -72,6 +73,18 @@ static const struct conf_field fields[] = {
 	  .min = 1,
 	  .max = CEILING_MAX_CONNECTIONS,
 	  .expected = "a number from 1 to 800" },
+	{ .name = "MaxLeftRunning",
+	  .read = conf_read_u64,
+	  .offset = offsetof(struct ceiling, max_left_running),
+	  .min = 0,
+	  .max = CEILING_MAX_LEFT_RUNNING,
+	  .expected = "a number from 0 to 150" },
+	{ .name = "MaxLeftRunningPerPeer",
+	  .read = conf_read_u64,
+	  .offset = offsetof(struct ceiling, max_left_running_per_peer),
+	  .min = 0,
+	  .max = CEILING_MAX_LEFT_RUNNING,
+	  .expected = "a number from 0 to 150" },
 	{ .name = "MaxSessions",
 	  .read = conf_read_u64,
 	  .offset = offsetof(struct ceiling, max_sessions),
@@ -97,6 +110,8 @@ static const struct ceiling defaults = {
 	.max_connections_per_peer = 100,
 	.max_unauthenticated = 64,
 	.max_unauthenticated_per_peer = 10,
+	.max_left_running = 100,
+	.max_left_running_per_peer = 50,
 	.max_sessions = 10,
 	.max_env = 32,
 };

@@ -21,6 +21,8 @@ struct ceiling {
 	uint64_t max_connections_per_peer;
 	uint64_t max_unauthenticated;
 	uint64_t max_unauthenticated_per_peer;
+	uint64_t max_left_running; /* connections that are over but for programs left running */
+	uint64_t max_left_running_per_peer;
 	uint64_t max_sessions; /* concurrent, per connection */
 	uint64_t max_env;      /* variables per session */
 	char *sftp_server; /* SftpServer=: a path; "none": there is to be none; NULL: look for it */

@@ -1,22 +1,28 @@
 #include "sshgw/listener/limits.h"
 
-enum limits_answer limits_enter(struct limits *limits, const struct ip_addr *addr)
+#include <errno.h>
+
+enum limits_answer limits_check(const struct limits *limits, const struct ip_addr *addr)
 {
-	struct ip_addr *addrs;
 	size_t same = 0;
 
 	if (limits->n >= limits->max_total)
 		return LIMITS_TOTAL;
 	for (size_t i = 0; i < limits->n; i++)
 		same += ip_addr_equal(&limits->addrs[i], addr);
-	if (same >= limits->max_per_peer)
-		return LIMITS_PER_PEER;
+	return same >= limits->max_per_peer ? LIMITS_PER_PEER : LIMITS_OK;
+}
+
+int limits_enter(struct limits *limits, const struct ip_addr *addr)
+{
+	struct ip_addr *addrs;
+
 	addrs = reallocarray(limits->addrs, limits->n + 1, sizeof(*addrs));
 	if (!addrs)
-		return LIMITS_NO_MEMORY;
+		return -ENOMEM;
 	limits->addrs = addrs;
 	addrs[limits->n++] = *addr;
-	return LIMITS_OK;
+	return 0;
 }
 
 void limits_leave(struct limits *limits, const struct ip_addr *addr)

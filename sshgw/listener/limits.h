@@ -17,11 +17,12 @@ enum limits_answer {
 	LIMITS_OK,
 	LIMITS_TOTAL,
 	LIMITS_PER_PEER,
-	LIMITS_NO_MEMORY,
 };
 
-/* Count a connection in, if there is room. */
-enum limits_answer limits_enter(struct limits *limits, const struct ip_addr *addr);
+/* Is there room for one more? */
+enum limits_answer limits_check(const struct limits *limits, const struct ip_addr *addr);
+/* Count one in, whether there is room or not. Return: 0, -ENOMEM (it is not counted). */
+int limits_enter(struct limits *limits, const struct ip_addr *addr);
 /* It ended, or is of the kind no more. One that was not counted in is ignored. */
 void limits_leave(struct limits *limits, const struct ip_addr *addr);
 void limits_done(struct limits *limits);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -9,153 +10,81 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/build.h"
 #include "sshgw/ceiling.h"
 #include "sshgw/child.h"
-#include "sshgw/listener/limits.h"
+#include "sshgw/listener/connections.h"
+#include "sshgw/listener/executables.h"
 
 #define MAX_LISTENERS 8u
 #define SSH_PORT      22
-
-enum executable {
-	EXE_MONITOR,
-	EXE_NET,
-	EXE_SESSION,
-	N_EXECUTABLES,
-};
-
-static const char *const executable_names[N_EXECUTABLES] = {
-	[EXE_MONITOR] = "peergate-sshgw-monitor",
-	[EXE_NET] = "peergate-sshgw-net",
-	[EXE_SESSION] = "peergate-sshgw-session",
-};
-
-/* One monitor that this listener started. */
-struct connection {
-	struct listener *listener;
-	struct connection *next, **link;
-	struct ip_addr peer;
-	bool unauthenticated; /* counted as such */
-	int status_fd, pidfd;
-	sd_event_source *status, *exit;
-};
 
 struct listener {
 	sd_event *event;
 	const struct listener_config *config;
 	int exe_fds[N_EXECUTABLES];
-	sd_event_source *sources[MAX_LISTENERS], *pause;
+	sd_event_source *sources[MAX_LISTENERS], *pause, *child;
 	int fds[MAX_LISTENERS];
 	size_t n_fds;
-	struct limits all, unauthenticated;
-	struct connection *connections;
+	struct connections *connections;
 };
 
-/* ---- connections ---- */
+/* ---- monitors ---- */
 
-/* The status pipe has said all it can. */
-static void connection_authenticated(struct connection *c)
-{
-	if (c->unauthenticated)
-		limits_leave(&c->listener->unauthenticated, &c->peer);
-	c->unauthenticated = false;
-	c->status = sd_event_source_disable_unref(c->status);
-	c->status_fd = close_fd(c->status_fd);
-}
-
-static void connection_free(struct connection *c)
-{
-	connection_authenticated(c);
-	limits_leave(&c->listener->all, &c->peer);
-	*c->link = c->next;
-	if (c->next)
-		c->next->link = c->link;
-	sd_event_source_disable_unref(c->exit);
-	close_fd(c->pidfd);
-	free(c);
-}
-
-/* A byte: logged in. The end: the monitor is gone, its exit follows. */
-static int on_status(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	connection_authenticated(userdata);
-	return 0;
-}
-
-static int on_monitor_exit(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+/* The next listener has no children of ours: what happens to monitors, it learns by their pipes. */
+static int on_child(sd_event_source *source, const struct signalfd_siginfo *signal, void *userdata)
 {
 	siginfo_t info = { 0 };
 
-	if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
-		return 0;
-	/* Status 1 it has logged itself. */
-	if (info.si_code != CLD_EXITED)
-		log_error("The monitor of a connection was killed by signal %d", info.si_status);
-	else if (info.si_status > 1)
-		log_error("The monitor of a connection could not be started (status %d)",
-			  info.si_status);
-	connection_free(userdata);
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0) {
+		/* Status 1 it has logged itself. */
+		if (info.si_code != CLD_EXITED)
+			log_error("The monitor of a connection was killed by signal %d",
+				  info.si_status);
+		else if (info.si_status > 1)
+			log_error("The monitor of a connection could not be started (status %d)",
+				  info.si_status);
+		info.si_pid = 0;
+	}
 	return 0;
 }
 
-static int connection_watch(struct connection *c, int status_fd, int pidfd)
+static int spawn_monitor(struct listener *l, int fd, int status_fd, pid_t *ret_pid, int *ret_pidfd)
 {
-	struct listener *l = c->listener;
-	int r;
-
-	c->status_fd = status_fd;
-	c->pidfd = pidfd;
-	r = sd_event_add_io(l->event, &c->status, status_fd, EPOLLIN, on_status, c);
-	if (r >= 0)
-		r = sd_event_add_io(l->event, &c->exit, pidfd, EPOLLIN, on_monitor_exit, c);
-	return r < 0 ? r : 0;
-}
-
-static struct connection *connection_new(struct listener *l, const struct ip_addr *peer)
-{
-	struct connection *c = calloc(1, sizeof(*c));
-
-	if (!c)
-		return NULL;
-	*c = (struct connection){
-		.listener = l,
-		.peer = *peer,
-		.unauthenticated = true,
-		.status_fd = -1,
-		.pidfd = -1,
-		.next = l->connections,
-		.link = &l->connections,
-	};
-	if (c->next)
-		c->next->link = &c->next;
-	l->connections = c;
-	return c;
-}
-
-static int start_monitor(struct connection *c, int fd)
-{
-	static const char *const argv[] = { "peergate-sshgw-monitor", NULL };
+	const char *const argv[] = { "peergate-sshgw-monitor", build_id(), NULL };
 	const char *stream = getenv("JOURNAL_STREAM");
 	_cleanup_free_ char *journal = stream ? text_printf("JOURNAL_STREAM=%s", stream) : NULL;
 	const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", journal, NULL };
-	const int *exe = c->listener->exe_fds;
-	int status[2], pidfd, r;
+	const int *exe = l->exe_fds;
+	const struct child_spec spec = {
+		.exe_fd = exe[EXE_MONITOR],
+		.argv = argv,
+		.envp = envp,
+		.fds = { fd, status_fd, exe[EXE_NET], exe[EXE_SESSION] },
+		.n_fds = 4,
+	};
+
+	return child_spawn(&spec, ret_pid, ret_pidfd);
+}
+
+static int start_monitor(struct listener *l, const struct ip_addr *peer, int fd)
+{
+	_cleanup_close_ int status = -1, theirs = -1, pidfd = -1;
+	int ends[2], r;
 	pid_t pid;
 
-	if (pipe2(status, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	r = child_spawn(
-		&(struct child_spec){ .exe_fd = exe[EXE_MONITOR],
-				      .argv = argv,
-				      .envp = envp,
-				      .fds = { fd, status[1], exe[EXE_NET], exe[EXE_SESSION] },
-				      .n_fds = 4 },
-		&pid, &pidfd);
-	close_fd(status[1]);
-	if (r < 0) {
-		close_fd(status[0]);
+	status = ends[0];
+	theirs = ends[1];
+	r = spawn_monitor(l, fd, theirs, &pid, &pidfd);
+	if (r < 0)
 		return r;
-	}
-	return connection_watch(c, status[0], pidfd);
+	r = connections_add(l->connections, peer, pid, take_fd(&status));
+	/* One that is not counted is one too many. */
+	if (r < 0)
+		child_kill(pidfd);
+	return r;
 }
 
 /* ---- accepting ---- */
@@ -174,40 +103,6 @@ static bool came_through_the_mesh(int fd, const struct ip_endpoint *peer)
 	       ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &local) == 0 &&
 	       local.port == SSH_PORT && !ip_addr_is_special(&local.addr) &&
 	       !ip_addr_equal(&local.addr, &peer->addr);
-}
-
-static bool enter(struct limits *limits, const struct ip_addr *peer, const char *kind)
-{
-	char text[IP_ADDR_STRLEN];
-
-	ip_addr_to_string(peer, text);
-	switch (limits_enter(limits, peer)) {
-	case LIMITS_OK:
-		return true;
-	case LIMITS_TOTAL:
-		log_with(LOG_WARNING, 0, LOG_FIELDS({ "PEER", text }),
-			 "Closed a connection from %s: there are %zu of %s= already", text,
-			 limits->n, kind);
-		return false;
-	case LIMITS_PER_PEER:
-		log_with(LOG_WARNING, 0, LOG_FIELDS({ "PEER", text }),
-			 "Closed a connection from %s: it has %zu of %sPerPeer= already", text,
-			 limits->max_per_peer, kind);
-		return false;
-	case LIMITS_NO_MEMORY:
-		break;
-	}
-	return false;
-}
-
-static bool admit(struct listener *l, const struct ip_addr *peer)
-{
-	if (!enter(&l->all, peer, "MaxConnections"))
-		return false;
-	if (enter(&l->unauthenticated, peer, "MaxUnauthenticated"))
-		return true;
-	limits_leave(&l->all, peer);
-	return false;
 }
 
 static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
@@ -242,7 +137,6 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
 	_cleanup_close_ int fd =
 		accept4(listen_fd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ip_endpoint peer;
-	struct connection *c;
 	int r;
 
 	if (fd < 0 && is_exhaustion(errno))
@@ -251,38 +145,15 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
 	 */
 	if (fd < 0 || ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &peer) < 0)
 		return 0;
-	if (!came_through_the_mesh(fd, &peer) || !admit(l, &peer.addr))
+	if (!came_through_the_mesh(fd, &peer) || !connections_admit(l->connections, &peer.addr))
 		return 0;
-	c = connection_new(l, &peer.addr);
-	if (!c) {
-		limits_leave(&l->unauthenticated, &peer.addr);
-		limits_leave(&l->all, &peer.addr);
-		return 0;
-	}
-	r = start_monitor(c, fd);
-	if (r < 0) {
+	r = start_monitor(l, &peer.addr, fd);
+	if (r < 0)
 		log_error_errno(r, "Could not start a monitor, closed the connection");
-		connection_free(c);
-	}
 	return 0;
 }
 
 /* ---- the start ---- */
-
-static int open_executables(struct listener *l)
-{
-	for (size_t i = 0; i < N_EXECUTABLES; i++) {
-		_cleanup_free_ char *path =
-			text_printf("%s/%s", l->config->libexec_dir, executable_names[i]);
-
-		if (!path)
-			return -ENOMEM;
-		l->exe_fds[i] = open(path, O_PATH | O_CLOEXEC);
-		if (l->exe_fds[i] < 0)
-			return log_error_errno(-errno, "Could not open %s", path);
-	}
-	return 0;
-}
 
 static int add_socket(struct listener *l, int fd)
 {
@@ -299,14 +170,6 @@ static int add_socket(struct listener *l, int fd)
 	return 0;
 }
 
-static void set_limits(struct listener *l, const struct ceiling *ceiling)
-{
-	l->all.max_total = ceiling->max_connections;
-	l->all.max_per_peer = ceiling->max_connections_per_peer;
-	l->unauthenticated.max_total = ceiling->max_unauthenticated;
-	l->unauthenticated.max_per_peer = ceiling->max_unauthenticated_per_peer;
-}
-
 void listener_reload(struct listener *l)
 {
 	_cleanup_free_ char *text = NULL;
@@ -317,7 +180,7 @@ void listener_reload(struct listener *l)
 		log_error("%s; the limits stay as they were", text ? text : strerror(-r));
 		return;
 	}
-	set_limits(l, &ceiling);
+	connections_set_limits(l->connections, &ceiling);
 	if (!ceiling.ssh)
 		log_notice("SSH is off: %s does not say SSH=yes. Connections are refused with "
 			   "that reason",
@@ -330,7 +193,7 @@ static void set_default_limits(struct listener *l)
 	struct ceiling ceiling;
 
 	ceiling_default(&ceiling);
-	set_limits(l, &ceiling);
+	connections_set_limits(l->connections, &ceiling);
 }
 
 int listener_new(sd_event *event, const struct listener_config *config, const int *fds,
@@ -348,14 +211,19 @@ int listener_new(sd_event *event, const struct listener_config *config, const in
 	if (n_fds == 0 || n_fds > MAX_LISTENERS)
 		return log_error_errno(-EINVAL, "%zu sockets were handed over; expected 1 to %u",
 				       n_fds, MAX_LISTENERS);
-	r = open_executables(l);
+	r = executables_open(config->libexec_dir, l->exe_fds);
 	if (r < 0)
 		return r;
-	r = sd_event_add_time(event, &l->pause, CLOCK_MONOTONIC, 0, 0, on_pause_over, l);
+	r = connections_new(event, &l->connections);
+	if (r >= 0)
+		r = sd_event_add_signal(event, &l->child, SIGCHLD | SD_EVENT_SIGNAL_PROCMASK,
+					on_child, l);
+	if (r >= 0)
+		r = sd_event_add_time(event, &l->pause, CLOCK_MONOTONIC, 0, 0, on_pause_over, l);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(l->pause, SD_EVENT_OFF);
 	if (r < 0)
-		return log_error_errno(r, "Could not set up a timer");
+		return log_error_errno(r, "Could not set up the event loop");
 	set_default_limits(l);
 	listener_reload(l);
 	for (size_t i = 0; i < n_fds; i++) {
@@ -367,12 +235,17 @@ int listener_new(sd_event *event, const struct listener_config *config, const in
 	return 0;
 }
 
+int listener_adopt(struct listener *l, const char *name, int fd)
+{
+	return connections_adopt(l->connections, name, fd);
+}
+
 struct listener *listener_free(struct listener *l)
 {
 	if (!l)
 		return NULL;
-	while (l->connections)
-		connection_free(l->connections);
+	connections_free(l->connections);
+	sd_event_source_disable_unref(l->child);
 	for (size_t i = 0; i < l->n_fds; i++) {
 		sd_event_source_disable_unref(l->sources[i]);
 		close_fd(l->fds[i]);
@@ -380,8 +253,6 @@ struct listener *listener_free(struct listener *l)
 	sd_event_source_disable_unref(l->pause);
 	for (size_t i = 0; i < N_EXECUTABLES; i++)
 		close_fd(l->exe_fds[i]);
-	limits_done(&l->unauthenticated);
-	limits_done(&l->all);
 	sd_event_unref(l->event);
 	free(l);
 	return NULL;

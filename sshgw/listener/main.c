@@ -2,10 +2,15 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "common/log.h"
+#include "common/text.h"
 #include "peergate-config.h"
+#include "sshgw/build.h"
 #include "sshgw/listener/listener.h"
 
 static const struct listener_config config = {
@@ -40,7 +45,7 @@ static int parse_options(int argc, char *argv[])
 		fputs(help, stdout);
 		return 0;
 	case 'V':
-		puts("peergate-sshgw " PEERGATE_VERSION);
+		printf("peergate-sshgw %s\n", build_id());
 		return 0;
 	default:
 		return 2;
@@ -61,20 +66,78 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
-static int serve(sd_event *event, const int *fds, size_t n)
+static int add_signals(sd_event *event, struct listener *listener)
 {
-	_cleanup_(listener_freep) struct listener *listener = NULL;
-	int r = listener_new(event, &config, fds, n, &listener);
+	int r = sd_event_add_signal(event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_hangup,
+				    listener);
 
-	if (r < 0)
-		return r;
-	r = sd_event_add_signal(event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_hangup,
-				listener);
 	if (r >= 0)
 		r = sd_event_add_signal(event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, NULL,
 					NULL);
 	if (r >= 0)
 		r = sd_event_add_signal(event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, NULL, NULL);
+	return r;
+}
+
+/* What systemd hands over: sockets to listen on, and connections of an earlier listener. */
+struct passed {
+	int sockets[8];
+	size_t n_sockets;
+	char **names; /* of all that was passed, in order */
+	int n;
+};
+
+static void passed_done(struct passed *passed)
+{
+	for (int i = 0; i < passed->n; i++)
+		free(passed->names[i]);
+	free(passed->names);
+}
+
+static int take_passed(struct passed *ret_passed)
+{
+	struct passed passed = { .n = sd_listen_fds_with_names(1, &passed.names) };
+
+	if (passed.n < 0)
+		return passed.n;
+	for (int i = 0; i < passed.n; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0 &&
+		    passed.n_sockets < ARRAY_SIZE(passed.sockets))
+			passed.sockets[passed.n_sockets++] = fd;
+	}
+	*ret_passed = passed;
+	return 0;
+}
+
+static void adopt(struct listener *listener, const struct passed *passed)
+{
+	int n = 0;
+
+	for (int i = 0; i < passed->n; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		if (sd_is_fifo(fd, NULL) <= 0)
+			continue;
+		if (listener_adopt(listener, passed->names[i], fd) == 0)
+			n++;
+		else
+			close(fd);
+	}
+	if (n > 0)
+		log_info("Connections of an earlier listener that go on: %d", n);
+}
+
+static int serve(sd_event *event, const struct passed *passed)
+{
+	_cleanup_(listener_freep) struct listener *listener = NULL;
+	int r = listener_new(event, &config, passed->sockets, passed->n_sockets, &listener);
+
+	if (r < 0)
+		return r;
+	adopt(listener, passed);
+	r = add_signals(event, listener);
 	if (r >= 0)
 		r = sd_event_set_watchdog(event, true);
 	if (r < 0)
@@ -85,24 +148,23 @@ static int serve(sd_event *event, const int *fds, size_t n)
 
 int main(int argc, char *argv[])
 {
-	int fds[8], n, r = parse_options(argc, argv);
+	_cleanup_(passed_done) struct passed passed = { 0 };
+	int r = parse_options(argc, argv);
 	sd_event *event = NULL;
 
 	if (r >= 0)
 		return r;
 	log_open_journal("peergate-sshgw");
-	n = sd_listen_fds(1);
-	if (n <= 0) {
+	r = take_passed(&passed);
+	if (r < 0 || passed.n_sockets == 0) {
 		fputs("peergate-sshgw: no sockets; start it with: systemctl start "
 		      "peergate-sshgw.socket\n",
 		      stderr);
 		return 2;
 	}
-	for (int i = 0; i < n && i < (int)ARRAY_SIZE(fds); i++)
-		fds[i] = SD_LISTEN_FDS_START + i;
 	r = sd_event_default(&event);
 	if (r >= 0)
-		r = serve(event, fds, (size_t)n);
+		r = serve(event, &passed);
 	sd_event_unref(event);
 	return r < 0 ? 1 : 0;
 }

@@ -97,6 +97,7 @@ static int watch_scope(struct monitor *m)
 static void keep_lease(struct monitor *m)
 {
 	mon_enter(m, MON_LEFT, "programs go on without the connection");
+	mon_tell_listener(m);
 	/* The time limit was the leader's. */
 	sd_event_source_set_enabled(m->kill, SD_EVENT_OFF);
 	log_info("The connection ended; programs that %s left running keep its lease",

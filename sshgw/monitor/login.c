@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "peergate-config.h"
+#include "sshgw/build.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/scope.h"
 #include "sshgw/monitor/sessions.h"
@@ -121,7 +122,7 @@ static const char *account_problem(struct monitor *m, const char **ret_reason)
 
 static int start_leader(struct monitor *m)
 {
-	static const char *const argv[] = { "peergate-sshgw-session", "leader", NULL };
+	const char *const argv[] = { "peergate-sshgw-session", build_id(), "leader", NULL };
 	const char *stream = getenv("JOURNAL_STREAM");
 	_cleanup_free_ char *journal = stream ? text_printf("JOURNAL_STREAM=%s", stream) : NULL;
 	const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", journal, NULL };
@@ -269,9 +270,7 @@ static void accept_login(struct monitor *m)
 	msg_auth_result_put(&w,
 			    &(struct msg_auth_result){ .verdict = AUTH_ACCEPTED, .text = message });
 	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
-	/* The listener stops counting this connection as an unauthenticated one. */
-	if (m->config.status_fd >= 0 && write(m->config.status_fd, "A", 1) < 0)
-		log_debug_errno(-errno, "The listener is away");
+	mon_tell_listener(m);
 	sd_event_source_set_enabled(m->grace, SD_EVENT_OFF);
 	if (m->lease.max_duration_usec > 0) {
 		sd_event_source_set_time_relative(m->duration, m->lease.max_duration_usec);

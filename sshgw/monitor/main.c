@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "peergate-config.h"
+#include "sshgw/build.h"
 #include "sshgw/monitor/monitor.h"
 
 int main(int argc, char *argv[])
@@ -22,6 +23,10 @@ int main(int argc, char *argv[])
 		.hostkey_dir = PEERGATE_HOSTKEY_DIR,
 	};
 
+	int r = build_check(argc, argv);
+
+	if (r != BUILD_GO_ON)
+		return r;
 	log_open_journal("peergate-sshgw");
 	for (int fd = 3; fd <= 6; fd++) {
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {

@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/build.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/login.h"
@@ -83,6 +84,12 @@ void mon_send(struct monitor *m, enum mon_peer_index index, uint32_t type, struc
 		return;
 	log_error_errno(r, "The %s process does not take its messages", peer->name);
 	mon_end(m, MON_END_KILLED, NULL, "a process does not read");
+}
+
+void mon_tell_listener(struct monitor *m)
+{
+	if (m->config.status_fd >= 0 && write(m->config.status_fd, "+", 1) < 0)
+		log_debug_errno(-errno, "The listener is away");
 }
 
 static enum mon_peer_index peer_by_fd(const struct monitor *m, int fd)
@@ -206,10 +213,15 @@ static int on_duration(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+/* The connection is to end. If it has already, what it left running is meant. */
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
-	mon_end(userdata, MON_END_ASKED, "Peergate: this host ended the connection",
-		"asked by a signal");
+	struct monitor *m = userdata;
+
+	if (m->state == MON_LEFT)
+		log_notice("Ending the programs that %s left running", m->account->name);
+	mon_end(m, m->state == MON_LEFT ? MON_END_KILLED : MON_END_ASKED,
+		"Peergate: this host ended the connection", "asked by a signal");
 	return 0;
 }
 
@@ -315,7 +327,7 @@ static void send_init(struct monitor *m)
 
 static int start_net(struct monitor *m)
 {
-	static const char *const argv[] = { "peergate-sshgw-net", NULL };
+	const char *const argv[] = { "peergate-sshgw-net", build_id(), NULL };
 	static const char *const envp[] = { NULL };
 	struct child_spec spec = { .exe_fd = m->config.net_exe_fd, .argv = argv, .envp = envp };
 	int pair[2], pidfd, r;

@@ -53,7 +53,7 @@ enum mon_peer_index {
 
 struct monitor_config {
 	int connection_fd; /* the accepted socket */
-	int status_fd;	   /* to the listener: one byte when the peer has logged in; -1: none */
+	int status_fd;	   /* to the listener: mon_tell_listener(); -1: none */
 	int net_exe_fd, session_exe_fd;
 	const char *agent_socket;
 	const char *ceiling_path;
@@ -102,5 +102,10 @@ void mon_send(struct monitor *m, enum mon_peer_index peer, uint32_t type, struct
 	      const int *fds, size_t n_fds);
 /* Hand a channel of ours to the event loop. */
 int mon_attach(struct monitor *m, enum mon_peer_index peer, int fd);
+/*
+ * The connection has come one step further: logged in; over, but for what it left running. As many
+ * bytes are in the pipe, in which the listener only counts them.
+ */
+void mon_tell_listener(struct monitor *m);
 int mon_watch_exit(struct monitor *m, enum mon_peer_index peer, pid_t pid, int pidfd);
 void mon_detach(struct monitor *m, enum mon_peer_index peer);

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "peergate-config.h"
+#include "sshgw/build.h"
 #include "sshgw/net/filter.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/net.h"
@@ -59,8 +60,10 @@ static int enter_sandbox(void)
 int main(int argc, char *argv[])
 {
 	struct net net = { .monitor_fd = NET_FD_MONITOR, .deadline = UINT64_MAX };
-	int r;
+	int r = build_check(argc, argv);
 
+	if (r != BUILD_GO_ON)
+		return r;
 	log_open("peergate-sshgw-net");
 	log_set_sink(monitor_log, &net);
 	/* EAGAIN and EPIPE are for the loop to see, not for a handler. */

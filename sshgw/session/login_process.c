@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "common/text.h"
+#include "sshgw/build.h"
 #include "sshgw/signals.h"
 
 enum stage {
@@ -96,8 +97,7 @@ static int become(const struct account *account, enum stage *stage)
 static int run_child(const struct account *account, char *const *env, int exe, int channel,
 		     enum stage *stage)
 {
-	char program[] = "peergate-sshgw-session", role[] = "user";
-	char *argv[] = { program, role, NULL };
+	const char *const argv[] = { "peergate-sshgw-session", build_id(), "user", NULL };
 	_cleanup_close_ int own_exe = -1;
 	int r;
 

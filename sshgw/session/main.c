@@ -13,10 +13,11 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
+#include "sshgw/build.h"
 #include "sshgw/session/leader.h"
 #include "sshgw/session/login_process.h"
-#include "sshgw/signals.h"
 #include "sshgw/session/user.h"
+#include "sshgw/signals.h"
 
 #define LEADER_CHANNEL 3
 #define LEADER_EXE     4
@@ -74,9 +75,11 @@ static int run_user(void)
 
 int main(int argc, char *argv[])
 {
-	const char *role = argc == 2 ? argv[1] : "";
-	int r;
+	const char *role = argc == 3 ? argv[2] : "";
+	int r = build_check(argc, argv);
 
+	if (r != BUILD_GO_ON)
+		return r;
 	if (!is_channel(LEADER_CHANNEL)) {
 		fprintf(stderr, "%s is started by peergate-sshgw-monitor only.\n",
 			program_invocation_short_name);

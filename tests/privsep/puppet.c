@@ -79,7 +79,7 @@ static void leave_process_behind(int control)
 int main(int argc, char *argv[])
 {
 	struct puppet_hello hello = {
-		.role = argc == 2 && strcmp(argv[1], "leader") == 0 ? PUPPET_LEADER : PUPPET_NET,
+		.role = argc == 3 && strcmp(argv[2], "leader") == 0 ? PUPPET_LEADER : PUPPET_NET,
 		.pid = getpid(),
 		.extra_fds = count_extra_fds(),
 		.has_environment = environ && environ[0],

@@ -212,7 +212,7 @@ class Login:
             null = os.open("/dev/null", os.O_RDWR)
             for fd, place in ((null, 0), (null, 1), (2, 2), (103, 3), (104, 4)):
                 os.dup2(fd, place)
-            os.execv("/proc/self/fd/4", ["peergate-sshgw-session", "leader"])
+            os.execv("/proc/self/fd/4", ["peergate-sshgw-session", BUILD, "leader"])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
         theirs.close()
         os.close(exe)
@@ -528,6 +528,16 @@ class SessionTest(unittest.TestCase):
         self.assertFalse(allowed)
         self.assertIn("changed while it was looked up", why)
 
+    def test_another_build_is_refused(self):
+        global BUILD
+        ours, BUILD = BUILD, "0.0.1-0123456789abcdef"
+        try:
+            login = Login(sys.argv[1])
+        finally:
+            BUILD = ours
+        self.addCleanup(login.close)
+        self.assertEqual(os.waitstatus_to_exitcode(login.wait()), 3)
+
     def test_messages_out_of_order_end_the_login(self):
         for messages in ([OPEN], [LOGIN], [0x999], [ACCOUNT_RESULT]):
             login = Login(sys.argv[1])
@@ -565,4 +575,5 @@ if __name__ == "__main__":
     if not NATIVE:
         enter_namespace()
     set_up_namespace(pathlib.Path(NATIVE), sys.argv[2])
-    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
+    BUILD = re.search(r'"(.*)"', pathlib.Path(sys.argv[3]).read_text())[1]
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)

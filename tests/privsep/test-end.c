@@ -137,6 +137,25 @@ static void test_revoked_after_the_client_left(void **state)
 	stage_end(&s, "Revoked the login");
 }
 
+/* The listener is told, so that it counts the connection no more; and can have an end made to it.
+ */
+static void test_ended_after_the_client_left(void **state)
+{
+	char steps[8] = "";
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	assert_int_equal(read(s.status, steps, sizeof(steps)), 1);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	for (int i = 0; i < 100 && read(s.status, steps, sizeof(steps)) < 1; i++)
+		usleep(20000);
+	assert_int_equal(strlen(steps), 1);
+	kill(s.monitor, SIGTERM);
+	stage_end(&s, "Ending the programs that alice left running");
+}
+
 static void test_lease_runs_out(void **state)
 {
 	_cleanup_free_ char *keep = NULL;
@@ -410,6 +429,7 @@ int main(void)
 		ON_STAGE(test_revoked_after_the_leader_moved),
 		ON_STAGE(test_revoked_while_the_leader_opens),
 		ON_STAGE(test_revoked_after_the_client_left),
+		ON_STAGE(test_ended_after_the_client_left),
 		ON_STAGE(test_lease_runs_out),
 		ON_STAGE(test_maximum_duration),
 		ON_STAGE(test_signal),

@@ -58,7 +58,8 @@ static void test_all_settings(void **state)
 	assert_int_equal(load("# comment\nSSH=yes\nPermitRootLogin=yes\nAllowUsers=alice bob\n"
 			      "DenyUsers=eve\nLoginGraceTime=30s\nMaxAgentAbsence=1h\n"
 			      "MaxUnauthenticated=5\nMaxUnauthenticatedPerPeer=3\n"
-			      "MaxSessions=7\nMaxEnv=0\nSftpServer=/opt/sftp-server\n",
+			      "MaxSessions=7\nMaxEnv=0\nSftpServer=/opt/sftp-server\n"
+			      "MaxLeftRunning=9\nMaxLeftRunningPerPeer=0\n",
 			      &c, &text),
 			 0);
 	assert_true(c.ssh && c.permit_root);
@@ -71,6 +72,8 @@ static void test_all_settings(void **state)
 	assert_int_equal(c.max_sessions, 7);
 	assert_int_equal(c.max_env, 0);
 	assert_string_equal(c.sftp_server, "/opt/sftp-server");
+	assert_int_equal(c.max_left_running, 9);
+	assert_int_equal(c.max_left_running_per_peer, 0);
 }
 
 static void test_bad_files(void **state)
@@ -89,6 +92,7 @@ static void test_bad_files(void **state)
 		"MaxSessions=0\n",
 		"MaxSessions=65\n",
 		"MaxEnv=65\n",
+		"MaxLeftRunning=151\n",
 		"MaxEnv=-1\n",
 		"MaxUnauthenticatedPerPeer=0\n",
 		"SftpServer=\n",

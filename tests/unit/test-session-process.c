@@ -727,7 +727,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_refuse_wrong_lengths),
 	};
 
-	if (argc == 2 && strcmp(argv[1], "user") == 0)
+	if (argc == 3 && strcmp(argv[2], "user") == 0)
 		return user_run(LOGIN_USER_CHANNEL, environ) < 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,274 @@
+#include "sshgw/listener/connections.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <systemd/sd-daemon.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "sshgw/listener/limits.h"
+
+/* How far it has come: as many bytes are in the status pipe (sshgw/monitor/monitor.h). */
+enum stage {
+	STAGE_NEW,
+	STAGE_LOGGED_IN,
+	STAGE_LEFT, /* only programs that it left running are there */
+};
+
+struct connection {
+	struct connections *all;
+	struct connection *next, **link;
+	struct ip_addr peer;
+	pid_t monitor; /* alive as long as the pipe is not at its end */
+	enum stage stage;
+	int status_fd;
+	sd_event_source *status;
+};
+
+struct connections {
+	sd_event *event;
+	struct limits live, unauthenticated, left;
+	struct connection *list;
+};
+
+int connections_new(sd_event *event, struct connections **ret_connections)
+{
+	struct connections *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
+	all->event = sd_event_ref(event);
+	*ret_connections = all;
+	return 0;
+}
+
+void connections_set_limits(struct connections *all, const struct ceiling *ceiling)
+{
+	all->live.max_total = ceiling->max_connections;
+	all->live.max_per_peer = ceiling->max_connections_per_peer;
+	all->unauthenticated.max_total = ceiling->max_unauthenticated;
+	all->unauthenticated.max_per_peer = ceiling->max_unauthenticated_per_peer;
+	all->left.max_total = ceiling->max_left_running;
+	all->left.max_per_peer = ceiling->max_left_running_per_peer;
+}
+
+struct connections_count connections_count(const struct connections *all)
+{
+	return (struct connections_count){
+		.live = all->live.n,
+		.unauthenticated = all->unauthenticated.n,
+		.left = all->left.n,
+	};
+}
+
+/* ---- counting ---- */
+
+static void count_in(struct connection *c)
+{
+	struct connections *all = c->all;
+	int r = limits_enter(c->stage == STAGE_LEFT ? &all->left : &all->live, &c->peer);
+
+	if (r == 0 && c->stage == STAGE_NEW)
+		r = limits_enter(&all->unauthenticated, &c->peer);
+	if (r < 0)
+		log_warning_errno(r, "Could not count a connection, continuing");
+}
+
+static void count_out(struct connection *c)
+{
+	struct connections *all = c->all;
+
+	limits_leave(c->stage == STAGE_LEFT ? &all->left : &all->live, &c->peer);
+	if (c->stage == STAGE_NEW)
+		limits_leave(&all->unauthenticated, &c->peer);
+}
+
+/* Return: whether there is room. If not: what happens for that reason is logged. */
+static bool has_room(const struct limits *limits, const struct ip_addr *peer, const char *key,
+		     const char *consequence)
+{
+	char text[IP_ADDR_STRLEN];
+
+	ip_addr_to_string(peer, text);
+	switch (limits_check(limits, peer)) {
+	case LIMITS_OK:
+		return true;
+	case LIMITS_TOTAL:
+		log_with(LOG_WARNING, 0, LOG_FIELDS({ "PEER", text }),
+			 "%s %s: there are %zu of %s= already", consequence, text, limits->n, key);
+		return false;
+	case LIMITS_PER_PEER:
+		log_with(LOG_WARNING, 0, LOG_FIELDS({ "PEER", text }),
+			 "%s %s: it has %zu of %sPerPeer= already", consequence, text,
+			 limits->max_per_peer, key);
+		return false;
+	}
+	return false;
+}
+
+bool connections_admit(const struct connections *all, const struct ip_addr *peer)
+{
+	static const char closed[] = "Closed a connection from";
+
+	return has_room(&all->live, peer, "MaxConnections", closed) &&
+	       has_room(&all->unauthenticated, peer, "MaxUnauthenticated", closed);
+}
+
+/* ---- one connection ---- */
+
+static void connection_free(struct connection *c)
+{
+	*c->link = c->next;
+	if (c->next)
+		c->next->link = c->link;
+	sd_event_source_disable_unref(c->status);
+	close_fd(c->status_fd);
+	free(c);
+}
+
+static enum stage read_stage(int fd)
+{
+	int n = 0;
+
+	if (ioctl(fd, FIONREAD, &n) < 0 || n <= 0)
+		return STAGE_NEW;
+	return n == 1 ? STAGE_LOGGED_IN : STAGE_LEFT;
+}
+
+/*
+ * Who was let in is never locked out by what he left running: connections that are over count for
+ * themselves. There is an end to that, too, and then it is the newest that has to go.
+ */
+static void enter_stage(struct connection *c, enum stage stage)
+{
+	if (stage <= c->stage)
+		return;
+	count_out(c);
+	if (stage == STAGE_LEFT && !has_room(&c->all->left, &c->peer, "MaxLeftRunning",
+					     "Ending what was left running by a connection from"))
+		kill(c->monitor, SIGTERM);
+	c->stage = stage;
+	count_in(c);
+}
+
+static int on_status(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct connection *c = userdata;
+
+	if (revents & (EPOLLHUP | EPOLLERR)) {
+		count_out(c);
+		connection_free(c);
+	} else {
+		enter_stage(c, read_stage(fd));
+	}
+	return 0;
+}
+
+/* Takes fd on success. */
+static int connection_new(struct connections *all, const struct ip_addr *peer, pid_t monitor,
+			  int fd)
+{
+	struct connection *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	*c = (struct connection){
+		.all = all,
+		.peer = *peer,
+		.monitor = monitor,
+		.stage = read_stage(fd),
+		.status_fd = -1,
+		.next = all->list,
+		.link = &all->list,
+	};
+	if (c->next)
+		c->next->link = &c->next;
+	all->list = c;
+	/* By its edges, since the bytes stay where they are. */
+	r = sd_event_add_io(all->event, &c->status, fd, EPOLLIN | EPOLLET, on_status, c);
+	if (r < 0) {
+		connection_free(c);
+		return r;
+	}
+	c->status_fd = fd;
+	count_in(c);
+	return 0;
+}
+
+struct connections *connections_free(struct connections *all)
+{
+	if (!all)
+		return NULL;
+	while (all->list)
+		connection_free(all->list);
+	limits_done(&all->live);
+	limits_done(&all->unauthenticated);
+	limits_done(&all->left);
+	sd_event_unref(all->event);
+	free(all);
+	return NULL;
+}
+
+/* ---- the service manager's store ---- */
+
+/* "PID/ADDRESS", in which "-" stands for the colons that a name may not have. */
+static void store(const struct connection *c)
+{
+	char address[IP_ADDR_STRLEN];
+	_cleanup_free_ char *state = NULL;
+	int r;
+
+	ip_addr_to_string(&c->peer, address);
+	for (char *p = address; *p; p++)
+		*p = *p == ':' ? '-' : *p;
+	state = text_printf("FDSTORE=1\nFDNAME=%d/%s", c->monitor, address);
+	r = state ? sd_pid_notify_with_fds(0, 0, state, &c->status_fd, 1) : -ENOMEM;
+	if (r < 0)
+		log_debug_errno(r, "The next listener will not know of a connection");
+}
+
+static int parse_name(const char *name, struct ip_addr *ret_peer, pid_t *ret_monitor)
+{
+	_cleanup_free_ char *copy = strdup(name);
+	char *address = copy ? strchr(copy, '/') : NULL;
+	uint64_t pid;
+
+	if (!copy)
+		return -ENOMEM;
+	if (!address)
+		return -EINVAL;
+	*address++ = '\0';
+	for (char *p = address; *p; p++)
+		*p = *p == '-' ? ':' : *p;
+	if (parse_u64(copy, INT32_MAX, &pid) < 0 || pid <= 1 ||
+	    ip_addr_parse(address, ret_peer) < 0)
+		return -EINVAL;
+	*ret_monitor = (pid_t)pid;
+	return 0;
+}
+
+int connections_add(struct connections *all, const struct ip_addr *peer, pid_t monitor,
+		    int status_fd)
+{
+	_cleanup_close_ int fd = status_fd;
+	int r = connection_new(all, peer, monitor, fd);
+
+	if (r < 0)
+		return r;
+	take_fd(&fd);
+	store(all->list);
+	return 0;
+}
+
+int connections_adopt(struct connections *all, const char *name, int fd)
+{
+	struct ip_addr peer;
+	pid_t monitor;
+	int r = parse_name(name, &peer, &monitor);
+
+	return r < 0 ? r : connection_new(all, &peer, monitor, fd);
+}
