@@ -173,19 +173,14 @@ int parse_bool(const char *s, bool *ret_value)
 	return -EINVAL;
 }
 
-int parse_duration(const char *s, uint64_t *ret_usec)
+struct unit {
+	const char *suffix;
+	uint64_t factor;
+};
+
+/* A number and one of the suffixes. Return: 0, -EINVAL, -ERANGE. */
+static int parse_scaled(const char *s, const struct unit *units, size_t n, uint64_t *ret_value)
 {
-	static const struct {
-		const char *suffix;
-		uint64_t usec;
-	} units[] = {
-		{ "", 1000000 },
-		{ "ms", 1000 },
-		{ "s", 1000000 },
-		{ "m", 60 * 1000000ull },
-		{ "h", 3600 * 1000000ull },
-		{ "d", 86400 * 1000000ull },
-	};
 	size_t digits = strspn(s, "0123456789");
 	char number[21];
 	uint64_t value;
@@ -195,18 +190,44 @@ int parse_duration(const char *s, uint64_t *ret_usec)
 		return -EINVAL;
 	memcpy(number, s, digits);
 	number[digits] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (strcmp(s + digits, units[i].suffix) != 0)
 			continue;
 		r = parse_u64(number, UINT64_MAX, &value);
 		if (r < 0)
 			return r;
-		if (__builtin_mul_overflow(value, units[i].usec, &value))
+		if (__builtin_mul_overflow(value, units[i].factor, &value))
 			return -ERANGE;
-		*ret_usec = value;
+		*ret_value = value;
 		return 0;
 	}
 	return -EINVAL;
+}
+
+int parse_duration(const char *s, uint64_t *ret_usec)
+{
+	static const struct unit units[] = {
+		{ "", 1000000 },
+		{ "ms", 1000 },
+		{ "s", 1000000 },
+		{ "m", 60 * 1000000ull },
+		{ "h", 3600 * 1000000ull },
+		{ "d", 86400 * 1000000ull },
+	};
+
+	return parse_scaled(s, units, ARRAY_SIZE(units), ret_usec);
+}
+
+int parse_size(const char *s, uint64_t *ret_bytes)
+{
+	static const struct unit units[] = {
+		{ "", 1 },
+		{ "K", 1ull << 10 },
+		{ "M", 1ull << 20 },
+		{ "G", 1ull << 30 },
+	};
+
+	return parse_scaled(s, units, ARRAY_SIZE(units), ret_bytes);
 }
 
 /* Exactly n digits. Return: the value, -1. */

@@ -34,6 +34,8 @@ int parse_bool(const char *s, bool *ret_value);
 /* "90", "90s", "5m", "2h", "1d", "500ms". A number alone is seconds. Return: 0, -EINVAL, -ERANGE.
  */
 int parse_duration(const char *s, uint64_t *ret_usec);
+/* "4096", "64K", "1M", "2G": bytes, with factors of 1024. Return: 0, -EINVAL, -ERANGE. */
+int parse_size(const char *s, uint64_t *ret_bytes);
 /*
  * RFC 3339 in UTC ("2026-11-22T10:00:00Z"; a fraction and a numeric offset are understood).
  * Return: 0 and microseconds since 1970, -EINVAL.

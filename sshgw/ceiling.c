@@ -14,6 +14,57 @@
 #define CEILING_MAX_CONNECTIONS	 800
 #define CEILING_MAX_LEFT_RUNNING 150
 
+#define REKEY_MIN_BYTES (1ull << 20)
+#define REKEY_MAX_BYTES (64ull << 30)
+#define REKEY_MAX_USEC	(7 * 86400 * SECOND)
+
+static int read_rekey_bytes(const char *value, uint64_t *ret_bytes)
+{
+	uint64_t bytes;
+
+	if (strcmp(value, "default") == 0) {
+		*ret_bytes = 0;
+		return 0;
+	}
+	if (parse_size(value, &bytes) < 0 || bytes < REKEY_MIN_BYTES || bytes > REKEY_MAX_BYTES)
+		return -EINVAL;
+	*ret_bytes = bytes;
+	return 0;
+}
+
+static int read_rekey_time(const char *value, uint64_t *ret_usec)
+{
+	uint64_t usec;
+
+	if (strcmp(value, "none") == 0) {
+		*ret_usec = 0;
+		return 0;
+	}
+	if (parse_duration(value, &usec) < 0 || usec < SECOND || usec > REKEY_MAX_USEC)
+		return -EINVAL;
+	*ret_usec = usec;
+	return 0;
+}
+
+/* As sshd_config(5) has it: a size, and perhaps a time. */
+static int read_rekey(const struct conf_field *f, const char *value, void *target)
+{
+	struct rekey_limit limit = { 0 };
+	char **words = NULL;
+	int r = conf_read_strv(f, value, &words);
+
+	if (r == 0)
+		r = words[0] && (!words[1] || !words[2]) ? 0 : -EINVAL;
+	if (r == 0)
+		r = read_rekey_bytes(words[0], &limit.bytes);
+	if (r == 0 && words[1])
+		r = read_rekey_time(words[1], &limit.usec);
+	conf_strv_free(words);
+	if (r == 0)
+		*(struct rekey_limit *)target = limit;
+	return r;
+}
+
 static int read_path_or_none(const struct conf_field *f, const char *value, void *target)
 {
 	return strcmp(value, "none") == 0 ? conf_read_string(f, value, target)
@@ -97,6 +148,11 @@ static const struct conf_field fields[] = {
 	  .min = 0,
 	  .max = 64,
 	  .expected = "a number from 0 to 64" },
+	{ .name = "RekeyLimit",
+	  .read = read_rekey,
+	  .offset = offsetof(struct ceiling, rekey),
+	  .expected = "a size from 1M to 64G or \"default\", and perhaps a time from 1s to 7d or "
+		      "\"none\"" },
 	{ .name = "SftpServer",
 	  .read = read_path_or_none,
 	  .offset = offsetof(struct ceiling, sftp_server),
@@ -114,6 +170,8 @@ static const struct ceiling defaults = {
 	.max_left_running_per_peer = 50,
 	.max_sessions = 10,
 	.max_env = 32,
+	/* RFC 4253 section 9 */
+	.rekey = { .bytes = 1ull << 30, .usec = 3600 * SECOND },
 };
 
 void ceiling_default(struct ceiling *ret_ceiling)

@@ -10,6 +10,12 @@
 
 #include "common/cleanup.h"
 
+/* When new keys are exchanged. */
+struct rekey_limit {
+	uint64_t bytes; /* in one direction; 0: what the cipher allows */
+	uint64_t usec;	/* 0: no limit */
+};
+
 struct ceiling {
 	bool ssh;	    /* SSH=: off unless the file says so */
 	bool permit_root;   /* PermitRootLogin=: uid 0 under any name */
@@ -23,8 +29,9 @@ struct ceiling {
 	uint64_t max_unauthenticated_per_peer;
 	uint64_t max_left_running; /* connections that are over but for programs left running */
 	uint64_t max_left_running_per_peer;
-	uint64_t max_sessions; /* concurrent, per connection */
-	uint64_t max_env;      /* variables per session */
+	uint64_t max_sessions;	  /* concurrent, per connection */
+	uint64_t max_env;	  /* variables per session */
+	struct rekey_limit rekey; /* RekeyLimit= */
 	char *sftp_server; /* SftpServer=: a path; "none": there is to be none; NULL: look for it */
 };
 

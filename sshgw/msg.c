@@ -39,6 +39,8 @@ int msg_net_init_put(struct chan_writer *w, const struct msg_net_init *msg)
 	chan_put_u32(w, msg->max_sessions);
 	chan_put_u32(w, msg->max_env);
 	chan_put_u32(w, msg->login_grace_sec);
+	chan_put_u64(w, msg->rekey_bytes);
+	chan_put_u32(w, msg->rekey_sec);
 	return w->error;
 }
 
@@ -56,6 +58,8 @@ int msg_net_init_get(const struct chan_msg *in, struct msg_net_init *ret_msg)
 	msg.max_sessions = chan_get_u32(&r);
 	msg.max_env = chan_get_u32(&r);
 	msg.login_grace_sec = chan_get_u32(&r);
+	msg.rekey_bytes = chan_get_u64(&r);
+	msg.rekey_sec = chan_get_u32(&r);
 	if (chan_reader_end(&r) < 0) {
 		msg_net_init_done(&msg);
 		return r.error;

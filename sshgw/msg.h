@@ -81,6 +81,8 @@ struct msg_net_init {
 	uint32_t max_sessions; /* concurrent session channels */
 	uint32_t max_env;
 	uint32_t login_grace_sec;
+	uint64_t rekey_bytes; /* 0: what the cipher allows */
+	uint32_t rekey_sec;   /* 0: no limit */
 };
 int msg_net_init_put(struct chan_writer *w, const struct msg_net_init *msg);
 int msg_net_init_get(const struct chan_msg *in, struct msg_net_init *ret_msg);

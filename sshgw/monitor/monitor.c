@@ -317,6 +317,8 @@ static void send_init(struct monitor *m)
 		.max_sessions = (uint32_t)m->ceiling.max_sessions,
 		.max_env = (uint32_t)m->ceiling.max_env,
 		.login_grace_sec = (uint32_t)(m->ceiling.login_grace_usec / 1000000),
+		.rekey_bytes = m->ceiling.rekey.bytes,
+		.rekey_sec = (uint32_t)(m->ceiling.rekey.usec / 1000000),
 	};
 	struct chan_writer w = { 0 };
 

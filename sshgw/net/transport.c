@@ -62,17 +62,14 @@ static int import_host_keys(struct net *net)
 	return net->init.n_host_keys > 0 ? 0 : log_error_errno(-ENOKEY, "No host key");
 }
 
-static int set_session_options(ssh_session ssh)
+static int set_session_options(ssh_session ssh, const struct msg_net_init *init)
 {
 	bool process_config = false;
-	/* RFC 4344: once an hour and once a GiB, or earlier if the client asks. */
-	uint64_t rekey_bytes = 1ull << 30;
-	uint32_t rekey_seconds = 3600;
 
 	if (ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &process_config) != SSH_OK ||
 	    ssh_options_set(ssh, SSH_OPTIONS_COMPRESSION, "no") != SSH_OK ||
-	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_DATA, &rekey_bytes) != SSH_OK ||
-	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_TIME, &rekey_seconds) != SSH_OK)
+	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_DATA, &init->rekey_bytes) != SSH_OK ||
+	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_TIME, &init->rekey_sec) != SSH_OK)
 		return -EINVAL;
 	/*
 	 * "none" decides, and libssh cannot list it in a failure, which has to name something: the
@@ -107,7 +104,7 @@ int transport_init(struct net *net)
 		return -ENOMEM;
 	r = set_bind_options(net->bind);
 	if (r == 0)
-		r = set_session_options(net->ssh);
+		r = set_session_options(net->ssh, &net->init);
 	if (r < 0)
 		return log_error_errno(r, "libssh refused an option");
 	pty_modes_watch(net);

@@ -59,7 +59,8 @@ static void test_all_settings(void **state)
 			      "DenyUsers=eve\nLoginGraceTime=30s\nMaxAgentAbsence=1h\n"
 			      "MaxUnauthenticated=5\nMaxUnauthenticatedPerPeer=3\n"
 			      "MaxSessions=7\nMaxEnv=0\nSftpServer=/opt/sftp-server\n"
-			      "MaxLeftRunning=9\nMaxLeftRunningPerPeer=0\n",
+			      "MaxLeftRunning=9\nMaxLeftRunningPerPeer=0\n"
+			      "RekeyLimit=64M 5m\n",
 			      &c, &text),
 			 0);
 	assert_true(c.ssh && c.permit_root);
@@ -74,6 +75,34 @@ static void test_all_settings(void **state)
 	assert_string_equal(c.sftp_server, "/opt/sftp-server");
 	assert_int_equal(c.max_left_running, 9);
 	assert_int_equal(c.max_left_running_per_peer, 0);
+	assert_int_equal(c.rekey.bytes, 64 << 20);
+	assert_int_equal(c.rekey.usec, 300000000);
+}
+
+static void test_rekey_limit(void **state)
+{
+	static const struct {
+		const char *content;
+		struct rekey_limit limit;
+	} cases[] = {
+		{ "", { 1ull << 30, 3600000000 } },
+		{ "RekeyLimit=1M", { 1 << 20, 0 } },
+		{ "RekeyLimit=64G 7d", { 64ull << 30, 604800000000 } },
+		{ "RekeyLimit=default", { 0, 0 } },
+		{ "RekeyLimit=default none", { 0, 0 } },
+		{ "RekeyLimit=default 1s", { 0, 1000000 } },
+		{ "RekeyLimit=2048K\t90", { 2 << 20, 90000000 } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(ceiling_done) struct ceiling c = { 0 };
+		char *text = NULL;
+
+		print_message("%s\n", cases[i].content);
+		assert_int_equal(load(cases[i].content, &c, &text), 0);
+		assert_int_equal(c.rekey.bytes, cases[i].limit.bytes);
+		assert_int_equal(c.rekey.usec, cases[i].limit.usec);
+	}
 }
 
 static void test_bad_files(void **state)
@@ -99,6 +128,15 @@ static void test_bad_files(void **state)
 		"SftpServer=sftp-server\n",
 		"SftpServer=internal-sftp\n",
 		"SftpServer=None\n",
+		"RekeyLimit=\n",
+		"RekeyLimit=none\n",
+		"RekeyLimit=1m\n",
+		"RekeyLimit=1023K\n",
+		"RekeyLimit=65G\n",
+		"RekeyLimit=1M default\n",
+		"RekeyLimit=1M 500ms\n",
+		"RekeyLimit=1M 8d\n",
+		"RekeyLimit=1M 1h 1h\n",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -219,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_no_file_means_no_ssh),
 		cmocka_unit_test(test_empty_file),
 		cmocka_unit_test(test_all_settings),
+		cmocka_unit_test(test_rekey_limit),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_who_may_write_it),
 		cmocka_unit_test(test_not_a_file),

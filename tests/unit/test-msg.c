@@ -93,7 +93,11 @@ static void check_lengths(transcode_fn transcode, const struct chan_writer *samp
 static void test_net_init(void **state)
 {
 	uint8_t key[] = { 1, 2, 3 };
-	struct msg_net_init msg = { .max_sessions = 10, .max_env = 32, .login_grace_sec = 60 };
+	struct msg_net_init msg = { .max_sessions = 10,
+				    .max_env = 32,
+				    .login_grace_sec = 60,
+				    .rekey_bytes = 1ull << 40,
+				    .rekey_sec = 3600 };
 
 	for (size_t n = 0; n <= MSG_MAX_KEYS; n++) {
 		_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
@@ -238,10 +242,10 @@ static const struct hostile_case {
 	size_t n_fds;
 } hostile_cases[] = {
 	/* host keys: count, sizes */
-	{ transcode_net_init, "4:3 s:4096 s:4096 s:4096 4:1 4:1 4:1", 0 },
-	{ transcode_net_init, "4:4 s:1 s:1 s:1 s:1 4:1 4:1 4:1", -EBADMSG },
+	{ transcode_net_init, "4:3 s:4096 s:4096 s:4096 4:1 4:1 4:1 4:0 4:1 4:0", 0 },
+	{ transcode_net_init, "4:4 s:1 s:1 s:1 s:1 4:1 4:1 4:1 4:0 4:1 4:0", -EBADMSG },
 	{ transcode_net_init, "4:0xffffffff", -EBADMSG },
-	{ transcode_net_init, "4:1 s:4097 4:1 4:1 4:1", -EBADMSG },
+	{ transcode_net_init, "4:1 s:4097 4:1 4:1 4:1 4:0 4:1 4:0", -EBADMSG },
 	/* hash */
 	{ transcode_sign, "4:0 4:0 s:64", 0 },
 	{ transcode_sign, "4:0 4:0 s:65", -EBADMSG },

@@ -266,6 +266,40 @@ static void test_parse_duration(void **state)
 	}
 }
 
+static void test_parse_size(void **state)
+{
+	static const struct {
+		const char *text;
+		int r;
+		uint64_t bytes;
+	} cases[] = {
+		{ "0", 0, 0 },
+		{ "4096", 0, 4096 },
+		{ "64K", 0, 65536 },
+		{ "1M", 0, 1048576 },
+		{ "3G", 0, 3221225472 },
+		{ "17179869183G", 0, 17179869183ull << 30 },
+		{ "17179869184G", -ERANGE, 0 },
+		{ "18446744073709551616", -ERANGE, 0 },
+		{ "", -EINVAL, 0 },
+		{ "M", -EINVAL, 0 },
+		{ "-1M", -EINVAL, 0 },
+		{ "1 M", -EINVAL, 0 },
+		{ "1m", -EINVAL, 0 },
+		{ "1.5M", -EINVAL, 0 },
+		{ "1MB", -EINVAL, 0 },
+		{ "1T", -EINVAL, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t bytes = 4711;
+
+		print_message("\"%s\"\n", cases[i].text);
+		assert_int_equal(parse_size(cases[i].text, &bytes), cases[i].r);
+		assert_int_equal(bytes, cases[i].r == 0 ? cases[i].bytes : 4711);
+	}
+}
+
 static void test_parse_rfc3339(void **state)
 {
 	static const struct {
@@ -342,8 +376,8 @@ int main(void)
 		cmocka_unit_test(test_utf8),	       cmocka_unit_test(test_control),
 		cmocka_unit_test(test_sanitize),       cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_parse_u64),      cmocka_unit_test(test_parse_bool),
-		cmocka_unit_test(test_parse_duration), cmocka_unit_test(test_parse_rfc3339),
-		cmocka_unit_test(test_format_rfc3339),
+		cmocka_unit_test(test_parse_duration), cmocka_unit_test(test_parse_size),
+		cmocka_unit_test(test_parse_rfc3339),  cmocka_unit_test(test_format_rfc3339),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
