@@ -227,23 +227,20 @@ static const struct doctor_finding *worst(const struct doctor_report *rep)
 	return NULL;
 }
 
-static void check(size_t i)
+/* What is said of the rules that are loaded. */
+static void check(enum doctor_state state, const char *says, const char *advises)
 {
 	struct doctor_report rep = { .area = "firewall" };
 	const struct doctor_finding *finding;
 	struct doctor_facts facts;
 
-	print_message("%s\n", cases[i].what);
-	run_nft(cases[i].rules, OURS);
 	gather(&facts);
 	doctor_check_firewall(&facts, &rep);
 	assert_false(rep.failed);
 	finding = worst(&rep);
 	assert_non_null(finding);
-	if (finding->state != cases[i].state ||
-	    (cases[i].says && !strstr(finding->what, cases[i].says)) ||
-	    (cases[i].advises && cases[i].advises[0] &&
-	     (!finding->remedy || !strstr(finding->remedy, cases[i].advises))))
+	if (finding->state != state || (says && !strstr(finding->what, says)) ||
+	    (advises && advises[0] && (!finding->remedy || !strstr(finding->remedy, advises))))
 		fail_msg("%s: %s -> %s", doctor_state_to_string(finding->state), finding->what,
 			 finding->remedy ? finding->remedy : "(nothing)");
 	doctor_report_done(&rep);
@@ -252,14 +249,88 @@ static void check(size_t i)
 
 static void test_cases(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		check(i);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		print_message("%s\n", cases[i].what);
+		run_nft(cases[i].rules, OURS);
+		check(cases[i].state, cases[i].says, cases[i].advises);
+	}
+}
+
+/* As ufw builds its rules: through iptables-nft, with matches and targets of xtables. */
+#define UFW                                                                              \
+	"-P INPUT DROP; -N ufw-not-local; -N ufw-logging-deny; -N ufw-user-input; "      \
+	"-A ufw-logging-deny -m limit --limit 3/min -j LOG --log-prefix BLOCK; "         \
+	"-A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN; "                      \
+	"-A ufw-not-local -m addrtype --dst-type MULTICAST -j RETURN; "                  \
+	"-A ufw-not-local -j DROP; "                                                     \
+	"-A INPUT -i lo -j ACCEPT; "                                                     \
+	"-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; "                \
+	"-A INPUT -m conntrack --ctstate INVALID -j DROP; "                              \
+	"-A INPUT -m addrtype --dst-type BROADCAST -j DROP; -A INPUT -j ufw-not-local; " \
+	"-A INPUT -j ufw-user-input; -A INPUT -j ufw-logging-deny; "
+
+static const struct {
+	const char *what, *commands; /* with ';' behind each */
+	enum doctor_state state;
+	const char *says;
+} iptables_cases[] = {
+	{ "as installed", UFW, DOCTOR_BAD,
+	  "ufw drops what the map lets in from mesh0 (tcp/22, tcp/8000, ping): by its policy, no "
+	  "rule accepts it" },
+	{ "allowed",
+	  UFW "-A ufw-user-input -i mesh0 -j ACCEPT; "
+	      "-A ufw-user-input -p udp --dport 51820 -j ACCEPT; ",
+	  DOCTOR_GOOD, NULL },
+	{ "some ports",
+	  UFW "-A ufw-user-input -p tcp -m multiport --dports 22,80,7000:7999 -j "
+	      "ACCEPT; -A ufw-user-input -p udp -m udp --dport 51820 -j ACCEPT; ",
+	  DOCTOR_BAD, "(tcp/8000, ping)" },
+	{ "a range",
+	  UFW "-A ufw-user-input -p tcp -m multiport --dports 22,7000:8999 -j ACCEPT; "
+	      "-A ufw-user-input -p icmp -j ACCEPT; "
+	      "-A ufw-user-input -p udp -m udp --dport 51820 -j ACCEPT; ",
+	  DOCTOR_GOOD, NULL },
+	{ "denied",
+	  UFW "-A ufw-user-input -p tcp --dport 22 -j REJECT; "
+	      "-A ufw-user-input -i mesh0 -j ACCEPT; "
+	      "-A ufw-user-input -p udp -m udp --dport 51820 -j ACCEPT; ",
+	  DOCTOR_BAD, "(tcp/22) in chain ufw-user-input" },
+	{ "new ones only", "-P INPUT DROP; -A INPUT -m state --state NEW -j ACCEPT; ", DOCTOR_GOOD,
+	  NULL },
+	{ "sent elsewhere", "-t nat -A PREROUTING -p tcp --dport 8000 -j DNAT --to 10.0.0.1; ",
+	  DOCTOR_WARN, "(tcp/8000) elsewhere" },
+};
+
+static void run_iptables(const char *commands)
+{
+	_cleanup_free_ char *copy = strdup(commands);
+	char *rest = copy;
+
+	for (char *one = strsep(&rest, ";"); one; one = strsep(&rest, ";")) {
+		_cleanup_free_ char *line = text_printf("iptables-nft %s", one);
+
+		if (one[0] && strcmp(one, " ") != 0)
+			assert_int_equal(system(line), 0);
+	}
+}
+
+static void test_iptables(void **state)
+{
+	if (system("iptables-nft --version >/dev/null 2>&1") != 0)
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(iptables_cases); i++) {
+		print_message("iptables: %s\n", iptables_cases[i].what);
+		run_nft("", OURS);
+		run_iptables(iptables_cases[i].commands);
+		check(iptables_cases[i].state, iptables_cases[i].says, NULL);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_iptables),
 	};
 
 	if (unshare(CLONE_NEWNET) < 0) {

@@ -13,17 +13,21 @@
 #include <stddef.h>
 #include <string.h>
 
-/* The kernel's other header of that name defines the same bits by enumerators that clash. */
-struct conntrack_mtinfo3 {
+/*
+ * What the revisions of struct xt_conntrack_mtinfo begin with: the kernel's header defines it by
+ * enumerators that clash with another's. In the first, the masks are of one byte each.
+ */
+struct conntrack_mtinfo {
 	uint8_t addresses[8][16];
 	uint32_t expires_min, expires_max;
 	uint16_t l4proto;
 	uint16_t ports[4];
 	uint16_t match_flags, invert_flags;
-	uint16_t state_mask, status_mask;
-	uint16_t ports_high[4];
+	uint8_t states[2];
 };
-#define CONNTRACK_STATE 1u /* in flags: XT_CONNTRACK_STATE */
+/* In flags: XT_CONNTRACK_STATE, and XT_CONNTRACK_STATE_ALIAS for "-m state". */
+#define CONNTRACK_STATE 0x0001u
+#define CONNTRACK_ALIAS 0x2000u
 
 static bool copy(void *to, size_t size, const uint8_t *info, size_t len)
 {
@@ -97,12 +101,15 @@ static void take_multiport(uint32_t revision, const uint8_t *info, size_t len, s
 
 static void take_conntrack(uint32_t revision, const uint8_t *info, size_t len, struct fw_expr *expr)
 {
-	struct conntrack_mtinfo3 ct;
+	struct conntrack_mtinfo ct;
+	uint16_t states;
 
-	if (revision < 2 || !copy(&ct, sizeof(ct), info, len) || ct.match_flags != CONNTRACK_STATE)
+	if (revision < 1 || !copy(&ct, sizeof(ct), info, len) ||
+	    (ct.match_flags & ~CONNTRACK_ALIAS) != CONNTRACK_STATE)
 		return;
+	memcpy(&states, ct.states, sizeof(states));
 	expr->kind = FW_XT_STATE;
-	expr->key = ct.state_mask;
+	expr->key = revision == 1 ? ct.states[0] : states;
 	expr->reg = ct.invert_flags & CONNTRACK_STATE;
 }
 
