@@ -24,8 +24,8 @@ static int (*const takes[])(struct fw *fw, const struct nlmsghdr *nlh) = {
 
 static void take(struct fw *fw, unsigned kind, const uint8_t *payload, size_t len)
 {
-	/* Of its own, so that a byte behind its end is noticed. */
-	struct nlmsghdr *nlh = malloc(MNL_NLMSG_HDRLEN + len);
+	/* Of its own, so that a byte behind its end is noticed; messages are padded. */
+	struct nlmsghdr *nlh = calloc(1, MNL_ALIGN(MNL_NLMSG_HDRLEN + len));
 
 	if (!nlh)
 		return;

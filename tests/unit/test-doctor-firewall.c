@@ -91,6 +91,10 @@ static const struct {
 	  INPUT("inet", "tcp dport { 1-21, 8000-8099 } accept\nudp dport 51820 accept\n"
 			"meta l4proto { icmp, ipv6-icmp } accept"),
 	  DOCTOR_BAD, "(tcp/22):", "" },
+	{ "ranges side by side",
+	  "table inet f { set s { type inet_service; flags interval; elements = { 1-21, 22-30 } }\n"
+	  "chain in { type filter hook input priority 0;\ntcp dport @s drop } }\n",
+	  DOCTOR_BAD, "(tcp/22) in chain in", "" },
 	{ "states",
 	  INPUT("inet", "ct state vmap { established : accept, related : accept, invalid : drop "
 			"}\nct state new iifname \"mesh0\" accept\nudp dport 51820 accept"),
@@ -214,6 +218,8 @@ static void gather(struct doctor_facts *facts)
 		.peers = load(peers_text),
 		.filter = load(filter_text),
 		.mesh_index = 7,
+		.default_device = "eth0",
+		.default_index = 2,
 	};
 	assert_int_equal(fw_read(&facts->fw), 0);
 }
@@ -290,6 +296,11 @@ static const struct {
 	      "-A ufw-user-input -p icmp -j ACCEPT; "
 	      "-A ufw-user-input -p udp -m udp --dport 51820 -j ACCEPT; ",
 	  DOCTOR_GOOD, NULL },
+	{ "all ports but one",
+	  UFW "-A ufw-user-input -p tcp -m tcp ! --dport 22 -j ACCEPT; "
+	      "-A ufw-user-input -p icmp -j ACCEPT; "
+	      "-A ufw-user-input -p udp -m udp ! --dport 53 -j ACCEPT; ",
+	  DOCTOR_BAD, "(tcp/22): by its policy" },
 	{ "denied",
 	  UFW "-A ufw-user-input -p tcp --dport 22 -j REJECT; "
 	      "-A ufw-user-input -i mesh0 -j ACCEPT; "
