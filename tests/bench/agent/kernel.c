@@ -46,16 +46,16 @@ static double apply(struct kernel *kernel, const struct netmap *map)
 /* What the tools need for the same: files of what the kernel holds now. */
 static void save_as(const char *suffix)
 {
-	bench_run("wg showconf mesh0 >/tmp/bench-agent%s.conf && nft list table inet peergate "
-		  ">/tmp/bench-agent%s.nft",
+	bench_run("wg showconf mesh0 >/tmp/bench-kernel%s.conf && nft list table inet peergate "
+		  ">/tmp/bench-kernel%s.nft",
 		  suffix, suffix);
 }
 
 static double load_by_tools(const char *suffix)
 {
 	return bench_run(
-		"wg syncconf mesh0 /tmp/bench-agent%s.conf && { echo 'table inet peergate; "
-		"delete table inet peergate'; cat /tmp/bench-agent%s.nft; } | nft -f -",
+		"wg syncconf mesh0 /tmp/bench-kernel%s.conf && { echo 'table inet peergate; "
+		"delete table inet peergate'; cat /tmp/bench-kernel%s.nft; } | nft -f -",
 		suffix, suffix);
 }
 
@@ -143,5 +143,5 @@ void bench_kernel(void)
 		if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0)
 			bench_die("one size failed");
 	}
-	bench_run("rm -f /tmp/bench-agent*.conf /tmp/bench-agent*.nft");
+	bench_run("rm -f /tmp/bench-kernel*.conf /tmp/bench-kernel*.nft");
 }

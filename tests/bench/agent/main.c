@@ -1,5 +1,5 @@
 /*
- * bench-agent: what the agent's filter and WireGuard side cost, beside nft(8) and wg(8) on the same
+ * bench-kernel: what the agent's filter and WireGuard side cost, beside nft(8) and wg(8) on the same
  * contents. Needs root; works in network namespaces of its own.
  */
 #include <sched.h>
@@ -18,7 +18,7 @@ void bench_die(const char *fmt, ...)
 {
 	va_list args;
 
-	fputs("bench-agent: ", stderr);
+	fputs("bench-kernel: ", stderr);
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);
 	va_end(args);
@@ -98,7 +98,7 @@ int main(int argc, char *argv[])
 			return 0;
 		}
 	}
-	fputs("Usage: bench-agent rules|packets|kernel\n"
+	fputs("Usage: bench-kernel rules|packets|kernel\n"
 	      "  rules    loading and changing the table, beside nft -f\n"
 	      "  packets  what the table costs a packet, beside a rule for each ACL\n"
 	      "  kernel   all that a map asks for, beside wg syncconf and nft -f (needs "

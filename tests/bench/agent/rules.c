@@ -65,9 +65,9 @@ static void measure_load(sd_event *event, const struct workload *w, struct figur
 	f->parse[i] = t[1] - t[0];
 	f->compile[i] = t[2] - t[1];
 	f->load[i] = t[3] - t[2];
-	bench_run("nft list table inet peergate >/tmp/bench-agent.nft");
+	bench_run("nft list table inet peergate >/tmp/bench-kernel.nft");
 	bench_new_namespace();
-	f->file[i] = bench_run("nft -f /tmp/bench-agent.nft");
+	f->file[i] = bench_run("nft -f /tmp/bench-kernel.nft");
 }
 
 /* From one map to the other and back, again and again. */
@@ -150,5 +150,5 @@ void bench_rules(void)
 		if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0)
 			bench_die("one size failed");
 	}
-	unlink("/tmp/bench-agent.nft");
+	unlink("/tmp/bench-kernel.nft");
 }
