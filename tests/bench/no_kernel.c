@@ -1,0 +1,48 @@
+/*
+ * A kernel that agrees with every map: linked before libagent's, so that the agent's main program
+ * runs where there is no WireGuard. What it answers on its socket is the agent's own doing.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/kernel.h"
+
+struct kernel {
+	char unused;
+};
+
+int kernel_new(sd_event *event, const struct kernel_config *config,
+	       const struct wg_key *private_key, struct kernel **ret_kernel)
+{
+	struct kernel *kernel = calloc(1, sizeof(*kernel));
+
+	if (!kernel)
+		return -ENOMEM;
+	*ret_kernel = kernel;
+	return 0;
+}
+
+struct kernel *kernel_free(struct kernel *kernel)
+{
+	free(kernel);
+	return NULL;
+}
+
+int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_usec,
+		 struct kernel_changes *ret_changes, char **reterr_text)
+{
+	*ret_changes = (struct kernel_changes){ 0 };
+	return 0;
+}
+
+int kernel_peer_status(struct kernel *kernel, struct kernel_peer_status **ret_peers, size_t *ret_n)
+{
+	*ret_peers = NULL;
+	*ret_n = 0;
+	return 0;
+}
+
+void kernel_on_foreign_change(struct kernel *kernel, void (*fn)(void *userdata, const char *what),
+			      void *userdata)
+{
+}

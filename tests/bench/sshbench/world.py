@@ -1,0 +1,243 @@
+"""What both servers find: addresses, an account, keys, configuration; and the servers themselves."""
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import cgroups
+
+SELF, PEER = "100.64.0.1", "100.64.0.2"  # both on lo; the gateway's own, and where clients come from
+USER, UID = "peergate-bench", 59999
+SSHGW, SSHGW_UID = "_sshgw", 59998
+SOURCE = Path(__file__).resolve().parents[3]
+LIBEXEC = Path("/usr/libexec")
+PROGRAMS = {"peergate-sshgw": "listener", "peergate-sshgw-monitor": "monitor", "peergate-sshgw-net": "net",
+            "peergate-sshgw-session": "session"}
+
+
+class Failure(Exception):
+    """The measurement cannot go on; the text says why."""
+
+
+def _run(*command, **kwargs):
+    subprocess.run([str(word) for word in command], check=True, **kwargs)
+
+
+# -- files
+
+
+def _scratch_over(scratch, directory):
+    """Writing below this directory stays in memory."""
+    work = scratch / "over" / directory.strip("/").replace("/", "-")
+    for name in ("upper", "work"):
+        (work / name).mkdir(parents=True)
+    _run("mount", "-t", "overlay", "overlay", "-o",
+         f"lowerdir={directory},upperdir={work}/upper,workdir={work}/work", directory)
+
+
+def _add_account(name, uid, home):
+    for file, line in (("passwd", f"{name}:x:{uid}:{uid}::{home}:/bin/sh"), ("group", f"{name}:x:{uid}:"),
+                       ("shadow", f"{name}:*:19000:0:99999:7:::")):
+        with open(f"/etc/{file}", "a") as f:
+            f.write(line + "\n")
+
+
+def _make_files(scratch):
+    # In memory: sftp's files as well, so that no disk is measured.
+    _run("mount", "-t", "tmpfs", "-o", "mode=755", "none", scratch)
+    _run("mount", "-t", "tmpfs", "-o", "mode=755", "none", "/run")
+    for directory in ("/etc", "/var/log", str(LIBEXEC)):
+        _scratch_over(scratch, directory)
+    for directory in ("/run/sshd", "/run/peergate-sshgw/empty", "/run/peergate", "/etc/peergate"):
+        Path(directory).mkdir(parents=True)
+    for file in ("/run/utmp", "/var/log/wtmp", "/var/log/lastlog"):
+        Path(file).write_bytes(b"")
+    # SSH_ASKPASS and the like have no business here, nor does the machine's nologin.
+    Path("/etc/nologin").unlink(missing_ok=True)
+    shutil.copy(SOURCE / "contrib/pam/peergate", "/etc/pam.d/peergate")
+
+
+def _make_accounts(scratch):
+    home = scratch / "home"
+    home.mkdir()
+    _add_account(USER, UID, home)
+    _add_account(SSHGW, SSHGW_UID, "/run/peergate-sshgw/empty")
+    _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", scratch / "key")
+    (home / ".ssh").mkdir(mode=0o700)
+    shutil.copy(scratch / "key.pub", home / ".ssh/authorized_keys")
+    for path in (home, home / ".ssh", home / ".ssh/authorized_keys"):
+        os.chown(path, UID, UID)
+
+
+def _make_host_keys(directory):
+    """The kinds that Debian makes; both servers load all three for each connection."""
+    directory.mkdir(exist_ok=True)
+    for kind in ("ed25519", "ecdsa", "rsa"):
+        file = directory / f"ssh_host_{kind}_key"
+        file.unlink(missing_ok=True)
+        _run("ssh-keygen", "-q", "-t", kind, "-N", "", "-f", file, input=b"y\n")
+
+
+# -- network
+
+
+def _make_network():
+    _run("ip", "link", "set", "lo", "up")
+    for address in (SELF, PEER):
+        _run("ip", "address", "add", f"{address}/32", "dev", "lo")
+
+
+def set_delayed_ack(on):
+    """On is the kernel's default. Concerns connections made from now on, of client and server."""
+    for address in (SELF, PEER):
+        _run("ip", "route", "replace", "table", "local", "local", address, "dev", "lo",
+             *(() if on else ("quickack", "1")))
+
+
+def make(scratch):
+    _make_files(scratch)
+    _make_network()
+    _make_accounts(scratch)
+    _make_host_keys(Path("/etc/ssh"))
+    _make_host_keys(scratch / "sshd")
+
+
+# -- servers
+
+
+class Server:
+    def __init__(self, name, group, programs, port, process, scratch):
+        self.name, self.group, self.programs, self.port = name, group, programs, port
+        self.process = process
+        self.home = scratch / "home"
+        known = scratch / f"known_hosts.{name}"
+        key = "/etc/ssh" if name == "gateway" else scratch / "sshd"
+        public = " ".join(Path(f"{key}/ssh_host_ed25519_key.pub").read_text().split()[:2])
+        host = SELF if port == 22 else f"[{SELF}]:{port}"
+        known.write_text(f"{host} {public}\n")
+        self.options = ["-F", "none", "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={known}",
+                        "-o", "GlobalKnownHostsFile=none", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR",
+                        "-o", "KexAlgorithms=curve25519-sha256", "-o", "HostKeyAlgorithms=ssh-ed25519",
+                        "-o", f"BindAddress={PEER}", "-i", str(scratch / "key"), "-o", f"Port={port}"]
+        self.target = f"{USER}@{SELF}"
+
+    def ssh(self, *arguments, command):
+        return ["ssh", *self.options, *arguments, self.target, command]
+
+    def sftp(self):
+        return ["sftp", "-q", *self.options, "-c", "aes128-gcm@openssh.com", "-b", "-", self.target]
+
+    def ssh_line(self):
+        return " ".join(self.ssh(command="true"))
+
+    def processes(self):
+        """Its own, without the one that listens."""
+        return [pid for pid in cgroups.own_processes(self.group, self.programs) if pid != self.process.pid]
+
+    def wait_until_it_serves(self):
+        deadline = time.monotonic() + 20
+        while True:
+            result = subprocess.run(self.ssh(command="true"), text=True, capture_output=True)
+            if result.returncode == 0:
+                return
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise Failure(f"{self.name} does not let {USER} in: {result.stderr.strip()}")
+            time.sleep(0.1)
+
+
+def _start(stack, group, command, log, **kwargs):
+    def on_exit():
+        process.terminate()
+        process.wait()
+
+    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log,
+                               stderr=log, preexec_fn=group.enter, **kwargs)
+    stack.callback(on_exit)
+    return process
+
+
+def _start_sshd(stack, scratch, log):
+    # The name that it is started by is the name of its PAM service.
+    program = scratch / "peergate"
+    program.symlink_to(shutil.which("sshd", path="/usr/sbin:/usr/local/sbin"))
+    config = scratch / "sshd_config"
+    config.write_text("".join(f"HostKey {scratch}/sshd/ssh_host_{kind}_key\n" for kind in ("ed25519", "ecdsa", "rsa"))
+                      + f"ListenAddress {SELF}:2222\nUsePAM yes\nPidFile none\nMaxStartups 200\n"
+                      "KbdInteractiveAuthentication no\nPasswordAuthentication no\nPrintMotd no\nX11Forwarding yes\n"
+                      "AcceptEnv LANG LC_*\nSubsystem sftp /usr/lib/openssh/sftp-server\n")
+    group = cgroups.Group(scratch, "sshd")
+    process = _start(stack, group, [program, "-D", "-e", "-f", config], log)
+    return Server("sshd", group, {"sshd"}, 2222, process, scratch)
+
+
+def _network_map():
+    key = "dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
+    return {
+        "type": "full", "version": 1, "for": "n1", "generation": 1,
+        "self": {"id": "n1", "name": "server", "addresses": [SELF], "ssh": True},
+        "mesh": {"domain": "mesh.example", "prefixes": ["100.64.0.0/10"]},
+        "users": {"alice@example.com": {"name": "Alice"}},
+        "peers": [{"id": "n2", "name": "laptop", "addresses": [PEER], "node_key": key, "user": "alice@example.com"}],
+        "packet_filter": [{"src": [PEER], "proto": [6], "dst": [{"ip": SELF, "ports": [22, 22]}], "origin": "acls[0]"}],
+        "ssh_rules": [{"principals": [PEER], "users": {"*": "="}, "action": "accept", "origin": "ssh[0]"}],
+    }
+
+
+def _start_agent(stack, scratch, build, log):
+    Path("/etc/peergate/netmap.json").write_text(json.dumps(_network_map()))
+    Path("/etc/peergate/agent.conf").write_text("Netmap=/etc/peergate/netmap.json\n")
+    state = scratch / "agent"
+    state.mkdir(mode=0o700)
+    _start(stack, cgroups.Group(scratch, "agent"), [build / "tests/bench/bench-agent"], log,
+           env={**os.environ, "STATE_DIRECTORY": str(state)})
+
+
+def _mount_programs(build):
+    """Where the listener looks for them, from where they were built: on a disk, as installed ones."""
+    (LIBEXEC / "peergate").mkdir(exist_ok=True)
+    for name, part in PROGRAMS.items():
+        (LIBEXEC / "peergate" / name).touch()
+        _run("mount", "--bind", build / "sshgw" / part / name, LIBEXEC / "peergate" / name)
+
+
+# systemd's part: the socket as number 3, and the variables that say so.
+ACTIVATE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def _start_gateway(stack, scratch, build, log):
+    Path("/etc/peergate/sshgw.conf").write_text("SSH=yes\n")
+    _mount_programs(build)
+    group = cgroups.Group(scratch, "gateway")
+    with socket.socket() as s:  # as in peergate-sshgw.socket
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        s.bind((SELF, 22))
+        s.listen(128)
+        command = [sys.executable, "-I", "-S", "-c", ACTIVATE, s.fileno(), LIBEXEC / "peergate/peergate-sshgw"]
+        process = _start(stack, group, command, log, pass_fds=[s.fileno()])
+    return Server("gateway", group, set(PROGRAMS), 22, process, scratch)
+
+
+@contextlib.contextmanager
+def servers(scratch, build):
+    """Both, ready to serve; sshd first."""
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(open(scratch / "log", "w"))
+        try:
+            _start_agent(stack, scratch, build, log)
+            both = _start_sshd(stack, scratch, log), _start_gateway(stack, scratch, build, log)
+            for server in both:
+                server.wait_until_it_serves()
+        except Failure as failure:
+            raise Failure(f"{failure}\n{(scratch / 'log').read_text()[-3000:]}") from None
+        yield both
