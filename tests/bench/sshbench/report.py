@@ -9,9 +9,9 @@ def _number(value):
 
 
 def _row(result):
-    target = f"{result.target[0]} {result.target[1]:.2f}" if result.target else ""
+    target = f"{result.target[0]} {_number(result.target[1])}" if result.target else ""
     ratio = result.ratio()
-    return [result.what, result.unit, _number(result.median("sshd")), _number(result.median("gateway")),
+    return [result.what, result.unit, _number(result.value("sshd")), _number(result.value("gateway")),
             f"{ratio:.2f}" if ratio is not None else "-", target, result.note or result.verdict()]
 
 
@@ -29,7 +29,7 @@ def as_table(results, out):
 
 
 def as_json(results, out):
-    json.dump([{"what": r.what, "unit": r.unit, "sshd": r.median("sshd"), "gateway": r.median("gateway"),
+    json.dump([{"what": r.what, "unit": r.unit, "sshd": r.value("sshd"), "gateway": r.value("gateway"),
                 "ratio": r.ratio(), "target": r.target and f"{r.target[0]} {r.target[1]}",
                 "verdict": r.verdict() or None, "note": r.note or None, "samples": r.samples} for r in results],
               out, indent=1)

@@ -14,11 +14,15 @@ TIMEOUT = 120
 class Session:
     """An ssh whose command has said "go"; ends, with its command, at the end of the context."""
 
-    def __init__(self, command):
+    def __init__(self, command, wait=True):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.stdin, self.stdout = self.process.stdin.fileno(), self.process.stdout.fileno()
         for fd in (self.stdin, self.stdout):
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, BLOCK)
+        if wait:
+            self.wait_for_go()
+
+    def wait_for_go(self):
         said = b""
         while not said.endswith(b"\n"):
             said += self.read(1)

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -133,7 +134,7 @@ class Server:
         return ["sftp", "-q", *self.options, "-c", "aes128-gcm@openssh.com", "-b", "-", self.target]
 
     def ssh_line(self):
-        return " ".join(self.ssh(command="true"))
+        return shlex.join(self.ssh(command="")[:-1])
 
     def processes(self):
         """Its own, without the one that listens."""
@@ -142,7 +143,7 @@ class Server:
     def wait_until_it_serves(self):
         deadline = time.monotonic() + 20
         while True:
-            result = subprocess.run(self.ssh(command="true"), text=True, capture_output=True)
+            result = subprocess.run(self.ssh(command="true"), stdin=subprocess.DEVNULL, text=True, capture_output=True)
             if result.returncode == 0:
                 return
             if time.monotonic() > deadline or self.process.poll() is not None:
@@ -175,26 +176,42 @@ def _start_sshd(stack, scratch, log):
     return Server("sshd", group, {"sshd"}, 2222, process, scratch)
 
 
-def _network_map():
-    key = "dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
-    return {
-        "type": "full", "version": 1, "for": "n1", "generation": 1,
-        "self": {"id": "n1", "name": "server", "addresses": [SELF], "ssh": True},
-        "mesh": {"domain": "mesh.example", "prefixes": ["100.64.0.0/10"]},
-        "users": {"alice@example.com": {"name": "Alice"}},
-        "peers": [{"id": "n2", "name": "laptop", "addresses": [PEER], "node_key": key, "user": "alice@example.com"}],
-        "packet_filter": [{"src": [PEER], "proto": [6], "dst": [{"ip": SELF, "ports": [22, 22]}], "origin": "acls[0]"}],
-        "ssh_rules": [{"principals": [PEER], "users": {"*": "="}, "action": "accept", "origin": "ssh[0]"}],
-    }
+class Agent:
+    """The agent and its map file."""
 
+    MAP = Path("/etc/peergate/netmap.json")
+    KEY = "dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
 
-def _start_agent(stack, scratch, build, log):
-    Path("/etc/peergate/netmap.json").write_text(json.dumps(_network_map()))
-    Path("/etc/peergate/agent.conf").write_text("Netmap=/etc/peergate/netmap.json\n")
-    state = scratch / "agent"
-    state.mkdir(mode=0o700)
-    _start(stack, cgroups.Group(scratch, "agent"), [build / "tests/bench/bench-agent"], log,
-           env={**os.environ, "STATE_DIRECTORY": str(state)})
+    def __init__(self, stack, scratch, build, log):
+        self.generation = 0
+        self.put_map()
+        Path("/etc/peergate/agent.conf").write_text(f"Netmap={self.MAP}\n")
+        state = scratch / "agent"
+        state.mkdir(mode=0o700)
+        _start(stack, cgroups.Group(scratch, "agent"), [build / "tests/bench/bench-agent"], log,
+               env={**os.environ, "STATE_DIRECTORY": str(state)})
+
+    def _map(self, ssh_allowed):
+        rule = {"principals": [PEER], "users": {"*": "="}, "action": "accept", "origin": "ssh[0]"}
+        return {
+            "type": "full", "version": 1, "for": "n1", "generation": self.generation,
+            "self": {"id": "n1", "name": "server", "addresses": [SELF], "ssh": True},
+            "mesh": {"domain": "mesh.example", "prefixes": ["100.64.0.0/10"]},
+            "users": {"alice@example.com": {"name": "Alice"}},
+            "peers": [{"id": "n2", "name": "laptop", "addresses": [PEER], "node_key": self.KEY,
+                       "user": "alice@example.com"}],
+            "packet_filter": [{"src": [PEER], "proto": [6], "dst": [{"ip": SELF, "ports": [22, 22]}],
+                               "origin": "acls[0]"}],
+            "ssh_rules": [rule] if ssh_allowed else [],
+        }
+
+    def put_map(self, ssh_allowed=True):
+        """Put a new map in place; returns when."""
+        self.generation += 1
+        new = self.MAP.with_suffix(".new")
+        new.write_text(json.dumps(self._map(ssh_allowed)))
+        new.rename(self.MAP)
+        return time.monotonic()
 
 
 def _mount_programs(build):
@@ -215,7 +232,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def _start_gateway(stack, scratch, build, log):
-    Path("/etc/peergate/sshgw.conf").write_text("SSH=yes\n")
+    Path("/etc/peergate/sshgw.conf").write_text("SSH=yes\nMaxConnectionsPerPeer=300\n")
     _mount_programs(build)
     group = cgroups.Group(scratch, "gateway")
     with socket.socket() as s:  # as in peergate-sshgw.socket
@@ -230,14 +247,14 @@ def _start_gateway(stack, scratch, build, log):
 
 @contextlib.contextmanager
 def servers(scratch, build):
-    """Both, ready to serve; sshd first."""
+    """sshd and the gateway, ready to serve, and the agent."""
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(open(scratch / "log", "w"))
         try:
-            _start_agent(stack, scratch, build, log)
+            agent = Agent(stack, scratch, build, log)
             both = _start_sshd(stack, scratch, log), _start_gateway(stack, scratch, build, log)
             for server in both:
                 server.wait_until_it_serves()
         except Failure as failure:
             raise Failure(f"{failure}\n{(scratch / 'log').read_text()[-3000:]}") from None
-        yield both
+        yield *both, agent
