@@ -27,7 +27,7 @@ void log_open(const char *ident);
 
 /*
  * The same for daemons: to the journal, with fields, if stderr is the journal's stream
- * ($JOURNAL_STREAM, systemd.exec(5)). Apart, so that only they load libsystemd.
+ * ($JOURNAL_STREAM, systemd.exec(5)).
  */
 void log_open_journal(const char *ident);
 

@@ -1,15 +1,26 @@
+/*
+ * The journal's own protocol (systemd's JOURNAL_NATIVE_PROTOCOL): one datagram of NAME=VALUE lines.
+ * Spoken here and not by libsystemd, which would bring seven libraries into each process of a login
+ * that has nothing else to say to systemd.
+ */
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-/* We have fields of our own; the file and line of log_full() help nobody. */
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/text.h"
 
-#define MAX_ENTRIES 32
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define MAX_FIELDS     32u
+#define IOV_PER_FIELD  4u /* name, '=', value, newline */
+
+static int journal_fd = -1;
 
 static bool stderr_is_journal(void)
 {
@@ -21,30 +32,52 @@ static bool stderr_is_journal(void)
 	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
+/* Values have no newline: log_full() escapes what is not printable. */
+static size_t put_field(struct iovec *iov, size_t n, const char *name, const char *value)
+{
+	static char equals[] = "=", newline[] = "\n";
+
+	iov[n++] = (struct iovec){ (char *)name, strlen(name) };
+	iov[n++] = (struct iovec){ equals, 1 };
+	iov[n++] = (struct iovec){ (char *)value, strlen(value) };
+	iov[n++] = (struct iovec){ newline, 1 };
+	return n;
+}
+
+/* To a name, each time: a journal that was restarted has another socket. */
+static bool send_to_journal(struct iovec *iov, size_t n)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET };
+	struct msghdr mh = {
+		.msg_name = &sun, .msg_namelen = sizeof(sun), .msg_iov = iov, .msg_iovlen = n
+	};
+
+	return sendmsg(journal_fd, &mh, MSG_NOSIGNAL) >= 0;
+}
+
 static void write_journal(const char *ident, int level, const char *text,
 			  const struct log_field *fields, size_t n_fields)
 {
-	struct iovec iov[MAX_ENTRIES];
-	char *entries[MAX_ENTRIES] = {
-		text_printf("MESSAGE=%s", text),
-		text_printf("PRIORITY=%d", level),
-		text_printf("SYSLOG_IDENTIFIER=%s", ident),
-	};
-	size_t n = 3, n_iov = 0;
+	struct iovec iov[(3 + MAX_FIELDS) * IOV_PER_FIELD];
+	char priority[] = { (char)('0' + level), '\0' };
+	size_t n = 0;
 
-	for (size_t i = 0; i < n_fields && n < MAX_ENTRIES; i++)
-		entries[n++] = text_printf("%s=%s", fields[i].name, fields[i].value);
-	for (size_t i = 0; i < n; i++)
-		if (entries[i])
-			iov[n_iov++] = (struct iovec){ entries[i], strlen(entries[i]) };
-	sd_journal_sendv(iov, (int)n_iov);
-	for (size_t i = 0; i < n; i++)
-		free(entries[i]);
+	n = put_field(iov, n, "MESSAGE", text);
+	n = put_field(iov, n, "PRIORITY", priority);
+	n = put_field(iov, n, "SYSLOG_IDENTIFIER", ident);
+	for (size_t i = 0; i < n_fields && i < MAX_FIELDS; i++)
+		n = put_field(iov, n, fields[i].name, fields[i].value);
+	/* Too long for a datagram, or no journal now: the stream, which has no fields. */
+	if (!send_to_journal(iov, n))
+		dprintf(STDERR_FILENO, "<%d>%s\n", level, text);
 }
 
 void log_open_journal(const char *ident)
 {
 	log_open(ident);
-	if (stderr_is_journal())
+	if (!stderr_is_journal())
+		return;
+	journal_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (journal_fd >= 0)
 		log_set_writer(write_journal);
 }
