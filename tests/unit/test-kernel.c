@@ -103,14 +103,14 @@ static void assert_no_changes(struct kernel_changes changes)
 			 changes.nft_elements_added, changes.nft_elements_removed,
 			 changes.nft_full_replacements, changes.peers_added, changes.peers_changed,
 			 changes.peers_removed, changes.addresses_added, changes.addresses_removed,
-			 changes.routes_added, changes.routes_removed, changes.links_created);
+			 changes.routes_added, changes.routes_removed, changes.links_created,
+			 changes.links_changed);
 }
 
 static int setup(void **state)
 {
-	run("for l in mesh0 foo old0 other0 new0; do ip link del $l 2>/dev/null; done; ip route "
-	    "flush "
-	    "proto 202 2>/dev/null; "
+	run("for l in mesh0 foo old0 other0 new0; do ip link del $l 2>/dev/null; done; "
+	    "ip route flush proto 202 2>/dev/null; "
 	    "ip -6 route flush proto 202 2>/dev/null; "
 	    "nft flush ruleset");
 	return 0;
