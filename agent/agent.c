@@ -17,6 +17,7 @@
 #include "agent/hostfiles.h"
 #include "agent/lease.h"
 #include "agent/mapfile.h"
+#include "agent/repair.h"
 #include "agent/state.h"
 #include "common/clock.h"
 #include "common/file.h"
@@ -34,7 +35,6 @@
  * the table must not get all of a processor. Well below the 200 ms that we promise.
  */
 #define FOREIGN_PAUSE_USEC (100 * USEC_PER_MSEC)
-#define FOREIGN_TEXT_MAX   500 /* bytes of what they did, more or less */
 
 struct agent {
 	sd_event *event;
@@ -53,13 +53,11 @@ struct agent {
 	uint64_t map_serial;
 	char *map_problem;
 	char *kernel_problem;
-	char *foreign_change;  /* what others did, not yet put right; NULL: nothing */
+	struct repair repair;  /* of what others change */
 	uint64_t retry_usec;   /* the next pause */
 	uint64_t applied_usec; /* CLOCK_MONOTONIC, of the last attempt */
 	uint64_t judged_usec;  /* CLOCK_REALTIME, by which the last attempt judged expiries */
 	bool self_expired;     /* found then */
-	bool applying;
-	bool repair_due; /* the apply that is scheduled comes as soon as it may */
 };
 
 /* Takes over text. */
@@ -128,20 +126,6 @@ static void log_changes(const struct kernel_changes *c)
 		  c->links_created, c->links_changed, c->sockets_destroyed);
 }
 
-/* News may be an echo of our own doing, or of something that is none of our business. */
-static void log_repair(struct agent *agent, const struct kernel_changes *changes)
-{
-	static const struct kernel_changes none;
-
-	if (!agent->foreign_change)
-		return;
-	if (memcmp(changes, &none, sizeof(none)) != 0)
-		log_warning("Put right what others changed: %s", agent->foreign_change);
-	else
-		log_debug("Nothing was wrong: %s", agent->foreign_change);
-	set_problem(&agent->foreign_change, NULL);
-}
-
 static void kernel_failed(struct agent *agent, int error, char *text)
 {
 	bool news;
@@ -153,7 +137,7 @@ static void kernel_failed(struct agent *agent, int error, char *text)
 		log_error("Could not bring the kernel in step with the map, trying again: %s",
 			  text ? text : strerror(-error));
 	set_problem(&agent->kernel_problem, text ? text : strdup("no memory"));
-	agent->repair_due = false;
+	repair_failed(&agent->repair, news);
 	schedule_apply(agent, agent->retry_usec);
 	agent->retry_usec *= 2;
 	if (agent->retry_usec > RETRY_LONGEST_USEC)
@@ -171,24 +155,23 @@ static const struct netmap *usable_map(struct agent *agent, uint64_t now)
 	return expired ? NULL : agent->map;
 }
 
-static void apply_kernel(struct agent *agent, uint64_t now)
+static void apply_kernel(struct agent *agent, uint64_t now, bool for_news)
 {
 	struct kernel_changes changes = { 0 };
 	char *error = NULL;
 	int r;
 
-	agent->applying = true;
+	repair_begin(&agent->repair, for_news);
 	r = kernel_apply(agent->kernel, usable_map(agent, now), now, &changes, &error);
-	agent->applying = false;
 	agent->applied_usec = clock_usec(CLOCK_MONOTONIC);
 	if (r < 0)
 		return kernel_failed(agent, r, error);
+	repair_succeeded(&agent->repair, &changes, agent->kernel_problem != NULL);
 	if (agent->kernel_problem)
 		log_info("The kernel is in step with the map again");
 	set_problem(&agent->kernel_problem, NULL);
 	agent->retry_usec = RETRY_FIRST_USEC;
 	log_changes(&changes);
-	log_repair(agent, &changes);
 }
 
 /* What could not be written (a full disk) is tried again, by and by. */
@@ -200,13 +183,13 @@ static void write_hostfiles(struct agent *agent)
 }
 
 /* Leases first: their sessions are gone, and do not see the flow that carries them break off. */
-static void agent_apply(struct agent *agent)
+static void agent_apply(struct agent *agent, bool for_news)
 {
 	uint64_t now = clock_usec(CLOCK_REALTIME);
 
 	agent->judged_usec = now;
 	lease_table_recheck(agent->leases, agent->map, now);
-	apply_kernel(agent, now);
+	apply_kernel(agent, now, for_news);
 	write_hostfiles(agent);
 	arm_expiry(agent);
 	publish_status(agent);
@@ -214,17 +197,14 @@ static void agent_apply(struct agent *agent)
 
 static int on_apply_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	struct agent *agent = userdata;
-
-	agent->repair_due = false;
-	agent_apply(agent);
+	agent_apply(userdata, true);
 	return 0;
 }
 
 static int on_expiry_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	log_info("A key, a rule or a lease has expired");
-	agent_apply(userdata);
+	agent_apply(userdata, false);
 	return 0;
 }
 
@@ -233,7 +213,7 @@ static int on_clock(sd_event_source *source, int fd, uint32_t revents, void *use
 {
 	if (clock_watch_ask(fd)) {
 		log_notice("The wall clock was set, judging keys, rules and leases again");
-		agent_apply(userdata);
+		agent_apply(userdata, false);
 	}
 	return 0;
 }
@@ -243,27 +223,13 @@ static void on_lease_expiry_change(void *userdata)
 	arm_expiry(userdata);
 }
 
-/* One sentence more, unless there is enough to say. */
-static void note_foreign_change(struct agent *agent, const char *what)
-{
-	char *text = agent->foreign_change;
-
-	if (!text)
-		agent->foreign_change = strdup(what);
-	else if (!strstr(text, what) && strlen(text) < FOREIGN_TEXT_MAX)
-		set_problem(&agent->foreign_change, text_printf("%s; %s", text, what));
-}
-
 static void on_foreign_change(void *userdata, const char *what)
 {
 	struct agent *agent = userdata;
 	uint64_t since = clock_usec(CLOCK_MONOTONIC) - agent->applied_usec;
 
-	note_foreign_change(agent, what);
-	/* An apply that comes across it puts it right; else one is due. */
-	if (agent->applying || agent->repair_due)
+	if (!repair_note(&agent->repair, what))
 		return;
-	agent->repair_due = true;
 	if (since >= FOREIGN_PAUSE_USEC)
 		return schedule_apply(agent, 0);
 	kernel_hold(agent->kernel);
@@ -330,7 +296,7 @@ static void accept_map(struct agent *agent, struct netmap *map)
 		   "%s",
 		   (unsigned long long)map->generation, map->n_peers, map->n_filter,
 		   map->n_ssh_rules, map->self.ssh ? "on" : "off");
-	agent_apply(agent);
+	agent_apply(agent, false);
 	/* Last: a slow disk must not hold up a revocation. */
 	r = state_store_generation(agent->state, agent->config->netmap, map->generation);
 	if (r < 0)
@@ -500,7 +466,7 @@ struct agent *agent_free(struct agent *agent)
 	hostfiles_free(agent->hostfiles);
 	free(agent->map_problem);
 	free(agent->kernel_problem);
-	free(agent->foreign_change);
+	repair_clear(&agent->repair);
 	sd_event_unref(agent->event);
 	free(agent);
 	return NULL;
@@ -514,7 +480,7 @@ int agent_start(struct agent *agent)
 		log_warning("No map is configured (Netmap=), the mesh is blocked");
 	/* With a map, accepting it has brought the kernel in step. */
 	if (!agent->map)
-		agent_apply(agent);
+		agent_apply(agent, false);
 	return agent->kernel_problem ? -EIO : 0;
 }
 
