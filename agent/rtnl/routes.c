@@ -151,6 +151,10 @@ static const struct ip_prefix *find(const struct ip_prefix *prefixes, size_t n,
 	return n > 0 ? bsearch(prefix, prefixes, n, sizeof(*prefix), prefix_order) : NULL;
 }
 
+/*
+ * A route of other metric stands beside ours. One of the same is in its place, and somebody has
+ * replaced ours by it, as a rule: then it has to give way.
+ */
 static int add_route(struct rtnl *rtnl, const struct route_kind *kind, const struct ip_prefix *dst)
 {
 	struct rtnl_route *route = route_object(kind, dst);
@@ -159,6 +163,8 @@ static int add_route(struct rtnl *rtnl, const struct route_kind *kind, const str
 	if (!route)
 		return -ENOMEM;
 	r = rtnl_route_add(rtnl->sock, route, NLM_F_CREATE | NLM_F_EXCL);
+	if (r == -NLE_EXIST)
+		r = rtnl_route_add(rtnl->sock, route, NLM_F_CREATE | NLM_F_REPLACE);
 	rtnl_route_put(route);
 	return rtnl_errno(r);
 }

@@ -110,8 +110,7 @@ static void assert_no_changes(struct kernel_changes changes)
 static int setup(void **state)
 {
 	run("for l in mesh0 foo old0 other0 new0; do ip link del $l 2>/dev/null; done; "
-	    "ip route flush proto 202 2>/dev/null; "
-	    "ip -6 route flush proto 202 2>/dev/null; "
+	    "ip route flush table main 2>/dev/null; ip -6 route flush table main 2>/dev/null; "
 	    "nft flush ruleset");
 	return 0;
 }
@@ -239,6 +238,16 @@ static void test_guards(void **state)
 	changes = (struct rtnl_changes){ 0 };
 	assert_int_equal(rtnl_sync_guards(rtnl, wanted, 2, &changes), 0);
 	assert_int_equal(changes.added + changes.removed, 0);
+	/* Others', in the place of ours. */
+	run("ip route replace blackhole 100.64.0.0/10 metric 4294967295 && "
+	    "ip -6 route replace blackhole fd00:1::/48 metric 4294967295");
+	assert_output(list_guards, "");
+	assert_int_equal(rtnl_sync_guards(rtnl, wanted, 2, &changes), 0);
+	assert_output(list_guards,
+		      "unreachable 100.64.0.0/10 last\nunreachable fd00:1::/48 last\n");
+	run("! ip route show type blackhole | grep . && ! ip -6 route show type blackhole | grep "
+	    ".");
+	changes = (struct rtnl_changes){ 0 };
 	/* Other prefixes; one that is not as we make it. */
 	run("ip route del 100.64.0.0/10 proto 202 && "
 	    "ip route add blackhole 100.64.0.0/10 proto 202 metric 4294967295");
