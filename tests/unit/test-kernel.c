@@ -537,6 +537,21 @@ static void test_earlier_link(void **state)
 	assert_int_equal(apply(second, LAPTOP, RULE("100.64.0.2")).links_created, 0);
 }
 
+/* Until something can be put right the link is shut, if the table is gone. */
+static void test_hold(void **state)
+{
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL);
+
+	apply(kernel, LAPTOP, RULE("100.64.0.2"));
+	kernel_hold(kernel);
+	run("ip link show mesh0 | grep -q ',UP'");
+	run("nft flush chain inet peergate input");
+	kernel_hold(kernel);
+	run("! ip link show mesh0 | grep -q ',UP'");
+	assert_int_equal(apply(kernel, LAPTOP, RULE("100.64.0.2")).links_changed, 1);
+	run("ip link show mesh0 | grep -q ',UP' && ip route show proto 201 | grep -q mesh0");
+}
+
 static void test_port_taken(void **state)
 {
 	_cleanup_(netmap_freep) struct netmap *map = make_map(SELF, LAPTOP, RULE("100.64.0.2"));
@@ -748,6 +763,7 @@ int main(void)
 		cmocka_unit_test_setup(test_own_changes_settle, setup),
 		cmocka_unit_test_setup(test_foreign_wireguard, setup),
 		cmocka_unit_test_setup(test_earlier_link, setup),
+		cmocka_unit_test_setup(test_hold, setup),
 		cmocka_unit_test_setup(test_port_taken, setup),
 		cmocka_unit_test_setup(test_keepalives_are_staggered, setup),
 		cmocka_unit_test_setup(test_down, setup),
