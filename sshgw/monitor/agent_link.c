@@ -33,8 +33,8 @@ enum link_state {
 
 /* Times are of CLOCK_MONOTONIC. */
 struct agent_link {
-	sd_event *event;
-	sd_event_source *io, *timer;
+	struct loop *loop;
+	struct loop_source *io, *timer;
 	struct varlink_client *client; /* NULL: not connected */
 	struct agent_link_config config;
 	const struct agent_link_events *events;
@@ -49,8 +49,8 @@ struct agent_link {
 	uint64_t interval_usec; /* it says one at least this often; 0: it promised nothing */
 };
 
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata);
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+static void on_readable(struct loop_source *source, int fd, uint32_t revents, void *userdata);
+static void on_timer(struct loop_source *source, uint64_t usec, void *userdata);
 
 /* ---- connecting ---- */
 
@@ -61,8 +61,8 @@ static int link_connect(struct agent_link *link)
 
 	r = agent_connect(link->config.socket_path, &client);
 	if (r == 0)
-		r = sd_event_add_io(link->event, &link->io, varlink_client_fd(client), EPOLLIN,
-				    on_readable, link);
+		r = loop_add_io(link->loop, varlink_client_fd(client), EPOLLIN, on_readable, link,
+				&link->io);
 	if (r < 0)
 		return r;
 	link->client = take_ptr(client);
@@ -71,11 +71,11 @@ static int link_connect(struct agent_link *link)
 
 static void link_disconnect(struct agent_link *link)
 {
-	link->io = sd_event_source_disable_unref(link->io);
+	link->io = loop_source_free(link->io);
 	link->client = varlink_client_free(link->client);
 }
 
-int agent_link_new(sd_event *event, const struct agent_link_config *config,
+int agent_link_new(struct loop *loop, const struct agent_link_config *config,
 		   const struct agent_link_events *events, void *userdata,
 		   struct agent_link **ret_link)
 {
@@ -88,15 +88,13 @@ int agent_link_new(sd_event *event, const struct agent_link_config *config,
 	/* Without chance all monitors knock at the same time: a pity, no more. */
 	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
 		log_debug_errno(-errno, "No random number");
-	link->event = event;
+	link->loop = loop;
 	link->config = *config;
 	link->events = events;
 	link->userdata = userdata;
 	link->spread = 75 + chance % 50;
 	link->retry_usec = RETRY_FIRST_USEC;
-	r = sd_event_add_time(event, &link->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, link);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(link->timer, SD_EVENT_OFF);
+	r = loop_add_time(loop, CLOCK_MONOTONIC, on_timer, link, &link->timer);
 	if (r < 0)
 		return r;
 	*ret_link = take_ptr(link);
@@ -108,7 +106,7 @@ struct agent_link *agent_link_free(struct agent_link *link)
 	if (!link)
 		return NULL;
 	link_disconnect(link);
-	sd_event_source_disable_unref(link->timer);
+	loop_source_free(link->timer);
 	json_decref(link->resume);
 	free(link->ssh_user);
 	free(link);
@@ -117,8 +115,8 @@ struct agent_link *agent_link_free(struct agent_link *link)
 
 static void arm(struct agent_link *link, uint64_t when)
 {
-	sd_event_source_set_time(link->timer, when);
-	sd_event_source_set_enabled(link->timer, SD_EVENT_ONESHOT);
+	loop_time_set(link->timer, when);
+	loop_time_enable(link->timer, LOOP_ONESHOT);
 }
 
 /* Until the end, or the next attempt if that is sooner. */
@@ -183,7 +181,7 @@ static void link_over(struct agent_link *link, const char *reason, const char *m
 
 	link->state = LINK_OVER;
 	link_disconnect(link);
-	sd_event_source_set_enabled(link->timer, SD_EVENT_OFF);
+	loop_time_enable(link->timer, LOOP_OFF);
 	if (before == LINK_ASKING)
 		link->events->rejected(link->userdata, reason, message);
 	else
@@ -294,7 +292,7 @@ static void on_silence(struct agent_link *link)
 	enter_absent(link, link->heard_usec);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_timer(struct loop_source *source, uint64_t usec, void *userdata)
 {
 	struct agent_link *link = userdata;
 	bool over = clock_usec(CLOCK_MONOTONIC) >= link->give_up_usec;
@@ -324,7 +322,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	case LINK_OVER:
 		break;
 	}
-	return 0;
 }
 
 /* ---- answers ---- */
@@ -342,7 +339,7 @@ static void enter_held(struct agent_link *link, const struct lease_answer *answe
 	if (interval > 0)
 		arm(link, silence_limit(link));
 	else
-		sd_event_source_set_enabled(link->timer, SD_EVENT_OFF);
+		loop_time_enable(link->timer, LOOP_OFF);
 }
 
 static void on_accept(struct agent_link *link, struct lease_answer *answer)
@@ -447,8 +444,7 @@ static void receive(struct agent_link *link)
 	}
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_readable(struct loop_source *source, int fd, uint32_t revents, void *userdata)
 {
 	receive(userdata);
-	return 0;
 }

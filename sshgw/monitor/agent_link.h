@@ -5,10 +5,9 @@
  */
 #pragma once
 
-#include <systemd/sd-event.h>
-
 #include "common/cleanup.h"
 #include "common/ip.h"
+#include "common/loop.h"
 #include "sshgw/monitor/lease.h"
 
 struct agent_link;
@@ -33,7 +32,7 @@ struct agent_link_config {
 
 /* Connects when first needed. config's strings and events are borrowed. Return: 0, negative errno.
  */
-int agent_link_new(sd_event *event, const struct agent_link_config *config,
+int agent_link_new(struct loop *loop, const struct agent_link_config *config,
 		   const struct agent_link_events *events, void *userdata,
 		   struct agent_link **ret_link);
 struct agent_link *agent_link_free(struct agent_link *link);

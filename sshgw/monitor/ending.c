@@ -67,19 +67,18 @@ static void kill_login(struct monitor *m)
 
 static void arm_kill(struct monitor *m, uint64_t usec)
 {
-	sd_event_source_set_time_relative(m->kill, usec);
-	sd_event_source_set_enabled(m->kill, SD_EVENT_ONESHOT);
+	loop_time_set_relative(m->kill, usec);
+	loop_time_enable(m->kill, LOOP_ONESHOT);
 }
 
 /* ---- what is left of the login's processes ---- */
 
-static int on_scope_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_scope_event(struct loop_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct monitor *m = userdata;
 
 	if (scope_watch_ask(fd) <= 0)
-		sd_event_exit(m->event, 0);
-	return 0;
+		loop_exit(m->loop);
 }
 
 static int watch_scope(struct monitor *m)
@@ -87,7 +86,7 @@ static int watch_scope(struct monitor *m)
 	m->scope_fd = scope_watch(m->scope);
 	if (m->scope_fd < 0)
 		return m->scope_fd;
-	return sd_event_add_io(m->event, &m->left, m->scope_fd, EPOLLPRI, on_scope_event, m);
+	return loop_add_io(m->loop, m->scope_fd, EPOLLPRI, on_scope_event, m, &m->left);
 }
 
 /*
@@ -99,7 +98,7 @@ static void keep_lease(struct monitor *m)
 	mon_enter(m, MON_LEFT, "programs go on without the connection");
 	mon_tell_listener(m);
 	/* The time limit was the leader's. */
-	sd_event_source_set_enabled(m->kill, SD_EVENT_OFF);
+	loop_time_enable(m->kill, LOOP_OFF);
 	log_info("The connection ended; programs that %s left running keep its lease",
 		 m->account->name);
 }
@@ -110,14 +109,14 @@ static void finish(struct monitor *m)
 	int r;
 
 	if (!m->scope || scope_is_populated(m->scope) <= 0) {
-		sd_event_exit(m->event, 0);
+		loop_exit(m->loop);
 		return;
 	}
 	r = watch_scope(m);
 	if (r < 0) {
 		log_error_errno(r, "Could not watch what the login left running, killing it");
 		kill_login(m);
-		sd_event_exit(m->event, 0);
+		loop_exit(m->loop);
 		return;
 	}
 	if (m->killed)
@@ -126,7 +125,7 @@ static void finish(struct monitor *m)
 		keep_lease(m);
 	/* The last one may have ended between the question and the watch. */
 	if (scope_watch_ask(m->scope_fd) <= 0)
-		sd_event_exit(m->event, 0);
+		loop_exit(m->loop);
 }
 
 /* ---- ending ---- */
@@ -143,7 +142,7 @@ void mon_end_child_gone(struct monitor *m)
 }
 
 /* First the net process, later whatever is left. */
-static int on_kill_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_kill_timer(struct loop_source *source, uint64_t usec, void *userdata)
 {
 	struct monitor *m = userdata;
 
@@ -155,16 +154,13 @@ static int on_kill_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		child_kill(m->peers[MON_LEADER].pidfd);
 	} else {
 		log_error("Processes of the login do not end although they were killed");
-		sd_event_exit(m->event, 0);
+		loop_exit(m->loop);
 	}
-	return 0;
 }
 
 int mon_end_init(struct monitor *m)
 {
-	int r = sd_event_add_time(m->event, &m->kill, CLOCK_MONOTONIC, 0, 1000, on_kill_timer, m);
-
-	return r < 0 ? r : sd_event_source_set_enabled(m->kill, SD_EVENT_OFF);
+	return loop_add_time(m->loop, CLOCK_MONOTONIC, on_kill_timer, m, &m->kill);
 }
 
 /* Ended already: all that can still be asked for is that nothing goes on. */
@@ -216,7 +212,7 @@ void mon_end(struct monitor *m, enum mon_end how, const char *notice, const char
 	}
 	mon_detach(m, MON_USER);
 	mon_send(m, MON_LEADER, LEADER_CLOSE, NULL, NULL, 0);
-	sd_event_source_set_enabled(m->grace, SD_EVENT_OFF);
+	loop_time_enable(m->grace, LOOP_OFF);
 	arm_kill(m, how == MON_END_REFUSED ? REFUSED_USEC : NET_END_USEC);
 	mon_end_child_gone(m);
 }

@@ -169,9 +169,8 @@ static void on_retimed(void *userdata, uint64_t valid_until)
 	struct monitor *m = userdata;
 
 	m->lease.valid_until = valid_until;
-	sd_event_source_set_time(m->expiry, valid_until);
-	sd_event_source_set_enabled(m->expiry,
-				    valid_until == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+	loop_time_set(m->expiry, valid_until);
+	loop_time_enable(m->expiry, valid_until == UINT64_MAX ? LOOP_OFF : LOOP_ONESHOT);
 }
 
 static void on_accepted(void *userdata, struct lease *lease)
@@ -271,10 +270,10 @@ static void accept_login(struct monitor *m)
 			    &(struct msg_auth_result){ .verdict = AUTH_ACCEPTED, .text = message });
 	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
 	mon_tell_listener(m);
-	sd_event_source_set_enabled(m->grace, SD_EVENT_OFF);
+	loop_time_enable(m->grace, LOOP_OFF);
 	if (m->lease.max_duration_usec > 0) {
-		sd_event_source_set_time_relative(m->duration, m->lease.max_duration_usec);
-		sd_event_source_set_enabled(m->duration, SD_EVENT_ONESHOT);
+		loop_time_set_relative(m->duration, m->lease.max_duration_usec);
+		loop_time_enable(m->duration, LOOP_ONESHOT);
 	}
 }
 

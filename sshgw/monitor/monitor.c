@@ -51,11 +51,11 @@ void mon_enter(struct monitor *m, enum mon_state state, const char *why)
 
 /* ---- channels to the other processes ---- */
 
-static int on_message(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+static void on_message(struct loop_source *source, int fd, uint32_t revents, void *userdata);
 
 static void peer_close(struct mon_peer *peer)
 {
-	peer->io = sd_event_source_disable_unref(peer->io);
+	peer->io = loop_source_free(peer->io);
 	peer->fd = close_fd(peer->fd);
 }
 
@@ -69,7 +69,7 @@ int mon_attach(struct monitor *m, enum mon_peer_index index, int fd)
 	struct mon_peer *peer = &m->peers[index];
 
 	peer->fd = fd;
-	return sd_event_add_io(m->event, &peer->io, fd, EPOLLIN, on_message, m);
+	return loop_add_io(m->loop, fd, EPOLLIN, on_message, m, &peer->io);
 }
 
 void mon_send(struct monitor *m, enum mon_peer_index index, uint32_t type, struct chan_writer *w,
@@ -114,7 +114,7 @@ static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error
 			index == MON_NET ? "the connection ended" : "the session ended");
 }
 
-static int on_message(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_message(struct loop_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct monitor *m = userdata;
 	enum mon_peer_index index = peer_by_fd(m, fd);
@@ -122,7 +122,7 @@ static int on_message(sd_event_source *source, int fd, uint32_t revents, void *u
 	int r = chan_receive(fd, &msg);
 
 	if (r == -EAGAIN)
-		return 0;
+		return;
 	if (r == 0) {
 		r = dispatch(m, index, &msg);
 		chan_msg_done(&msg);
@@ -132,7 +132,6 @@ static int on_message(sd_event_source *source, int fd, uint32_t revents, void *u
 	}
 	if (r < 0)
 		on_peer_gone(m, index, r);
-	return 0;
 }
 
 /* ---- children ---- */
@@ -155,7 +154,7 @@ static bool log_exit(const struct monitor *m, const struct mon_peer *peer, const
 	return true;
 }
 
-static int on_exit_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_exit_event(struct loop_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct monitor *m = userdata;
 	enum mon_peer_index index = m->peers[MON_NET].pidfd == fd ? MON_NET : MON_LEADER;
@@ -167,16 +166,15 @@ static int on_exit_event(sd_event_source *source, int fd, uint32_t revents, void
 	if (index == MON_LEADER && m->state == MON_ENDING)
 		mon_end_opened(m);
 	if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
-		return 0;
+		return;
 	crashed = log_exit(m, peer, &info);
-	peer->exit = sd_event_source_disable_unref(peer->exit);
+	peer->exit = loop_source_free(peer->exit);
 	peer->pidfd = close_fd(peer->pidfd);
 	if (index == MON_LEADER)
 		login_leader_lost(m);
 	mon_end(m, crashed ? MON_END_KILLED : MON_END_GONE, NULL,
 		index == MON_NET ? "the connection ended" : "the session ended");
 	mon_end_child_gone(m);
-	return 0;
 }
 
 int mon_watch_exit(struct monitor *m, enum mon_peer_index index, pid_t pid, int pidfd)
@@ -185,36 +183,34 @@ int mon_watch_exit(struct monitor *m, enum mon_peer_index index, pid_t pid, int 
 
 	peer->pid = pid;
 	peer->pidfd = pidfd;
-	return sd_event_add_io(m->event, &peer->exit, pidfd, EPOLLIN, on_exit_event, m);
+	return loop_add_io(m->loop, pidfd, EPOLLIN, on_exit_event, m, &peer->exit);
 }
 
 /* ---- timers and signals ---- */
 
-static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_grace(struct loop_source *source, uint64_t usec, void *userdata)
 {
 	log_notice("No login within the grace time");
 	mon_end(userdata, MON_END_GONE, NULL, "login grace time is over");
-	return 0;
 }
 
-static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_expiry(struct loop_source *source, uint64_t usec, void *userdata)
 {
 	log_notice("The lease has run out");
 	mon_end(userdata, MON_END_KILLED, "Peergate: the right to be logged in here has run out",
 		"the lease has run out");
-	return 0;
 }
 
-static int on_duration(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_duration(struct loop_source *source, uint64_t usec, void *userdata)
 {
 	log_notice("The rule's maximum duration is over");
 	mon_end(userdata, MON_END_KILLED, "Peergate: the maximum duration of a session is over",
 		"maximum duration is over");
-	return 0;
 }
 
 /* The connection is to end. If it has already, what it left running is meant. */
-static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+static void on_signal(struct loop_source *source, const struct signalfd_siginfo *info,
+		      void *userdata)
 {
 	struct monitor *m = userdata;
 
@@ -222,35 +218,25 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 		log_notice("Ending the programs that %s left running", m->account->name);
 	mon_end(m, m->state == MON_LEFT ? MON_END_KILLED : MON_END_ASKED,
 		"Peergate: this host ended the connection", "asked by a signal");
-	return 0;
-}
-
-static int add_timer(struct monitor *m, sd_event_source **source, clockid_t clock,
-		     sd_event_time_handler_t fn)
-{
-	int r = sd_event_add_time(m->event, source, clock, 0, 1000, fn, m);
-
-	return r < 0 ? r : sd_event_source_set_enabled(*source, SD_EVENT_OFF);
 }
 
 static int add_timers(struct monitor *m)
 {
-	int r = add_timer(m, &m->grace, CLOCK_MONOTONIC, on_grace);
+	int r = loop_add_time(m->loop, CLOCK_MONOTONIC, on_grace, m, &m->grace);
 
-	if (r >= 0)
-		r = add_timer(m, &m->expiry, CLOCK_REALTIME, on_expiry);
-	if (r >= 0)
-		r = add_timer(m, &m->duration, CLOCK_MONOTONIC, on_duration);
-	if (r >= 0)
+	if (r == 0)
+		r = loop_add_time(m->loop, CLOCK_REALTIME, on_expiry, m, &m->expiry);
+	if (r == 0)
+		r = loop_add_time(m->loop, CLOCK_MONOTONIC, on_duration, m, &m->duration);
+	if (r == 0)
 		r = mon_end_init(m);
-	if (r >= 0)
-		r = sd_event_source_set_time_relative(m->grace, m->ceiling.login_grace_usec);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(m->grace, SD_EVENT_ONESHOT);
-	if (r >= 0)
-		r = sd_event_add_signal(m->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK,
-					on_signal, m);
-	return r;
+	if (r == 0)
+		r = loop_add_signal(m->loop, SIGTERM, on_signal, m, &m->term);
+	if (r < 0)
+		return r;
+	loop_time_set_relative(m->grace, m->ceiling.login_grace_usec);
+	loop_time_enable(m->grace, LOOP_ONESHOT);
+	return 0;
 }
 
 /* ---- the start ---- */
@@ -308,7 +294,7 @@ static int prepare_agent(struct monitor *m)
 		.connection = m->name,
 	};
 
-	return agent_link_new(m->event, &config, &login_agent_events, m, &m->agent);
+	return agent_link_new(m->loop, &config, &login_agent_events, m, &m->agent);
 }
 
 static void send_init(struct monitor *m)
@@ -364,7 +350,7 @@ static int monitor_start(struct monitor *m)
 		return r;
 	set_log_context(m);
 	load_ceiling(m);
-	r = sd_event_new(&m->event) < 0 ? -ENOMEM : 0;
+	r = loop_new(&m->loop);
 	if (r == 0)
 		r = prepare_agent(m);
 	if (r == 0)
@@ -372,7 +358,7 @@ static int monitor_start(struct monitor *m)
 	if (r == 0)
 		r = hostkeys_load(m->config.hostkey_dir, &m->hostkeys);
 	if (r == 0)
-		r = add_timers(m) < 0 ? -ENOMEM : 0;
+		r = add_timers(m);
 	if (r == 0)
 		r = start_net(m);
 	return r;
@@ -383,14 +369,15 @@ static void monitor_done(struct monitor *m)
 	for (size_t i = 0; i < MON_N_PEERS; i++) {
 		child_kill(m->peers[i].pidfd);
 		peer_close(&m->peers[i]);
-		sd_event_source_disable_unref(m->peers[i].exit);
+		loop_source_free(m->peers[i].exit);
 		m->peers[i].pidfd = close_fd(m->peers[i].pidfd);
 	}
-	sd_event_source_disable_unref(m->grace);
-	sd_event_source_disable_unref(m->expiry);
-	sd_event_source_disable_unref(m->duration);
-	sd_event_source_disable_unref(m->kill);
-	sd_event_source_disable_unref(m->left);
+	loop_source_free(m->grace);
+	loop_source_free(m->expiry);
+	loop_source_free(m->duration);
+	loop_source_free(m->kill);
+	loop_source_free(m->left);
+	loop_source_free(m->term);
 	close_fd(m->scope_fd);
 	m->agent = agent_link_free(m->agent);
 	m->hostkeys = hostkeys_free(m->hostkeys);
@@ -408,7 +395,7 @@ static void monitor_done(struct monitor *m)
 	close_fd(m->config.status_fd);
 	close_fd(m->config.net_exe_fd);
 	close_fd(m->config.session_exe_fd);
-	sd_event_unref(m->event);
+	loop_free(m->loop);
 }
 
 int monitor_run(const struct monitor_config *config)
@@ -425,7 +412,7 @@ int monitor_run(const struct monitor_config *config)
 	int r = monitor_start(&m);
 
 	if (r == 0)
-		r = sd_event_loop(m.event);
+		r = loop_run(m.loop);
 	monitor_done(&m);
 	return r < 0 ? r : 0;
 }

@@ -7,10 +7,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "common/chan.h"
 #include "common/ip.h"
+#include "common/loop.h"
 #include "sshgw/account.h"
 #include "sshgw/ceiling.h"
 #include "sshgw/monitor/agent_link.h"
@@ -35,7 +35,7 @@ const char *mon_state_to_string(enum mon_state state);
 struct mon_peer {
 	const char *name; /* "net", "leader", "user" */
 	int fd;		  /* our end of the channel; -1: none */
-	sd_event_source *io, *exit;
+	struct loop_source *io, *exit;
 	pid_t pid; /* net and leader: our children */
 	int pidfd;
 };
@@ -61,7 +61,7 @@ struct monitor_config {
 };
 
 struct monitor {
-	sd_event *event;
+	struct loop *loop;
 	struct monitor_config config;
 	enum mon_state state;
 	char name[16]; /* of the connection, in the journal */
@@ -83,7 +83,7 @@ struct monitor {
 	struct channels channels;
 	char *login_text; /* motd: for the first terminal */
 
-	sd_event_source *grace, *expiry, *duration, *kill, *left;
+	struct loop_source *grace, *expiry, *duration, *kill, *left, *term;
 	bool killed;  /* MON_END_KILLED: nothing may go on */
 	int scope_fd; /* watched for the end of what was left running; -1: not */
 };
