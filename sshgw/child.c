@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "sshgw/signals.h"
 
@@ -41,6 +42,10 @@ static _Noreturn void run_child(const struct child_spec *spec)
 	int exe_fd = -1;
 
 	signals_reset();
+	/* Also out of its parent's share of the processors (sched(7), autogroup). */
+	(void)setsid();
+	/* Upwards, which anybody may. */
+	(void)!nice(spec->nice);
 	if (arrange_fds(spec, &exe_fd) == 0)
 		syscall(SYS_execveat, exe_fd, "", spec->argv, spec->envp, AT_EMPTY_PATH);
 	_exit(EXEC_FAILED);

@@ -14,12 +14,13 @@ struct child_spec {
 	const char *const *envp;
 	int fds[CHILD_MAX_FDS]; /* become 3, 4, ...; stay the caller's */
 	size_t n_fds;
+	int nice; /* added to the caller's own */
 };
 
 /*
- * Fork and exec. Input and output are /dev/null, errors go where ours go (the journal); nothing
- * else is inherited, signals are at their defaults.
- * Return: 0 and *ret_pidfd (the caller's) and *ret_pid; negative errno.
+ * Fork and exec, in a session of its own. Input and output are /dev/null, errors go where ours go
+ * (the journal); nothing else is inherited, signals are at their defaults. Return: 0 and *ret_pidfd
+ * (the caller's) and *ret_pid; negative errno.
  */
 int child_spawn(const struct child_spec *spec, pid_t *ret_pid, int *ret_pidfd);
 /* SIGKILL by pidfd; does nothing for -1. */

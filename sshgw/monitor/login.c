@@ -126,7 +126,9 @@ static int start_leader(struct monitor *m)
 	const char *stream = getenv("JOURNAL_STREAM");
 	_cleanup_free_ char *journal = stream ? text_printf("JOURNAL_STREAM=%s", stream) : NULL;
 	const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", journal, NULL };
-	struct child_spec spec = { .exe_fd = m->config.session_exe_fd, .argv = argv, .envp = envp };
+	struct child_spec spec = {
+		.exe_fd = m->config.session_exe_fd, .argv = argv, .envp = envp, .nice = m->raised
+	};
 	int pair[2], pidfd, r;
 	pid_t pid;
 

@@ -16,6 +16,7 @@
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/origin.h"
 #include "sshgw/monitor/scope.h"
+#include "sshgw/priority.h"
 
 const char *mon_state_to_string(enum mon_state state)
 {
@@ -317,7 +318,9 @@ static int start_net(struct monitor *m)
 {
 	const char *const argv[] = { "peergate-sshgw-net", build_id(), NULL };
 	static const char *const envp[] = { NULL };
-	struct child_spec spec = { .exe_fd = m->config.net_exe_fd, .argv = argv, .envp = envp };
+	struct child_spec spec = {
+		.exe_fd = m->config.net_exe_fd, .argv = argv, .envp = envp, .nice = m->raised
+	};
 	int pair[2], pidfd, r;
 	pid_t pid;
 
@@ -349,6 +352,11 @@ static int monitor_start(struct monitor *m)
 	if (r < 0)
 		return r;
 	set_log_context(m);
+	/*
+	 * When a right is taken away that hundreds of connections live by, their monitors have to
+	 * kill before what they kill, and whom they tell, gets its turn.
+	 */
+	m->raised = priority_raise();
 	load_ceiling(m);
 	r = loop_new(&m->loop);
 	if (r == 0)

@@ -84,6 +84,7 @@ struct monitor {
 	char *login_text; /* motd: for the first terminal */
 
 	struct loop_source *grace, *expiry, *duration, *kill, *left, *term;
+	int raised;   /* by how much our priority is above that of those we start */
 	bool killed;  /* MON_END_KILLED: nothing may go on */
 	int scope_fd; /* watched for the end of what was left running; -1: not */
 };

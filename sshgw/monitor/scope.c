@@ -4,18 +4,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/text.h"
+#include "sshgw/child.h"
 
 #define MAX_PROCS_BYTES (4u << 20)
-#define MAX_ROUNDS	200
-#define ROUND_NSEC	(5 * 1000 * 1000)
+#define MAX_WAITED	64u
+#define KILL_USEC	(1000 * 1000ull) /* for all of it */
+#define ROUND_USEC	(100 * 1000ull)	 /* for those of one list */
+#define PAUSE_NSEC	(5 * 1000 * 1000)
 
 /* Where cgroup v2 is: alone, or (systemd's hybrid set-up) beside the old controllers. */
 static const char *cgroup_root(void)
@@ -164,8 +170,38 @@ int scope_is_populated(const char *path)
 	return scope_watch_ask(fd);
 }
 
+/* What was killed and is waited for; more than fit in are met again in the next round. */
+struct dying {
+	struct pollfd fds[MAX_WAITED];
+	size_t n;
+};
+
+static void kill_one(struct dying *dying, pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	child_kill(fd);
+	if (fd >= 0 && dying->n < MAX_WAITED)
+		dying->fds[dying->n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	else
+		close_fd(fd);
+}
+
+/* Until all of them have ended, or it takes too long. */
+static void wait_dying(struct dying *dying)
+{
+	uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + ROUND_USEC;
+
+	for (size_t i = 0; i < dying->n; i++) {
+		uint64_t now = clock_usec(CLOCK_MONOTONIC);
+
+		poll(&dying->fds[i], 1, now < deadline ? (int)((deadline - now) / 1000) : 0);
+		close_fd(dying->fds[i].fd);
+	}
+}
+
 /* Return: how many processes but spare the group had to kill; negative errno. */
-static int kill_listed(const char *path, pid_t spare)
+static int kill_listed(const char *path, pid_t spare, struct dying *dying)
 {
 	_cleanup_free_ char *file = text_printf("%s/cgroup.procs", path), *text = NULL;
 	char *line, *rest;
@@ -183,7 +219,7 @@ static int kill_listed(const char *path, pid_t spare)
 		/* 0: a process that our own pid namespace does not show. */
 		if (parse_u64(line, INT32_MAX, &pid) < 0 || pid == 0 || (pid_t)pid == spare)
 			continue;
-		kill((pid_t)pid, SIGKILL);
+		kill_one(dying, (pid_t)pid);
 		n++;
 	}
 	return n;
@@ -211,19 +247,24 @@ static int kill_below(const char *path)
 	return n;
 }
 
+/* Groups below are not waited for by process: only looked at again, a little later. */
 static int kill_frozen(const char *path, pid_t spare)
 {
-	struct timespec round = { .tv_nsec = ROUND_NSEC };
+	uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + KILL_USEC;
+	struct timespec pause = { .tv_nsec = PAUSE_NSEC };
 
-	for (int i = 0; i < MAX_ROUNDS; i++) {
-		int below = kill_below(path), here = kill_listed(path, spare);
+	do {
+		struct dying dying = { .n = 0 };
+		int below = kill_below(path), here = kill_listed(path, spare, &dying);
 
+		wait_dying(&dying);
 		if (below < 0 || here < 0)
 			return below < 0 ? below : here;
 		if (below + here == 0)
 			return 0;
-		nanosleep(&round, NULL);
-	}
+		if (dying.n == 0)
+			nanosleep(&pause, NULL);
+	} while (clock_usec(CLOCK_MONOTONIC) < deadline);
 	return -ETIME;
 }
 
