@@ -7,7 +7,7 @@ import os
 import select
 import time
 
-from . import transfer, world
+from . import cgroups, transfer, world
 
 SESSIONS = (1, 50, 200)
 TIMEOUT = 30
@@ -30,6 +30,14 @@ def _split(server):
     """What runs for clients: (the users' own processes, the gateway's of the connections)."""
     own = set(server.processes())
     return [pid for pid in server.group.pids() if pid not in own and pid != server.process.pid], own
+
+
+@contextlib.contextmanager
+def _urgent():
+    """Whoever looks must not wait for a processor: what it sees would be late."""
+    cgroups.set_priority(0, -20)
+    yield
+    cgroups.set_priority(0, 0)
 
 
 class Ends:
@@ -65,6 +73,7 @@ def once(server, agent, n):
         if len(users) < n:
             raise world.Failure(f"{len(users)} processes of {n} sessions found")
         ends = Ends([*users, *own])
-        began = agent.put_map(ssh_allowed=False)
-        ends.wait()
+        with _urgent():
+            began = agent.put_map(ssh_allowed=False)
+            ends.wait()
     return 1000 * (ends.last(users) - began), 1000 * (ends.last([*users, *own]) - began)
