@@ -30,6 +30,11 @@ void log_open(const char *ident);
  * ($JOURNAL_STREAM, systemd.exec(5)).
  */
 void log_open_journal(const char *ident);
+/*
+ * "JOURNAL_STREAM=...", the caller's, for the environment of a child that inherits our stderr;
+ * NULL: there is none.
+ */
+char *log_journal_env(void);
 
 /* Lines above this level (LOG_DEBUG is the highest) are dropped. Default LOG_INFO. */
 void log_set_level(int level);

@@ -72,6 +72,13 @@ static void write_journal(const char *ident, int level, const char *text,
 		dprintf(STDERR_FILENO, "<%d>%s\n", level, text);
 }
 
+char *log_journal_env(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+
+	return stream ? text_printf("JOURNAL_STREAM=%s", stream) : NULL;
+}
+
 void log_open_journal(const char *ident)
 {
 	log_open(ident);

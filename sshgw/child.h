@@ -6,7 +6,7 @@
 
 #include "common/cleanup.h"
 
-#define CHILD_MAX_FDS 4u
+#define CHILD_MAX_FDS 5u
 
 struct child_spec {
 	int exe_fd; /* opened when the listener started: one version per connection */

@@ -29,13 +29,58 @@ static bool get_bool(struct chan_reader *r)
 	return value == 1;
 }
 
+/* ---- KEYS_PUBLIC, and the beginning of NET_INIT ---- */
+
+static void put_host_keys(struct chan_writer *w, const struct msg_host_keys *msg)
+{
+	chan_put_u32(w, (uint32_t)msg->n);
+	for (size_t i = 0; i < msg->n; i++)
+		chan_put_bytes(w, msg->keys[i].data, msg->keys[i].len);
+}
+
+/* What cannot be read is the reader's error. */
+static void get_host_keys(struct chan_reader *r, struct msg_host_keys *ret_msg)
+{
+	uint32_t n = chan_get_u32(r);
+
+	if (n > MSG_MAX_KEYS)
+		r->error = -EBADMSG;
+	while (ret_msg->n < n && get_blob(r, MSG_MAX_BLOB, &ret_msg->keys[ret_msg->n]) == 0)
+		ret_msg->n++;
+}
+
+int msg_host_keys_put(struct chan_writer *w, const struct msg_host_keys *msg)
+{
+	put_host_keys(w, msg);
+	return w->error;
+}
+
+int msg_host_keys_get(const struct chan_msg *in, struct msg_host_keys *ret_msg)
+{
+	struct chan_reader r = chan_msg_reader(in);
+	struct msg_host_keys msg = { 0 };
+
+	get_host_keys(&r, &msg);
+	if (chan_reader_end(&r) < 0) {
+		msg_host_keys_done(&msg);
+		return r.error;
+	}
+	*ret_msg = msg;
+	return 0;
+}
+
+void msg_host_keys_done(struct msg_host_keys *msg)
+{
+	for (size_t i = 0; i < msg->n; i++)
+		free(msg->keys[i].data);
+	*msg = (struct msg_host_keys){ 0 };
+}
+
 /* ---- NET_INIT ---- */
 
 int msg_net_init_put(struct chan_writer *w, const struct msg_net_init *msg)
 {
-	chan_put_u32(w, (uint32_t)msg->n_host_keys);
-	for (size_t i = 0; i < msg->n_host_keys; i++)
-		chan_put_bytes(w, msg->host_keys[i].data, msg->host_keys[i].len);
+	put_host_keys(w, &msg->host_keys);
 	chan_put_u32(w, msg->max_sessions);
 	chan_put_u32(w, msg->max_env);
 	chan_put_u32(w, msg->login_grace_sec);
@@ -48,13 +93,8 @@ int msg_net_init_get(const struct chan_msg *in, struct msg_net_init *ret_msg)
 {
 	struct chan_reader r = chan_msg_reader(in);
 	struct msg_net_init msg = { 0 };
-	uint32_t n = chan_get_u32(&r);
 
-	if (n > MSG_MAX_KEYS)
-		return -EBADMSG;
-	while (msg.n_host_keys < n &&
-	       get_blob(&r, MSG_MAX_BLOB, &msg.host_keys[msg.n_host_keys]) == 0)
-		msg.n_host_keys++;
+	get_host_keys(&r, &msg.host_keys);
 	msg.max_sessions = chan_get_u32(&r);
 	msg.max_env = chan_get_u32(&r);
 	msg.login_grace_sec = chan_get_u32(&r);
@@ -70,8 +110,7 @@ int msg_net_init_get(const struct chan_msg *in, struct msg_net_init *ret_msg)
 
 void msg_net_init_done(struct msg_net_init *msg)
 {
-	for (size_t i = 0; i < msg->n_host_keys; i++)
-		free(msg->host_keys[i].data);
+	msg_host_keys_done(&msg->host_keys);
 	*msg = (struct msg_net_init){ 0 };
 }
 

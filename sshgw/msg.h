@@ -2,8 +2,8 @@
  * What the gateway's processes say to one another: message types with their payloads. PRIVSEP.md
  * has the picture; sshgw/monitor/dispatch.c says which request is legal when.
  *
- * Three channels, each with the monitor at one end: net, leader, user. Each decoder refuses what
- * is longer, shorter or other than described here.
+ * Four channels, each with the monitor at one end: net, leader, user, keys. Each decoder refuses
+ * what is longer, shorter or other than described here.
  */
 #pragma once
 
@@ -70,14 +70,33 @@ enum user_msg {
 	USER_EXITED,	   /* struct msg_exited */
 };
 
+enum keys_msg {
+	/* listener -> keys process */
+	KEYS_SERVE = 0x400, /* empty + fd (the keys process's end of a monitor's channel) */
+
+	/* monitor -> keys process */
+	KEYS_SIGN, /* as NET_SIGN */
+
+	/* keys process -> monitor */
+	KEYS_PUBLIC = 0x480, /* struct msg_host_keys, first of all */
+	KEYS_SIGNED,	     /* signature blob: answers KEYS_SIGN; empty: refused */
+};
+
 struct msg_blob {
 	uint8_t *data;
 	size_t len;
 };
 
+struct msg_host_keys {
+	struct msg_blob keys[MSG_MAX_KEYS]; /* public, SSH wire format */
+	size_t n;
+};
+int msg_host_keys_put(struct chan_writer *w, const struct msg_host_keys *msg);
+int msg_host_keys_get(const struct chan_msg *in, struct msg_host_keys *ret_msg);
+void msg_host_keys_done(struct msg_host_keys *msg);
+
 struct msg_net_init {
-	struct msg_blob host_keys[MSG_MAX_KEYS]; /* public, SSH wire format */
-	size_t n_host_keys;
+	struct msg_host_keys host_keys;
 	uint32_t max_sessions; /* concurrent session channels */
 	uint32_t max_env;
 	uint32_t login_grace_sec;

@@ -17,6 +17,7 @@ static const char *const names[N_EXECUTABLES] = {
 	[EXE_MONITOR] = "peergate-sshgw-monitor",
 	[EXE_NET] = "peergate-sshgw-net",
 	[EXE_SESSION] = "peergate-sshgw-session",
+	[EXE_KEYS] = "peergate-sshgw-keys",
 };
 
 /* Return: 0, -ESTALE, -ETIME, negative errno. */

@@ -5,6 +5,7 @@ enum executable {
 	EXE_MONITOR,
 	EXE_NET,
 	EXE_SESSION,
+	EXE_KEYS,
 	N_EXECUTABLES,
 };
 

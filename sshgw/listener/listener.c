@@ -15,6 +15,7 @@
 #include "sshgw/child.h"
 #include "sshgw/listener/connections.h"
 #include "sshgw/listener/executables.h"
+#include "sshgw/listener/keys_process.h"
 
 #define MAX_LISTENERS 8u
 #define SSH_PORT      22
@@ -23,6 +24,7 @@ struct listener {
 	sd_event *event;
 	const struct listener_config *config;
 	int exe_fds[N_EXECUTABLES];
+	struct keys_process *keys;
 	sd_event_source *sources[MAX_LISTENERS], *pause, *child;
 	int fds[MAX_LISTENERS];
 	size_t n_fds;
@@ -34,34 +36,37 @@ struct listener {
 /* The next listener has no children of ours: what happens to monitors, it learns by their pipes. */
 static int on_child(sd_event_source *source, const struct signalfd_siginfo *signal, void *userdata)
 {
+	struct listener *l = userdata;
 	siginfo_t info = { 0 };
 
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0) {
+		const char *who = info.si_pid == keys_process_pid(l->keys)
+					  ? "The keys process"
+					  : "The monitor of a connection";
+
 		/* Status 1 it has logged itself. */
 		if (info.si_code != CLD_EXITED)
-			log_error("The monitor of a connection was killed by signal %d",
-				  info.si_status);
+			log_error("%s was killed by signal %d", who, info.si_status);
 		else if (info.si_status > 1)
-			log_error("The monitor of a connection could not be started (status %d)",
-				  info.si_status);
+			log_error("%s could not be started (status %d)", who, info.si_status);
 		info.si_pid = 0;
 	}
 	return 0;
 }
 
-static int spawn_monitor(struct listener *l, int fd, int status_fd, pid_t *ret_pid, int *ret_pidfd)
+static int spawn_monitor(struct listener *l, int fd, int status_fd, int keys_fd, pid_t *ret_pid,
+			 int *ret_pidfd)
 {
 	const char *const argv[] = { "peergate-sshgw-monitor", build_id(), NULL };
-	const char *stream = getenv("JOURNAL_STREAM");
-	_cleanup_free_ char *journal = stream ? text_printf("JOURNAL_STREAM=%s", stream) : NULL;
+	_cleanup_free_ char *journal = log_journal_env();
 	const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", journal, NULL };
 	const int *exe = l->exe_fds;
 	const struct child_spec spec = {
 		.exe_fd = exe[EXE_MONITOR],
 		.argv = argv,
 		.envp = envp,
-		.fds = { fd, status_fd, exe[EXE_NET], exe[EXE_SESSION] },
-		.n_fds = 4,
+		.fds = { fd, status_fd, exe[EXE_NET], exe[EXE_SESSION], keys_fd },
+		.n_fds = 5,
 	};
 
 	return child_spawn(&spec, ret_pid, ret_pidfd);
@@ -69,15 +74,18 @@ static int spawn_monitor(struct listener *l, int fd, int status_fd, pid_t *ret_p
 
 static int start_monitor(struct listener *l, const struct ip_addr *peer, int fd)
 {
-	_cleanup_close_ int status = -1, theirs = -1, pidfd = -1;
+	_cleanup_close_ int status = -1, theirs = -1, keys = -1, pidfd = -1;
 	int ends[2], r;
 	pid_t pid;
 
+	r = keys_process_open(l->keys, &keys);
+	if (r < 0)
+		return r;
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	status = ends[0];
 	theirs = ends[1];
-	r = spawn_monitor(l, fd, theirs, &pid, &pidfd);
+	r = spawn_monitor(l, fd, theirs, keys, &pid, &pidfd);
 	if (r < 0)
 		return r;
 	r = connections_add(l->connections, peer, pid, take_fd(&status));
@@ -212,6 +220,8 @@ int listener_new(sd_event *event, const struct listener_config *config, const in
 		return log_error_errno(-EINVAL, "%zu sockets were handed over; expected 1 to %u",
 				       n_fds, MAX_LISTENERS);
 	r = executables_open(config->libexec_dir, l->exe_fds);
+	if (r == 0)
+		r = keys_process_new(event, l->exe_fds[EXE_KEYS], &l->keys);
 	if (r < 0)
 		return r;
 	r = connections_new(event, &l->connections);
@@ -251,6 +261,7 @@ struct listener *listener_free(struct listener *l)
 		close_fd(l->fds[i]);
 	}
 	sd_event_source_disable_unref(l->pause);
+	keys_process_free(l->keys);
 	for (size_t i = 0; i < N_EXECUTABLES; i++)
 		close_fd(l->exe_fds[i]);
 	sd_event_unref(l->event);

@@ -57,18 +57,34 @@ static bool may_sign(struct monitor *m)
 /* One signature opens a connection; more are for key exchanges that follow the login. */
 static int on_sign(struct monitor *m, struct chan_msg *msg)
 {
-	struct msg_sign request;
-	struct msg_blob signature = { 0 };
 	struct chan_writer w = { 0 };
-	int r;
+	struct msg_sign request;
 
-	if (msg_sign_get(msg, &request) < 0 || !may_sign(m))
+	/* The net process waits for its answer. */
+	if (msg_sign_get(msg, &request) < 0 || m->signing || !may_sign(m))
 		return -EPROTO;
-	r = hostkeys_sign(m->hostkeys, &request, &signature);
-	if (r < 0)
-		return r == -EINVAL ? -EPROTO : r;
-	chan_put_bytes(&w, signature.data, signature.len);
-	free(signature.data);
+	m->signing = true;
+	msg_sign_put(&w, &request);
+	mon_send(m, MON_KEYS, KEYS_SIGN, &w, NULL, 0);
+	return 0;
+}
+
+static int on_signed(struct monitor *m, struct chan_msg *msg)
+{
+	struct chan_reader r = chan_msg_reader(msg);
+	size_t len;
+	const uint8_t *signature = chan_get_bytes(&r, MSG_MAX_BLOB, &len);
+	struct chan_writer w = { 0 };
+
+	if (chan_reader_end(&r) < 0 || !m->signing)
+		return -EPROTO;
+	m->signing = false;
+	if (len == 0) {
+		log_error("The net process wanted something signed that is no key exchange of this "
+			  "host");
+		return -EPROTO;
+	}
+	chan_put_bytes(&w, signature, len);
 	mon_send(m, MON_NET, NET_SIGNED, &w, NULL, 0);
 	return 0;
 }
@@ -101,6 +117,7 @@ static const struct mon_handler handlers[] = {
 	{ NET_LOG, MON_NET, ANY_STATE, MANY, 0, on_log },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), 1, 0, login_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), 1, 0, login_opened },
+	{ KEYS_SIGNED, MON_KEYS, AFTER_START, MANY, 0, on_signed },
 	{ USER_STARTED, MON_USER, IN(MON_OPEN), MANY, 3, sessions_started },
 	{ USER_START_FAILED, MON_USER, IN(MON_OPEN), MANY, 0, sessions_start_failed },
 	{ USER_EXITED, MON_USER, IN(MON_OPEN), MANY, 0, sessions_exited },

@@ -123,8 +123,7 @@ static const char *account_problem(struct monitor *m, const char **ret_reason)
 static int start_leader(struct monitor *m)
 {
 	const char *const argv[] = { "peergate-sshgw-session", build_id(), "leader", NULL };
-	const char *stream = getenv("JOURNAL_STREAM");
-	_cleanup_free_ char *journal = stream ? text_printf("JOURNAL_STREAM=%s", stream) : NULL;
+	_cleanup_free_ char *journal = log_journal_env();
 	const char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", journal, NULL };
 	struct child_spec spec = {
 		.exe_fd = m->config.session_exe_fd, .argv = argv, .envp = envp, .nice = m->raised

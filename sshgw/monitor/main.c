@@ -1,6 +1,7 @@
 /*
  * peergate-sshgw-monitor: started by the listener for one connection, never by hand. Descriptors: 3
- * the connection, 4 the listener's status pipe, 5 and 6 the executables of net and session.
+ * the connection, 4 the listener's status pipe, 5 and 6 the executables of net and session, 7 the
+ * channel to the keys process.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -18,9 +19,9 @@ int main(int argc, char *argv[])
 		.status_fd = 4,
 		.net_exe_fd = 5,
 		.session_exe_fd = 6,
+		.keys_fd = 7,
 		.agent_socket = PEERGATE_AGENT_SOCKET,
 		.ceiling_path = PEERGATE_SYSCONFDIR "/sshgw.conf",
-		.hostkey_dir = PEERGATE_HOSTKEY_DIR,
 	};
 
 	int r = build_check(argc, argv);
@@ -28,14 +29,14 @@ int main(int argc, char *argv[])
 	if (r != BUILD_GO_ON)
 		return r;
 	log_open_journal("peergate-sshgw");
-	for (int fd = 3; fd <= 6; fd++) {
+	for (int fd = 3; fd <= 7; fd++) {
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
 			fprintf(stderr, "peergate-sshgw-monitor is started by peergate-sshgw, not "
 					"by hand.\n");
 			return 2;
 		}
 	}
-	/* The host keys are in this process: no core, no tracing by others. */
+	/* What it decides is for nobody else to change: no core, no tracing by others. */
 	prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);
 	return monitor_run(&config) < 0 ? 1 : 0;

@@ -18,6 +18,8 @@
 #include "sshgw/monitor/scope.h"
 #include "sshgw/priority.h"
 
+#define KEYS_TIMEOUT_USEC (10 * 1000000ull)
+
 const char *mon_state_to_string(enum mon_state state)
 {
 	switch (state) {
@@ -106,6 +108,9 @@ static enum mon_peer_index peer_by_fd(const struct monitor *m, int fd)
 static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error)
 {
 	peer_close(&m->peers[index]);
+	/* What is running needs it only to exchange keys again, and ends then. */
+	if (index == MON_KEYS && error == -ECONNRESET && !m->signing)
+		return;
 	if (index == MON_LEADER && error == -ECONNRESET)
 		login_leader_lost(m);
 	if (error != -ECONNRESET)
@@ -298,6 +303,20 @@ static int prepare_agent(struct monitor *m)
 	return agent_link_new(m->loop, &config, &login_agent_events, m, &m->agent);
 }
 
+/* It sent them when the listener told it of us, before we were there. */
+static int receive_host_keys(struct monitor *m)
+{
+	struct chan_msg msg = { 0 };
+	int r = chan_receive_wait(m->config.keys_fd, KEYS_TIMEOUT_USEC, &msg);
+
+	if (r == 0)
+		r = msg.type == KEYS_PUBLIC ? msg_host_keys_get(&msg, &m->host_keys) : -EBADMSG;
+	chan_msg_done(&msg);
+	if (r == 0)
+		r = mon_attach(m, MON_KEYS, take_fd(&m->config.keys_fd));
+	return r < 0 ? log_error_errno(r, "No host keys (the keys process has said why)") : 0;
+}
+
 static void send_init(struct monitor *m)
 {
 	struct msg_net_init init = {
@@ -309,7 +328,7 @@ static void send_init(struct monitor *m)
 	};
 	struct chan_writer w = { 0 };
 
-	init.n_host_keys = hostkeys_public(m->hostkeys, init.host_keys);
+	init.host_keys = m->host_keys; /* borrowed */
 	msg_net_init_put(&w, &init);
 	mon_send(m, MON_NET, NET_INIT, &w, NULL, 0);
 }
@@ -364,7 +383,7 @@ static int monitor_start(struct monitor *m)
 	if (r == 0)
 		r = origin_check(m);
 	if (r == 0)
-		r = hostkeys_load(m->config.hostkey_dir, &m->hostkeys);
+		r = receive_host_keys(m);
 	if (r == 0)
 		r = add_timers(m);
 	if (r == 0)
@@ -388,7 +407,7 @@ static void monitor_done(struct monitor *m)
 	loop_source_free(m->term);
 	close_fd(m->scope_fd);
 	m->agent = agent_link_free(m->agent);
-	m->hostkeys = hostkeys_free(m->hostkeys);
+	msg_host_keys_done(&m->host_keys);
 	if (m->own_scope)
 		scope_remove(m->own_scope);
 	free(m->own_scope);
@@ -403,6 +422,7 @@ static void monitor_done(struct monitor *m)
 	close_fd(m->config.status_fd);
 	close_fd(m->config.net_exe_fd);
 	close_fd(m->config.session_exe_fd);
+	close_fd(m->config.keys_fd);
 	loop_free(m->loop);
 }
 
@@ -415,6 +435,7 @@ int monitor_run(const struct monitor_config *config)
 			[MON_NET] = { .name = "net", .fd = -1, .pidfd = -1 },
 			[MON_LEADER] = { .name = "leader", .fd = -1, .pidfd = -1 },
 			[MON_USER] = { .name = "user", .fd = -1, .pidfd = -1 },
+			[MON_KEYS] = { .name = "keys", .fd = -1, .pidfd = -1 },
 		},
 	};
 	int r = monitor_start(&m);

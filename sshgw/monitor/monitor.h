@@ -16,7 +16,6 @@
 #include "sshgw/monitor/agent_link.h"
 #include "sshgw/monitor/channels.h"
 #include "sshgw/monitor/ending.h"
-#include "sshgw/monitor/hostkeys.h"
 #include "sshgw/msg.h"
 
 enum mon_state {
@@ -33,7 +32,7 @@ const char *mon_state_to_string(enum mon_state state);
 
 /* A process at the other end of a channel. */
 struct mon_peer {
-	const char *name; /* "net", "leader", "user" */
+	const char *name; /* "net", "leader", "user", "keys" */
 	int fd;		  /* our end of the channel; -1: none */
 	struct loop_source *io, *exit;
 	pid_t pid; /* net and leader: our children */
@@ -45,6 +44,7 @@ enum mon_peer_index {
 	MON_NET,
 	MON_LEADER,
 	MON_USER,
+	MON_KEYS,
 	MON_N_PEERS,
 };
 
@@ -55,9 +55,9 @@ struct monitor_config {
 	int connection_fd; /* the accepted socket */
 	int status_fd;	   /* to the listener: mon_tell_listener(); -1: none */
 	int net_exe_fd, session_exe_fd;
+	int keys_fd; /* channel to the keys process */
 	const char *agent_socket;
 	const char *ceiling_path;
-	const char *hostkey_dir;
 };
 
 struct monitor {
@@ -67,12 +67,13 @@ struct monitor {
 	char name[16]; /* of the connection, in the journal */
 	struct ip_endpoint peer, local;
 	struct ceiling ceiling;
-	struct hostkeys *hostkeys;
+	struct msg_host_keys host_keys; /* public halves */
 	struct agent_link *agent;
 	struct mon_peer peers[MON_N_PEERS];
 	unsigned n_logged;		 /* lines of the net process */
 	uint64_t sign_credit;		 /* usec: what signatures may still cost, see dispatch.c */
 	uint64_t sign_usec;		 /* CLOCK_MONOTONIC, of the last one */
+	bool signing;			 /* the keys process was asked */
 	unsigned uses[MON_MAX_HANDLERS]; /* how often each request was made */
 
 	char *ssh_user;	    /* asked for */

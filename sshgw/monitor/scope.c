@@ -284,8 +284,9 @@ int scope_kill_around(const char *path, pid_t leader)
 /* Who was killed takes a moment to die. */
 void scope_remove(const char *path)
 {
-	struct timespec round = { .tv_nsec = ROUND_NSEC };
+	uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + KILL_USEC;
+	struct timespec pause = { .tv_nsec = PAUSE_NSEC };
 
-	for (int i = 0; i < MAX_ROUNDS && rmdir(path) < 0 && errno == EBUSY; i++)
-		nanosleep(&round, NULL);
+	while (rmdir(path) < 0 && errno == EBUSY && clock_usec(CLOCK_MONOTONIC) < deadline)
+		nanosleep(&pause, NULL);
 }

@@ -30,8 +30,8 @@ static int key_index(const ssh_key key, uint32_t *ret_index)
 
 	if (ssh_pki_export_pubkey_blob(key, &blob) != SSH_OK)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < sign_net->init.n_host_keys; i++) {
-		const struct msg_blob *known = &sign_net->init.host_keys[i];
+	for (uint32_t i = 0; i < sign_net->init.host_keys.n; i++) {
+		const struct msg_blob *known = &sign_net->init.host_keys.keys[i];
 
 		if (known->len == ssh_string_len(blob) &&
 		    memcmp(known->data, ssh_string_data(blob), known->len) == 0) {

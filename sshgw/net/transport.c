@@ -47,9 +47,9 @@ static int set_bind_options(ssh_bind bind)
 
 static int import_host_keys(struct net *net)
 {
-	for (size_t i = 0; i < net->init.n_host_keys; i++) {
+	for (size_t i = 0; i < net->init.host_keys.n; i++) {
 		ssh_key key = NULL;
-		int r = hostkey_dummy(&net->init.host_keys[i], &key);
+		int r = hostkey_dummy(&net->init.host_keys.keys[i], &key);
 
 		if (r < 0)
 			return log_error_errno(r, "Could not use host key %zu", i);
@@ -59,7 +59,7 @@ static int import_host_keys(struct net *net)
 			return log_error_errno(-EINVAL, "libssh refused host key %zu", i);
 		}
 	}
-	return net->init.n_host_keys > 0 ? 0 : log_error_errno(-ENOKEY, "No host key");
+	return net->init.host_keys.n > 0 ? 0 : log_error_errno(-ENOKEY, "No host key");
 }
 
 static int set_session_options(ssh_session ssh, const struct msg_net_init *init)

@@ -62,6 +62,7 @@ static struct {
 	uint32_t told[MAX_TRACKED]; /* those that the user process was told to start */
 	size_t n_told;
 	int user_fd;
+	bool asked_keys, may_sign; /* the keys process; and it would */
 } seen;
 
 static void check(bool ok)
@@ -193,6 +194,15 @@ static void check_to_user(const struct monitor *m, const struct chan_msg *msg)
 	take(seen.told, &seen.n_told, channel);
 }
 
+static void check_to_keys(const struct chan_msg *msg)
+{
+	struct msg_sign request;
+
+	check(msg->type == KEYS_SIGN && msg_sign_get(msg, &request) == 0 && !seen.asked_keys);
+	seen.asked_keys = true;
+	seen.may_sign = request.key == 0 && request.hash_len == 32;
+}
+
 void mon_send(struct monitor *m, enum mon_peer_index peer, uint32_t type, struct chan_writer *w,
 	      const int *fds, size_t n_fds)
 {
@@ -210,6 +220,8 @@ void mon_send(struct monitor *m, enum mon_peer_index peer, uint32_t type, struct
 			check_to_net(m, &msg);
 		else if (peer == MON_LEADER)
 			check_to_leader(&msg);
+		else if (peer == MON_KEYS)
+			check_to_keys(&msg);
 		else
 			check_to_user(m, &msg);
 	}
@@ -267,15 +279,6 @@ int agent_link_authorize(struct agent_link *link, const char *ssh_user)
 {
 	check(!seen.asked_agent);
 	seen.asked_agent = true;
-	return 0;
-}
-
-int hostkeys_sign(const struct hostkeys *keys, const struct msg_sign *request,
-		  struct msg_blob *ret_signature)
-{
-	if (request->key > 0 || request->hash_len != 32)
-		return -EINVAL;
-	*ret_signature = (struct msg_blob){ calloc(1, 8), 8 };
 	return 0;
 }
 
@@ -417,6 +420,25 @@ static void send_message(struct monitor *m, enum mon_peer_index from, uint8_t ar
 	check(channels_active(&m->channels) <= m->ceiling.max_sessions);
 }
 
+/* The keys process says no more and no less than it is asked for. */
+static void keys_answer(struct monitor *m)
+{
+	static const uint8_t signature[8];
+	struct chan_writer w = { 0 };
+	struct chan_msg msg = { .type = KEYS_SIGNED };
+
+	if (!seen.asked_keys)
+		return;
+	seen.asked_keys = false;
+	chan_put_bytes(&w, signature, seen.may_sign ? sizeof(signature) : 0);
+	msg.data = w.data;
+	msg.len = w.len;
+	if (dispatch(m, MON_KEYS, &msg) < 0)
+		mon_end(m, MON_END_KILLED, NULL, "protocol");
+	check(seen.may_sign || m->state == MON_ENDING);
+	chan_msg_done(&msg);
+}
+
 static struct lease make_lease(uint8_t arg)
 {
 	static const char *const users[] = { "alice", "root", "nobody", "daemon" };
@@ -465,6 +487,7 @@ static void take_step(struct monitor *m, uint8_t op, uint8_t arg, const uint8_t 
 	switch ((enum op)(op % N_OPS)) {
 	case OP_NET:
 		send_message(m, MON_NET, arg, payload, len);
+		keys_answer(m);
 		break;
 	case OP_LEADER:
 		send_message(m, MON_LEADER, arg, payload, len);
@@ -515,6 +538,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			[MON_NET] = { .name = "net", .fd = -1, .pidfd = -1 },
 			[MON_LEADER] = { .name = "leader", .fd = -1, .pidfd = -1 },
 			[MON_USER] = { .name = "user", .fd = -1, .pidfd = -1 },
+			[MON_KEYS] = { .name = "keys", .fd = -1, .pidfd = -1 },
 		},
 	};
 

@@ -18,11 +18,13 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/keys/keys.h"
 #include "tests/privsep/world.h"
 
 /* The monitor's descriptors are those of its main program, and one for the log. */
 #define FIRST_FD 3
-#define LOG_FD	 7
+#define N_FDS	 6
+#define LOG_FD	 8
 
 #define EXIT_LEAK 5
 
@@ -46,11 +48,10 @@ static unsigned count_fds(pid_t pid)
 	return n;
 }
 
-/* fds: connection, status, net, session, log. */
-static _Noreturn void run_monitor(const int fds[5])
+/* fds: connection, status, net, session, keys, log. */
+static _Noreturn void run_monitor(const int fds[N_FDS])
 {
-	_cleanup_free_ char *agent = world_path("agent.sock"), *ceiling = world_path("sshgw.conf"),
-			    *keys = world_path("keys");
+	_cleanup_free_ char *agent = world_path("agent.sock"), *ceiling = world_path("sshgw.conf");
 	const struct monitor_config config = {
 		.connection_fd = FIRST_FD,
 		.status_fd = FIRST_FD + 1,
@@ -58,14 +59,14 @@ static _Noreturn void run_monitor(const int fds[5])
 		.session_exe_fd = FIRST_FD + 3,
 		.agent_socket = agent,
 		.ceiling_path = ceiling,
-		.hostkey_dir = keys,
+		.keys_fd = FIRST_FD + 4,
 	};
 	unsigned before, after;
-	int high[5], r;
+	int high[N_FDS], r;
 
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < N_FDS; i++)
 		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 100);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < N_FDS; i++)
 		dup3(high[i], FIRST_FD + i, O_CLOEXEC);
 	close_range(LOG_FD + 1, ~0u, 0);
 	log_set_sink(write_log, NULL);
@@ -73,13 +74,43 @@ static _Noreturn void run_monitor(const int fds[5])
 	before = count_fds(getpid());
 	r = monitor_run(&config);
 	after = count_fds(getpid());
-	if (after != before - 4)
-		dprintf(LOG_FD, "%d descriptors are left open\n", (int)(after - before) + 4);
+	if (after != before - (LOG_FD - FIRST_FD))
+		dprintf(LOG_FD, "%d descriptors are left open\n",
+			(int)(after - before) + LOG_FD - FIRST_FD);
 	free(take_ptr(agent));
 	free(take_ptr(ceiling));
-	free(take_ptr(keys));
 	/* exit(), not _exit(): AddressSanitizer looks for what was not freed. */
-	exit(after != before - 4 ? EXIT_LEAK : r < 0);
+	exit(after != before - (LOG_FD - FIRST_FD) ? EXIT_LEAK : r < 0);
+}
+
+/* ---- the keys process ---- */
+
+/* The real one, for this monitor alone. Return: the monitor's end of its channel. */
+static int start_keys(void)
+{
+	_cleanup_free_ char *dir = world_path("keys");
+	int control[2], channel[2];
+	pid_t pid;
+
+	assert_int_equal(chan_pair(control), 0);
+	assert_int_equal(chan_pair(channel), 0);
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		const struct keys_config config = { .control_fd = FIRST_FD, .hostkey_dir = dir };
+		int r;
+
+		dup2(control[1], FIRST_FD);
+		close_range(FIRST_FD + 1, ~0u, 0);
+		r = keys_run(&config);
+		free(take_ptr(dir));
+		exit(r < 0);
+	}
+	assert_int_equal(chan_send(control[0], KEYS_SERVE, NULL, &channel[1], 1), 0);
+	stage_close(control, 2);
+	close(channel[1]);
+	return channel[0];
 }
 
 /* ---- the connection ---- */
@@ -199,7 +230,7 @@ void stage_begin(struct stage *s, const struct stage_options *options, bool expe
 {
 	static const struct stage_options none;
 	_cleanup_free_ char *agent = world_path("agent.sock");
-	int fds[5], status[2], log[2];
+	int fds[N_FDS], status[2], log[2];
 
 	options = options ? options : &none;
 	*s = (struct stage){
@@ -221,13 +252,14 @@ void stage_begin(struct stage *s, const struct stage_options *options, bool expe
 	fds[1] = status[1];
 	fds[2] = open_puppet();
 	fds[3] = open_puppet();
-	fds[4] = log[1];
+	fds[4] = start_keys();
+	fds[5] = log[1];
 	fflush(NULL);
 	s->monitor = fork();
 	assert_true(s->monitor >= 0);
 	if (s->monitor == 0)
 		run_monitor(fds);
-	stage_close(fds, 5);
+	stage_close(fds, N_FDS);
 	if (expect_net) {
 		s->net = receive_puppet(PUPPET_NET);
 		assert_false(s->net.hello.has_environment);

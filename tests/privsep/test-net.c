@@ -102,6 +102,8 @@ static const struct sample {
 	{ NET_AUTH_RESULT, MON_NET, 0, put_account_result },
 	{ LEADER_CLOSE, MON_LEADER, 0, put_nothing },
 	{ USER_START, MON_USER, 0, put_start },
+	{ KEYS_SIGN, MON_NET, 0, put_sign },
+	{ KEYS_SIGNED, MON_NET, 0, put_nothing },
 	{ NET_LOG + 1, MON_NET, 0, put_nothing },
 	{ 0, MON_NET, 0, put_nothing },
 	{ UINT32_MAX, MON_NET, 0, put_nothing },
@@ -299,7 +301,8 @@ static void test_bad_signature_requests(void **state)
 		print_message("key %u digest %u length %zu\n", cases[i].key, cases[i].digest,
 			      cases[i].hash_len);
 		msg_sign_put(&w, &cases[i]);
-		expect_refused(NET_SIGN, MON_NET, MON_KEX, &w, 0, "Message 0x181 of the net");
+		expect_refused(NET_SIGN, MON_NET, MON_KEX, &w, 0,
+			       "The net process wanted something signed");
 	}
 }
 

@@ -22,8 +22,8 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/keys/hostkeys.h"
 #include "sshgw/libssh/private.h"
-#include "sshgw/monitor/hostkeys.h"
 #include "sshgw/net/hostkey.h"
 
 #define DIR	    "/etc/ssh"
@@ -100,7 +100,7 @@ static int load(struct hostkeys **ret_keys)
 
 static void test_load_all(void **state)
 {
-	_cleanup_(hostkeys_freep) struct hostkeys *keys = NULL;
+	_cleanup_(hostkeys_unrefp) struct hostkeys *keys = NULL;
 	struct msg_blob public[MSG_MAX_KEYS];
 
 	assert_int_equal(load(&keys), 0);
@@ -112,7 +112,7 @@ static void test_load_all(void **state)
 /* Only key "left" is loaded. */
 static void expect_only(const char *left)
 {
-	_cleanup_(hostkeys_freep) struct hostkeys *keys = NULL;
+	_cleanup_(hostkeys_unrefp) struct hostkeys *keys = NULL;
 	struct msg_blob public[MSG_MAX_KEYS];
 
 	assert_int_equal(load(&keys), 0);
@@ -146,7 +146,7 @@ static void test_useless_keys_are_passed_over(void **state)
 
 static void test_makes_its_own(void **state)
 {
-	_cleanup_(hostkeys_freep) struct hostkeys *first = NULL, *second = NULL;
+	_cleanup_(hostkeys_unrefp) struct hostkeys *first = NULL, *second = NULL;
 	struct msg_blob a[MSG_MAX_KEYS], b[MSG_MAX_KEYS];
 	struct stat st;
 
@@ -253,7 +253,7 @@ static void test_signatures_verify(void **state)
 		{ 2, SSH_DIGEST_SHA256, "rsa-sha2-256", EVP_sha256() },
 		{ 2, SSH_DIGEST_SHA512, "rsa-sha2-512", EVP_sha512() },
 	};
-	_cleanup_(hostkeys_freep) struct hostkeys *keys = NULL;
+	_cleanup_(hostkeys_unrefp) struct hostkeys *keys = NULL;
 
 	assert_int_equal(load(&keys), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -277,7 +277,7 @@ static void test_refuses_to_sign(void **state)
 	/* per key, a bit for each digest that fits it */
 	static const unsigned fits[] = { 1u << SSH_DIGEST_AUTO, 1u << SSH_DIGEST_SHA256,
 					 1u << SSH_DIGEST_SHA256 | 1u << SSH_DIGEST_SHA512 };
-	_cleanup_(hostkeys_freep) struct hostkeys *keys = NULL;
+	_cleanup_(hostkeys_unrefp) struct hostkeys *keys = NULL;
 	struct msg_blob signature = { .len = 4711 };
 	struct msg_sign request;
 

@@ -103,8 +103,8 @@ static void test_net_init(void **state)
 		_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
 
 		if (n > 0)
-			msg.host_keys[n - 1] = (struct msg_blob){ key, n };
-		msg.n_host_keys = n;
+			msg.host_keys.keys[n - 1] = (struct msg_blob){ key, n };
+		msg.host_keys.n = n;
 		msg_net_init_put(&w, &msg);
 		check_lengths(transcode_net_init, &w, 0);
 	}

@@ -114,7 +114,7 @@ def memory(servers, agent, quick):
         with contextlib.ExitStack() as stack:
             for _ in range(N_IDLE):
                 stack.enter_context(transfer.Session(server.ssh(command="echo go; exec cat")))
-            result.add(server, cgroups.pss_kib(server.processes()) / N_IDLE)
+            result.add(server, cgroups.pss_kib(server.connection_processes()) / N_IDLE)
     yield result
 
 

@@ -3,11 +3,9 @@
 Without WireGuard and packet filter: what they add is measured in the test machine (revocation).
 """
 import contextlib
-import os
-import select
-import time
 
-from . import cgroups, transfer, world
+from . import transfer, world
+from .ends import Ends, urgent
 
 SESSIONS = (1, 50, 200)
 TIMEOUT = 30
@@ -29,38 +27,7 @@ def _open_sessions(server, stack, n):
 def _split(server):
     """What runs for clients: (the users' own processes, the gateway's of the connections)."""
     own = set(server.processes())
-    return [pid for pid in server.group.pids() if pid not in own and pid != server.process.pid], own
-
-
-@contextlib.contextmanager
-def _urgent():
-    """Whoever looks must not wait for a processor: what it sees would be late."""
-    cgroups.set_priority(0, -20)
-    yield
-    cgroups.set_priority(0, 0)
-
-
-class Ends:
-    """When each of some processes ended."""
-
-    def __init__(self, pids):
-        self.fds = {os.pidfd_open(pid): pid for pid in pids}
-        self.at = {}
-        self.poll = select.epoll()
-        for fd in self.fds:
-            self.poll.register(fd, select.EPOLLIN)
-
-    def wait(self):
-        deadline = time.monotonic() + TIMEOUT
-        while self.fds and time.monotonic() < deadline:
-            for fd, _ in self.poll.poll(1):
-                self.at[self.fds.pop(fd)] = time.monotonic()
-                os.close(fd)
-        if self.fds:
-            raise world.Failure(f"{len(self.fds)} processes still run {TIMEOUT} s after their right was revoked")
-
-    def last(self, pids):
-        return max(self.at[pid] for pid in pids)
+    return [pid for pid in server.group.pids() if pid not in own], server.connection_processes()
 
 
 def once(server, agent, n):
@@ -73,7 +40,7 @@ def once(server, agent, n):
         if len(users) < n:
             raise world.Failure(f"{len(users)} processes of {n} sessions found")
         ends = Ends([*users, *own])
-        with _urgent():
+        with urgent():
             began = agent.put_map(ssh_allowed=False)
-            ends.wait()
+            ends.wait(TIMEOUT)
     return 1000 * (ends.last(users) - began), 1000 * (ends.last([*users, *own]) - began)

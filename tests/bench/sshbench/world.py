@@ -17,8 +17,9 @@ USER, UID = "peergate-bench", 59999
 SSHGW, SSHGW_UID = "_sshgw", 59998
 SOURCE = Path(__file__).resolve().parents[3]
 LIBEXEC = Path("/usr/libexec")
-PROGRAMS = {"peergate-sshgw": "listener", "peergate-sshgw-monitor": "monitor", "peergate-sshgw-net": "net",
-            "peergate-sshgw-session": "session"}
+PROGRAMS = {"peergate-sshgw": "listener", "peergate-sshgw-keys": "keys", "peergate-sshgw-monitor": "monitor",
+            "peergate-sshgw-net": "net", "peergate-sshgw-session": "session"}
+SHARED = {"peergate-sshgw", "peergate-sshgw-keys"}  # one for all connections
 
 
 class Failure(Exception):
@@ -137,8 +138,13 @@ class Server:
         return shlex.join(self.ssh(command="")[:-1])
 
     def processes(self):
-        """Its own, without the one that listens."""
-        return [pid for pid in cgroups.own_processes(self.group, self.programs) if pid != self.process.pid]
+        """Its own, all of them."""
+        return cgroups.own_processes(self.group, self.programs)
+
+    def connection_processes(self):
+        """Those that there are for each connection."""
+        per_connection = cgroups.own_processes(self.group, self.programs - SHARED)
+        return [pid for pid in per_connection if pid != self.process.pid]
 
     def wait_until_it_serves(self):
         deadline = time.monotonic() + 20

@@ -1,5 +1,7 @@
-/* The host's SSH keys: private halves live here, in the monitor, and nowhere else. */
+/* The host's SSH keys: private halves live here, in the keys process, and nowhere else. */
 #pragma once
+
+#include <stdbool.h>
 
 #include "common/cleanup.h"
 #include "sshgw/msg.h"
@@ -12,8 +14,12 @@ struct hostkeys;
  * unreadable) are passed over with a warning. Return: 0, -ENOKEY when none is left (logged).
  */
 int hostkeys_load(const char *own_dir, struct hostkeys **ret_keys);
-struct hostkeys *hostkeys_free(struct hostkeys *keys);
-DEFINE_CLEANUP(struct hostkeys *, hostkeys_free);
+struct hostkeys *hostkeys_ref(struct hostkeys *keys);
+struct hostkeys *hostkeys_unref(struct hostkeys *keys);
+DEFINE_CLEANUP(struct hostkeys *, hostkeys_unref);
+
+/* Whether a file has changed, come or gone since they were loaded. */
+bool hostkeys_are_stale(const struct hostkeys *keys);
 
 /* Public halves, borrowed, in the order that NET_SIGN's index counts. */
 size_t hostkeys_public(const struct hostkeys *keys, struct msg_blob ret_blobs[MSG_MAX_KEYS]);

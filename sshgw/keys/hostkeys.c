@@ -1,4 +1,4 @@
-#include "sshgw/monitor/hostkeys.h"
+#include "sshgw/keys/hostkeys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,20 +20,77 @@ static const char *const file_names[MSG_MAX_KEYS] = {
 	"ssh_host_rsa_key",
 };
 
+/* What tells one state of a file from another. All zero: no file. */
+struct stamp {
+	dev_t dev;
+	ino_t ino;
+	struct timespec changed;
+};
+
 struct hostkeys {
+	unsigned n_refs;
+	char *own_dir;
+	struct stamp stamps[2 * MSG_MAX_KEYS]; /* of the files in both directories */
 	ssh_key keys[MSG_MAX_KEYS];
 	struct msg_blob public[MSG_MAX_KEYS];
 	size_t n;
 };
 
-struct hostkeys *hostkeys_free(struct hostkeys *keys)
+/* ---- which files they are from ---- */
+
+static void take_stamp(const char *dir, const char *name, struct stamp *ret_stamp)
 {
-	if (!keys)
+	_cleanup_free_ char *path = text_printf("%s/%s", dir, name);
+	struct stat st;
+
+	*ret_stamp = (struct stamp){ 0 };
+	if (path && stat(path, &st) == 0)
+		*ret_stamp =
+			(struct stamp){ .dev = st.st_dev, .ino = st.st_ino, .changed = st.st_ctim };
+}
+
+static void take_stamps(const char *own_dir, struct stamp ret_stamps[2 * MSG_MAX_KEYS])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(file_names); i++) {
+		take_stamp(SYSTEM_DIR, file_names[i], &ret_stamps[2 * i]);
+		take_stamp(own_dir, file_names[i], &ret_stamps[2 * i + 1]);
+	}
+}
+
+static bool stamp_equal(const struct stamp *a, const struct stamp *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->changed.tv_sec == b->changed.tv_sec &&
+	       a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+bool hostkeys_are_stale(const struct hostkeys *keys)
+{
+	struct stamp now[2 * MSG_MAX_KEYS];
+
+	take_stamps(keys->own_dir, now);
+	for (size_t i = 0; i < ARRAY_SIZE(now); i++)
+		if (!stamp_equal(&now[i], &keys->stamps[i]))
+			return true;
+	return false;
+}
+
+/* ---- loading ---- */
+
+struct hostkeys *hostkeys_ref(struct hostkeys *keys)
+{
+	keys->n_refs++;
+	return keys;
+}
+
+struct hostkeys *hostkeys_unref(struct hostkeys *keys)
+{
+	if (!keys || --keys->n_refs > 0)
 		return NULL;
 	for (size_t i = 0; i < keys->n; i++) {
 		ssh_key_free(keys->keys[i]);
 		free(keys->public[i].data);
 	}
+	free(keys->own_dir);
 	free(keys);
 	return NULL;
 }
@@ -131,7 +188,7 @@ static int make_key(const char *own_dir)
 	if (r == 0)
 		r = write_key(key, path);
 	ssh_key_free(key);
-	/* Another connection's monitor may have been first. */
+	/* Another listener's process may have been first. */
 	if (r < 0 && r != -EEXIST)
 		return log_error_errno(r, "Could not make a host key in %s", own_dir);
 	if (r == 0)
@@ -141,16 +198,24 @@ static int make_key(const char *own_dir)
 
 int hostkeys_load(const char *own_dir, struct hostkeys **ret_keys)
 {
-	_cleanup_(hostkeys_freep) struct hostkeys *keys = calloc(1, sizeof(*keys));
+	_cleanup_(hostkeys_unrefp) struct hostkeys *keys = calloc(1, sizeof(*keys));
 	int r;
 
 	if (!keys)
 		return -ENOMEM;
+	keys->n_refs = 1;
+	keys->own_dir = strdup(own_dir);
+	if (!keys->own_dir)
+		return -ENOMEM;
+	/* Before they are read: what changes meanwhile is seen as a change. */
+	take_stamps(own_dir, keys->stamps);
 	r = load_from(keys, SYSTEM_DIR);
 	if (r < 0)
 		r = load_from(keys, own_dir);
-	if (r < 0 && make_key(own_dir) == 0)
+	if (r < 0 && make_key(own_dir) == 0) {
+		take_stamps(own_dir, keys->stamps);
 		r = load_from(keys, own_dir);
+	}
 	if (r < 0)
 		return log_error_errno(r, "No SSH host key in %s or %s", SYSTEM_DIR, own_dir);
 	*ret_keys = take_ptr(keys);

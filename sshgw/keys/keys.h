@@ -1,0 +1,17 @@
+/*
+ * The process that holds the host's SSH keys: one for all connections of a listener, so that they
+ * are read once and lie in no process that serves anybody. Each monitor has a channel to it.
+ */
+#pragma once
+
+struct keys_config {
+	int control_fd;		 /* to the listener: KEYS_SERVE */
+	const char *hostkey_dir; /* the gateway's own key, where /etc/ssh has none */
+};
+
+/*
+ * Serve until the listener and the last monitor are gone. Keys that change on disk are read again
+ * for the connections that come after. control_fd becomes the process's.
+ * Return: 0, negative errno (logged).
+ */
+int keys_run(const struct keys_config *config);
