@@ -14,7 +14,7 @@ from . import cgroups
 
 SELF, PEER = "100.64.0.1", "100.64.0.2"  # both on lo; the gateway's own, and where clients come from
 USER, UID = "peergate-bench", 59999
-SSHGW, SSHGW_UID = "_sshgw", 59998
+SYSTEM_ACCOUNTS = {"_sshgw": 59998, "peergate": 59997}  # as systemd-sysusers makes them
 SOURCE = Path(__file__).resolve().parents[3]
 LIBEXEC = Path("/usr/libexec")
 PROGRAMS = {"peergate-sshgw": "listener", "peergate-sshgw-keys": "keys", "peergate-sshgw-monitor": "monitor",
@@ -68,7 +68,8 @@ def _make_accounts(scratch):
     home = scratch / "home"
     home.mkdir()
     _add_account(USER, UID, home)
-    _add_account(SSHGW, SSHGW_UID, "/run/peergate-sshgw/empty")
+    for name, uid in SYSTEM_ACCOUNTS.items():
+        _add_account(name, uid, "/nonexistent")
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", scratch / "key")
     (home / ".ssh").mkdir(mode=0o700)
     shutil.copy(scratch / "key.pub", home / ".ssh/authorized_keys")
