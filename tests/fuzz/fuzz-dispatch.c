@@ -282,6 +282,18 @@ int agent_link_authorize(struct agent_link *link, const char *ssh_user)
 	return 0;
 }
 
+void loop_time_set(struct loop_source *source, uint64_t usec)
+{
+}
+
+void loop_time_set_relative(struct loop_source *source, uint64_t usec)
+{
+}
+
+void loop_time_enable(struct loop_source *source, enum loop_enabled enabled)
+{
+}
+
 int scope_create(pid_t leader, char **ret_path)
 {
 	*ret_path = strdup("/own");
