@@ -1,5 +1,4 @@
 """A control group for each server: which processes are its own, and what they cost."""
-import contextlib
 import os
 import time
 from pathlib import Path
@@ -38,13 +37,6 @@ class Group:
             except OSError:
                 continue  # a login's own group, which just went
         return found
-
-
-def set_priority(pid, value):
-    """Within the process's session, and of that among sessions (sched(7), autogroup)."""
-    os.setpriority(os.PRIO_PROCESS, pid, value)
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(value))
 
 
 def own_processes(group, programs):

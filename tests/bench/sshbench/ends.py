@@ -3,22 +3,18 @@ import contextlib
 import os
 import select
 import time
-from pathlib import Path
 
-
-def _set_priority(value):
-    os.setpriority(os.PRIO_PROCESS, 0, value)
-    # Sessions compete, and only then processes (sched(7), autogroup).
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(value))
+from .priority import set_priority
 
 
 @contextlib.contextmanager
 def urgent():
     """Whoever looks must not wait for a processor: what it sees would be late."""
-    _set_priority(-20)
-    yield
-    _set_priority(0)
+    set_priority(0, -20)
+    try:
+        yield
+    finally:
+        set_priority(0, 0)
 
 
 class StillThere(Exception):

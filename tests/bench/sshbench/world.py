@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import pwd
 import shlex
 import shutil
 import socket
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 from . import cgroups
+from .priority import set_priority
 
 SELF, PEER = "100.64.0.1", "100.64.0.2"  # both on lo; the gateway's own, and where clients come from
 USER, UID = "peergate-bench", 59999
@@ -68,8 +70,10 @@ def _make_accounts(scratch):
     home = scratch / "home"
     home.mkdir()
     _add_account(USER, UID, home)
+    present = {entry.pw_name for entry in pwd.getpwall()}
     for name, uid in SYSTEM_ACCOUNTS.items():
-        _add_account(name, uid, "/nonexistent")
+        if name not in present:
+            _add_account(name, uid, "/nonexistent")
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", scratch / "key")
     (home / ".ssh").mkdir(mode=0o700)
     shutil.copy(scratch / "key.pub", home / ".ssh/authorized_keys")
@@ -198,7 +202,7 @@ class Agent:
         # CPUWeight= of the unit, where there is no systemd: before others when it has something to say.
         process = _start(stack, cgroups.Group(scratch, "agent"), [build / "tests/bench/bench-agent"], log,
                          env={**os.environ, "STATE_DIRECTORY": str(state)}, start_new_session=True)
-        cgroups.set_priority(process.pid, -15)
+        set_priority(process.pid, -15)
 
     def _map(self, ssh_allowed):
         rule = {"principals": [PEER], "users": {"*": "="}, "action": "accept", "origin": "ssh[0]"}
