@@ -254,6 +254,35 @@ static void test_next_listener(void **state)
 	expect_count(0, 0, 0);
 }
 
+/* The limit was lowered, and the listener restarted: what runs by an earlier one is left alone. */
+static void test_next_listener_with_a_lower_limit(void **state)
+{
+	struct ceiling ceiling;
+	int ends[2];
+	pid_t pid = fork();
+	_cleanup_free_ char *name = NULL;
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	name = text_printf("%d/100.64.0.2", pid);
+	ceiling_default(&ceiling);
+	ceiling.max_left_running = 0;
+	connections_set_limits(f.all, &ceiling);
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	step(ends[1]);
+	step(ends[1]);
+	assert_int_equal(connections_adopt(f.all, name, ends[0]), 0);
+	expect_count(0, 0, 1);
+	usleep(100000);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(ends[1]);
+	expect_count(0, 0, 0);
+}
+
 /* One that ended while no listener was there. */
 static void test_ended_meanwhile(void **state)
 {
@@ -302,6 +331,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_running, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_listener, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_next_listener_with_a_lower_limit, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_ended_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names_that_are_not_ours, setup, teardown),
 	};
