@@ -1,0 +1,278 @@
+"""The agent is stopped, killed, replaced, frozen, without a map: sessions live on, logins wait or are told
+why not, and what was revoked meanwhile ends at once when it is back."""
+import json
+import time
+
+import pytest
+from absence import Held, ceiling, drop_in, kill, main_pid, still_there
+from hosts import wait_for
+from mesh import NETMAP, login_processes
+from test_revocation import WITHIN, client, in_a_while, nothing_left, revoke_and_wait, session_pids, wake_tunnel
+
+AGENT = "/usr/libexec/peergate/peergate-agent"
+
+
+def replace_and_restart(server):
+    """As dpkg does it."""
+    server.run(f"cp {AGENT} {AGENT}.new && mv {AGENT}.new {AGENT} && systemctl restart peergate-agent", check=True)
+
+
+def stop_and_start(server):
+    server.run("systemctl stop peergate-agent", check=True)
+    time.sleep(2)
+    server.run("systemctl start peergate-agent", check=True)
+
+
+GOES = {
+    "restarted": lambda server: server.run("systemctl restart peergate-agent", check=True),
+    "stopped for a while": stop_and_start,
+    "killed": lambda server: kill(server, "peergate-agent", "KILL"),
+    "upgraded": replace_and_restart,
+}
+
+
+@pytest.mark.parametrize("how", GOES)
+def test_session_lives_on(mesh, how):
+    server, began = mesh.server.host, time.time()
+    with client(mesh, "cat") as ssh:
+        pids = session_pids(mesh, "alice", "cat")
+        GOES[how](server)
+        server.wait_journal(since=began, grep="The agent is back and keeps the lease")
+        still_there(ssh)
+        # It is among the new agent's sessions, which can end it.
+        assert mesh.status(mesh.server)["sessions"] == 1
+        assert revoke_and_wait(mesh, pids) < WITHIN
+        ssh.err.read_until("access was revoked", 10)
+        assert ssh.wait(20) == 255
+    nothing_left(mesh, "alice")
+
+
+def test_all_of_many_come_back(mesh):
+    server = mesh.server.host
+    clients = [client(mesh, f"sleep 480{i}") for i in range(6)]
+    try:
+        kill(server, "peergate-agent", "KILL")
+        wait_for(lambda: server.run("systemctl is-active peergate-agent").stdout == "active\n", 30, "the agent")
+        wait_for(lambda: mesh.status(mesh.server)["sessions"] == len(clients), 20, "the leases of all")
+        pids = session_pids(mesh, "alice", *(f"sleep 480{i}" for i in range(6)))
+        assert revoke_and_wait(mesh, pids) < WITHIN
+    finally:
+        for ssh in clients:
+            ssh.kill()
+            ssh.close()
+    nothing_left(mesh, "alice")
+
+
+# -- frozen
+
+
+@pytest.mark.limit(240)
+def test_frozen_agent_is_noticed(mesh):
+    """Without a watchdog: its sockets stay open, and it says nothing."""
+    server, began = mesh.server.host, time.time()
+    with drop_in(server, "peergate-agent", "[Service]\nWatchdogSec=0\n"), client(mesh, "cat") as ssh, \
+            Held(mesh, "id -un") as under_way:
+        pids = session_pids(mesh, "alice", "cat")
+        frozen = time.monotonic()
+        kill(server, "peergate-agent", "STOP")
+        try:
+            # A login whose key exchange is over finds nobody to decide.
+            under_way.let_go()
+            status, out, err = under_way.result()
+            assert (status, out) == (255, "")
+            assert "the agent of this host does not answer; try again" in err
+            assert time.monotonic() - frozen < 40
+            # One that begins now is not even known as a peer's.
+            result = mesh.ssh("-v alice@server id")
+            assert result.returncode == 255 and result.stdout == ""
+            assert "Peergate: the agent of this host does not answer" in result.stderr
+            server.wait_journal(60, since=began, grep="The agent has said nothing for 30 s")
+            still_there(ssh)
+        finally:
+            kill(server, "peergate-agent", "CONT")
+        server.wait_journal(since=began, grep="The agent is back and keeps the lease")
+        assert revoke_and_wait(mesh, pids) < WITHIN
+        assert ssh.wait(20) == 255
+
+
+@pytest.mark.limit(240)
+def test_frozen_agent_ends_sessions_in_the_end(mesh):
+    server = mesh.server.host
+    with drop_in(server, "peergate-agent", "[Service]\nWatchdogSec=0\n"), ceiling(mesh, "MaxAgentAbsence=35s"), \
+            client(mesh, "sleep 4730") as ssh:
+        session_pids(mesh, "alice", "sleep 4730")
+        frozen = time.monotonic()
+        kill(server, "peergate-agent", "STOP")
+        try:
+            wait_for(lambda: not login_processes(server, "alice"), 90, "end of the session")
+            # The last word may have been up to an interval before.
+            assert time.monotonic() - frozen > 35 - 10 - 2
+            ssh.err.read_until("away for too long", 10)
+        finally:
+            kill(server, "peergate-agent", "CONT")
+
+
+def test_frozen_agent_is_restarted_by_the_watchdog(mesh):
+    server, began = mesh.server.host, time.time()
+    with drop_in(server, "peergate-agent", "[Service]\nWatchdogSec=5\n"), client(mesh, "cat") as ssh:
+        first = main_pid(server, "peergate-agent")
+        kill(server, "peergate-agent", "STOP")
+        wait_for(lambda: main_pid(server, "peergate-agent") not in (0, first), 40, "another agent")
+        server.wait_journal(since=began, grep="The agent is back and keeps the lease")
+        still_there(ssh)
+        assert mesh.ssh("alice@server id -un").stdout == "alice\n"
+
+
+# -- logins under way
+
+
+def test_login_goes_through_under_the_new_agent(mesh):
+    with Held(mesh, "id -un") as ssh:
+        mesh.server.host.run("systemctl restart peergate-agent", check=True)
+        ssh.let_go()
+        assert ssh.result()[:2] == (0, "alice\n")
+
+
+def test_login_waits_for_the_agent(mesh):
+    server = mesh.server.host
+    with Held(mesh, "id -un") as ssh:
+        server.run("systemctl stop peergate-agent", check=True)
+        ssh.let_go()
+        time.sleep(3)
+        server.run("systemctl start peergate-agent", check=True)
+        assert ssh.result()[:2] == (0, "alice\n")
+
+
+def test_connection_waits_for_the_agent(mesh):
+    """From its very beginning: nobody is there who could say whose address it is."""
+    server = mesh.server.host
+    server.run("systemctl stop peergate-agent", check=True)
+    with mesh.laptop.host.popen(["ssh", "-o", "BatchMode=yes", "alice@server", "id", "-un"]) as ssh:
+        time.sleep(3)
+        server.run("systemctl start peergate-agent", check=True)
+        assert ssh.wait(60) == 0
+        assert ssh.out.read_rest() == "alice\n"
+
+
+def test_login_is_judged_by_the_new_agent(mesh):
+    server = mesh.server.host
+    with Held(mesh, "touch /tmp/got-in") as ssh:
+        server.run("rm -f /tmp/got-in; systemctl stop peergate-agent", check=True)
+        ssh.let_go()
+        mesh.ssh_rules["server"] = []
+        mesh.put(mesh.server, json.dumps(mesh.map_for(mesh.server)))
+        server.run("systemctl start peergate-agent", check=True)
+        status, _, err = ssh.result()
+        assert status == 255 and "no SSH rule lets alice@example.com" in err
+    assert server.run("test -e /tmp/got-in").returncode
+
+
+def test_login_is_refused_when_no_agent_comes(mesh):
+    server = mesh.server.host
+    server.run("systemctl reset-failed", check=True)
+    try:
+        with Held(mesh, "id") as ssh:
+            server.run("systemctl stop peergate-agent", check=True)
+            began = time.monotonic()
+            ssh.let_go()
+            status, out, err = ssh.result()
+            assert (status, out) == (255, "") and "does not answer; try again" in err
+            assert time.monotonic() - began < 40
+    finally:
+        server.run("systemctl start peergate-agent", check=True)
+
+
+def slow_pam(server, line):
+    """A PAM module that takes its time, before all others."""
+    usual = server.read("/etc/pam.d/peergate")
+    server.write("/etc/pam.d/peergate", f"{line}\n{usual}")
+    return usual
+
+
+@pytest.mark.parametrize("kind", ["account", "session"])
+@pytest.mark.parametrize("right", ["stays", "goes"])
+def test_agent_restarts_while_pam_runs(mesh, kind, right):
+    server = mesh.server.host
+    usual = slow_pam(server, f"{kind} optional pam_exec.so quiet /bin/sh -c 'touch /tmp/in-pam; sleep 5'")
+    server.run("rm -f /tmp/in-pam /tmp/got-in", check=True)
+    try:
+        with mesh.laptop.host.popen(["ssh", "-o", "BatchMode=yes", "alice@server", "touch /tmp/got-in; cat"]) as ssh:
+            wait_for(lambda: server.run("test -e /tmp/in-pam").returncode == 0, 30, "PAM")
+            server.run("systemctl stop peergate-agent", check=True)
+            if right == "goes":
+                mesh.ssh_rules["server"] = []
+                mesh.put(mesh.server, json.dumps(mesh.map_for(mesh.server)))
+            server.run("systemctl start peergate-agent", check=True)
+            if right == "goes":
+                assert ssh.wait(40) == 255
+                assert "revoked" in ssh.err.read_rest()
+                nothing_left(mesh, "alice")
+                assert server.run("test -e /tmp/got-in").returncode
+            else:
+                still_there(ssh)
+                wait_for(lambda: mesh.status(mesh.server)["sessions"] == 1, 10, "the lease")
+                assert revoke_and_wait(mesh, session_pids(mesh, "alice", "cat")) < WITHIN
+    finally:
+        server.write("/etc/pam.d/peergate", usual)
+
+
+# -- without a map
+
+
+@pytest.mark.parametrize("content", [None, '{"type": "full", "version"'])
+def test_back_without_a_map(mesh, content):
+    """NotReady: nothing is judged, so nothing ends before MaxAgentAbsence; with a map it is judged."""
+    server, began = mesh.server.host, time.time()
+    with client(mesh, "cat") as ssh:
+        pids = session_pids(mesh, "alice", "cat")
+        server.run("systemctl stop peergate-agent", check=True)
+        if content:
+            server.write(NETMAP, content)
+        else:
+            server.run(f"rm {NETMAP}", check=True)
+        server.run("systemctl start peergate-agent", check=True)
+        assert mesh.status(mesh.server)["mapProblem"]
+        time.sleep(5)
+        assert set(pids) <= set(login_processes(server, "alice"))
+        assert not server.journal(since=began, grep="The agent is back and keeps the lease")
+        mesh.apply(mesh.server)
+        server.wait_journal(since=began, grep="The agent is back and keeps the lease")
+        still_there(ssh)
+        mesh.ssh_rules["server"] = []
+        mesh.apply(mesh.server)
+        nothing_left(mesh, "alice")
+
+
+def test_without_a_map_for_too_long(mesh):
+    server = mesh.server.host
+    with ceiling(mesh, "MaxAgentAbsence=12s"), client(mesh, "sleep 4731"):
+        session_pids(mesh, "alice", "sleep 4731")
+        began = time.monotonic()
+        server.run(f"systemctl stop peergate-agent; rm {NETMAP}; systemctl start peergate-agent", check=True)
+        assert mesh.status(mesh.server)["mapProblem"]
+        wait_for(lambda: not login_processes(server, "alice"), 40, "end of the session")
+        assert time.monotonic() - began > 10
+        server.wait_journal(grep="Revoked the login", REASON="agent-absent")
+        mesh.changed = True
+
+
+# -- the lease's own end
+
+
+def test_lease_runs_out_while_the_agent_is_away(mesh):
+    server, began = mesh.server.host, time.time()
+    wake_tunnel(mesh)
+    mesh.ssh_rules["server"][0]["rule_expires"], when = in_a_while(15)
+    mesh.apply(mesh.server)
+    try:
+        with client(mesh, "sleep 4732") as ssh:
+            session_pids(mesh, "alice", "sleep 4732")
+            server.run("systemctl stop peergate-agent", check=True)
+            time.sleep(max(0, when - 1 - time.time()))
+            if time.time() < when - 0.5:
+                assert login_processes(server, "alice")
+            wait_for(lambda: not login_processes(server, "alice"), 10, "end of the session at its time")
+            ssh.err.read_until("has run out", 10)
+        server.wait_journal(since=began, grep="The lease has run out")
+    finally:
+        server.run("systemctl start peergate-agent", check=True)
