@@ -24,7 +24,7 @@
 #include "common/names.h"
 #include "common/text.h"
 
-#define WAIT_USEC 3000000u
+#define WAIT_USEC 10000000u
 
 struct kernel {
 	unsigned n_applied;
@@ -491,7 +491,7 @@ static void test_goes_before_other_work(void **state)
 	assert_null(f->lease);
 	the_kernel->foreign(the_kernel->userdata, "the nftables table");
 	AWAIT(f, the_kernel->n_applied == 3);
-	expiry = soon(200000);
+	expiry = soon(1000000);
 	put_map(f, &(struct map_options){ .generation = 7, .peer_expiry = expiry });
 	AWAIT(f, the_kernel->n_applied == 5);
 }
@@ -499,7 +499,7 @@ static void test_goes_before_other_work(void **state)
 static void test_peer_key_expires(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_free_ char *expiry = soon(300000);
+	_cleanup_free_ char *expiry = soon(1000000);
 
 	put_map(f, &(struct map_options){ .generation = 1, .peer_expiry = expiry });
 	start(f, 0);
@@ -519,7 +519,7 @@ static void test_peer_key_expires(void **state)
 static void test_clock_steps_back(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_free_ char *expiry = soon(1000000);
+	_cleanup_free_ char *expiry = soon(2000000);
 	uint64_t peer_expiry;
 
 	clock_ahead_sec = 3600;
@@ -553,7 +553,7 @@ static void test_clock_steps_forward(void **state)
 static void test_own_key_expires(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_free_ char *expiry = soon(200000);
+	_cleanup_free_ char *expiry = soon(1000000);
 
 	put_map(f, &(struct map_options){ .generation = 1, .self_expiry = expiry });
 	start(f, 0);
@@ -565,7 +565,7 @@ static void test_own_key_expires(void **state)
 static void test_lease_expires(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_free_ char *expiry = soon(300000);
+	_cleanup_free_ char *expiry = soon(1000000);
 	_cleanup_free_ char *rules = text_printf(
 		"{\"principals\": [\"100.64.0.2\"], \"users\": {\"x\": \"x\"}, \"action\": "
 		"\"accept\", \"rule_expires\": %s}",
