@@ -13,9 +13,9 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "common/ceiling.h"
 #include "common/cleanup.h"
 #include "common/ip.h"
-#include "sshgw/ceiling.h"
 
 struct connections;
 

@@ -7,11 +7,11 @@
 #include <sys/epoll.h>
 #include <sys/wait.h>
 
+#include "common/ceiling.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/build.h"
-#include "sshgw/ceiling.h"
 #include "sshgw/child.h"
 #include "sshgw/listener/connections.h"
 #include "sshgw/listener/executables.h"

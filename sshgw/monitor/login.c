@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/login_check.h"
 #include "common/text.h"
-#include "peergate-config.h"
 #include "sshgw/build.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/scope.h"
@@ -84,42 +84,6 @@ static void on_rejected(void *userdata, const char *reason, const char *message)
 		refuse(m, reason ? reason : "policy", message);
 }
 
-/* The accounts that run Peergate itself are nobody's login, under any name. */
-static bool is_own_account(const struct account *account)
-{
-	static const char *const names[] = { PEERGATE_SSHGW_USER, PEERGATE_AGENT_USER };
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		_cleanup_(account_freep) struct account *own = NULL;
-
-		if (account_get(names[i], &own) == 0 && own->uid == account->uid)
-			return true;
-	}
-	return false;
-}
-
-/* Why the account is not one to log in to, whatever the agent says. NULL: it is. */
-static const char *account_problem(struct monitor *m, const char **ret_reason)
-{
-	int r = account_get(m->lease.local_user, &m->account);
-
-	*ret_reason = "account";
-	if (r == ACCOUNT_UNKNOWN)
-		return "there is no such account on this host";
-	if (r < 0) {
-		log_error_errno(r, "Could not look up account \"%s\"", m->lease.local_user);
-		return "the account cannot be looked up now; try again";
-	}
-	if (is_own_account(m->account))
-		return "this account belongs to Peergate itself";
-	if (m->lease.nonroot && m->account->uid == 0) {
-		*ret_reason = "nonroot";
-		return "the SSH rule is for other users than root, and this account is root";
-	}
-	*ret_reason = "ceiling";
-	return ceiling_refuses(&m->ceiling, m->account->name, m->account->uid);
-}
-
 static int start_leader(struct monitor *m)
 {
 	const char *const argv[] = { "peergate-sshgw-session", build_id(), "leader", NULL };
@@ -177,7 +141,8 @@ static void on_retimed(void *userdata, uint64_t valid_until)
 static void on_accepted(void *userdata, struct lease *lease)
 {
 	struct monitor *m = userdata;
-	const char *problem, *reason;
+	struct login_refusal refusal;
+	struct login_grant grant;
 	int r;
 
 	/* The client did not wait for the answer: nothing may be started any more. */
@@ -186,15 +151,16 @@ static void on_accepted(void *userdata, struct lease *lease)
 	m->lease = *lease;
 	*lease = (struct lease){ 0 };
 	on_retimed(m, m->lease.valid_until);
-	if (m->lease.idle_timeout_usec > 0) {
-		/* Ignoring it would grant more than the rule means to. */
-		refuse(m, "idle-timeout",
-		       "the SSH rule sets an idle timeout, which this gateway cannot enforce yet");
-		return;
-	}
-	problem = account_problem(m, &reason);
-	if (problem) {
-		refuse(m, reason, problem);
+	grant = (struct login_grant){
+		.account = m->lease.local_user,
+		.nonroot = m->lease.nonroot,
+		.idle_timeout_usec = m->lease.idle_timeout_usec,
+	};
+	if (login_check(&grant, &m->ceiling, &m->account, &refusal) == LOGIN_REFUSED) {
+		if (refusal.error < 0)
+			log_error_errno(refusal.error, "Could not look up account \"%s\"",
+					m->lease.local_user);
+		refuse(m, refusal.reason, refusal.text);
 		return;
 	}
 	r = start_leader(m);

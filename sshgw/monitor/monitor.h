@@ -8,11 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/account.h"
+#include "common/ceiling.h"
 #include "common/chan.h"
 #include "common/ip.h"
 #include "common/loop.h"
-#include "sshgw/account.h"
-#include "sshgw/ceiling.h"
 #include "sshgw/monitor/agent_link.h"
 #include "sshgw/monitor/channels.h"
 #include "sshgw/monitor/ending.h"

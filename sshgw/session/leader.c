@@ -15,9 +15,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/account.h"
 #include "common/log.h"
 #include "common/text.h"
-#include "sshgw/account.h"
 #include "sshgw/msg.h"
 #include "sshgw/session/environment.h"
 #include "sshgw/session/login_defs.h"

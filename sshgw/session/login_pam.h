@@ -8,8 +8,8 @@
 
 #include <sys/types.h>
 
+#include "common/account.h"
 #include "common/cleanup.h"
-#include "sshgw/account.h"
 
 struct login_pam_config {
 	const char *service;

@@ -3,8 +3,8 @@
 
 #include <sys/types.h>
 
+#include "common/account.h"
 #include "common/cleanup.h"
-#include "sshgw/account.h"
 
 #define LOGIN_USER_CHANNEL 3 /* where the user process finds its channel */
 

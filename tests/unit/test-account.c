@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
+#include "common/account.h"
 #include "common/file.h"
 #include "common/text.h"
-#include "sshgw/account.h"
 
 static char dir[] = "/tmp/test-account.XXXXXX";
 

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
+#include "common/ceiling.h"
 #include "common/file.h"
 #include "common/text.h"
-#include "sshgw/ceiling.h"
 
 static char path[] = "/tmp/test-ceiling.XXXXXX";
 

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <utmpx.h>
 
+#include "common/account.h"
 #include "common/text.h"
 #include "sshgw/session/environment.h"
-#include "sshgw/account.h"
 #include "sshgw/session/login_defs.h"
 #include "sshgw/session/login_record.h"
 #include "sshgw/session/login_text.h"

@@ -1,4 +1,4 @@
-#include "sshgw/ceiling.h"
+#include "common/ceiling.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "sshgw/account.h"
+#include "common/account.h"
 
 #include <errno.h>
 #include <fcntl.h>

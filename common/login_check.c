@@ -1,0 +1,52 @@
+#include "common/login_check.h"
+
+#include "peergate-config.h"
+
+/* The accounts that run Peergate itself are nobody's login, under any name. */
+static bool is_own_account(const struct account *account)
+{
+	static const char *const names[] = { PEERGATE_SSHGW_USER, PEERGATE_AGENT_USER };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_(account_freep) struct account *own = NULL;
+
+		if (account_get(names[i], &own) == 0 && own->uid == account->uid)
+			return true;
+	}
+	return false;
+}
+
+static int refuse(struct login_refusal *ret_refusal, const char *reason, const char *text,
+		  int error)
+{
+	*ret_refusal = (struct login_refusal){ .reason = reason, .text = text, .error = error };
+	return LOGIN_REFUSED;
+}
+
+int login_check(const struct login_grant *grant, const struct ceiling *ceiling,
+		struct account **ret_account, struct login_refusal *ret_refusal)
+{
+	const char *text;
+	int r;
+
+	/* Ignoring it would grant more than the rule means to. */
+	if (grant->idle_timeout_usec > 0)
+		return refuse(ret_refusal, "idle-timeout",
+			      "the SSH rule sets an idle timeout, which this gateway cannot "
+			      "enforce yet",
+			      0);
+	r = account_get(grant->account, ret_account);
+	if (r == ACCOUNT_UNKNOWN)
+		return refuse(ret_refusal, "account", "there is no such account on this host", 0);
+	if (r < 0)
+		return refuse(ret_refusal, "account",
+			      "the account cannot be looked up now; try again", r);
+	if (is_own_account(*ret_account))
+		return refuse(ret_refusal, "account", "this account belongs to Peergate itself", 0);
+	if (grant->nonroot && (*ret_account)->uid == 0)
+		return refuse(ret_refusal, "nonroot",
+			      "the SSH rule is for other users than root, and this account is root",
+			      0);
+	text = ceiling_refuses(ceiling, (*ret_account)->name, (*ret_account)->uid);
+	return text ? refuse(ret_refusal, "ceiling", text, 0) : 0;
+}

@@ -1,0 +1,34 @@
+/*
+ * What a host itself says of a login that its agent accepts: the account, and the ceiling. The
+ * gateway's monitor decides by this, and agentctl explains by it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/account.h"
+#include "common/ceiling.h"
+
+/* What the agent grants. */
+struct login_grant {
+	const char *account;
+	bool nonroot; /* the account must not be uid 0 */
+	uint64_t idle_timeout_usec;
+};
+
+struct login_refusal {
+	const char *reason; /* one word, for programs */
+	const char *text;   /* for the person; both are literals */
+	int error;	    /* negative errno when the account could not be looked up */
+};
+
+enum {
+	LOGIN_REFUSED = 1,
+};
+/*
+ * Looks the account up (NSS). Return: 0, LOGIN_REFUSED and *ret_refusal. *ret_account (the
+ * caller's) is set whenever the account was found.
+ */
+int login_check(const struct login_grant *grant, const struct ceiling *ceiling,
+		struct account **ret_account, struct login_refusal *ret_refusal);
