@@ -15,6 +15,9 @@ static const struct varlink_method api_methods[] = {
 	{ "GetKnownHosts", api_get_known_hosts, false },
 	{ "AuthorizeSSH", api_authorize_ssh, true },
 	{ "ResumeSSH", api_resume_ssh, true },
+	{ "ListSessions", api_list_sessions, false },
+	{ "KillSession", api_kill_session, false },
+	{ "Subscribe", api_subscribe, true },
 };
 
 static const struct varlink_interface api_interface = {
@@ -64,6 +67,7 @@ int api_new(sd_event *event, const struct api_hooks *hooks, void *userdata, stru
 	r = varlink_server_new(event, &api_info, &api_interface, &api_limits, api, &api->server);
 	if (r < 0)
 		return r;
+	lease_table_observe(api->leases, &api_session_observer, api);
 	*ret_api = take_ptr(api);
 	return 0;
 }
@@ -75,6 +79,7 @@ struct api *api_free(struct api *api)
 	/* The calls that are open end with the server, and their leases with them. */
 	varlink_server_free(api->server);
 	sd_event_source_disable_unref(api->alive);
+	lease_table_observe(api->leases, NULL, NULL);
 	api_digest_done(&api->digest);
 	free(api->peer_status);
 	free(api);

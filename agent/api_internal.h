@@ -55,9 +55,14 @@ struct api {
 	struct api_digest digest;
 	sd_event_source *alive; /* on while there are leases */
 	unsigned alive_slice;
+	struct subscriber *subscribers; /* api_sessions.c */
 };
 
 void api_view(struct api *api, struct api_view *ret_view);
+/* Root, and the members of the agent's own group. */
+bool api_caller_is_operator(struct varlink_call *call);
+/* Tells the subscribers. */
+extern const struct lease_observer api_session_observer;
 
 /* ---- signs of life (api_alive.c) ---- */
 
@@ -110,6 +115,11 @@ int api_get_ssh_policy(struct varlink_call *call, const json_t *params, void *us
 int api_get_known_hosts(struct varlink_call *call, const json_t *params, void *userdata);
 int api_authorize_ssh(struct varlink_call *call, const json_t *params, void *userdata);
 int api_resume_ssh(struct varlink_call *call, const json_t *params, void *userdata);
+int api_list_sessions(struct varlink_call *call, const json_t *params, void *userdata);
+int api_kill_session(struct varlink_call *call, const json_t *params, void *userdata);
+int api_subscribe(struct varlink_call *call, const json_t *params, void *userdata);
+int api_explain_flow(struct varlink_call *call, const json_t *params, void *userdata);
+int api_explain_ssh(struct varlink_call *call, const json_t *params, void *userdata);
 
 /* ---- for both Status and GetSSHPolicy ---- */
 

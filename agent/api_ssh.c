@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "agent/api_internal.h"
-#include "agent/ssh_reach.h"
+#include "agent/ssh_login.h"
 #include "common/log.h"
 #include "common/text.h"
 
@@ -158,9 +158,10 @@ static int refuse_caller(struct varlink_call *call)
 }
 
 /* What both methods are told of the connection. What was granted to it is left to add. */
-static struct lease_terms connection_terms(const struct ssh_request *req)
+static struct lease_terms connection_terms(struct varlink_call *call, const struct ssh_request *req)
 {
 	return (struct lease_terms){
+		.monitor = varlink_call_creds(call)->pid,
 		.address = req->address,
 		.local_address = req->local_address,
 		.ssh_user = req->ssh_user,
@@ -227,7 +228,7 @@ static int grant(struct api *api, struct varlink_call *call, const struct ssh_re
 		 const struct ssh_decision *d, uint64_t now_usec)
 {
 	_cleanup_(lease_call_freep) struct lease_call *lc = NULL;
-	struct lease_terms terms = connection_terms(req);
+	struct lease_terms terms = connection_terms(call, req);
 	int r;
 
 	terms.node_id = d->peer->id;
@@ -236,6 +237,8 @@ static int grant(struct api *api, struct varlink_call *call, const struct ssh_re
 	terms.forwarding = d->rule->forwarding;
 	terms.force_command = d->rule->force_command;
 	terms.since_usec = now_usec;
+	terms.node_name = d->peer->name;
+	terms.user = netmap_node_owner(d->peer);
 	lc = lease_call_new(call);
 	if (!lc)
 		return -ENOMEM;
@@ -249,48 +252,17 @@ static int grant(struct api *api, struct varlink_call *call, const struct ssh_re
 	return lease_call_open(api, &lc, json_accept(d, lc->lease));
 }
 
-/* Packets that the filter drops do not get this far: nobody may rely on that alone. */
-static int accept_reachable(struct api *api, struct varlink_call *call,
-			    const struct ssh_request *req, const struct api_view *view,
-			    const struct ssh_decision *d)
-{
-	if (!ssh_reach_has(view->map->ssh_reach, &req->address, &req->local_address))
-		return answer_reject(call, req, d, "unreachable",
-				     "an SSH rule lets you in, but no packet filter rule lets your "
-				     "device reach SSH on this host");
-	return grant(api, call, req, d, view->now_usec);
-}
-
 static int decide(struct api *api, struct varlink_call *call, const struct ssh_request *req)
 {
-	_cleanup_free_ char *message = NULL;
-	struct ssh_decision d;
+	_cleanup_(ssh_login_done) struct ssh_login login = { 0 };
 	struct api_view view;
 
 	api_view(api, &view);
-	if (!view.map)
-		return answer_reject(call, req, NULL, "no-map",
-				     "this host has no network map yet; try again later");
-	if (!netmap_is_own_address(view.map, &req->local_address))
-		return answer_reject(call, req, NULL, "local-address",
-				     "SSH by the mesh is served on mesh addresses only");
-	if (netmap_is_own_address(view.map, &req->address))
-		return answer_reject(call, req, NULL, "self",
-				     "this host does not log in to itself by the mesh");
-
-	ssh_policy_decide(view.map, &req->address, req->ssh_user, view.now_usec, &d);
-	switch (d.verdict) {
-	case SSH_VERDICT_ACCEPT:
-		return accept_reachable(api, call, req, &view, &d);
-	case SSH_VERDICT_CHECK:
-		d.verdict = SSH_VERDICT_REJECT;
-		d.reason = SSH_REJECT_CHECK;
-		break;
-	case SSH_VERDICT_REJECT:
-		break;
-	}
-	message = ssh_decision_explain(view.map, &d, req->ssh_user);
-	return answer_reject(call, req, &d, ssh_reject_reason_to_string(d.reason), message);
+	ssh_login_judge(view.map, &req->address, &req->local_address, req->ssh_user, view.now_usec,
+			&login);
+	if (!login.accepted)
+		return answer_reject(call, req, &login.decision, login.reason, login.message);
+	return grant(api, call, req, &login.decision, view.now_usec);
 }
 
 int api_authorize_ssh(struct varlink_call *call, const json_t *params, void *userdata)
@@ -349,8 +321,9 @@ static int read_options(const json_t *v, const struct json_at *at, void *target,
 static int resume(struct api *api, struct varlink_call *call, const struct ssh_request *req)
 {
 	_cleanup_(lease_call_freep) struct lease_call *lc = NULL;
-	struct lease_terms terms = connection_terms(req);
+	struct lease_terms terms = connection_terms(call, req);
 	_cleanup_free_ char *message = NULL;
+	const struct netmap_node *peer;
 	struct api_view view;
 	enum lease_end end;
 	int r;
@@ -364,6 +337,11 @@ static int resume(struct api *api, struct varlink_call *call, const struct ssh_r
 	api_view(api, &view);
 	if (!view.map)
 		return varlink_call_error(call, "io.peergate.Agent.NotReady", NULL);
+	peer = netmap_peer_by_address(view.map, &req->address);
+	if (peer) {
+		terms.node_name = peer->name;
+		terms.user = netmap_node_owner(peer);
+	}
 	lc = lease_call_new(call);
 	if (!lc)
 		return -ENOMEM;

@@ -27,6 +27,8 @@ struct lease_table {
 	uint64_t next_expiry;
 	void (*on_expiry_change)(void *userdata);
 	void *userdata;
+	const struct lease_observer *observer; /* NULL: none */
+	void *observer_userdata;
 };
 
 /* The outcome of judging terms by a map. */
@@ -63,6 +65,8 @@ const char *lease_end_to_string(enum lease_end end)
 		return "unreachable";
 	case LEASE_END_REPLACED:
 		return "replaced";
+	case LEASE_END_OPERATOR:
+		return "operator";
 	}
 	return "unknown";
 }
@@ -225,11 +229,16 @@ struct lease_table *lease_table_free(struct lease_table *table)
 	return NULL;
 }
 
-static struct lease **bucket_of(struct lease_table *table, const char *id)
+static size_t bucket_number(const char *id)
 {
 	char head[5] = { id[0], id[1], id[2], id[3], '\0' };
 
-	return &table->buckets[strtoul(head, NULL, 16) % N_BUCKETS];
+	return strtoul(head, NULL, 16) % N_BUCKETS;
+}
+
+static struct lease **bucket_of(struct lease_table *table, const char *id)
+{
+	return &table->buckets[bucket_number(id)];
 }
 
 static void lease_link(struct lease_table *table, struct lease *lease)
@@ -258,18 +267,29 @@ static void lease_unlink(struct lease *lease)
 
 static struct lease *lease_find(struct lease_table *table, const char *id)
 {
+	if (strlen(id) != LEASE_ID_LEN)
+		return NULL;
 	for (struct lease *l = *bucket_of(table, id); l; l = l->next)
 		if (strcmp(l->id, id) == 0)
 			return l;
 	return NULL;
 }
 
+const struct lease *lease_table_find(struct lease_table *table, const char *id)
+{
+	return lease_find(table, id);
+}
+
 struct lease *lease_free(struct lease *lease)
 {
 	if (!lease)
 		return NULL;
+	if (lease->table && lease->table->observer)
+		lease->table->observer->ended(lease, lease->table->observer_userdata);
 	lease_unlink(lease);
 	free((char *)lease->terms.node_id);
+	free((char *)lease->terms.node_name);
+	free((char *)lease->terms.user);
 	free((char *)lease->terms.ssh_user);
 	free((char *)lease->terms.local_user);
 	free((char *)lease->terms.force_command);
@@ -301,8 +321,8 @@ static void set_next_expiry(struct lease_table *table, uint64_t next)
 }
 
 static int lease_enter(struct lease_table *table, const char *id, const struct lease_terms *terms,
-		       uint64_t valid_until, const struct lease_events *events, void *userdata,
-		       struct lease **ret_lease)
+		       uint64_t valid_until, bool resumed, const struct lease_events *events,
+		       void *userdata, struct lease **ret_lease)
 {
 	_cleanup_(lease_freep) struct lease *lease = NULL;
 	bool ok = true;
@@ -316,6 +336,8 @@ static int lease_enter(struct lease_table *table, const char *id, const struct l
 	memcpy(lease->id, id, LEASE_ID_LEN);
 	lease->terms = *terms;
 	lease->terms.node_id = dup_text(terms->node_id, &ok);
+	lease->terms.node_name = dup_text(terms->node_name, &ok);
+	lease->terms.user = dup_text(terms->user, &ok);
 	lease->terms.ssh_user = dup_text(terms->ssh_user, &ok);
 	lease->terms.local_user = dup_text(terms->local_user, &ok);
 	lease->terms.force_command = dup_text(terms->force_command, &ok);
@@ -329,6 +351,8 @@ static int lease_enter(struct lease_table *table, const char *id, const struct l
 	lease_link(table, lease);
 	if (valid_until < table->next_expiry)
 		set_next_expiry(table, valid_until);
+	if (table->observer)
+		table->observer->began(lease, resumed, table->observer_userdata);
 	*ret_lease = take_ptr(lease);
 	return 0;
 }
@@ -343,14 +367,30 @@ int lease_grant(struct lease_table *table, const struct lease_terms *terms, uint
 		return -errno;
 	for (size_t i = 0; i < sizeof(raw); i++)
 		snprintf(id + 2 * i, 3, "%02x", raw[i]);
-	return lease_enter(table, id, terms, valid_until, events, userdata, ret_lease);
+	return lease_enter(table, id, terms, valid_until, false, events, userdata, ret_lease);
 }
 
 static void lease_revoke(struct lease *lease, enum lease_end end, const char *message)
 {
+	const struct lease_table *table = lease->table;
+
+	if (!message)
+		message = lease_end_to_string(end);
+	if (table->observer)
+		table->observer->revoked(lease, end, message, table->observer_userdata);
 	lease_unlink(lease);
-	lease->events->revoked(lease, end, message ? message : lease_end_to_string(end),
-			       lease->userdata);
+	lease->events->revoked(lease, end, message, lease->userdata);
+}
+
+int lease_table_end(struct lease_table *table, const char *id, enum lease_end end,
+		    const char *message)
+{
+	struct lease *lease = lease_find(table, id);
+
+	if (!lease)
+		return -ENOENT;
+	lease_revoke(lease, end, message);
+	return 0;
 }
 
 int lease_resume(struct lease_table *table, const char *id, const struct lease_terms *terms,
@@ -372,7 +412,7 @@ int lease_resume(struct lease_table *table, const char *id, const struct lease_t
 		*ret_message = j.message;
 		return LEASE_REVOKED;
 	}
-	return lease_enter(table, id, terms, j.valid_until, events, userdata, ret_lease);
+	return lease_enter(table, id, terms, j.valid_until, true, events, userdata, ret_lease);
 }
 
 const char *lease_id(const struct lease *lease)
@@ -393,6 +433,27 @@ uint64_t lease_valid_until(const struct lease *lease)
 size_t lease_table_count(const struct lease_table *table)
 {
 	return table->n_leases;
+}
+
+const struct lease *lease_table_next(const struct lease_table *table, const struct lease *after)
+{
+	size_t i = 0;
+
+	if (after && after->next)
+		return after->next;
+	if (after)
+		i = bucket_number(after->id) + 1;
+	for (; i < N_BUCKETS; i++)
+		if (table->buckets[i])
+			return table->buckets[i];
+	return NULL;
+}
+
+void lease_table_observe(struct lease_table *table, const struct lease_observer *observer,
+			 void *userdata)
+{
+	table->observer = observer;
+	table->observer_userdata = userdata;
 }
 
 static void lease_recheck(struct lease *lease, const struct netmap *map, uint64_t now_usec)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "agent/netmap.h"
 #include "agent/ssh_policy.h"
@@ -32,6 +33,9 @@ struct lease_terms {
 	const char *force_command; /* NULL: none */
 	const char *connection;	   /* the gateway's name for it, for people; may be NULL */
 	uint64_t since_usec;	   /* when it was granted, since 1970; 0: not known */
+	/* For display only. */
+	const char *node_name, *user; /* whose device it is; may be NULL */
+	pid_t monitor;		      /* the process that holds the lease */
 };
 
 enum lease_end {
@@ -47,6 +51,7 @@ enum lease_end {
 	LEASE_END_FORCE_COMMAND, /* another command is forced */
 	LEASE_END_UNREACHABLE,	 /* the packet filter keeps the peer from tcp/22 */
 	LEASE_END_REPLACED,	 /* resumed on another connection to the agent */
+	LEASE_END_OPERATOR,	 /* somebody with the right to do so ended it by hand */
 };
 const char *lease_end_to_string(enum lease_end end);
 
@@ -63,6 +68,16 @@ struct lease_events {
 	void (*retimed)(struct lease *lease, uint64_t valid_until, void *userdata);
 	/* Its turn in lease_table_visit(). */
 	void (*visited)(struct lease *lease, void *userdata);
+};
+
+/* What happens to any lease of a table, for those who look on: nothing may be changed from here. */
+struct lease_observer {
+	void (*began)(const struct lease *lease, bool resumed, void *userdata);
+	/* Before the owner learns of it. */
+	void (*revoked)(const struct lease *lease, enum lease_end end, const char *message,
+			void *userdata);
+	/* By its owner: the connection is over. */
+	void (*ended)(const struct lease *lease, void *userdata);
 };
 
 int lease_table_new(size_t max_leases, struct lease_table **ret_table);
@@ -100,6 +115,16 @@ const char *lease_id(const struct lease *lease);
 const struct lease_terms *lease_terms_get(const struct lease *lease);
 uint64_t lease_valid_until(const struct lease *lease);
 size_t lease_table_count(const struct lease_table *table);
+/* Any order, the same as long as no lease comes or goes. after NULL: the first. NULL: no more. */
+const struct lease *lease_table_next(const struct lease_table *table, const struct lease *after);
+/* NULL: no lease has this id. Borrowed. */
+const struct lease *lease_table_find(struct lease_table *table, const char *id);
+/* The one observer; NULL: none. */
+void lease_table_observe(struct lease_table *table, const struct lease_observer *observer,
+			 void *userdata);
+/* Revoke one lease. Return: 0, -ENOENT (no lease has this id). */
+int lease_table_end(struct lease_table *table, const char *id, enum lease_end end,
+		    const char *message);
 
 /* Judge every lease by this map (NULL: none) at this time; owners are told at once. */
 void lease_table_recheck(struct lease_table *table, const struct netmap *map, uint64_t now_usec);

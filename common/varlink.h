@@ -80,6 +80,10 @@ int varlink_server_add_connection(struct varlink_server *server, int fd);
 
 /* Credentials of the caller (SO_PEERCRED). */
 const struct ucred *varlink_call_creds(const struct varlink_call *call);
+/* Was the caller a member of the group when it connected (SO_PEERGROUPS)? False when answered. */
+bool varlink_call_in_group(const struct varlink_call *call, gid_t gid);
+/* Bytes that the caller has not read yet, and the socket does not take. */
+size_t varlink_call_backlog(const struct varlink_call *call);
 /*
  * Final answer, params is stolen also on failure; NULL means {}. An answer that cannot be sent ends
  * the connection, but never before control returns to the event loop.

@@ -167,6 +167,30 @@ const struct ucred *varlink_call_creds(const struct varlink_call *call)
 	return &call->creds;
 }
 
+#define MAX_GROUPS 65536u /* NGROUPS_MAX */
+
+bool varlink_call_in_group(const struct varlink_call *call, gid_t gid)
+{
+	_cleanup_free_ gid_t *groups = NULL;
+	socklen_t len = MAX_GROUPS * sizeof(*groups);
+
+	if (call->creds.gid == gid)
+		return true;
+	groups = call->conn ? malloc(len) : NULL;
+	if (!groups ||
+	    getsockopt(call->conn->stream.fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false;
+	for (size_t i = 0; i < len / sizeof(*groups); i++)
+		if (groups[i] == gid)
+			return true;
+	return false;
+}
+
+size_t varlink_call_backlog(const struct varlink_call *call)
+{
+	return call->conn ? call->conn->stream.out_end - call->conn->stream.out_start : 0;
+}
+
 void varlink_call_on_disconnect(struct varlink_call *call,
 				void (*fn)(struct varlink_call *call, void *userdata),
 				void *userdata)
