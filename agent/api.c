@@ -18,6 +18,8 @@ static const struct varlink_method api_methods[] = {
 	{ "ListSessions", api_list_sessions, false },
 	{ "KillSession", api_kill_session, false },
 	{ "Subscribe", api_subscribe, true },
+	{ "ExplainFlow", api_explain_flow, false },
+	{ "ExplainSSH", api_explain_ssh, false },
 };
 
 static const struct varlink_interface api_interface = {

@@ -105,6 +105,21 @@ int api_reply(struct varlink_call *call, json_t *object);
 /* As above, with a "next" unless all n were listed. */
 int api_reply_page(struct varlink_call *call, json_t *object, size_t next, size_t n);
 
+/* ---- for both ExplainFlow and ExplainSSH (api_explain.c) ---- */
+
+struct flow_answer;
+/* An end of a flow: an address, or all of a node's. */
+struct api_end {
+	struct ip_addr addresses[NETMAP_MAX_ADDRESSES];
+	size_t n_addresses;
+};
+/* An address, or the name of a node; NULL: this host. Return: 0, -ENOENT. */
+int api_resolve(const struct netmap *map, const char *text, struct api_end *ret_end);
+/* Answer with the error UnknownNode. */
+int api_unknown_node(struct varlink_call *call, const char *name);
+/* NULL when out of memory. has_ports: the protocol has some. */
+json_t *api_json_flow(const struct netmap *map, const struct flow_answer *answer, bool has_ports);
+
 /* ---- methods ---- */
 
 int api_whois(struct varlink_call *call, const json_t *params, void *userdata);

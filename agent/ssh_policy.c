@@ -77,27 +77,61 @@ static void grant(const struct netmap *map, const char *ssh_user, const char *lo
 		min_u64(d->rule->rule_expires, min_u64(d->peer->key_expiry, map->self.key_expiry));
 }
 
+enum ssh_rule_fit ssh_rule_fit(const struct ssh_rule *rule, const struct ip_addr *peer_addr,
+			       const char *ssh_user, uint64_t now_usec)
+{
+	if (rule->rule_expires <= now_usec)
+		return SSH_RULE_EXPIRED;
+	if (!ssh_rule_names(rule, peer_addr))
+		return SSH_RULE_OTHER_PEER;
+	/* A rule that refuses does so for every user. */
+	if (rule->action != SSH_ACTION_REJECT && !find_local_user(rule, ssh_user))
+		return SSH_RULE_OTHER_USER;
+	return SSH_RULE_DECIDES;
+}
+
+const char *ssh_rule_fit_to_string(enum ssh_rule_fit fit)
+{
+	switch (fit) {
+	case SSH_RULE_DECIDES:
+		return "decides";
+	case SSH_RULE_EXPIRED:
+		return "expired";
+	case SSH_RULE_OTHER_PEER:
+		return "other-peer";
+	case SSH_RULE_OTHER_USER:
+		return "other-user";
+	}
+	return "unknown";
+}
+
+static void apply_rule(const struct netmap *map, size_t index, const char *ssh_user,
+		       struct ssh_decision *d)
+{
+	d->rule = &map->ssh_rules[index];
+	d->rule_index = index;
+	if (d->rule->action == SSH_ACTION_REJECT)
+		reject(d, SSH_REJECT_BY_RULE);
+	else
+		grant(map, ssh_user, find_local_user(d->rule, ssh_user), d);
+}
+
 static void walk_rules(const struct netmap *map, const struct ip_addr *addr, const char *ssh_user,
 		       uint64_t now_usec, struct ssh_decision *d)
 {
 	reject(d, SSH_REJECT_NO_RULE);
-	for (size_t i = 0; i < map->n_ssh_rules; i++) {
-		const struct ssh_rule *rule = &map->ssh_rules[i];
-		const char *local;
-
-		if (rule->rule_expires <= now_usec || !ssh_rule_names(rule, addr))
-			continue;
-		local = find_local_user(rule, ssh_user);
-		if (!local && rule->action != SSH_ACTION_REJECT) {
+	for (size_t i = 0; i < map->n_ssh_rules; i++)
+		switch (ssh_rule_fit(&map->ssh_rules[i], addr, ssh_user, now_usec)) {
+		case SSH_RULE_DECIDES:
+			apply_rule(map, i, ssh_user, d);
+			return;
+		case SSH_RULE_OTHER_USER:
 			reject(d, SSH_REJECT_USER);
-			continue;
+			break;
+		case SSH_RULE_EXPIRED:
+		case SSH_RULE_OTHER_PEER:
+			break;
 		}
-		d->rule = rule;
-		d->rule_index = i;
-		if (rule->action == SSH_ACTION_REJECT)
-			return reject(d, SSH_REJECT_BY_RULE);
-		return grant(map, ssh_user, local, d);
-	}
 }
 
 void ssh_policy_decide(const struct netmap *map, const struct ip_addr *peer_addr,

@@ -43,6 +43,17 @@ struct ssh_decision {
  */
 bool ssh_user_is_valid(const char *name);
 
+/* What a rule has to do with a login. */
+enum ssh_rule_fit {
+	SSH_RULE_DECIDES, /* if none before it does */
+	SSH_RULE_EXPIRED,
+	SSH_RULE_OTHER_PEER, /* it does not name the peer */
+	SSH_RULE_OTHER_USER, /* it does, but not for this user */
+};
+enum ssh_rule_fit ssh_rule_fit(const struct ssh_rule *rule, const struct ip_addr *peer_addr,
+			       const char *ssh_user, uint64_t now_usec);
+const char *ssh_rule_fit_to_string(enum ssh_rule_fit fit);
+
 /*
  * First matching rule wins; expired rules are skipped; rules that refuse do so for every user.
  * ssh_user is checked here. "check" is refused as long as no coordinator can carry it out.

@@ -1,6 +1,7 @@
 #include "agent/filter/openings.h"
 
 #include <netinet/in.h>
+#include <string.h>
 
 #include "agent/grow.h"
 #include "common/cleanup.h"
@@ -23,7 +24,7 @@ uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
 	return hash;
 }
 
-static bool proto_has_ports(uint8_t proto)
+bool openings_proto_has_ports(uint8_t proto)
 {
 	switch (proto) {
 	case IPPROTO_TCP:
@@ -43,6 +44,22 @@ static bool proto_fits_family(uint8_t proto, const struct ip_addr *addr)
 	if (proto == IPPROTO_ICMPV6)
 		return addr->family == AF_INET6;
 	return true;
+}
+
+static const uint8_t *rule_protos(const struct filter_rule *rule, size_t *ret_n)
+{
+	*ret_n = rule->n_proto ? rule->n_proto : sizeof(default_protos);
+	return rule->n_proto ? rule->proto : default_protos;
+}
+
+bool openings_rule_has_proto(const struct filter_rule *rule, uint8_t proto,
+			     const struct ip_addr *own)
+{
+	const uint8_t *protos;
+	size_t n;
+
+	protos = rule_protos(rule, &n);
+	return memchr(protos, proto, n) && proto_fits_family(proto, own);
 }
 
 static uint64_t opening_hash(uint64_t hash, const struct opening *opening)
@@ -73,10 +90,11 @@ static int dst_open(struct openings *openings, struct rule_openings *ret, size_t
 		    const struct filter_rule *rule, const struct filter_dst *dst,
 		    const struct ip_addr *own)
 {
-	const uint8_t *protos = rule->n_proto ? rule->proto : default_protos;
-	size_t n_protos = rule->n_proto ? rule->n_proto : sizeof(default_protos);
+	const uint8_t *protos;
+	size_t n_protos;
 	int r;
 
+	protos = rule_protos(rule, &n_protos);
 	for (size_t i = 0; i < n_protos; i++) {
 		struct opening opening = {
 			.dst = *own,
@@ -86,7 +104,7 @@ static int dst_open(struct openings *openings, struct rule_openings *ret, size_t
 
 		if (!proto_fits_family(protos[i], own))
 			continue;
-		if (proto_has_ports(protos[i]))
+		if (openings_proto_has_ports(protos[i]))
 			opening.ports = dst->ports;
 		r = opening_add(openings, ret, max, &opening);
 		if (r < 0)

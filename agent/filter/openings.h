@@ -32,5 +32,10 @@ int openings_build(const struct filter_rule *rules, size_t n_rules, const struct
 void openings_done(struct openings *openings);
 
 uint8_t openings_family(const struct ip_addr *addr);
+/* Ports mean something to this protocol; rules open others whole. */
+bool openings_proto_has_ports(uint8_t proto);
+/* Does a rule about this protocol, or about none by name, mean it for this address? */
+bool openings_rule_has_proto(const struct filter_rule *rule, uint8_t proto,
+			     const struct ip_addr *own);
 uint64_t hash_bytes(uint64_t hash, const void *data, size_t len);
 #define HASH_START 0xcbf29ce484222325u

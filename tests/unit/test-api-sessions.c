@@ -190,9 +190,15 @@ static void test_kill_parameters(void **state)
 static void test_who_may_kill(void **state)
 {
 	static const struct {
+		bool root;
 		gid_t first, other;
 		bool allowed;
-	} cases[] = { { 65534, 65534, false }, { 0, 65534, true }, { 65534, 0, true } };
+	} cases[] = {
+		{ true, 65534, 65534, true },
+		{ false, 65534, 65534, false },
+		{ false, 0, 65534, true },
+		{ false, 65534, 0, true },
+	};
 	struct fixture *f = *state;
 
 	assert_int_equal(getegid(), 0);
@@ -201,7 +207,7 @@ static void test_who_may_kill(void **state)
 
 		assert_int_equal(setgroups(1, &cases[i].other), 0);
 		assert_int_equal(setegid(cases[i].first), 0);
-		asking = connect_as_nobody(f);
+		asking = cases[i].root ? connect_to(f) : connect_as_nobody(f);
 		assert_int_equal(setegid(0), 0);
 		assert_int_equal(setgroups(0, NULL), 0);
 		send_call(f, asking, "KillSession", "{\"leaseId\":\"x\"}", false);

@@ -402,6 +402,7 @@ static void test_many(void **state)
 	const struct lease_terms terms = terms_of(&addr);
 	struct notes notes = { 0 };
 	struct lease *leases[3000], *more = NULL;
+	size_t n_met = 0;
 
 	map = map_of(NULL, NULL, NULL);
 	empty = map_of(NULL, NULL, "");
@@ -430,6 +431,9 @@ static void test_many(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(leases); i += 3)
 		lease_free(leases[i]);
 	assert_int_equal(lease_table_count(table), 2000);
+	for (const struct lease *l = NULL; (l = lease_table_next(table, l)); n_met++)
+		assert_ptr_equal(lease_table_find(table, lease_id(l)), l);
+	assert_int_equal(n_met, 2000);
 	lease_table_recheck(table, empty, NOW);
 	assert_int_equal(notes.n_revoked, 2000);
 	assert_int_equal(lease_table_count(table), 0);
