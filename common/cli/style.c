@@ -1,9 +1,14 @@
 #include "common/cli/style.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "common/text.h"
+
+#define SHOWN_MAX 4096u /* bytes of one text */
 
 struct cli_out cli_out_for(FILE *file)
 {
@@ -49,6 +54,22 @@ void cli_print(const struct cli_out *out, enum cli_style style, const char *fmt,
 	va_end(ap);
 	if (styled)
 		fputs("\033[0m", out->file);
+}
+
+int cli_show(const struct cli_out *out, enum cli_style style, const char *fmt, ...)
+{
+	_cleanup_free_ char *raw = NULL, *shown = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&raw, fmt, ap) < 0)
+		raw = NULL;
+	va_end(ap);
+	shown = raw ? text_sanitize(raw, SHOWN_MAX) : NULL;
+	if (!shown)
+		return -ENOMEM;
+	cli_print(out, style, "%s", shown);
+	return 0;
 }
 
 /*

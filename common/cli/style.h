@@ -30,5 +30,8 @@ struct cli_out cli_out_for(FILE *file);
 void cli_print(const struct cli_out *out, enum cli_style style, const char *fmt, ...)
 	_printf_(3, 4);
 
+/* The same for text from outside, which is made fit for a terminal here. Return: 0, -ENOMEM. */
+int cli_show(const struct cli_out *out, enum cli_style style, const char *fmt, ...) _printf_(3, 4);
+
 /* Columns that valid UTF-8 takes on a terminal: combining marks take none, CJK and emoji two. */
 size_t cli_text_width(const char *text);

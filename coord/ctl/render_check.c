@@ -14,7 +14,7 @@ static int render_problem(const struct source *source, const struct policy_probl
 		cli_print(out, CLI_HEADING, "%u:%u:", problem->line, problem->column);
 	fputc(' ', out->file);
 	cli_print(out, is_error ? CLI_BAD : CLI_WARN, is_error ? "error:" : "warning:");
-	if (shown_print(out, CLI_PLAIN, " %s", problem->text) < 0)
+	if (cli_show(out, CLI_PLAIN, " %s", problem->text) < 0)
 		return -ENOMEM;
 	fputc('\n', out->file);
 	return out->terminal ? source_quote(source, problem->line, problem->column, out) : 0;

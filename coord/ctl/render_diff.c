@@ -18,8 +18,8 @@ static int render_item(const struct policy_diff_item *item, const struct source 
 		       const struct cli_out *out)
 {
 	fputs("  ", out->file);
-	if (shown_print(out, item->gained ? CLI_GOOD : CLI_BAD, "%s %s", item->gained ? "+" : "-",
-			item->text) < 0)
+	if (cli_show(out, item->gained ? CLI_GOOD : CLI_BAD, "%s %s", item->gained ? "+" : "-",
+		     item->text) < 0)
 		return -ENOMEM;
 	if (item->line > 0)
 		cli_print(out, CLI_FAINT, "  %s:%u", source->name, item->line);

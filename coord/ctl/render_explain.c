@@ -66,12 +66,12 @@ static int render_answer(const struct ctl_explained *explained, const struct cli
 		  : answer == CTL_ANSWER_NO ? "no:"
 					    : "partly:");
 	if (question->login)
-		r = shown_print(out, CLI_PLAIN, " %s %s log in on %s as %s", question->src,
-				answer == CTL_ANSWER_NO ? "cannot" : "can", question->dst,
-				question->login);
+		r = cli_show(out, CLI_PLAIN, " %s %s log in on %s as %s", question->src,
+			     answer == CTL_ANSWER_NO ? "cannot" : "can", question->dst,
+			     question->login);
 	else
-		r = shown_print(out, CLI_PLAIN, " %s %s reach %s ", question->src,
-				answer == CTL_ANSWER_NO ? "cannot" : "can", question->dst);
+		r = cli_show(out, CLI_PLAIN, " %s %s reach %s ", question->src,
+			     answer == CTL_ANSWER_NO ? "cannot" : "can", question->dst);
 	if (r < 0)
 		return r;
 	if (!question->login)
@@ -119,8 +119,8 @@ static int render_pairs(const struct policy_finding *finding, const struct ctl_q
 	if (finding->n_pairs == 1 && strcmp(finding->src_name, question->src) == 0 &&
 	    strcmp(finding->dst_name, question->dst) == 0)
 		return 0;
-	if (shown_print(out, CLI_FAINT, "  %-7s  %s to %s", "", finding->src_name,
-			finding->dst_name) < 0)
+	if (cli_show(out, CLI_FAINT, "  %-7s  %s to %s", "", finding->src_name, finding->dst_name) <
+	    0)
 		return -ENOMEM;
 	if (finding->n_pairs > 1)
 		cli_print(out, CLI_FAINT, " and %zu more pair%s", finding->n_pairs - 1,
@@ -134,7 +134,7 @@ static int render_finding(const struct ctl_explained *explained,
 {
 	fputs("  ", out->file);
 	cli_print(out, verdict_style(finding->verdict), "%-7s", verdict_word(finding->verdict));
-	if (shown_print(out, CLI_PLAIN, "  %s", finding->why) < 0)
+	if (cli_show(out, CLI_PLAIN, "  %s", finding->why) < 0)
 		return -ENOMEM;
 	fputc('\n', out->file);
 	if (render_pairs(finding, &explained->question, out) < 0)
@@ -167,15 +167,15 @@ static int render_missing(const struct ctl_explained *explained, const struct cl
 		return 0;
 	fputc('\n', out->file);
 	if (!network)
-		r = shown_print(out, CLI_PLAIN,
-				"missing: a rule of acls or grants that lets %s reach %s on tcp 22",
-				question->src, question->dst);
+		r = cli_show(out, CLI_PLAIN,
+			     "missing: a rule of acls or grants that lets %s reach %s on tcp 22",
+			     question->src, question->dst);
 	if (!network)
 		fputc('\n', out->file);
 	if (r == 0 && !ssh)
-		r = shown_print(out, CLI_PLAIN,
-				"missing: a rule of ssh that lets %s log in on %s as %s",
-				question->src, question->dst, question->login);
+		r = cli_show(out, CLI_PLAIN,
+			     "missing: a rule of ssh that lets %s log in on %s as %s",
+			     question->src, question->dst, question->login);
 	if (!ssh)
 		fputc('\n', out->file);
 	return r;

@@ -55,7 +55,7 @@ static int render_heading(const struct policy_node *node, const struct cli_out *
 	owner_shown = value_list(owner, SHOWN_MAX);
 	addresses_shown = value_list(addresses, SHOWN_MAX);
 	if (r < 0 || !owner_shown || !addresses_shown ||
-	    shown_print(out, CLI_HEADING, "%s", node->name) < 0)
+	    cli_show(out, CLI_HEADING, "%s", node->name) < 0)
 		return -ENOMEM;
 	fprintf(out->file, " (%s), %s\n\n", owner_shown, addresses_shown);
 	return 0;

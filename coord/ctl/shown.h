@@ -9,9 +9,6 @@
 
 #define SHOWN_MAX 6 /* names in one cell of a table */
 
-/* printf with a style, of text from outside. Return: 0, -ENOMEM. */
-int shown_print(const struct cli_out *out, enum cli_style style, const char *fmt, ...)
-	_printf_(3, 4);
 /* value_list() of addresses, with the names of nodes for them; at most SHOWN_MAX. */
 char *shown_names(struct ctl_names *names, const json_t *addresses);
 /* "no errors", "1 error", "2 errors", written into buf, which is returned. */
