@@ -128,11 +128,12 @@ json_t *api_json_flow(const struct netmap *map, const struct flow_answer *answer
 
 /* What the flows have shown. */
 struct findings {
-	bool some[3];		       /* of each verdict */
-	bool no_rule;		       /* something to this host lacks a rule */
-	bool to_ssh;		       /* tcp/22 of this host is among what was asked */
-	const struct netmap_node *ssh; /* and this peer is let through to it */
-	bool ssh_ruled;		       /* an SSH rule names it */
+	bool some[3];			  /* of each verdict */
+	bool no_rule;			  /* something to this host lacks a rule */
+	bool to_ssh;			  /* tcp/22 of this host is among what was asked */
+	const struct netmap_node *ssh;	  /* and this peer is let through to it */
+	bool ssh_ruled;			  /* an SSH rule names it */
+	const struct netmap_node *ssh_at; /* tcp/22 of this peer is */
 };
 
 static bool ssh_names(const struct api_view *view, const struct ip_addr *addr)
@@ -151,6 +152,8 @@ static void note_findings(const struct api_view *view, const struct explain_requ
 
 	f->some[answer->verdict] = true;
 	f->no_rule |= answer->reason == FLOW_BY_NO_RULE;
+	if (ssh && answer->dst.place == FLOW_PEER)
+		f->ssh_at = answer->dst.node;
 	if (!ssh || answer->dst.place != FLOW_SELF || answer->src.place == FLOW_SELF)
 		return;
 	f->to_ssh = true;
@@ -174,6 +177,16 @@ static int add_ssh_notes(const struct netmap *map, const struct findings *f, jso
 {
 	int r;
 
+	if (f->ssh_at && f->ssh_at->n_ssh_host_keys > 0)
+		return add_note(notes, "ssh-host-keys",
+				text_printf("%s has told its SSH host keys: SSH through the mesh "
+					    "seems to be on there",
+					    f->ssh_at->name));
+	if (f->ssh_at)
+		return add_note(notes, "no-ssh-host-keys",
+				text_printf("%s has told no SSH host keys: SSH through the mesh "
+					    "seems to be off there",
+					    f->ssh_at->name));
 	if (!f->to_ssh)
 		return 0;
 	if (!map->self.ssh)

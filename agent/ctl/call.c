@@ -1,6 +1,7 @@
 /* Asking the agent, and telling people what goes wrong with that. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,10 +55,24 @@ static int tell_error(const struct varlink_reply *reply)
 	_cleanup_free_ char *error = text_sanitize(reply->error, 256);
 	const char *param = json_string_value(json_object_get(reply->parameters, "parameter"));
 	const char *errno_name = json_string_value(json_object_get(reply->parameters, "errnoName"));
-	const char *detail = param ? param : errno_name ? errno_name : "";
+	const char *name = json_string_value(json_object_get(reply->parameters, "name"));
+	const char *detail = param ? param : errno_name ? errno_name : name ? name : "";
 	_cleanup_free_ char *shown = text_sanitize(detail, 256);
 
-	if (strcmp(reply->error, INTERFACE "NotReady") == 0)
+	if (strcmp(reply->error, "org.varlink.service.PermissionDenied") == 0)
+		fprintf(stderr, "agentctl: you may not do this: it is for root and the members of "
+				"the group peergate\n");
+	else if (strcmp(reply->error, INTERFACE "UnknownNode") == 0)
+		fprintf(stderr,
+			"agentctl: this host knows no node '%s' (see 'agentctl peers'), and it is "
+			"no address\n",
+			shown ? shown : "");
+	else if (strcmp(reply->error, INTERFACE "TooSlow") == 0)
+		fprintf(stderr, "agentctl: events came faster than they were read, and some were "
+				"lost; start again\n");
+	else if (strcmp(reply->error, INTERFACE "TooManySubscribers") == 0)
+		fprintf(stderr, "agentctl: too many are watching already\n");
+	else if (strcmp(reply->error, INTERFACE "NotReady") == 0)
 		fprintf(stderr, "agentctl: this host has no network map yet; see 'agentctl "
 				"status'\n");
 	else if (strcmp(reply->error, "org.varlink.service.MethodNotFound") == 0 ||
@@ -67,6 +82,18 @@ static int tell_error(const struct varlink_reply *reply)
 	else
 		fprintf(stderr, "agentctl: the agent answered %s%s%s\n", error ? error : "an error",
 			detail[0] ? ": " : "", shown ? shown : "");
+	return CLI_NO;
+}
+
+/* CLI_OK: it is no error, and reply has what was asked for. */
+static int sort_out(struct varlink_reply *reply, struct ctl_error *error)
+{
+	if (!reply->error)
+		return CLI_OK;
+	if (!error || strcmp(reply->error, error->name) != 0)
+		return tell_error(reply);
+	error->occurred = true;
+	error->params = take_ptr(reply->parameters);
 	return CLI_NO;
 }
 
@@ -87,15 +114,44 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *params, struct ctl_err
 	r = varlink_client_call(client, full_name, params, TIMEOUT_USEC, &reply);
 	if (r < 0)
 		return tell_unreachable(ctl, r);
-	if (!reply.error) {
+	r = sort_out(&reply, error);
+	if (r == CLI_OK)
 		*ret_reply = take_ptr(reply.parameters);
-		return CLI_OK;
-	}
-	if (!error || strcmp(reply.error, error->name) != 0)
-		return tell_error(&reply);
-	error->occurred = true;
-	error->params = take_ptr(reply.parameters);
-	return CLI_NO;
+	return r;
+}
+
+/* Take the next answer. Return: CLI_OK, also at the end (*more false); else exit status. */
+static int take_next(struct ctl *ctl, struct varlink_client *client,
+		     int (*take)(struct ctl *ctl, const json_t *reply), bool *more)
+{
+	_cleanup_(varlink_reply_done) struct varlink_reply reply = { 0 };
+	int r;
+
+	r = varlink_client_receive(client, UINT64_MAX, &reply);
+	if (r < 0)
+		return tell_unreachable(ctl, r);
+	r = sort_out(&reply, NULL);
+	*more = reply.continues;
+	return r == CLI_OK ? take(ctl, reply.parameters) : r;
+}
+
+int ctl_stream(struct ctl *ctl, const char *method,
+	       int (*take)(struct ctl *ctl, const json_t *reply))
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	char full_name[128];
+	bool more = true;
+	int r;
+
+	snprintf(full_name, sizeof(full_name), INTERFACE "%s", method);
+	r = varlink_client_connect(ctl->socket, &client);
+	if (r == 0)
+		r = varlink_client_send(client, full_name, NULL, true, TIMEOUT_USEC);
+	if (r < 0)
+		return tell_unreachable(ctl, r);
+	while (r == CLI_OK && more)
+		r = take_next(ctl, client, take, &more);
+	return r;
 }
 
 /* Append the arrays of a part to those of the whole. Return: 0, -ENOMEM. */
@@ -150,6 +206,20 @@ int ctl_call_parts(struct ctl *ctl, const char *method, json_t **ret_reply)
 	return CLI_OK;
 }
 
+int ctl_tell(int status, const char *fmt, ...)
+{
+	_cleanup_free_ char *raw = NULL, *shown = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&raw, fmt, ap) < 0)
+		raw = NULL;
+	va_end(ap);
+	shown = raw ? text_sanitize(raw, 1024) : NULL;
+	fprintf(stderr, "agentctl: %s\n", shown ? shown : strerror(ENOMEM));
+	return status;
+}
+
 int ctl_rendered(int r)
 {
 	if (r >= 0)
@@ -158,14 +228,23 @@ int ctl_rendered(int r)
 	return CLI_NO;
 }
 
-int ctl_print_json(struct ctl *ctl, const json_t *value)
+static int print_json(struct ctl *ctl, const json_t *value, size_t layout)
 {
 	/* A terminal gets no character that it could take for more than text. */
-	size_t flags =
-		JSON_INDENT(2) | JSON_ENCODE_ANY | (ctl->out.terminal ? JSON_ENSURE_ASCII : 0);
+	size_t flags = layout | JSON_ENCODE_ANY | (ctl->out.terminal ? JSON_ENSURE_ASCII : 0);
 
 	if (json_dumpf(value, ctl->out.file, flags) < 0)
 		return ctl_rendered(-ENOMEM);
 	fputc('\n', ctl->out.file);
 	return CLI_OK;
+}
+
+int ctl_print_json(struct ctl *ctl, const json_t *value)
+{
+	return print_json(ctl, value, JSON_INDENT(2));
+}
+
+int ctl_print_json_line(struct ctl *ctl, const json_t *value)
+{
+	return print_json(ctl, value, JSON_COMPACT);
 }

@@ -8,12 +8,16 @@
 #include "common/cli/cli.h"
 #include "common/cli/style.h"
 
-#define CTL_SOCKET "/run/peergate/agent.sock"
+#define CTL_SOCKET	 "/run/peergate/agent.sock"
+#define CTL_MAX_SESSIONS 64 /* that one "kill" may name */
 
 struct ctl {
 	const char *socket;
 	bool json;
 	struct cli_out out;
+	const char *ceiling; /* the gateway's sshgw.conf */
+	const char *message; /* for whom it ends */
+	bool accept_risk;    /* of losing the SSH connection that we are called through */
 };
 
 /* Errors that the verbs themselves answer; anything else ctl_call() tells and turns into a status.
@@ -36,10 +40,28 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *params, struct ctl_err
  * those of the first.
  */
 int ctl_call_parts(struct ctl *ctl, const char *method, json_t **ret_reply);
+/*
+ * The same for methods that answer many times, until they end or take() says so: CLI_OK goes on,
+ * anything else is the exit status. reply is take()'s to read.
+ */
+int ctl_stream(struct ctl *ctl, const char *method,
+	       int (*take)(struct ctl *ctl, const json_t *reply));
+/* "agentctl: ...", made fit for a terminal. Return: status. */
+int ctl_tell(int status, const char *fmt, ...) _printf_(2, 3);
 
 /* For --json. Return: exit status. */
 int ctl_print_json(struct ctl *ctl, const json_t *value);
+/* On one line, of a stream of them. */
+int ctl_print_json_line(struct ctl *ctl, const json_t *value);
 /* Turn what a render function returned into an exit status. */
 int ctl_rendered(int r);
+
+/* ---- verbs in files of their own ---- */
+
+int verb_acl_explain(int argc, char **argv, void *userdata);
+int verb_ssh_policy_explain(int argc, char **argv, void *userdata);
+int verb_sessions_list(int argc, char **argv, void *userdata);
+int verb_sessions_kill(int argc, char **argv, void *userdata);
+int verb_sessions_watch(int argc, char **argv, void *userdata);
 
 extern const struct cli_program ctl_program;

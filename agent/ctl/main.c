@@ -1,9 +1,11 @@
 #include "agent/ctl/ctl.h"
+#include "peergate-config.h"
 
 int main(int argc, char **argv)
 {
 	struct ctl ctl = {
 		.socket = CTL_SOCKET,
+		.ceiling = PEERGATE_SYSCONFDIR "/sshgw.conf",
 		.out = cli_out_for(stdout),
 	};
 	int status;

@@ -1,8 +1,8 @@
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <string.h>
 
+#include "agent/ctl/protocol.h"
 #include "agent/ctl/render.h"
 #include "common/cli/format.h"
 #include "common/cli/table.h"
@@ -15,26 +15,12 @@
 
 static void print_protocol(FILE *f, json_int_t proto)
 {
-	switch (proto) {
-	case IPPROTO_TCP:
-		fputs("tcp", f);
-		break;
-	case IPPROTO_UDP:
-		fputs("udp", f);
-		break;
-	case IPPROTO_ICMP:
-		fputs("icmp", f);
-		break;
-	case IPPROTO_ICMPV6:
-		fputs("icmpv6", f);
-		break;
-	case IPPROTO_SCTP:
-		fputs("sctp", f);
-		break;
-	default:
+	const char *name = proto >= 0 && proto <= UINT8_MAX ? protocol_name((uint8_t)proto) : NULL;
+
+	if (name)
+		fputs(name, f);
+	else
 		fprintf(f, "%" PRIi64, (int64_t)proto);
-		break;
-	}
 }
 
 static char *protocols_shown(const json_t *protocols)

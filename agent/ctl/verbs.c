@@ -13,6 +13,8 @@
 enum {
 	OPTION_JSON = 1,
 	OPTION_SOCKET,
+	OPTION_MESSAGE,
+	OPTION_ACCEPT_RISK,
 };
 
 static int verb_status(int argc, char **argv, void *userdata)
@@ -191,6 +193,17 @@ static int take_option(int id, const char *arg, void *userdata)
 	case OPTION_SOCKET:
 		ctl->socket = arg;
 		break;
+	case OPTION_MESSAGE:
+		ctl->message = arg;
+		break;
+	case OPTION_ACCEPT_RISK:
+		if (strcmp(arg, "lose-ssh") != 0)
+			return ctl_tell(CLI_USAGE,
+					"--accept-risk: '%s' is no risk; there is "
+					"lose-ssh",
+					arg);
+		ctl->accept_risk = true;
+		break;
 	}
 	return CLI_OK;
 }
@@ -198,6 +211,13 @@ static int take_option(int id, const char *arg, void *userdata)
 static const struct cli_option options[] = {
 	{ "json", NULL, "Answer for programs", OPTION_JSON },
 	{ "socket", "PATH", "The agent's socket (" CTL_SOCKET ")", OPTION_SOCKET },
+};
+
+static const struct cli_option kill_options[] = {
+	{ "message", "TEXT", "Shown to whom it ends, besides that an operator did",
+	  OPTION_MESSAGE },
+	{ "accept-risk", "RISK", "lose-ssh: do not ask before ending one's own connection",
+	  OPTION_ACCEPT_RISK },
 };
 
 static const struct cli_verb verbs[] = {
@@ -223,12 +243,64 @@ static const struct cli_verb verbs[] = {
 	  .help = "As the map has them. 'nft list table inet peergate' shows what the kernel has\n"
 		  "of them.",
 	  .run = verb_acl_show },
+	{ .name = "acl explain",
+	  .args = "SRC DST[:PORT][/PROTOCOL]",
+	  .summary = "Which rule lets it in, or what is missing",
+	  .help = "SRC and DST: a node, or an address; an IPv6 address with a port has brackets, "
+		  "as in\n"
+		  "[fd7a::1]:22. Without a port: which are open. PROTOCOL: tcp, udp, icmp, ... or "
+		  "a\n"
+		  "number; tcp if there is none. What goes to another host is decided there.\n"
+		  "Exit status 1: no, only in part, or not known here.",
+	  .min_args = 2,
+	  .max_args = 2,
+	  .run = verb_acl_explain },
 	{ .name = "ssh-policy show",
 	  .summary = "SSH rules in force, and what they lack",
 	  .help = "The first rule that names the peer and the user decides. A login needs a "
 		  "packet\n"
 		  "filter rule to tcp/22 as well: what lacks is pointed out.",
 	  .run = verb_ssh_policy_show },
+	{ .name = "ssh-policy explain",
+	  .args = "PEER USER | USER@HOST",
+	  .summary = "Who may log in by which rule, or what is missing",
+	  .help = "PEER USER: may this node, or address, log in on this host as USER? Rule by "
+		  "rule, with\n"
+		  "the packet filter's part and the host's own.\n"
+		  "USER@HOST: from this host to another. Only the agent there knows: what can be "
+		  "said\n"
+		  "here, and what to ask there.\n"
+		  "Exit status 1: no, only in part, or not known here.",
+	  .min_args = 1,
+	  .max_args = 2,
+	  .run = verb_ssh_policy_explain },
+	{ .name = "ssh-sessions list",
+	  .summary = "Who is logged in through the mesh",
+	  .help = "'agentctl ssh-sessions' is the same.",
+	  .run = verb_sessions_list },
+	{ .name = "ssh-sessions kill",
+	  .args = "ID...",
+	  .summary = "End SSH connections, with all that they carry",
+	  .help = "ID: the beginning of an id, or of the connection's name in the journal. For "
+		  "root and\n"
+		  "the members of the group peergate. Nothing is taken away: who may log in can "
+		  "do so\n"
+		  "again. Asks before it ends what may be your own connection.\n"
+		  "Exit status 1: an id is not known or not clear (nothing is ended then), or it "
+		  "was\n"
+		  "declined.",
+	  .min_args = 1,
+	  .max_args = CTL_MAX_SESSIONS,
+	  .options = kill_options,
+	  .n_options = ARRAY_SIZE(kill_options),
+	  .run = verb_sessions_kill },
+	{ .name = "ssh-sessions watch",
+	  .summary = "SSH connections as they come and go",
+	  .help = "A line for each, until interrupted; with --json an object on each line.",
+	  .run = verb_sessions_watch },
+	{ .name = "ssh-sessions",
+	  .summary = "The same as ssh-sessions list",
+	  .run = verb_sessions_list },
 	{ .name = "known-hosts",
 	  .summary = "SSH host keys of the peers, as ssh reads them",
 	  .run = verb_known_hosts },

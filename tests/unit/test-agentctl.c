@@ -12,6 +12,8 @@
 
 #include "agent/ctl/ctl.h"
 #include "agent/ctl/render.h"
+#include "agent/ctl/render_explain.h"
+#include "agent/ctl/render_sessions.h"
 #include "common/cleanup.h"
 #include "common/varlink.h"
 #include "tests/unit/golden.h"
@@ -54,6 +56,41 @@ static int render_known_hosts(const json_t *v, const struct cli_out *out)
 	return ctl_render_known_hosts(json_object_get(v, "lines"), out);
 }
 
+static int render_flow_to_server(const json_t *v, const struct cli_out *out)
+{
+	return render_flow(v, "laptop", "server", "server:22", out);
+}
+
+static int render_flow_to_laptop(const json_t *v, const struct cli_out *out)
+{
+	return render_flow(v, "server", "laptop", "laptop:443", out);
+}
+
+static int render_login_of_laptop(const json_t *v, const struct cli_out *out)
+{
+	return render_login(v, "laptop", "root", out);
+}
+
+static int render_login_from_here(const json_t *v, const struct cli_out *out)
+{
+	return render_login_elsewhere(v, "root", "laptop", out);
+}
+
+static int render_session_list(const json_t *v, const struct cli_out *out)
+{
+	return render_sessions(json_object_get(v, "sessions"), NOW, out);
+}
+
+static int render_events(const json_t *v, const struct cli_out *out)
+{
+	const json_t *events = json_object_get(v, "events");
+	int r = 0;
+
+	for (size_t i = 0; i < json_array_size(events) && r == 0; i++)
+		r = render_event(json_array_get(events, i), out);
+	return r;
+}
+
 static char *render(int (*fn)(const json_t *, const struct cli_out *), const json_t *value,
 		    bool colour)
 {
@@ -91,6 +128,29 @@ static const struct {
 	{ "agentctl/hostile.json", render_peers, false, "agentctl/no-peers.txt" },
 	{ "agentctl/hostile.json", render_filter, false, "agentctl/no-filter.txt" },
 	{ "agentctl/hostile.json", render_ssh_policy, false, "agentctl/no-ssh-policy.txt" },
+	{ "api/flow-ssh.json", render_flow_to_server, false, "agentctl/flow-ssh.txt" },
+	{ "api/flow-any.json", render_flow_to_server, true, "agentctl/flow-any-colour.txt" },
+	{ "agentctl/flow-ranges.json", render_flow_to_server, false, "agentctl/flow-ranges.txt" },
+	{ "api/flow-near.json", render_flow_to_server, false, "agentctl/flow-near.txt" },
+	{ "api/flow-icmp.json", render_flow_to_server, false, "agentctl/flow-icmp.txt" },
+	{ "api/flow-expired.json", render_flow_to_server, false, "agentctl/flow-expired.txt" },
+	{ "api/flow-elsewhere.json", render_flow_to_laptop, false, "agentctl/flow-elsewhere.txt" },
+	{ "api/login-yes.json", render_login_of_laptop, false, "agentctl/login-yes.txt" },
+	{ "agentctl/login-host.json", render_login_of_laptop, true,
+	  "agentctl/login-host-colour.txt" },
+	{ "agentctl/login-off.json", render_login_of_laptop, false, "agentctl/login-off.txt" },
+	{ "agentctl/login-partly.json", render_login_of_laptop, false,
+	  "agentctl/login-partly.txt" },
+	{ "api/login-check.json", render_login_of_laptop, false, "agentctl/login-check.txt" },
+	{ "api/login-user.json", render_login_of_laptop, false, "agentctl/login-user.txt" },
+	{ "api/login-cut-off.json", render_login_of_laptop, false, "agentctl/login-cut-off.txt" },
+	{ "api/login-self.json", render_login_of_laptop, false, "agentctl/login-self.txt" },
+	{ "api/login-stranger.json", render_login_of_laptop, false, "agentctl/login-stranger.txt" },
+	{ "api/flow-login-elsewhere.json", render_login_from_here, false,
+	  "agentctl/login-elsewhere.txt" },
+	{ "agentctl/sessions.json", render_session_list, false, "agentctl/sessions.txt" },
+	{ "agentctl/hostile.json", render_session_list, false, "agentctl/no-sessions.txt" },
+	{ "agentctl/events.json", render_events, false, "agentctl/events.txt" },
 };
 
 static void test_golden(void **state)
@@ -106,8 +166,19 @@ static void test_golden(void **state)
 	}
 }
 
+/* Words that decide what is shown, not only how it reads. */
+static bool is_word(const char *key)
+{
+	static const char *const words[] = { "answer", "verdict", "reason", "fit", "event" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(words[i], key) == 0)
+			return true;
+	return false;
+}
+
 /* Put bytes that a terminal would obey behind every text. */
-static json_t *poison(json_t *value)
+static json_t *poison(json_t *value, bool words_too)
 {
 	const char *key;
 	size_t i;
@@ -117,9 +188,11 @@ static json_t *poison(json_t *value)
 	if (json_is_string(value))
 		return json_sprintf("%s\033[2J\nwarning:\r\u202e", json_string_value(value));
 	json_array_foreach (value, i, member)
-		assert_int_equal(json_array_set_new(value, i, poison(member)), 0);
+		assert_int_equal(json_array_set_new(value, i, poison(member, words_too)), 0);
 	json_object_foreach_safe (value, next, key, member)
-		assert_int_equal(json_object_set_new(value, key, poison(member)), 0);
+		if (words_too || !is_word(key))
+			assert_int_equal(json_object_set_new(value, key, poison(member, words_too)),
+					 0);
 	return json_incref(value);
 }
 
@@ -132,22 +205,32 @@ static size_t count_char(const char *text, char wanted)
 	return n;
 }
 
+static char *render_poisoned(size_t i, bool words_too)
+{
+	_cleanup_free_ char *input = golden_read(cases[i].input), *text = NULL;
+	json_auto_t *value = json_loads(input, 0, NULL), *poisoned = poison(value, words_too);
+
+	text = render(cases[i].fn, poisoned, false);
+	assert_null(strchr(text, '\033'));
+	assert_null(strchr(text, '\r'));
+	assert_null(strstr(text, "\u202e"));
+	return take_ptr(text);
+}
+
 /* Whatever the agent answers, nothing of it moves a cursor or makes a line of its own. */
 static void test_poisoned(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_free_ char *input = golden_read(cases[i].input), *tame = NULL,
-				    *wild = NULL;
-		json_auto_t *value = json_loads(input, 0, NULL), *poisoned = NULL;
+				    *wild = NULL, *wilder = NULL;
+		json_auto_t *value = json_loads(input, 0, NULL);
 
 		print_message("%s\n", cases[i].golden);
 		tame = render(cases[i].fn, value, false);
-		poisoned = poison(value);
-		wild = render(cases[i].fn, poisoned, false);
+		wild = render_poisoned(i, false);
 		assert_int_equal(count_char(wild, '\n'), count_char(tame, '\n'));
-		assert_null(strchr(wild, '\033'));
-		assert_null(strchr(wild, '\r'));
-		assert_null(strstr(wild, "\u202e"));
+		wilder = render_poisoned(i, true);
+		assert_null(strstr(wilder, "\nwarning:\r"));
 	}
 }
 
@@ -190,16 +273,74 @@ static int fake_peers(struct varlink_call *call, const json_t *params, void *use
 						  last ? NULL : json_integer(first + 1)));
 }
 
+static int fake_sessions(struct varlink_call *call, const json_t *params, void *userdata)
+{
+	return reply_file(call, "agentctl/sessions.json");
+}
+
+/* One has ended meanwhile; one is not for us. */
+static int fake_kill(struct varlink_call *call, const json_t *params, void *userdata)
+{
+	const char *id = json_string_value(json_object_get(params, "leaseId"));
+
+	if (strlen(id) != 32)
+		return varlink_call_invalid_parameter(call, "leaseId");
+	if (strncmp(id, "0123456789f", 11) == 0)
+		return varlink_call_error(call, "io.peergate.Agent.NoSuchSession", NULL);
+	if (id[0] == 'f')
+		return varlink_call_error(call, "org.varlink.service.PermissionDenied", NULL);
+	return varlink_call_reply(call, json_pack("{s:{s:s, s:O*}}", "session", "leaseId", id,
+						  "message", json_object_get(params, "message")));
+}
+
+static int fake_subscribe(struct varlink_call *call, const json_t *params, void *userdata)
+{
+	_cleanup_free_ char *text = golden_read("agentctl/events.json");
+	json_auto_t *all = json_loads(text, 0, NULL);
+	json_t *events = json_object_get(all, "events");
+
+	for (size_t i = 0; i < json_array_size(events); i++)
+		varlink_call_notify(call, json_incref(json_array_get(events, i)));
+	return varlink_call_error(call, "io.peergate.Agent.TooSlow", NULL);
+}
+
+static int fake_flow(struct varlink_call *call, const json_t *params, void *userdata)
+{
+	const char *dst = json_string_value(json_object_get(params, "dst"));
+	json_int_t port = json_integer_value(json_object_get(params, "port"));
+
+	if (strcmp(dst, "nobody") == 0)
+		return varlink_call_error(call, "io.peergate.Agent.UnknownNode",
+					  json_pack("{s:s}", "name", "nobody"));
+	if (strcmp(dst, "server") == 0 && !json_object_get(params, "src"))
+		return varlink_call_reply(call, json_pack("{s:s, s:[{s:s}]}", "answer", "yes",
+							  "flows", "reason", "own-traffic"));
+	if (strcmp(dst, "laptop") == 0)
+		return reply_file(call, port == 22 ? "api/flow-login-elsewhere.json"
+						   : "api/flow-elsewhere.json");
+	return reply_file(call, strcmp(dst, "fd7a::1") == 0 && port == 22 ? "api/flow-ssh.json"
+									  : "api/flow-near.json");
+}
+
+static int fake_login(struct varlink_call *call, const json_t *params, void *userdata)
+{
+	const char *user = json_string_value(json_object_get(params, "sshUser"));
+
+	return reply_file(call,
+			  strcmp(user, "root") == 0 ? "api/login-yes.json" : "api/login-user.json");
+}
+
 static int fake_not_ready(struct varlink_call *call, const json_t *params, void *userdata)
 {
 	return varlink_call_error(call, "io.peergate.Agent.NotReady", NULL);
 }
 
 static const struct varlink_method fake_methods[] = {
-	{ "Status", fake_status, false },
-	{ "WhoIs", fake_whois, false },
-	{ "GetPeers", fake_peers, false },
-	{ "GetFilter", fake_not_ready, false },
+	{ "Status", fake_status, false },	  { "WhoIs", fake_whois, false },
+	{ "GetPeers", fake_peers, false },	  { "GetFilter", fake_not_ready, false },
+	{ "ListSessions", fake_sessions, false }, { "KillSession", fake_kill, false },
+	{ "Subscribe", fake_subscribe, true },	  { "ExplainFlow", fake_flow, false },
+	{ "ExplainSSH", fake_login, false },
 };
 static const struct varlink_interface fake_interface = {
 	.name = "io.peergate.Agent",
@@ -242,8 +383,11 @@ static pid_t start_agent(const char *path, const char *status_file)
 	return pid;
 }
 
+/* Where the tests are run from is another matter. */
+#define SURE "--accept-risk=lose-ssh"
+
 static const struct {
-	const char *argv[6];
+	const char *argv[7];
 	const char *status_file;
 	int status;
 	const char *golden; /* NULL: shown is compared instead */
@@ -283,13 +427,77 @@ static const struct {
 	{ { "acl", "show" }, NULL, CLI_NO, NULL, "" },
 	{ { "known-hosts" }, NULL, CLI_NO, NULL, "" }, /* an agent of another version */
 	{ { "status", "--socket", "/nonexistent/s" }, NULL, CLI_UNREACHABLE, NULL, "" },
+	{ { "acl", "explain", "laptop", "[fd7a::1]:22" },
+	  NULL,
+	  CLI_OK,
+	  "agentctl/verb-flow.txt",
+	  NULL },
+	{ { "acl", "explain", "--json", "192.0.2.9", "server:90/udp" },
+	  NULL,
+	  CLI_NO,
+	  "api/flow-near.json",
+	  NULL },
+	{ { "acl", "explain", "server", "laptop:443" },
+	  NULL,
+	  CLI_NO,
+	  "agentctl/flow-elsewhere.txt",
+	  NULL },
+	{ { "acl", "explain", "server", "laptop:x" }, NULL, CLI_USAGE, NULL, "" },
+	{ { "acl", "explain", "server", "nobody" }, NULL, CLI_NO, NULL, "" },
+	{ { "ssh-policy", "explain", "root@laptop" },
+	  NULL,
+	  CLI_NO,
+	  "agentctl/login-elsewhere.txt",
+	  NULL },
+	{ { "ssh-policy", "explain", "root@server" }, NULL, CLI_USAGE, NULL, "" },
+	{ { "ssh-policy", "explain", "laptop" }, NULL, CLI_USAGE, NULL, "" },
+	{ { "ssh-policy", "explain", "@laptop" }, NULL, CLI_USAGE, NULL, "" },
+	/* There is no sshgw.conf: SSH is off, whatever the agent says. */
+	{ { "ssh-policy", "explain", "laptop", "root" },
+	  NULL,
+	  CLI_NO,
+	  "agentctl/verb-login.txt",
+	  NULL },
+	{ { "--json", "ssh-policy", "explain", "laptop", "backup" },
+	  NULL,
+	  CLI_NO,
+	  "agentctl/verb-login.json",
+	  NULL },
+	{ { "--json", "ssh-sessions" }, NULL, CLI_OK, "agentctl/verb-sessions.json", NULL },
+	{ { "ssh-sessions", "nonsense" }, NULL, CLI_USAGE, NULL, "" },
+	{ { "ssh-sessions", "kill" }, NULL, CLI_USAGE, NULL, "" },
+	{ { "ssh-sessions", "kill", SURE, "0123456789ab", "0123456789a" },
+	  NULL,
+	  CLI_OK,
+	  NULL,
+	  "0123456789a  alice@example.com (laptop) as root  ended\n" },
+	{ { "ssh-sessions", "kill", SURE, "--message=dinner", "--json", "ssh-1234abcd" },
+	  NULL,
+	  CLI_OK,
+	  NULL,
+	  "{\n  \"sessions\": [\n    {\n      \"leaseId\": "
+	  "\"0123456789abcdef0123456789abcdef\",\n      \"message\": \"dinner\"\n    }\n  "
+	  "]\n}\n" },
+	{ { "ssh-sessions", "kill", SURE, "ssh-9" },
+	  NULL,
+	  CLI_OK,
+	  NULL,
+	  "0123456789f  山田雪@example.com (tablet) as devel  had ended already\n" },
+	/* What is not clear ends nothing. */
+	{ { "ssh-sessions", "kill", "0123456789ab", "012345" }, NULL, CLI_NO, NULL, "" },
+	{ { "ssh-sessions", "kill", "0123456789ab", "" }, NULL, CLI_NO, NULL, "" },
+	{ { "ssh-sessions", "kill", "0123456789ab", "77" }, NULL, CLI_NO, NULL, "" },
+	{ { "ssh-sessions", "kill", SURE, "fedc" }, NULL, CLI_NO, NULL, "" },
+	{ { "ssh-sessions", "kill", "--accept-risk=all", "fedc" }, NULL, CLI_USAGE, NULL, "" },
+	{ { "ssh-sessions", "watch" }, NULL, CLI_NO, "agentctl/events.txt", NULL },
+	{ { "ssh-sessions", "watch", "--json" }, NULL, CLI_NO, "agentctl/verb-watch.json", NULL },
 };
 
 /* Return: exit status; *ret_shown is the caller's. */
 static int run_agentctl(const char *socket_path, const char *const *words, char **ret_shown)
 {
 	char *argv[8] = { (char *)"agentctl" };
-	struct ctl ctl = { .socket = socket_path };
+	struct ctl ctl = { .socket = socket_path, .ceiling = "/nonexistent/sshgw.conf" };
 	size_t len;
 	int argc = 1, status;
 

@@ -22,6 +22,7 @@ static const struct {
 	  "api/flow-near.json" },
 	{ "ExplainFlow", FLOW("ci", "server", ",\"proto\":58"), "api/flow-icmp.json" },
 	{ "ExplainFlow", "{\"dst\":\"laptop\",\"port\":443}", "api/flow-elsewhere.json" },
+	{ "ExplainFlow", "{\"dst\":\"laptop\",\"port\":22}", "api/flow-login-elsewhere.json" },
 	{ "ExplainFlow", FLOW("tablet", "server", ",\"port\":22"), "api/flow-expired.json" },
 	{ "ExplainSSH", SSH("laptop", "root"), "api/login-yes.json" },
 	{ "ExplainSSH", SSH("laptop", "alice"), "api/login-check.json" },
