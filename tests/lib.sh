@@ -12,7 +12,7 @@ build_packages=(
 )
 test_packages=(
 	clang llvm libclang-rt-14-dev libcmocka-dev
-	iproute2 iptables nftables openssh-client openssh-server procps python3-pytest
+	fish iproute2 iptables nftables openssh-client openssh-server procps python3-pytest zsh
 )
 
 say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }

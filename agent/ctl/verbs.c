@@ -216,7 +216,7 @@ static const struct cli_option options[] = {
 static const struct cli_option kill_options[] = {
 	{ "message", "TEXT", "Shown to whom it ends, besides that an operator did",
 	  OPTION_MESSAGE },
-	{ "accept-risk", "RISK", "lose-ssh: do not ask before ending one's own connection",
+	{ "accept-risk", "lose-ssh", "Do not ask before ending one's own connection",
 	  OPTION_ACCEPT_RISK },
 };
 
