@@ -248,36 +248,22 @@ static void refuse_map(struct agent *agent, char *problem)
 	publish_status(agent);
 }
 
-/* A peer with our own key would be this host: somebody copied /var/lib/peergate. */
-static char *own_key_problem(const struct agent *agent, const struct netmap *map)
-{
-	for (size_t i = 0; i < map->n_peers; i++)
-		if (wg_key_equal(&map->peers[i].key, state_public_key(agent->state)))
-			return text_printf("%s: peer %s has this node's own key; expected a key of "
-					   "its own",
-					   agent->config->netmap, map->peers[i].name);
-	return NULL;
-}
-
 /* Parses and judges a map as a whole. Return: 0, negative errno and *reterr_text. */
 static int read_map(const struct agent *agent, const char *text, size_t len, char **reterr_text,
 		    struct netmap **ret_map)
 {
 	_cleanup_(netmap_freep) struct netmap *map = NULL;
-	char *problem;
 	int r;
 
 	r = netmap_parse(text, len, agent->config->netmap, reterr_text, &map);
 	if (r == 0)
 		r = state_check_generation(agent->state, agent->config->netmap, map->generation,
 					   reterr_text);
+	if (r == 0)
+		r = netmap_check_own_key(map, state_public_key(agent->state), agent->config->netmap,
+					 reterr_text);
 	if (r < 0)
 		return r;
-	problem = own_key_problem(agent, map);
-	if (problem) {
-		*reterr_text = problem;
-		return -EINVAL;
-	}
 	*ret_map = take_ptr(map);
 	return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "agent/known_hosts.h"
 #include "agent/names.h"
+#include "agent/netmap_json.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/names.h"
@@ -29,6 +30,7 @@ static const struct {
 } kinds[] = {
 	{ "ssh_known_hosts", format_known_hosts },
 	{ NAMES_FILE, names_of_map },
+	{ HOSTFILES_NETMAP, netmap_to_json },
 };
 
 struct hostfiles {

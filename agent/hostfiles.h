@@ -1,12 +1,14 @@
 /*
  * Files that other programs of this host read, written from the map at every change: the host keys
- * of the peers, for ssh, and the names of the mesh, for libnss_peergate. They stay when the agent
- * stops, and while there is no map.
+ * of the peers, for ssh, the names of the mesh, for libnss_peergate, and the map in force itself,
+ * for "agentctl netmap check". They stay when the agent stops, as what it made of the kernel does.
  */
 #pragma once
 
 #include "agent/netmap.h"
 #include "common/cleanup.h"
+
+#define HOSTFILES_NETMAP "netmap.json"
 
 struct hostfiles;
 

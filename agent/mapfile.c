@@ -47,9 +47,10 @@ struct mapfile {
 	bool stale; /* watches have to be set anew */
 };
 
-_printf_(2, 3) static void report(struct mapfile *mapfile, const char *fmt, ...)
+/* "PATH: what is wrong". Return: r. */
+_printf_(4, 5) static int fail(char **reterr_text, int r, const char *path, const char *fmt, ...)
 {
-	_cleanup_free_ char *problem = NULL, *text = NULL;
+	_cleanup_free_ char *problem = NULL;
 	va_list ap;
 	int n;
 
@@ -58,48 +59,66 @@ _printf_(2, 3) static void report(struct mapfile *mapfile, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0)
 		problem = NULL;
-	else
-		text = text_printf("%s: %s", mapfile->path, problem);
-	mapfile->fn(mapfile->userdata, NULL, 0, text ? text : "no memory to read the map file");
+	*reterr_text = problem ? text_printf("%s: %s", path, problem) : NULL;
+	return *reterr_text ? r : -ENOMEM;
 }
 
 /* Who may write the file may say who logs in here. */
-static const char *owner_problem(const struct mapfile *mapfile, const struct stat *st)
+static const char *owner_problem(const struct stat *st, uid_t owner)
 {
 	if (!S_ISREG(st->st_mode))
 		return "is no regular file";
-	if (st->st_uid != mapfile->owner)
-		return mapfile->owner == 0 ? "does not belong to root; expected owner root"
-					   : "does not belong to the expected owner";
+	if (st->st_uid != owner)
+		return owner == 0 ? "does not belong to root; expected owner root"
+				  : "does not belong to the expected owner";
 	if (st->st_mode & (S_IWGRP | S_IWOTH))
 		return "may be written by others than its owner; expected mode 0644 or less";
 	return NULL;
 }
 
-void mapfile_read(struct mapfile *mapfile)
+int mapfile_load(const char *path, uid_t owner, char **ret_text, size_t *ret_len,
+		 char **reterr_text)
 {
-	_cleanup_free_ char *text = NULL;
 	_cleanup_close_ int fd = -1;
 	const char *problem;
 	struct stat st;
-	size_t len;
 	int r;
 
-	fd = open(mapfile->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 && errno == ELOOP)
-		return report(mapfile, "is a symbolic link; expected the file itself");
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return report(mapfile, "cannot be opened: %s", strerror(errno));
-	problem = owner_problem(mapfile, &st);
+		return fail(reterr_text, -ELOOP, path,
+			    "is a symbolic link; expected the file itself");
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		r = -errno;
+		return fail(reterr_text, r, path, "cannot be opened: %s", strerror(-r));
+	}
+	problem = owner_problem(&st, owner);
 	if (problem)
-		return report(mapfile, "%s", problem);
-	r = file_read_fd(fd, NETMAP_MAX_BYTES, &text, &len);
+		return fail(reterr_text, -EPERM, path, "%s", problem);
+	r = file_read_fd(fd, NETMAP_MAX_BYTES, ret_text, ret_len);
 	if (r == -EFBIG)
-		return report(mapfile, "is too large; expected %u MiB at most",
-			      NETMAP_MAX_BYTES >> 20);
+		return fail(reterr_text, r, path, "is too large; expected %u MiB at most",
+			    NETMAP_MAX_BYTES >> 20);
 	if (r < 0)
-		return report(mapfile, "cannot be read: %s", strerror(-r));
-	mapfile->fn(mapfile->userdata, text, len, NULL);
+		return fail(reterr_text, r, path, "cannot be read: %s", strerror(-r));
+	return 0;
+}
+
+static void report(struct mapfile *mapfile, const char *problem)
+{
+	mapfile->fn(mapfile->userdata, NULL, 0,
+		    problem ? problem : "no memory to read the map file");
+}
+
+void mapfile_read(struct mapfile *mapfile)
+{
+	_cleanup_free_ char *text = NULL, *problem = NULL;
+	size_t len;
+
+	if (mapfile_load(mapfile->path, mapfile->owner, &text, &len, &problem) < 0)
+		report(mapfile, problem);
+	else
+		mapfile->fn(mapfile->userdata, text, len, NULL);
 }
 
 static void drop_watches(struct mapfile *mapfile)
@@ -201,8 +220,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	if (mapfile->stale)
 		r = set_watches(mapfile);
 	if (r < 0) {
+		_cleanup_free_ char *problem = NULL;
+
 		mapfile->stale = true;
-		report(mapfile, "cannot be watched: %s", strerror(-r));
+		(void)fail(&problem, r, mapfile->path, "cannot be watched: %s", strerror(-r));
+		report(mapfile, problem);
 	}
 	mapfile_read(mapfile);
 	return 0;

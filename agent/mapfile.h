@@ -28,5 +28,13 @@ int mapfile_new(sd_event *event, const char *path, uid_t owner, mapfile_fn fn, v
 struct mapfile *mapfile_free(struct mapfile *mapfile);
 DEFINE_CLEANUP(struct mapfile *, mapfile_free);
 
+/*
+ * Read a map file once, by the same rules.
+ * Return: 0 and *ret_text (the caller's; NUL behind its end); negative errno and *reterr_text
+ * ("PATH: what is wrong; ..."; the caller's, NULL when there is no memory for it).
+ */
+int mapfile_load(const char *path, uid_t owner, char **ret_text, size_t *ret_len,
+		 char **reterr_text);
+
 /* Read the file and call fn now. */
 void mapfile_read(struct mapfile *mapfile);

@@ -6,6 +6,7 @@
 #include "agent/netmap_index.h"
 #include "agent/netmap_read.h"
 #include "agent/ssh_reach.h"
+#include "common/text.h"
 
 struct index_entry {
 	struct ip_addr addr;
@@ -179,4 +180,18 @@ bool netmap_is_own_address(const struct netmap *map, const struct ip_addr *addr)
 bool netmap_node_expired(const struct netmap_node *node, uint64_t now_usec)
 {
 	return node->key_expiry <= now_usec;
+}
+
+int netmap_check_own_key(const struct netmap *map, const struct wg_key *own_key, const char *source,
+			 char **reterr_text)
+{
+	for (size_t i = 0; i < map->n_peers; i++) {
+		if (!wg_key_equal(&map->peers[i].key, own_key))
+			continue;
+		*reterr_text = text_printf("%s: peer %s has this node's own key; expected a key of "
+					   "its own",
+					   source, map->peers[i].name);
+		return *reterr_text ? -EINVAL : -ENOMEM;
+	}
+	return 0;
 }

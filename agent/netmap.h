@@ -142,6 +142,13 @@ int netmap_parse(const char *text, size_t len, const char *source, char **reterr
 struct netmap *netmap_free(struct netmap *map);
 DEFINE_CLEANUP(struct netmap *, netmap_free);
 
+/*
+ * A peer with the node's own key would be this host: somebody has copied its state directory.
+ * Return: 0; -EINVAL and *reterr_text (the caller's; source names the map in it), -ENOMEM.
+ */
+int netmap_check_own_key(const struct netmap *map, const struct wg_key *own_key, const char *source,
+			 char **reterr_text);
+
 /* The peer that owns exactly this address; NULL if none. Borrowed. */
 const struct netmap_node *netmap_peer_by_address(const struct netmap *map,
 						 const struct ip_addr *addr);

@@ -10,6 +10,7 @@
 #include "agent/known_hosts.h"
 #include "agent/names.h"
 #include "agent/netmap.h"
+#include "agent/netmap_json.h"
 #include "agent/ssh_policy.h"
 #include "common/names.h"
 #include "common/text.h"
@@ -93,6 +94,22 @@ static void check_names(const struct netmap *map)
 	}
 }
 
+/* Written and read again it is the same map, as far as writing it once more can tell. */
+static void check_written(const struct netmap *map)
+{
+	_cleanup_(netmap_freep) struct netmap *again = NULL;
+	_cleanup_free_ char *text = NULL, *text_again = NULL, *error = NULL;
+	size_t len, len_again;
+
+	require(netmap_to_json(map, &text, &len) == 0);
+	/* Compact, but with what was left out: it may be too large then. */
+	if (len > NETMAP_MAX_BYTES)
+		return;
+	require(netmap_parse(text, len, "m", &error, &again) == 0);
+	require(netmap_to_json(again, &text_again, &len_again) == 0);
+	require(len == len_again && memcmp(text, text_again, len) == 0);
+}
+
 static void decide(const struct netmap *map, const struct ip_addr *addr, const char *user)
 {
 	_cleanup_free_ char *text = NULL;
@@ -138,6 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_peers(map);
 	check_known_hosts(map);
 	check_names(map);
+	check_written(map);
 	check_decisions(map);
 	return 0;
 }

@@ -311,6 +311,22 @@ static int find_name(const struct fixture *f, const char *label)
 	return r;
 }
 
+/* The map in force is there for everybody to read. */
+static void check_map_written(const struct fixture *f, uint64_t generation)
+{
+	_cleanup_free_ char *path = text_printf("%s/netmap.json", f->dir);
+	_cleanup_free_ char *text = NULL, *error = NULL;
+	_cleanup_(netmap_freep) struct netmap *map = NULL;
+	struct stat st;
+	size_t len;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0644);
+	assert_int_equal(file_read(AT_FDCWD, path, 1 << 20, &text, &len), 0);
+	assert_int_equal(netmap_parse(text, len, path, &error, &map), 0);
+	assert_int_equal(map->generation, generation);
+}
+
 static void test_names_follow_the_map(void **state)
 {
 	struct fixture *f = *state;
@@ -322,6 +338,7 @@ static void test_names_follow_the_map(void **state)
 	AWAIT(f, the_kernel->generation == 6);
 	assert_int_equal(find_name(f, "laptop"), NAMES_NONE);
 	assert_int_equal(find_name(f, "desk"), 0);
+	check_map_written(f, 6);
 	/* Refused maps change nothing, and the last one's names outlive the agent. */
 	put_text(f, "{}");
 	AWAIT(f, agent_map_problem(f->agent));
