@@ -93,7 +93,7 @@ static int collect_unruled(const struct netmap *map, const struct peer_state *st
 	return r;
 }
 
-static int digest_make(const struct netmap *map, uint64_t now_usec, struct api_digest *digest)
+int api_digest_make(const struct netmap *map, uint64_t now_usec, struct api_digest *digest)
 {
 	_cleanup_free_ struct peer_state *states = NULL;
 	int r;
@@ -129,7 +129,7 @@ int api_digest(struct api *api, const struct api_view *view, const struct api_di
 
 	if (!digest_holds(digest, view)) {
 		api_digest_done(digest);
-		r = digest_make(view->map, view->now_usec, digest);
+		r = api_digest_make(view->map, view->now_usec, digest);
 		if (r < 0)
 			return r;
 		digest->made = true;

@@ -140,7 +140,12 @@ int api_explain_ssh(struct varlink_call *call, const json_t *params, void *userd
 
 /* Borrowed from the api; the view has a map. Return: 0, -ENOMEM. */
 int api_digest(struct api *api, const struct api_view *view, const struct api_digest **ret_digest);
+/* The same without an api to keep it; api_digest_done() is due in any case. Return: 0, -ENOMEM. */
+int api_digest_make(const struct netmap *map, uint64_t now_usec, struct api_digest *digest);
 void api_digest_done(struct api_digest *digest);
+/* Add the warnings that a map deserves (agent/map_warnings.h). Return: 0, -ENOMEM. */
+int api_map_warnings(const struct netmap *map, uint64_t now_usec, const struct api_digest *digest,
+		     json_t *warnings);
 /* Rules that let nobody in need no packet filter rule. */
 bool api_rule_admits(const struct ssh_rule *rule, uint64_t now_usec);
 /* [{code, message}]: what is wrong with the host or its policy. */

@@ -3,11 +3,9 @@
 #include <string.h>
 
 #include "agent/api_internal.h"
+#include "agent/map_warnings.h"
 #include "agent/ssh_reach.h"
 #include "common/text.h"
-
-#define KEY_EXPIRY_SOON_USEC (7 * 24 * 3600 * UINT64_C(1000000))
-
 /*
  * The principals that a part looks at: whoever calls must not make work of any size. The digest
  * counts them all.
@@ -156,65 +154,12 @@ int api_get_ssh_policy(struct varlink_call *call, const json_t *params, void *us
 
 /* ---- warnings ---- */
 
-static int warn(json_t *warnings, const char *code, const char *fmt, ...) _printf_(3, 4);
-static int warn(json_t *warnings, const char *code, const char *fmt, ...)
-{
-	_cleanup_free_ char *message = NULL;
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vasprintf(&message, fmt, ap);
-	va_end(ap);
-	if (n < 0) {
-		message = NULL;
-		return -ENOMEM;
-	}
-	return json_array_append_new(warnings,
-				     json_pack("{s:s, s:s}", "code", code, "message", message)) < 0
-		       ? -ENOMEM
-		       : 0;
-}
-
-static int warn_ssh(struct api *api, const struct api_view *view, json_t *warnings)
+static int warn_of_map(struct api *api, const struct api_view *view, json_t *warnings)
 {
 	const struct api_digest *digest;
-	int r;
+	int r = api_digest(api, view, &digest);
 
-	if (!view->map->self.ssh)
-		return 0;
-	r = api_digest(api, view, &digest);
-	if (r == 0 && digest->n_admitting == 0)
-		r = warn(warnings, "ssh-nobody", "SSH is on, but no SSH rule lets anybody in");
-	if (r == 0 && digest->n_unreachable > 0)
-		r = warn(warnings, "ssh-unreachable",
-			 "%zu SSH rule%s peers that no packet filter rule lets through to tcp/22 "
-			 "(see agentctl ssh-policy show)",
-			 digest->n_unreachable, digest->n_unreachable == 1 ? " names" : "s name");
-	if (r == 0 && digest->n_checks > 0)
-		r = warn(warnings, "ssh-check",
-			 "%zu SSH rule%s for a check, which nobody here can carry out: refused",
-			 digest->n_checks, digest->n_checks == 1 ? " asks" : "s ask");
-	if (r == 0 && digest->n_recorders > 0)
-		r = warn(warnings, "ssh-recorder",
-			 "%zu SSH rule%s for recording, which cannot be done here: refused",
-			 digest->n_recorders, digest->n_recorders == 1 ? " asks" : "s ask");
-	return r;
-}
-
-static int warn_key(const struct api_view *view, json_t *warnings)
-{
-	uint64_t expiry = view->map->self.key_expiry;
-	char when[21];
-
-	if (expiry <= view->now_usec)
-		return warn(warnings, "key-expired",
-			    "the key of this host expired on %s: peers turn it away",
-			    format_rfc3339(expiry, when, sizeof(when)));
-	if (expiry - view->now_usec < KEY_EXPIRY_SOON_USEC)
-		return warn(warnings, "key-expires", "the key of this host expires on %s",
-			    format_rfc3339(expiry, when, sizeof(when)));
-	return 0;
+	return r < 0 ? r : api_map_warnings(view->map, view->now_usec, digest, warnings);
 }
 
 json_t *api_warnings(struct api *api, const struct api_view *view)
@@ -223,18 +168,17 @@ json_t *api_warnings(struct api *api, const struct api_view *view)
 	int r = 0;
 
 	if (view->map_problem)
-		r = warn(warnings, "map-refused",
-			 view->map ? "the newest map was refused, the one before stays in force: %s"
-				   : "there is no map in force, the mesh is blocked: %s",
-			 view->map_problem);
+		r = warning_add(
+			warnings, "map-refused",
+			view->map ? "the newest map was refused, the one before stays in force: %s"
+				  : "there is no map in force, the mesh is blocked: %s",
+			view->map_problem);
 	else if (!view->map)
-		r = warn(warnings, "no-map", "there is no map yet, the mesh is blocked");
+		r = warning_add(warnings, "no-map", "there is no map yet, the mesh is blocked");
 	if (r == 0 && view->kernel_problem)
-		r = warn(warnings, "kernel", "the kernel does not agree with the map: %s",
-			 view->kernel_problem);
+		r = warning_add(warnings, "kernel", "the kernel does not agree with the map: %s",
+				view->kernel_problem);
 	if (r == 0 && view->map)
-		r = warn_key(view, warnings);
-	if (r == 0 && view->map)
-		r = warn_ssh(api, view, warnings);
+		r = warn_of_map(api, view, warnings);
 	return r < 0 ? NULL : take_ptr(warnings);
 }

@@ -220,6 +220,40 @@ int ctl_tell(int status, const char *fmt, ...)
 	return status;
 }
 
+/* One part, or the whole. NULL: no answer. */
+static json_t *ask_part(struct varlink_client *client, const char *method, json_int_t first)
+{
+	_cleanup_(varlink_reply_done) struct varlink_reply reply = { 0 };
+	json_t *params = first > 0 ? json_pack("{s:I}", "first", first) : NULL;
+	char full_name[128];
+
+	snprintf(full_name, sizeof(full_name), INTERFACE "%s", method);
+	if (varlink_client_call(client, full_name, params, TIMEOUT_USEC, &reply) < 0 || reply.error)
+		return NULL;
+	return take_ptr(reply.parameters);
+}
+
+json_t *ctl_ask(const struct ctl *ctl, const char *method)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	json_auto_t *whole = NULL;
+	json_int_t first = 0;
+	bool again;
+
+	if (varlink_client_connect(ctl->socket, &client) < 0)
+		return NULL;
+	whole = ask_part(client, method, 0);
+	again = whole && next_part(whole, &first);
+	while (again) {
+		json_auto_t *part = ask_part(client, method, first);
+
+		if (!part || merge_part(whole, part) < 0)
+			return NULL;
+		again = next_part(part, &first);
+	}
+	return take_ptr(whole);
+}
+
 int ctl_rendered(int r)
 {
 	if (r >= 0)

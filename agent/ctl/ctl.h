@@ -49,6 +49,12 @@ int ctl_stream(struct ctl *ctl, const char *method,
 /* "agentctl: ...", made fit for a terminal. Return: status. */
 int ctl_tell(int status, const char *fmt, ...) _printf_(2, 3);
 
+/*
+ * Ask without a word about failure, of methods that may answer in parts. Return: all parts in one
+ * (the caller's); NULL: no answer.
+ */
+json_t *ctl_ask(const struct ctl *ctl, const char *method);
+
 /* For --json. Return: exit status. */
 int ctl_print_json(struct ctl *ctl, const json_t *value);
 /* On one line, of a stream of them. */

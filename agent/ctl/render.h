@@ -19,3 +19,5 @@ int ctl_render_filter(const json_t *rules, const struct cli_out *out);
 int ctl_render_ssh_policy(const json_t *policy, uint64_t now_usec, const struct cli_out *out);
 /* lines: of GetKnownHosts. */
 int ctl_render_known_hosts(const json_t *lines, const struct cli_out *out);
+/* check: what "netmap check" found out. */
+int ctl_render_netmap_check(const json_t *check, const struct cli_out *out);

@@ -4,6 +4,7 @@
 #include "agent/ctl/ctl.h"
 #include "agent/ctl/doctor/verb.h"
 #include "agent/ctl/render.h"
+#include "agent/ctl/verb_netmap.h"
 #include "common/cli/value.h"
 #include "common/clock.h"
 #include "common/ip.h"
@@ -304,6 +305,15 @@ static const struct cli_verb verbs[] = {
 	{ .name = "known-hosts",
 	  .summary = "SSH host keys of the peers, as ssh reads them",
 	  .run = verb_known_hosts },
+	{ .name = "netmap check",
+	  .args = "FILE",
+	  .summary = "Whether a map is good, and what it would change",
+	  .help = "Judged and compared with the map in force as the agent would; nothing is put "
+		  "in force.\n"
+		  "Exit status 1: the agent would refuse it.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_netmap_check },
 	{ .name = "pubkey", .summary = "WireGuard public key of this host", .run = verb_pubkey },
 	{ .name = "doctor",
 	  .summary = "What is wrong on this host, and what to do about it",

@@ -126,7 +126,7 @@ void filter_table_sort(struct filter_table *table)
 }
 
 /* The last source that starts at or before addr, if it reaches that far. */
-static const struct filter_source *source_find(const struct filter_source *sources, size_t n,
+const struct filter_source *filter_source_find(const struct filter_source *sources, size_t n,
 					       const struct ip_addr *addr)
 {
 	size_t low = 0, high = n;
@@ -174,9 +174,9 @@ bool filter_table_allows(const struct filter_table *table, const struct ip_addr 
 {
 	const struct filter_source *source;
 
-	source = source_find(table->exact, table->n_exact, src);
+	source = filter_source_find(table->exact, table->n_exact, src);
 	if (!source)
-		source = source_find(table->nets, table->n_nets, src);
+		source = filter_source_find(table->nets, table->n_nets, src);
 	if (!source)
 		return false;
 	for (size_t i = flow_find_class(table, source->class);

@@ -71,6 +71,10 @@ bool filter_counter_same(const struct filter_counter *a, const struct filter_cou
 /* To one port of one address: found by its hash, however many there are. */
 bool filter_flow_is_exact(const struct filter_flow *flow);
 
+/* Of a table's exact or nets; borrowed, NULL: none holds the address. */
+const struct filter_source *filter_source_find(const struct filter_source *sources, size_t n,
+					       const struct ip_addr *addr);
+
 /* The decision that the kernel takes for the first packet of a flow. ret_rule may be NULL. */
 bool filter_table_allows(const struct filter_table *table, const struct ip_addr *src,
 			 const struct ip_addr *dst, uint8_t proto, uint16_t port,

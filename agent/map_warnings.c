@@ -1,0 +1,92 @@
+#include "agent/map_warnings.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "agent/api_internal.h"
+#include "common/text.h"
+
+#define KEY_EXPIRY_SOON_USEC (7 * 24 * 3600 * UINT64_C(1000000))
+
+int warning_add(json_t *warnings, const char *code, const char *fmt, ...)
+{
+	_cleanup_free_ char *message = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&message, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		message = NULL;
+		return -ENOMEM;
+	}
+	return json_array_append_new(warnings,
+				     json_pack("{s:s, s:s}", "code", code, "message", message)) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+static int warn_ssh(const struct netmap *map, const struct api_digest *digest, json_t *warnings)
+{
+	int r = 0;
+
+	if (!map->self.ssh)
+		return 0;
+	if (digest->n_admitting == 0)
+		r = warning_add(warnings, "ssh-nobody",
+				"SSH is on, but no SSH rule lets anybody in");
+	if (r == 0 && digest->n_unreachable > 0)
+		r = warning_add(
+			warnings, "ssh-unreachable",
+			"%zu SSH rule%s peers that no packet filter rule lets through to tcp/22 "
+			"(see agentctl ssh-policy show)",
+			digest->n_unreachable, digest->n_unreachable == 1 ? " names" : "s name");
+	if (r == 0 && digest->n_checks > 0)
+		r = warning_add(
+			warnings, "ssh-check",
+			"%zu SSH rule%s for a check, which nobody here can carry out: refused",
+			digest->n_checks, digest->n_checks == 1 ? " asks" : "s ask");
+	if (r == 0 && digest->n_recorders > 0)
+		r = warning_add(warnings, "ssh-recorder",
+				"%zu SSH rule%s for recording, which cannot be done here: refused",
+				digest->n_recorders, digest->n_recorders == 1 ? " asks" : "s ask");
+	return r;
+}
+
+static int warn_key(const struct netmap *map, uint64_t now_usec, json_t *warnings)
+{
+	uint64_t expiry = map->self.key_expiry;
+	char when[21];
+
+	if (expiry <= now_usec)
+		return warning_add(warnings, "key-expired",
+				   "the key of this host expired on %s: peers turn it away",
+				   format_rfc3339(expiry, when, sizeof(when)));
+	if (expiry - now_usec < KEY_EXPIRY_SOON_USEC)
+		return warning_add(warnings, "key-expires", "the key of this host expires on %s",
+				   format_rfc3339(expiry, when, sizeof(when)));
+	return 0;
+}
+
+int api_map_warnings(const struct netmap *map, uint64_t now_usec, const struct api_digest *digest,
+		     json_t *warnings)
+{
+	int r = warn_key(map, now_usec, warnings);
+
+	return r < 0 ? r : warn_ssh(map, digest, warnings);
+}
+
+json_t *map_warnings(const struct netmap *map, uint64_t now_usec)
+{
+	json_auto_t *warnings = json_array();
+	struct api_digest digest = { 0 };
+	int r = warnings ? 0 : -ENOMEM;
+
+	if (r == 0)
+		r = api_digest_make(map, now_usec, &digest);
+	if (r == 0)
+		r = api_map_warnings(map, now_usec, &digest, warnings);
+	api_digest_done(&digest);
+	return r < 0 ? NULL : take_ptr(warnings);
+}
