@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sshgw/signals.h"
+
 /* ---- shared pieces ---- */
 
 static int get_blob(struct chan_reader *r, size_t max, struct msg_blob *blob)
@@ -322,6 +324,30 @@ int msg_exited_get(const struct chan_msg *in, struct msg_exited *ret_msg)
 	msg.value = chan_get_u32(&r);
 	msg.core_dumped = get_bool(&r);
 	if (!r.error && msg.value > (msg.by_signal ? 127u : 255u))
+		r.error = -EBADMSG;
+	if (chan_reader_end(&r) < 0)
+		return r.error;
+	*ret_msg = msg;
+	return 0;
+}
+
+/* ---- NET_SIGNAL, USER_SIGNAL ---- */
+
+int msg_signal_put(struct chan_writer *w, const struct msg_signal *msg)
+{
+	chan_put_u32(w, msg->channel);
+	chan_put_u32(w, msg->number);
+	return w->error;
+}
+
+int msg_signal_get(const struct chan_msg *in, struct msg_signal *ret_msg)
+{
+	struct chan_reader r = chan_msg_reader(in);
+	struct msg_signal msg = { 0 };
+
+	msg.channel = chan_get_u32(&r);
+	msg.number = chan_get_u32(&r);
+	if (!r.error && !signal_to_name(msg.number))
 		r.error = -EBADMSG;
 	if (chan_reader_end(&r) < 0)
 		return r.error;

@@ -43,6 +43,7 @@ enum net_msg {
 	NET_START,	   /* struct msg_start */
 	NET_HANGUP,	   /* u32 channel: the client closed it */
 	NET_LOG,	   /* u32 syslog level, string text */
+	NET_SIGNAL,	   /* struct msg_signal: the client's, for the program of a channel */
 };
 
 enum leader_msg {
@@ -62,6 +63,7 @@ enum user_msg {
 	/* monitor -> user process */
 	USER_START = 0x300, /* struct msg_start */
 	USER_HANGUP,	    /* u32 channel: HUP to its process group, close its terminal */
+	USER_SIGNAL,	    /* struct msg_signal: to its process group */
 
 	/* user process -> monitor */
 	USER_STARTED =
@@ -173,6 +175,13 @@ struct msg_exited {
 };
 int msg_exited_put(struct chan_writer *w, const struct msg_exited *msg);
 int msg_exited_get(const struct chan_msg *in, struct msg_exited *ret_msg);
+
+struct msg_signal {
+	uint32_t channel;
+	uint32_t number; /* one that has a name in SSH: sshgw/signals.h */
+};
+int msg_signal_put(struct chan_writer *w, const struct msg_signal *msg);
+int msg_signal_get(const struct chan_msg *in, struct msg_signal *ret_msg);
 
 struct msg_account {
 	char *user;	   /* account name */

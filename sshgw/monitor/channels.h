@@ -22,8 +22,9 @@ struct channel {
 	enum channel_state state;
 	struct msg_start start; /* while waiting */
 	bool has_pty;
-	bool greeted;  /* a shell on a terminal: shown what PAM had to say (motd) */
-	char line[16]; /* "pts/3" once the terminal is known and logged in */
+	bool takes_signals; /* the client's own choice of a program: it may signal it */
+	bool greeted;	    /* a shell on a terminal: shown what PAM had to say (motd) */
+	char line[16];	    /* "pts/3" once the terminal is known and logged in */
 };
 
 struct channels {

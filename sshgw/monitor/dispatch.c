@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/sessions.h"
+#include "sshgw/monitor/signing.h"
 
 #define IN(state)   (1u << (state))
 #define LOGGED_IN   (IN(MON_OPENING) | IN(MON_OPEN))
@@ -36,59 +36,6 @@ static int on_ready(struct monitor *m, struct chan_msg *msg)
 	return 0;
 }
 
-/*
- * A client that rekeys each MiB at full speed asks for a few hundred in a burst, and not for long.
- * Each one costs 50 ms of a credit that time pays back.
- */
-#define SIGN_COST_USEC	 (50 * 1000ull)
-#define SIGN_CREDIT_USEC (400 * SIGN_COST_USEC)
-
-static bool may_sign(struct monitor *m)
-{
-	uint64_t now = clock_usec(CLOCK_MONOTONIC);
-	uint64_t credit = m->sign_usec ? m->sign_credit + (now - m->sign_usec) : SIGN_CREDIT_USEC;
-
-	credit = credit < SIGN_CREDIT_USEC ? credit : SIGN_CREDIT_USEC;
-	m->sign_usec = now;
-	m->sign_credit = credit < SIGN_COST_USEC ? credit : credit - SIGN_COST_USEC;
-	return credit >= SIGN_COST_USEC;
-}
-
-/* One signature opens a connection; more are for key exchanges that follow the login. */
-static int on_sign(struct monitor *m, struct chan_msg *msg)
-{
-	struct chan_writer w = { 0 };
-	struct msg_sign request;
-
-	/* The net process waits for its answer. */
-	if (msg_sign_get(msg, &request) < 0 || m->signing || !may_sign(m))
-		return -EPROTO;
-	m->signing = true;
-	msg_sign_put(&w, &request);
-	mon_send(m, MON_KEYS, KEYS_SIGN, &w, NULL, 0);
-	return 0;
-}
-
-static int on_signed(struct monitor *m, struct chan_msg *msg)
-{
-	struct chan_reader r = chan_msg_reader(msg);
-	size_t len;
-	const uint8_t *signature = chan_get_bytes(&r, MSG_MAX_BLOB, &len);
-	struct chan_writer w = { 0 };
-
-	if (chan_reader_end(&r) < 0 || !m->signing)
-		return -EPROTO;
-	m->signing = false;
-	if (len == 0) {
-		log_error("The net process wanted something signed that is no key exchange of this "
-			  "host");
-		return -EPROTO;
-	}
-	chan_put_bytes(&w, signature, len);
-	mon_send(m, MON_NET, NET_SIGNED, &w, NULL, 0);
-	return 0;
-}
-
 static int on_log(struct monitor *m, struct chan_msg *msg)
 {
 	struct chan_reader r = chan_msg_reader(msg);
@@ -110,14 +57,15 @@ static int on_log(struct monitor *m, struct chan_msg *msg)
 static const struct mon_handler handlers[] = {
 	/* request, from, legal in, uses, fds, handler */
 	{ NET_READY, MON_NET, IN(MON_START), 1, 0, on_ready },
-	{ NET_SIGN, MON_NET, AFTER_START, MANY, 0, on_sign },
+	{ NET_SIGN, MON_NET, AFTER_START, MANY, 0, signing_asked },
 	{ NET_AUTHORIZE, MON_NET, IN(MON_KEX), 1, 0, login_ask },
 	{ NET_START, MON_NET, LOGGED_IN, MANY, 0, sessions_start },
 	{ NET_HANGUP, MON_NET, LOGGED_IN, MANY, 0, sessions_hangup },
+	{ NET_SIGNAL, MON_NET, IN(MON_OPEN), MANY, 0, sessions_signal },
 	{ NET_LOG, MON_NET, ANY_STATE, MANY, 0, on_log },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), 1, 0, login_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), 1, 0, login_opened },
-	{ KEYS_SIGNED, MON_KEYS, AFTER_START, MANY, 0, on_signed },
+	{ KEYS_SIGNED, MON_KEYS, AFTER_START, MANY, 0, signing_answered },
 	{ USER_STARTED, MON_USER, IN(MON_OPEN), MANY, 3, sessions_started },
 	{ USER_START_FAILED, MON_USER, IN(MON_OPEN), MANY, 0, sessions_start_failed },
 	{ USER_EXITED, MON_USER, IN(MON_OPEN), MANY, 0, sessions_exited },

@@ -16,6 +16,8 @@
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/origin.h"
 #include "sshgw/monitor/scope.h"
+#include "sshgw/monitor/sessions.h"
+#include "sshgw/monitor/signing.h"
 #include "sshgw/priority.h"
 
 #define KEYS_TIMEOUT_USEC (10 * 1000000ull)
@@ -109,7 +111,7 @@ static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error
 {
 	peer_close(&m->peers[index]);
 	/* What is running needs it only to exchange keys again, and ends then. */
-	if (index == MON_KEYS && error == -ECONNRESET && !m->signing)
+	if (index == MON_KEYS && error == -ECONNRESET && !m->signing.is_wanted)
 		return;
 	if (index == MON_LEADER && error == -ECONNRESET)
 		login_leader_lost(m);
@@ -236,6 +238,8 @@ static int add_timers(struct monitor *m)
 		r = loop_add_time(m->loop, CLOCK_MONOTONIC, on_duration, m, &m->duration);
 	if (r == 0)
 		r = mon_end_init(m);
+	if (r == 0)
+		r = signing_init(m);
 	if (r == 0)
 		r = loop_add_signal(m->loop, SIGTERM, on_signal, m, &m->term);
 	if (r < 0)
@@ -405,6 +409,7 @@ static void monitor_done(struct monitor *m)
 	loop_source_free(m->kill);
 	loop_source_free(m->left);
 	loop_source_free(m->term);
+	signing_done(m);
 	close_fd(m->scope_fd);
 	m->agent = agent_link_free(m->agent);
 	msg_host_keys_done(&m->host_keys);
@@ -438,7 +443,10 @@ int monitor_run(const struct monitor_config *config)
 			[MON_KEYS] = { .name = "keys", .fd = -1, .pidfd = -1 },
 		},
 	};
-	int r = monitor_start(&m);
+	int r;
+
+	sessions_init(&m);
+	r = monitor_start(&m);
 
 	if (r == 0)
 		r = loop_run(m.loop);

@@ -14,6 +14,7 @@
 #include "common/ip.h"
 #include "common/loop.h"
 #include "sshgw/monitor/agent_link.h"
+#include "sshgw/monitor/budget.h"
 #include "sshgw/monitor/channels.h"
 #include "sshgw/monitor/ending.h"
 #include "sshgw/msg.h"
@@ -71,10 +72,16 @@ struct monitor {
 	struct agent_link *agent;
 	struct mon_peer peers[MON_N_PEERS];
 	unsigned n_logged;		 /* lines of the net process */
-	uint64_t sign_credit;		 /* usec: what signatures may still cost, see dispatch.c */
-	uint64_t sign_usec;		 /* CLOCK_MONOTONIC, of the last one */
-	bool signing;			 /* the keys process was asked */
 	unsigned uses[MON_MAX_HANDLERS]; /* how often each request was made */
+
+	struct {
+		struct budget budget;
+		bool is_wanted; /* the net process waits for one */
+		bool is_asked;	/* the keys process was asked for it */
+		struct msg_sign request;
+		struct loop_source *timer;
+	} signing;
+	struct budget signals; /* that the client sends to its programs */
 
 	char *ssh_user;	    /* asked for */
 	struct lease lease; /* from the agent, once accepted */

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/monitor/env.h"
@@ -156,6 +157,7 @@ int sessions_start(struct monitor *m, struct chan_msg *msg)
 		return 0;
 	}
 	channel->has_pty = start.has_pty;
+	channel->takes_signals = start.kind != START_SFTP && !m->lease.force_command;
 	channel->greeted = start.has_pty && start.kind == START_SHELL;
 	channel->start = start;
 	start = (struct msg_start){ 0 };
@@ -261,6 +263,45 @@ int sessions_start_failed(struct monitor *m, struct chan_msg *msg)
 		return -EPROTO;
 	channels_remove(&m->channels, channel);
 	refuse_start(m, id, reason);
+	return 0;
+}
+
+/* ---- signals ---- */
+
+/* Of one client, to all its programs: what comes faster is not delivered. */
+static const struct budget signals = { .cost_usec = 10 * 1000, .burst = 64 };
+
+void sessions_init(struct monitor *m)
+{
+	m->signals = signals;
+}
+
+/*
+ * To the program that the client chose. As with sshd, a forced command and the sftp-server get
+ * none: whoever put them there does not expect them.
+ */
+int sessions_signal(struct monitor *m, struct chan_msg *msg)
+{
+	struct chan_writer w = { 0 };
+	struct channel *channel;
+	struct msg_signal signal;
+
+	if (msg_signal_get(msg, &signal) < 0)
+		return -EPROTO;
+	channel = channels_find(&m->channels, signal.channel);
+	/* The program may have ended while the message was under way. */
+	if (!channel)
+		return 0;
+	if (channel->state != CHANNEL_RUNNING)
+		return -EPROTO;
+	if (!channel->takes_signals) {
+		log_debug("A signal is not delivered: the program is not the client's choice");
+		return 0;
+	}
+	if (budget_take(&m->signals, clock_usec(CLOCK_MONOTONIC)) > 0)
+		return 0;
+	msg_signal_put(&w, &signal);
+	mon_send(m, MON_USER, USER_SIGNAL, &w, NULL, 0);
 	return 0;
 }
 

@@ -3,8 +3,11 @@
 
 #include "sshgw/monitor/monitor.h"
 
-/* NET_START, NET_HANGUP. */
+/* Before anything is asked for. */
+void sessions_init(struct monitor *m);
+/* NET_START, NET_SIGNAL, NET_HANGUP. */
 int sessions_start(struct monitor *m, struct chan_msg *msg);
+int sessions_signal(struct monitor *m, struct chan_msg *msg);
 int sessions_hangup(struct monitor *m, struct chan_msg *msg);
 /* USER_STARTED, USER_START_FAILED, USER_EXITED. */
 int sessions_started(struct monitor *m, struct chan_msg *msg);

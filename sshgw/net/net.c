@@ -148,6 +148,7 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 	case NET_START:
 	case NET_HANGUP:
 	case NET_LOG:
+	case NET_SIGNAL:
 		break;
 	}
 	return -EBADMSG;

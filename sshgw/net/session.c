@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libssh/server.h>
-#include <signal.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -11,6 +10,7 @@
 #include "common/text.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/session_internal.h"
+#include "sshgw/signals.h"
 
 /* How long EOF waits for the exit status, which should come first (some clients stop at EOF). */
 #define EOF_GRACE_USEC (200 * 1000u)
@@ -27,11 +27,28 @@ static int on_data(ssh_session ssh, ssh_channel channel, void *data, uint32_t le
 	return is_stderr ? (int)len : (int)pump_in_take(&s->in, data, len);
 }
 
+/* RFC 4254 section 6.9: there is no answer, so what cannot be delivered vanishes. */
+static void on_signal(ssh_session ssh, ssh_channel channel, const char *name, void *userdata)
+{
+	struct net_session *s = userdata;
+	struct chan_writer w = { 0 };
+	struct msg_signal msg = {
+		.channel = s->request.channel,
+		.number = signal_from_name(name),
+	};
+
+	if (msg.number == 0 || s->state != SESSION_RUNNING || s->exited)
+		return;
+	msg_signal_put(&w, &msg);
+	monitor_send(s->net, NET_SIGNAL, &w);
+}
+
 static int watch_channel(struct net_session *s)
 {
 	ssh_callbacks_init(&s->callbacks);
 	s->callbacks.userdata = s;
 	s->callbacks.channel_data_function = on_data;
+	s->callbacks.channel_signal_function = on_signal;
 	return ssh_set_channel_callbacks(s->channel, &s->callbacks) == SSH_OK ? 0 : -ENOMEM;
 }
 
@@ -143,33 +160,15 @@ void net_session_start_failed(struct net_session *s, const char *reason)
 	net_session_free(s);
 }
 
-/* RFC 4254 section 6.10. */
-static const char *signal_name(uint32_t number)
-{
-	static const struct {
-		int number;
-		const char *name;
-	} names[] = {
-		{ SIGABRT, "ABRT" }, { SIGALRM, "ALRM" }, { SIGFPE, "FPE" },   { SIGHUP, "HUP" },
-		{ SIGILL, "ILL" },   { SIGINT, "INT" },	  { SIGKILL, "KILL" }, { SIGPIPE, "PIPE" },
-		{ SIGQUIT, "QUIT" }, { SIGSEGV, "SEGV" }, { SIGTERM, "TERM" }, { SIGUSR1, "USR1" },
-		{ SIGUSR2, "USR2" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if ((uint32_t)names[i].number == number)
-			return names[i].name;
-	return "SIG@openssh.com";
-}
-
 void net_session_exited(struct net_session *s, const struct msg_exited *exited)
 {
 	if (s->state != SESSION_RUNNING || s->exited)
 		return;
 	s->exited = true;
 	if (exited->by_signal)
-		ssh_channel_request_send_exit_signal(s->channel, signal_name(exited->value),
-						     exited->core_dumped, "", "");
+		ssh_channel_request_send_exit_signal(
+			s->channel, signal_to_name(exited->value) ?: "SIG@openssh.com",
+			exited->core_dumped, "", "");
 	else
 		ssh_channel_request_send_exit_status(s->channel, (int)exited->value);
 	/* Nobody reads its input any more, whoever may still hold its output. */

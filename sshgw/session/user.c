@@ -46,6 +46,13 @@ static struct child *find_pid(struct user *user, pid_t pid)
 	return NULL;
 }
 
+static void signal_group(const struct child *child, int number)
+{
+	/* One that was only just forked leads no group yet. */
+	if (kill(-child->pid, number) < 0)
+		(void)kill(child->pid, number);
+}
+
 /*
  * The client is gone. On a terminal this is the kernel's work, which hangs up session and
  * foreground group when the last master closes; a second SIGHUP would meet shells in the middle of
@@ -55,9 +62,7 @@ static void hang_up(const struct child *child)
 {
 	if (child->has_pty)
 		return;
-	/* One that was only just forked leads no group yet. */
-	if (kill(-child->pid, SIGHUP) < 0)
-		(void)kill(child->pid, SIGHUP);
+	signal_group(child, SIGHUP);
 	(void)kill(-child->pid, SIGCONT);
 }
 
@@ -143,12 +148,31 @@ static int handle_hangup(struct user *user, const struct chan_msg *in)
 	return 0;
 }
 
+/*
+ * To the group that the program leads, as sshd does it. It was not reaped yet if it is in the
+ * table, so that its number can be no other's.
+ */
+static int handle_signal(struct user *user, const struct chan_msg *in)
+{
+	const struct child *child;
+	struct msg_signal msg;
+	int r = msg_signal_get(in, &msg);
+
+	if (r < 0)
+		return r;
+	child = find_channel(user, msg.channel);
+	if (child)
+		signal_group(child, (int)msg.number);
+	return 0;
+}
+
 static const struct user_handler {
 	uint32_t type;
 	int (*handle)(struct user *user, const struct chan_msg *in);
 } handlers[] = {
 	{ USER_START, handle_start },
 	{ USER_HANGUP, handle_hangup },
+	{ USER_SIGNAL, handle_signal },
 };
 
 static int receive(struct user *user)

@@ -48,9 +48,10 @@ enum op {
 };
 
 static const uint32_t types[] = {
-	NET_READY, NET_SIGN,	 NET_AUTHORIZE,		NET_START,    NET_HANGUP,
-	NET_LOG,   USER_STARTED, USER_START_FAILED,	USER_EXITED,  LEADER_OPENED,
-	NET_INIT,  USER_START,	 LEADER_ACCOUNT_RESULT, LEADER_CLOSE, 0,
+	NET_READY,  NET_SIGN,	  NET_AUTHORIZE,	 NET_START,    NET_HANGUP,
+	NET_LOG,    USER_STARTED, USER_START_FAILED,	 USER_EXITED,  LEADER_OPENED,
+	NET_INIT,   USER_START,	  LEADER_ACCOUNT_RESULT, LEADER_CLOSE, 0,
+	NET_SIGNAL,
 };
 
 /* What was seen from outside. */
@@ -184,10 +185,16 @@ static void check_to_leader(const struct chan_msg *msg)
 
 static void check_to_user(const struct monitor *m, const struct chan_msg *msg)
 {
+	struct msg_signal signal;
 	uint32_t channel = 0;
 
 	if (msg->type == USER_START) {
 		check_start(m, msg);
+		return;
+	}
+	if (msg->type == USER_SIGNAL) {
+		check(msg_signal_get(msg, &signal) == 0 && seen.let_in);
+		check(!m->lease.force_command);
 		return;
 	}
 	check(msg->type == USER_HANGUP && msg_channel_get(msg, &channel) == 0 && seen.let_in);

@@ -40,6 +40,7 @@ TRANSCODE(auth_result, msg_auth_result, msg_auth_result_done(&msg))
 TRANSCODE(start, msg_start, msg_start_done(&msg))
 TRANSCODE(started, msg_started, msg_started_done(&msg))
 TRANSCODE(exited, msg_exited, (void)0)
+TRANSCODE(signal, msg_signal, (void)0)
 TRANSCODE(account, msg_account, msg_account_done(&msg))
 TRANSCODE(open, msg_open, msg_open_done(&msg))
 
@@ -79,7 +80,7 @@ static int transcode_text(const struct chan_msg *in, struct chan_writer *again)
 static const transcode_fn transcoders[] = {
 	transcode_net_init, transcode_sign,	    transcode_auth_result, transcode_start,
 	transcode_started,  transcode_exited,	    transcode_account,	   transcode_open,
-	transcode_channel,  transcode_channel_text, transcode_text,
+	transcode_channel,  transcode_channel_text, transcode_text,	   transcode_signal,
 };
 
 /* The packet is the client's own; what is found in it must lie within it. */

@@ -42,6 +42,11 @@ static void put_running(struct chan_writer *w)
 	chan_put_u32(w, RUNNING);
 }
 
+static void put_signal(struct chan_writer *w)
+{
+	msg_signal_put(w, &(struct msg_signal){ .channel = RUNNING, .number = SIGTERM });
+}
+
 static void put_log(struct chan_writer *w)
 {
 	chan_put_u32(w, 6);
@@ -92,6 +97,7 @@ static const struct sample {
 	{ NET_START, MON_NET, LOGGED_IN, put_start },
 	{ NET_HANGUP, MON_NET, LOGGED_IN, put_running },
 	{ NET_LOG, MON_NET, ALL_STATES, put_log },
+	{ NET_SIGNAL, MON_NET, IN(MON_OPEN), put_signal },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), put_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), put_opened },
 	/* How these go on in MON_OPEN depends on the channel: test-user.c. */
@@ -104,7 +110,8 @@ static const struct sample {
 	{ USER_START, MON_USER, 0, put_start },
 	{ KEYS_SIGN, MON_NET, 0, put_sign },
 	{ KEYS_SIGNED, MON_NET, 0, put_nothing },
-	{ NET_LOG + 1, MON_NET, 0, put_nothing },
+	{ NET_SIGNAL + 1, MON_NET, 0, put_nothing },
+	{ USER_SIGNAL, MON_USER, 0, put_signal },
 	{ 0, MON_NET, 0, put_nothing },
 	{ UINT32_MAX, MON_NET, 0, put_nothing },
 };

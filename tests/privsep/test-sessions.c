@@ -174,6 +174,122 @@ static void test_program_of_its_own(void **state)
 	}
 }
 
+/* ---- signals ---- */
+
+#define CHANNEL 7u
+
+static void send_signal(struct stage *s, uint32_t number)
+{
+	struct chan_writer w = { 0 };
+
+	msg_signal_put(&w, &(struct msg_signal){ .channel = CHANNEL, .number = number });
+	stage_send(s->net.channel, NET_SIGNAL, &w, NULL, 0);
+}
+
+static void expect_signal(struct stage *s, uint32_t number)
+{
+	struct chan_msg msg = stage_expect(s->user, USER_SIGNAL);
+	struct msg_signal signal;
+
+	assert_int_equal(msg_signal_get(&msg, &signal), 0);
+	assert_int_equal(signal.channel, CHANNEL);
+	assert_int_equal(signal.number, number);
+	chan_msg_done(&msg);
+}
+
+static void test_signals(void **state)
+{
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	/* Of a program that has ended, or never was: it may have been under way. */
+	send_signal(&s, SIGTERM);
+	stage_expect_silence(s.user, 50000);
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	send_signal(&s, SIGINT);
+	expect_signal(&s, SIGINT);
+	send_signal(&s, SIGKILL);
+	expect_signal(&s, SIGKILL);
+	msg_exited_put(&w, &(struct msg_exited){ .channel = CHANNEL });
+	stage_send(s.user, USER_EXITED, &w, NULL, 0);
+	stage_skip(s.net.channel, NET_EXITED);
+	send_signal(&s, SIGTERM);
+	stage_expect_silence(s.user, 50000);
+	close_login(&s, NULL);
+}
+
+/* As with sshd: who has put another program there does not expect them. */
+static void test_signals_that_are_not_for_clients(void **state)
+{
+	static const struct {
+		const char *more;
+		enum start_kind kind;
+	} cases[] = { { FORCES, START_SHELL }, { FORCES, START_SFTP }, { NULL, START_SFTP } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct msg_start seen;
+		struct stage s;
+
+		open_login(&s, "SSH=yes\nSftpServer=/bin/true\n", cases[i].more);
+		seen = stage_start(
+			&s, &(struct msg_start){ .channel = CHANNEL, .kind = cases[i].kind });
+		msg_start_done(&seen);
+		stage_run_channel(&s, CHANNEL);
+		send_signal(&s, SIGKILL);
+		stage_expect_silence(s.user, 50000);
+		close_login(&s, "A signal is not delivered");
+	}
+}
+
+/* An honest net process knows that nothing runs there. */
+static void test_signals_at_the_wrong_time(void **state)
+{
+	for (int how = 0; how < 2; how++) {
+		struct chan_writer w = { 0 };
+		struct stage s;
+
+		stage_reach(&s, MON_OPEN);
+		stage_start_channel(&s, CHANNEL);
+		if (how == 1) {
+			stage_run_channel(&s, CHANNEL);
+			chan_put_u32(&w, CHANNEL);
+			stage_send(s.net.channel, NET_HANGUP, &w, NULL, 0);
+			stage_skip(s.user, USER_HANGUP);
+		}
+		send_signal(&s, SIGTERM);
+		stage_end_with_leader(&s, "Message 0x186 of the net process was refused");
+	}
+}
+
+/* A flood does no harm: neither to the user process, which may be slow, nor to the login. */
+static void test_flood_of_signals(void **state)
+{
+	struct chan_writer w = { 0 };
+	uint32_t type = USER_SIGNAL;
+	struct stage s;
+	int n = -1;
+
+	stage_reach(&s, MON_OPEN);
+	stage_start_channel(&s, CHANNEL);
+	stage_run_channel(&s, CHANNEL);
+	for (int i = 0; i < 2000; i++)
+		send_signal(&s, SIGUSR1);
+	chan_put_u32(&w, CHANNEL);
+	stage_send(s.net.channel, NET_HANGUP, &w, NULL, 0);
+	for (; type == USER_SIGNAL; n++) {
+		struct chan_msg msg = { 0 };
+
+		assert_int_equal(chan_receive_wait(s.user, STAGE_TIMEOUT_USEC, &msg), 0);
+		type = msg.type;
+		chan_msg_done(&msg);
+	}
+	assert_int_equal(type, USER_HANGUP);
+	assert_in_range(n, 64, 1500);
+	close_login(&s, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +299,10 @@ int main(void)
 		ON_STAGE(test_sftp),
 		ON_STAGE(test_no_sftp),
 		ON_STAGE(test_program_of_its_own),
+		ON_STAGE(test_signals),
+		ON_STAGE(test_signals_that_are_not_for_clients),
+		ON_STAGE(test_signals_at_the_wrong_time),
+		ON_STAGE(test_flood_of_signals),
 	};
 
 	if (!stage_world_is_possible())

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ TRANSCODE(auth_result, msg_auth_result, msg_auth_result_done(&msg))
 TRANSCODE(start, msg_start, msg_start_done(&msg))
 TRANSCODE(started, msg_started, msg_started_done(&msg))
 TRANSCODE(exited, msg_exited, (void)0)
+TRANSCODE(signal, msg_signal, (void)0)
 TRANSCODE(account, msg_account, msg_account_done(&msg))
 TRANSCODE(open, msg_open, msg_open_done(&msg))
 
@@ -181,14 +183,17 @@ static void test_started(void **state)
 static void test_small_ones(void **state)
 {
 	static char user[] = "user", host[] = "100.64.0.2";
-	_cleanup_(chan_writer_done) struct chan_writer exited = { 0 }, signal = { 0 },
-						       account = { 0 }, open = { 0 },
-						       channel = { 0 }, text = { 0 }, both = { 0 };
+	_cleanup_(chan_writer_done) struct chan_writer exited = { 0 }, killed = { 0 },
+						       signal = { 0 }, account = { 0 },
+						       open = { 0 }, channel = { 0 }, text = { 0 },
+						       both = { 0 };
 
 	msg_exited_put(&exited, &(struct msg_exited){ 7, false, 255, false });
 	check_lengths(transcode_exited, &exited, 0);
-	msg_exited_put(&signal, &(struct msg_exited){ 7, true, 127, true });
-	check_lengths(transcode_exited, &signal, 0);
+	msg_exited_put(&killed, &(struct msg_exited){ 7, true, 127, true });
+	check_lengths(transcode_exited, &killed, 0);
+	msg_signal_put(&signal, &(struct msg_signal){ 7, SIGUSR2 });
+	check_lengths(transcode_signal, &signal, 0);
 	msg_account_put(&account, &(struct msg_account){ user, 4242, 4243, host });
 	check_lengths(transcode_account, &account, 0);
 	msg_open_put(&open, &(struct msg_open){ user, host });
@@ -292,6 +297,15 @@ static const struct hostile_case {
 	{ transcode_exited, "4:1 1:0 4:0xffffffff 1:0", -EBADMSG },
 	{ transcode_exited, "4:1 1:2 4:1 1:0", -EBADMSG },
 	{ transcode_exited, "4:1 1:0 4:1 1:2", -EBADMSG },
+	/* signals that have a name in SSH: not 0, not SIGSTOP, SIGCONT or SIGCHLD */
+	{ transcode_signal, "4:1 4:1", 0 },
+	{ transcode_signal, "4:1 4:9", 0 },
+	{ transcode_signal, "4:1 4:0", -EBADMSG },
+	{ transcode_signal, "4:1 4:17", -EBADMSG },
+	{ transcode_signal, "4:1 4:18", -EBADMSG },
+	{ transcode_signal, "4:1 4:19", -EBADMSG },
+	{ transcode_signal, "4:1 4:64", -EBADMSG },
+	{ transcode_signal, "4:1 4:0xffffffff", -EBADMSG },
 	/* names and texts */
 	{ transcode_account, "s:256 4:0 4:0 s:256", 0 },
 	{ transcode_account, "s:257 4:0 4:0 s:1", -EBADMSG },

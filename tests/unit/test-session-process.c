@@ -542,6 +542,52 @@ static void test_user_hangs_up(void **state)
 	}
 }
 
+static void send_signal(struct peer *peer, uint32_t channel, uint32_t number)
+{
+	struct chan_writer w = { 0 };
+
+	msg_signal_put(&w, &(struct msg_signal){ channel, number });
+	send_msg(peer->channel, USER_SIGNAL, &w, -1);
+}
+
+/* All that the program started in its group, as from a terminal; and no other program. */
+static void test_user_signals_a_group(void **state)
+{
+	static const char script[] = "trap 'echo parent; wait; exit 5' USR1;"
+				     "(trap 'echo child; exit' USR1; echo r; sleep 50 & wait) &"
+				     "sleep 50 & wait";
+	_cleanup_(chan_msg_done) struct chan_msg msg = { 0 }, other = { 0 };
+	struct peer *peer = *state;
+	struct msg_exited exited;
+	char out[64] = "";
+
+	send_start(peer, 1, script);
+	receive_started(peer, 1, &msg);
+	send_start(peer, 2, "echo r; cat; exit 6");
+	receive_started(peer, 2, &other);
+	assert_int_equal(read(msg.fds[1], out, 2), 2);
+	assert_int_equal(read(other.fds[1], out, 2), 2);
+	usleep(50000);
+	/* One that there is none of any more, or never was. */
+	send_signal(peer, 3, SIGKILL);
+	send_signal(peer, 1, SIGUSR1);
+	receive_exited(peer, &exited);
+	assert_int_equal(exited.channel, 1);
+	assert_int_equal(exited.by_signal, false);
+	assert_int_equal(exited.value, 5);
+	assert_true(read(msg.fds[1], out, sizeof(out) - 1) > 0);
+	assert_non_null(strstr(out, "parent"));
+	other.fds[0] = close_fd(other.fds[0]);
+	receive_exited(peer, &exited);
+	assert_int_equal(exited.channel, 2);
+	assert_int_equal(exited.value, 6);
+	send_signal(peer, 2, SIGKILL);
+	send_start(peer, 2, "exit 7");
+	receive_started(peer, 2, &other);
+	receive_exited(peer, &exited);
+	assert_false(exited.by_signal);
+}
+
 static void test_user_ends_with_its_channel(void **state)
 {
 	_cleanup_(chan_msg_done) struct chan_msg msg = { 0 };
@@ -658,6 +704,10 @@ static void test_user_refuses_malformed(void **state)
 		{ USER_HANGUP, "\0\0\0", 3, false },
 		{ USER_HANGUP, "\0\0\0\1!", 5, false },
 		{ USER_HANGUP, "\0\0\0\1", 4, true },
+		{ USER_SIGNAL, "\0\0\0\1", 4, false },
+		{ USER_SIGNAL, "\0\0\0\1\0\0\0\0", 8, false },	 /* no signal */
+		{ USER_SIGNAL, "\0\0\0\1\0\0\0\x13", 8, false }, /* SIGSTOP */
+		{ USER_SIGNAL, "\0\0\0\1\0\0\0\x0f", 8, true },
 		{ USER_STARTED, "", 0, false },
 		{ LEADER_CLOSE, "", 0, false },
 	};
@@ -715,6 +765,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test_setup_teardown(test_user_runs_the_sftp_server_itself, set_up_user,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_user_hangs_up, set_up_user, tear_down),
+		cmocka_unit_test_setup_teardown(test_user_signals_a_group, set_up_user, tear_down),
 		cmocka_unit_test_setup_teardown(test_user_ends_with_its_channel, set_up_user,
 						tear_down),
 		cmocka_unit_test(test_user_hangs_up_what_just_started),
