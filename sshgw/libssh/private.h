@@ -7,6 +7,7 @@
 
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,11 @@ void ssh_packet_set_callbacks(ssh_session session, ssh_packet_callbacks callback
 
 /* What the session's requests name the channel by, which is our own number for it. */
 ssh_channel ssh_channel_from_local(ssh_session session, uint32_t id);
+
+/* Builds the beginning of a packet; the net process wraps _ssh_buffer_pack(), which calls this. */
+int ssh_buffer_pack_va(ssh_buffer buffer, const char *format, size_t argc, va_list ap);
+/* Returns at once when no reply is wanted. */
+int ssh_global_request(ssh_session session, const char *request, ssh_buffer buffer, int reply);
 
 /*
  * A descriptor in libssh's own poll loop. The net process wraps it, to do the reading from the

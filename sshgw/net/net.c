@@ -214,8 +214,10 @@ static void on_channel_open(struct net *net, ssh_message message)
 {
 	ssh_channel channel;
 
+	if (ssh_message_subtype(message) == SSH_CHANNEL_SESSION)
+		net->n_opens++;
 	if (net->state != NET_STATE_OPEN || ssh_message_subtype(message) != SSH_CHANNEL_SESSION ||
-	    net->n_sessions >= net->init.max_sessions) {
+	    net->n_sessions >= net->init.max_sessions || net->n_opens > net->max_opens) {
 		ssh_message_reply_default(message);
 		return;
 	}

@@ -47,6 +47,9 @@ struct net {
 	size_t n_sessions;
 	uint32_t next_channel;
 
+	uint32_t n_opens_seen, n_opens; /* of session channels: as they came, as handled */
+	uint32_t max_opens;		/* the client has said that it wants no more */
+
 	struct msg_blob *pty_modes; /* of pty requests that libssh has queued, oldest first */
 	size_t n_pty_modes;
 };

@@ -3,9 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sshgw/libssh/private.h"
-
-#define SSH2_MSG_CHANNEL_REQUEST 98
 /* Requests wait here only until libssh's own queue is read, in the same turn of the loop. */
 #define MAX_WAITING 16u
 
@@ -31,41 +28,23 @@ int pty_modes_find(const uint8_t *packet, size_t len, const uint8_t **ret_modes,
 	return 0;
 }
 
-/* Always leaves the packet to libssh. */
-static int on_channel_request(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
+void pty_modes_keep(struct net *net, const uint8_t *packet, size_t packet_len)
 {
-	struct net *net = user;
 	const uint8_t *modes;
 	size_t len;
 	struct msg_blob *list;
 
-	if (net->n_pty_modes == MAX_WAITING ||
-	    pty_modes_find(ssh_buffer_get(packet), ssh_buffer_get_len(packet), &modes, &len) < 0)
-		return SSH_PACKET_NOT_USED;
+	if (net->n_pty_modes == MAX_WAITING || pty_modes_find(packet, packet_len, &modes, &len) < 0)
+		return;
 	list = reallocarray(net->pty_modes, net->n_pty_modes + 1, sizeof(*list));
 	if (!list)
-		return SSH_PACKET_NOT_USED;
+		return;
 	net->pty_modes = list;
 	list[net->n_pty_modes].data = malloc(len ? len : 1);
 	if (!list[net->n_pty_modes].data)
-		return SSH_PACKET_NOT_USED;
+		return;
 	memcpy(list[net->n_pty_modes].data, modes, len);
 	list[net->n_pty_modes++].len = len;
-	return SSH_PACKET_NOT_USED;
-}
-
-void pty_modes_watch(struct net *net)
-{
-	static ssh_packet_callback functions[] = { on_channel_request };
-	/* libssh keeps the pointer for the life of the session: of the process. */
-	static struct ssh_packet_callbacks_struct callbacks = {
-		.start = SSH2_MSG_CHANNEL_REQUEST,
-		.n_callbacks = 1,
-		.callbacks = functions,
-	};
-
-	callbacks.user = net;
-	ssh_packet_set_callbacks(net->ssh, &callbacks);
 }
 
 struct msg_blob pty_modes_take(struct net *net)

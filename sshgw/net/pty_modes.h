@@ -3,8 +3,8 @@
 
 #include "sshgw/net/net.h"
 
-/* Look at channel requests before libssh does. Call before the key exchange. */
-void pty_modes_watch(struct net *net);
+/* A pty request, before libssh queues it. */
+void pty_modes_keep(struct net *net, const uint8_t *packet, size_t packet_len);
 /* Modes of the oldest pty request not yet taken; the caller owns .data. Empty if there is none. */
 struct msg_blob pty_modes_take(struct net *net);
 /* Pure: encoded modes in a "pty-req" channel request (RFC 4254 section 6.2), borrowed. */

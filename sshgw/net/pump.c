@@ -27,9 +27,18 @@ void pump_out_done(struct pump_out *p)
 	pump_out_init(p, p->is_stderr);
 }
 
+void pump_out_stop(struct pump_out *p, bool is_terminal)
+{
+	if (!is_terminal)
+		p->fd = close_fd(p->fd);
+	free(take_ptr(p->rest));
+	p->len = 0;
+	p->stopped = true;
+}
+
 bool pump_out_is_over(const struct pump_out *p)
 {
-	return p->fd < 0 && p->len == 0;
+	return (p->fd < 0 || p->stopped) && p->len == 0;
 }
 
 /* Not while packets are queued: they are memory, and who does not read them gets no more. */
@@ -40,7 +49,7 @@ static bool can_send(ssh_session ssh, ssh_channel channel)
 
 bool pump_out_wants_data(const struct pump_out *p, ssh_session ssh, ssh_channel channel)
 {
-	return p->fd >= 0 && p->len == 0 && can_send(ssh, channel);
+	return p->fd >= 0 && !p->stopped && p->len == 0 && can_send(ssh, channel);
 }
 
 /* Return: bytes that libssh took: none during a rekey, in which it would have to queue them. */

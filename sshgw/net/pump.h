@@ -15,6 +15,7 @@
 struct pump_out {
 	int fd; /* -1: ended */
 	bool is_stderr;
+	bool stopped; /* nobody reads it: a terminal, whose descriptor is still written to */
 	const struct pollfd *polled; /* of this turn of the loop; NULL: not asked about */
 	uint8_t *rest;		     /* what was read, but not taken by libssh (in a rekey) */
 	size_t start, len;	     /* of rest: what is still to be sent */
@@ -23,6 +24,8 @@ struct pump_out {
 void pump_out_init(struct pump_out *p, bool is_stderr);
 /* Closes the descriptor and forgets what was not sent. */
 void pump_out_done(struct pump_out *p);
+/* Nobody reads it any more: the program gets SIGPIPE, or on a terminal waits. */
+void pump_out_stop(struct pump_out *p, bool is_terminal);
 /* Nothing is left to come. */
 bool pump_out_is_over(const struct pump_out *p);
 /* Whether it waits for the program's output: not while something else has to go first. */

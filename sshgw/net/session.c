@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/net/monitor_link.h"
+#include "sshgw/net/packets.h"
 #include "sshgw/net/session_internal.h"
 #include "sshgw/signals.h"
 
@@ -68,6 +69,7 @@ int net_session_new(struct net *net, ssh_channel channel)
 		return -ENOMEM;
 	s->net = net;
 	s->channel = channel;
+	s->remote_channel = packets_confirmed();
 	if (watch_channel(s) < 0)
 		return -ENOMEM;
 	s->request.channel = net->next_channel++;
@@ -94,6 +96,8 @@ void net_session_free(struct net_session *s)
 	pump_out_done(&s->err);
 	if (s->start_message)
 		ssh_message_free(s->start_message);
+	for (size_t i = 0; i < s->n_later; i++)
+		ssh_message_free(s->later[i]);
 	msg_start_done(&s->request);
 	/* libssh may keep the channel until the client has closed it, too. */
 	ssh_remove_channel_callbacks(s->channel, &s->callbacks);
@@ -148,6 +152,14 @@ void net_session_started(struct net_session *s, struct msg_started *started, str
 	ssh_message_free(take_ptr(s->start_message));
 	if (s->is_pty && started->text[0])
 		ssh_channel_write(s->channel, started->text, (uint32_t)strlen(started->text));
+	net_session_handle_later(s);
+}
+
+/* EOF first: libssh would forget to close where the EOF it sends itself has to wait. */
+static void close_channel(struct net_session *s)
+{
+	ssh_channel_send_eof(s->channel);
+	ssh_channel_close(s->channel);
 }
 
 void net_session_start_failed(struct net_session *s, const char *reason)
@@ -156,7 +168,7 @@ void net_session_start_failed(struct net_session *s, const char *reason)
 		return;
 	net_session_notice(s, reason);
 	ssh_message_reply_default(s->start_message);
-	ssh_channel_close(s->channel);
+	close_channel(s);
 	net_session_free(s);
 }
 
@@ -187,6 +199,11 @@ void net_session_notice(struct net_session *s, const char *text)
 		ssh_channel_write_stderr(s->channel, line, (uint32_t)strlen(line));
 }
 
+void net_session_not_read(struct net_session *s)
+{
+	s->not_read = true;
+}
+
 /* ---- bytes ---- */
 
 /* Order: exit status, data, EOF, CLOSE. Return: whether the session is over. */
@@ -205,7 +222,7 @@ static bool finish(struct net_session *s)
 	}
 	if (!s->exited)
 		return false;
-	ssh_channel_close(s->channel);
+	close_channel(s);
 	return true;
 }
 
@@ -228,11 +245,24 @@ size_t net_session_poll(struct net_session *s, struct pollfd *fds)
 	return n;
 }
 
+/* Others ignore such requests, but need not. */
+static bool client_knows_eow(const struct net_session *s)
+{
+	const char *ident = ssh_get_clientbanner(s->net->ssh);
+
+	return ident && strncmp(ident, "SSH-2.0-OpenSSH", strlen("SSH-2.0-OpenSSH")) == 0;
+}
+
 static void move_input(struct net_session *s)
 {
-	if (pump_in_move(&s->in, s->channel) < 0 ||
-	    (!s->in.closed && pump_in_is_over(&s->in, s->channel)))
+	if (pump_in_move(&s->in, s->channel) < 0) {
+		/* The program has closed its end: the client can stop sending. */
 		pump_in_close(&s->in);
+		if (client_knows_eow(s))
+			packets_send_eow(s->net, s->remote_channel);
+	} else if (!s->in.closed && pump_in_is_over(&s->in, s->channel)) {
+		pump_in_close(&s->in);
+	}
 }
 
 static void move_output(struct net_session *s, struct pump_out *p)
@@ -264,6 +294,8 @@ bool net_session_pump(struct net_session *s)
 		say_hangup(s);
 	} else if (s->state == SESSION_RUNNING) {
 		move_input(s);
+		if (s->not_read && !s->out.stopped)
+			pump_out_stop(&s->out, s->is_pty);
 		move_output(s, &s->out);
 		move_output(s, &s->err);
 		over = finish(s);

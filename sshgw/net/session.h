@@ -29,6 +29,9 @@ struct net_session *net_session_by_id(struct net *net, uint32_t id);
  */
 bool net_session_request(struct net_session *s, ssh_message message);
 
+/* The client reads no more of the program's output. May be called from within libssh. */
+void net_session_not_read(struct net_session *s);
+
 /* The monitor's answers. Descriptors are taken from msg. */
 void net_session_started(struct net_session *s, struct msg_started *started, struct chan_msg *msg);
 void net_session_start_failed(struct net_session *s, const char *reason);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "common/log.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/pty_modes.h"
 #include "sshgw/net/session_internal.h"
@@ -12,9 +13,9 @@ static uint32_t dimension(int value)
 	return value > 0 && value <= UINT16_MAX ? (uint32_t)value : 0;
 }
 
-static bool take_pty(struct net_session *s, ssh_message message)
+/* Takes the modes over. */
+static bool take_pty(struct net_session *s, ssh_message message, struct msg_blob modes)
 {
-	struct msg_blob modes = pty_modes_take(s->net);
 	const char *term = ssh_message_channel_request_pty_term(message);
 	struct msg_pty *pty = &s->request.pty;
 
@@ -98,13 +99,14 @@ static bool ask_subsystem(struct net_session *s, ssh_message message)
 	return name && strcmp(name, "sftp") == 0 && ask_start(s, message, START_SFTP);
 }
 
-bool net_session_request(struct net_session *s, ssh_message message)
+/* Return: whether the message is kept. */
+static bool handle(struct net_session *s, ssh_message message, struct msg_blob modes)
 {
 	bool ok = false;
 
 	switch (ssh_message_subtype(message)) {
 	case SSH_CHANNEL_REQUEST_PTY:
-		ok = take_pty(s, message);
+		ok = take_pty(s, message, modes);
 		break;
 	case SSH_CHANNEL_REQUEST_ENV:
 		ok = take_env(s, message);
@@ -132,4 +134,56 @@ bool net_session_request(struct net_session *s, ssh_message message)
 	else
 		ssh_message_reply_default(message);
 	return false;
+}
+
+/* ---- while the program is being started ---- */
+
+/* Of the sizes that a terminal has had meanwhile, the last one counts. */
+static bool replaces(ssh_message later, ssh_message message)
+{
+	return ssh_message_subtype(later) == SSH_CHANNEL_REQUEST_WINDOW_CHANGE &&
+	       ssh_message_subtype(message) == SSH_CHANNEL_REQUEST_WINDOW_CHANGE;
+}
+
+/*
+ * Clients tell answers by their order: none may overtake the one that the monitor owes us. Return:
+ * whether the message is kept.
+ */
+static bool keep_for_later(struct net_session *s, ssh_message message)
+{
+	for (size_t i = 0; i < s->n_later; i++) {
+		if (replaces(s->later[i], message)) {
+			ssh_message_free(s->later[i]);
+			s->later[i] = message;
+			return true;
+		}
+	}
+	if (s->n_later == ARRAY_SIZE(s->later)) {
+		log_notice("The client does not wait for its program to start, and floods us");
+		net_close(s->net);
+		return false;
+	}
+	s->later[s->n_later++] = message;
+	return true;
+}
+
+void net_session_handle_later(struct net_session *s)
+{
+	for (size_t i = 0; i < s->n_later; i++)
+		if (!handle(s, s->later[i], (struct msg_blob){ 0 }))
+			ssh_message_free(s->later[i]);
+	s->n_later = 0;
+}
+
+bool net_session_request(struct net_session *s, ssh_message message)
+{
+	struct msg_blob modes = { 0 };
+
+	/* They are in a list of their own, in the order of the requests. */
+	if (ssh_message_subtype(message) == SSH_CHANNEL_REQUEST_PTY)
+		modes = pty_modes_take(s->net);
+	if (s->state != SESSION_ASKED)
+		return handle(s, message, modes);
+	free(modes.data);
+	return keep_for_later(s, message);
 }

@@ -8,7 +8,7 @@
 
 #include "common/log.h"
 #include "sshgw/net/hostkey.h"
-#include "sshgw/net/pty_modes.h"
+#include "sshgw/net/packets.h"
 #include "sshgw/net/receive.h"
 #include "sshgw/net/sign.h"
 
@@ -28,7 +28,11 @@ static int set_bind_options(ssh_bind bind)
 		enum ssh_bind_options_e option;
 		const char *value;
 	} options[] = {
-		{ SSH_BIND_OPTIONS_BANNER, "Peergate" },
+		/*
+		 * OpenSSH's client says that it reads no more (eow@openssh.com), and that it opens
+		 * no further sessions, only to servers whose name begins like this.
+		 */
+		{ SSH_BIND_OPTIONS_BANNER, "OpenSSH_Peergate" },
 		{ SSH_BIND_OPTIONS_KEY_EXCHANGE, KEX },
 		{ SSH_BIND_OPTIONS_CIPHERS_C_S, CIPHERS },
 		{ SSH_BIND_OPTIONS_CIPHERS_S_C, CIPHERS },
@@ -107,7 +111,7 @@ int transport_init(struct net *net)
 		r = set_session_options(net->ssh, &net->init);
 	if (r < 0)
 		return log_error_errno(r, "libssh refused an option");
-	pty_modes_watch(net);
+	packets_init(net);
 	return import_host_keys(net);
 }
 

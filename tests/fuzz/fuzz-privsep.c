@@ -10,6 +10,7 @@
 
 #include "sshgw/msg.h"
 #include "sshgw/net/pty_modes.h"
+#include "sshgw/net/requests.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -84,6 +85,17 @@ static const transcode_fn transcoders[] = {
 };
 
 /* The packet is the client's own; what is found in it must lie within it. */
+static void find_request(const uint8_t *packet, size_t size, bool is_global)
+{
+	struct request request;
+	int r = is_global ? request_parse_global(packet, size, &request)
+			  : request_parse_channel(packet, size, &request);
+
+	check(r == 0 || r == -EBADMSG);
+	if (r == 0)
+		check(request.name >= packet && request.name + request.name_len < packet + size);
+}
+
 static void find_pty_modes(const uint8_t *packet, size_t size)
 {
 	const uint8_t *modes;
@@ -115,8 +127,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (r == 0)
 			check(again.error == 0 && again.len == msg.len &&
 			      (msg.len == 0 || memcmp(again.data, msg.data, msg.len) == 0));
-	} else {
+	} else if (which == 15) {
 		find_pty_modes(msg.data, msg.len);
+	} else {
+		find_request(msg.data, msg.len, which & 1);
 	}
 	chan_writer_done(&again);
 	free(msg.data);

@@ -6,7 +6,6 @@ own, so that nothing of the machine is changed. Exit status 77 (skipped) where t
 
 usage: session_native.py EXECUTABLE PAM_SERVICE_FILE
 """
-import array
 import os
 import pwd
 import pathlib
@@ -22,11 +21,8 @@ import tempfile
 import time
 import unittest
 
-ACCOUNT, OPEN, LOGIN, LOGOUT, CLOSE = 0x200, 0x201, 0x202, 0x203, 0x204
-ACCOUNT_RESULT, OPENED = 0x280, 0x281
-START, HANGUP = 0x300, 0x301
-STARTED, START_FAILED, EXITED = 0x380, 0x381, 0x382
-SHELL, EXEC = 1, 2
+from messages import (ACCOUNT, ACCOUNT_RESULT, CLOSE, EXEC, EXITED, HANGUP, LOGIN, LOGOUT, OPEN, OPENED, SHELL, START,
+                      STARTED, START_FAILED, receive, send, text, u32)
 
 UID, GID, EXTRA_GID, PAM_GID = 4242, 4242, 4243, 4244
 CLIENT, CONNECTION = "100.64.0.2 5555 22", "100.64.0.2 5555 100.64.0.1 22"
@@ -103,53 +99,6 @@ def enter_namespace():
         argv = ["unshare", "--mount", sys.executable, *sys.argv]
         sys.exit(subprocess.run(argv, check=False,
                                 env={**os.environ, "SESSION_NATIVE": work}).returncode)
-
-
-# ---- messages ----
-
-def u32(value):
-    return struct.pack(">I", value)
-
-
-def text(value):
-    data = value.encode() if isinstance(value, str) else value
-    return u32(len(data)) + data
-
-
-class Reader:
-    def __init__(self, data):
-        self.data = data
-
-    def take(self, n):
-        piece, self.data = self.data[:n], self.data[n:]
-        assert len(piece) == n
-        return piece
-
-    def u8(self):
-        return self.take(1)[0]
-
-    def u32(self):
-        return struct.unpack(">I", self.take(4))[0]
-
-    def text(self):
-        return self.take(self.u32()).decode()
-
-
-def send(sock, kind, payload=b"", fds=()):
-    control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    sock.sendmsg([u32(kind) + payload], control)
-
-
-def receive(sock, timeout=10):
-    if not select.select([sock], [], [], timeout)[0]:
-        raise TimeoutError("no message")
-    data, control, _, _ = sock.recvmsg(256 << 10, socket.CMSG_SPACE(12))
-    fds = array.array("i")
-    for _, _, body in control:
-        fds.frombytes(body[:len(body) - len(body) % 4])
-    if not data:
-        return None, None, []
-    return struct.unpack(">I", data[:4])[0], Reader(data[4:]), list(fds)
 
 
 def status_of(pid):

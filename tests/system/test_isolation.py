@@ -114,7 +114,7 @@ def test_from_the_host_itself(mesh, family, loopback):
 @pytest.mark.parametrize("family", ["ip4", "ip6"])
 def test_peer_reaches_the_gateway_only_where_it_is(mesh, family):
     laptop = mesh.laptop.host
-    assert banner(laptop, getattr(mesh.server, family), 22) == "SSH-2.0-Peergate"
+    assert banner(laptop, getattr(mesh.server, family), 22) == "SSH-2.0-OpenSSH_Peergate"
     assert banner(laptop, getattr(mesh.server, family), 2022) == "silence"
     assert banner(laptop, getattr(mesh.hosts.server, family), 22).startswith("SSH-2.0-OpenSSH")
 

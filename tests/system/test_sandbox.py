@@ -143,7 +143,7 @@ s = socket.create_connection(('{mesh.server.ip4}', 22))
 print(s.recv(100), flush=True)
 time.sleep(60)
 """]) as client:
-        client.out.read_until("SSH-2.0-Peergate")
+        client.out.read_until("SSH-2.0-OpenSSH_Peergate")
         assert server.run("pgrep -f ^peergate-sshgw-session").stdout == ""
         assert mesh.status(mesh.server)["sessions"] == 0
         assert inject(server, net_process(server), CALLS["open"]).stdout.strip() == "killed SIGSYS"

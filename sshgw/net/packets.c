@@ -1,0 +1,198 @@
+/*
+ * Two ways into libssh, besides its public interface. Callbacks that are registered before the key
+ * exchange see a packet before libssh does, and may change it. And the linker hands us libssh's
+ * calls of _ssh_buffer_pack(), by which it builds the beginning of most packets.
+ */
+#include "sshgw/net/packets.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "sshgw/libssh/private.h"
+#include "sshgw/net/pty_modes.h"
+#include "sshgw/net/requests.h"
+#include "sshgw/net/session.h"
+
+#define MSG_GLOBAL_REQUEST	  80
+#define MSG_CHANNEL_OPEN	  90
+#define MSG_CHANNEL_CONFIRMATION  91
+#define MSG_CHANNEL_DATA	  94
+#define MSG_CHANNEL_EXTENDED_DATA 95
+#define MSG_CHANNEL_REQUEST	  98
+
+/* A name that libssh does not know: it queues such a channel request, and refuses a global one. */
+#define UNKNOWN "unknown@peergate"
+
+/* ---- requests, before libssh sees them ---- */
+
+/* Put another request in the packet's place; the old one's name is gone then. */
+static void replace(ssh_buffer packet, const struct chan_writer *w)
+{
+	if (w->error == 0 && ssh_buffer_reinit(packet) == 0)
+		ssh_buffer_add_data(packet, w->data, (uint32_t)w->len);
+}
+
+/*
+ * libssh answers these at once, others are answered when their turn comes: a client, which tells
+ * answers by their order, would take one for another. Now they are all answered at once.
+ */
+static void refuse_now(ssh_buffer packet, const struct request *request)
+{
+	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+
+	chan_put_string(&w, UNKNOWN);
+	chan_put_u8(&w, request->want_reply);
+	replace(packet, &w);
+}
+
+/* The same the other way round: this one is to wait for its turn, and gets no answer unasked. */
+static void answer_in_turn(ssh_buffer packet, const struct request *request)
+{
+	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+
+	chan_put_u32(&w, request->channel);
+	chan_put_string(&w, UNKNOWN);
+	chan_put_u8(&w, request->want_reply);
+	replace(packet, &w);
+}
+
+static int on_global_request(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
+{
+	struct request request;
+	struct net *net = user;
+
+	if (request_parse_global(ssh_buffer_get(packet), ssh_buffer_get_len(packet), &request) < 0)
+		return SSH_PACKET_NOT_USED;
+	if (request_is(&request, "no-more-sessions@openssh.com"))
+		net->max_opens = net->n_opens_seen;
+	else if (request_is(&request, "tcpip-forward") ||
+		 request_is(&request, "cancel-tcpip-forward"))
+		refuse_now(packet, &request);
+	return SSH_PACKET_NOT_USED;
+}
+
+static int on_channel_open(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
+{
+	struct request open;
+	struct net *net = user;
+
+	if (request_parse_open(ssh_buffer_get(packet), ssh_buffer_get_len(packet), &open) == 0 &&
+	    request_is(&open, "session"))
+		net->n_opens_seen++;
+	return SSH_PACKET_NOT_USED;
+}
+
+static int on_channel_request(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
+{
+	const uint8_t *data = ssh_buffer_get(packet);
+	size_t len = ssh_buffer_get_len(packet);
+	struct request request;
+	struct net_session *s;
+	struct net *net = user;
+
+	if (request_parse_channel(data, len, &request) < 0)
+		return SSH_PACKET_NOT_USED;
+	if (request_is(&request, "pty-req"))
+		pty_modes_keep(net, data, len);
+	else if (request_is(&request, "keepalive@openssh.com"))
+		answer_in_turn(packet, &request);
+	else if (request_is(&request, "eow@openssh.com")) {
+		s = net_session_by_channel(net, ssh_channel_from_local(ssh, request.channel));
+		if (s)
+			net_session_not_read(s);
+	}
+	return SSH_PACKET_NOT_USED;
+}
+
+void packets_init(struct net *net)
+{
+	static ssh_packet_callback functions[MSG_CHANNEL_REQUEST - MSG_GLOBAL_REQUEST + 1] = {
+		[0] = on_global_request,
+		[MSG_CHANNEL_OPEN - MSG_GLOBAL_REQUEST] = on_channel_open,
+		[MSG_CHANNEL_REQUEST - MSG_GLOBAL_REQUEST] = on_channel_request,
+	};
+	/* libssh keeps the pointer for the life of the session: of the process. */
+	static struct ssh_packet_callbacks_struct callbacks = {
+		.start = MSG_GLOBAL_REQUEST,
+		.n_callbacks = ARRAY_SIZE(functions),
+		.callbacks = functions,
+	};
+
+	callbacks.user = net;
+	net->max_opens = UINT32_MAX;
+	ssh_packet_set_callbacks(net->ssh, &callbacks);
+}
+
+/* ---- packets that libssh builds ---- */
+
+int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc, ...);
+
+static uint32_t confirmed;
+static const struct chan_writer *instead; /* of the next global request */
+
+uint32_t packets_confirmed(void)
+{
+	return confirmed;
+}
+
+int packets_send_eow(struct net *net, uint32_t remote_channel)
+{
+	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+	int r;
+
+	chan_put_u8(&w, MSG_CHANNEL_REQUEST);
+	chan_put_u32(&w, remote_channel);
+	chan_put_string(&w, "eow@openssh.com");
+	chan_put_u8(&w, 0);
+	if (w.error)
+		return w.error;
+	instead = &w;
+	r = ssh_global_request(net->ssh, UNKNOWN, NULL, 0);
+	instead = NULL;
+	return r == SSH_OK ? 0 : -EIO;
+}
+
+/* Arguments by format: b is a byte, d a number of 32 bits; both come as int. */
+static uint32_t argument(va_list ap)
+{
+	return va_arg(ap, uint32_t);
+}
+
+/* Room for the length that is put before a packet at last: else all its data is moved for that. */
+static int pack_with_room(ssh_buffer buffer, const char *format, size_t argc, va_list ap)
+{
+	uint8_t room[5] = { 0 };
+	int r = SSH_OK;
+
+	if (ssh_buffer_get_len(buffer) == 0)
+		r = ssh_buffer_add_data(buffer, room, sizeof(room));
+	if (r == SSH_OK)
+		r = ssh_buffer_pack_va(buffer, format, argc, ap);
+	if (r == SSH_OK)
+		ssh_buffer_get_data(buffer, room, sizeof(room));
+	return r;
+}
+
+int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc, ...)
+{
+	va_list ap, peek;
+	uint32_t type;
+	int r;
+
+	va_start(ap, argc);
+	va_copy(peek, ap);
+	type = format[0] == 'b' ? argument(peek) : 0;
+	if (type == MSG_GLOBAL_REQUEST && instead) {
+		r = ssh_buffer_add_data(buffer, instead->data, (uint32_t)instead->len);
+	} else if (type == MSG_CHANNEL_DATA || type == MSG_CHANNEL_EXTENDED_DATA) {
+		r = pack_with_room(buffer, format, argc, ap);
+	} else {
+		if (type == MSG_CHANNEL_CONFIRMATION)
+			confirmed = argument(peek);
+		r = ssh_buffer_pack_va(buffer, format, argc, ap);
+	}
+	va_end(peek);
+	va_end(ap);
+	return r;
+}

@@ -1,0 +1,144 @@
+"""The real net and user processes, joined by a monitor that says yes.
+
+The monitor's part is played here, so that a test sees what only these two and the client do.
+"""
+import os
+import socket
+import subprocess
+import threading
+import time
+
+import messages as m
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+SFTP_SERVER = "/usr/lib/openssh/sftp-server"
+ENVIRONMENT = {"HOME": "/", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
+
+
+class Connection:
+    """A client's connection and the two processes that serve it."""
+
+    def __init__(self, gateway, client):
+        self.gateway = gateway
+        self.log, self.n_signatures = [], 0
+        self.net_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        client.setblocking(False)
+        self.net = gateway.spawn([gateway.net, gateway.build], [client.fileno(), theirs.fileno()], {})
+        theirs.close()
+        client.close()
+        self.user_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.user = gateway.spawn([gateway.session, gateway.build, "user"], [theirs.fileno()], ENVIRONMENT)
+        theirs.close()
+        m.send(self.net_channel, m.NET_INIT, gateway.init_message())
+        for serve in (self._serve_net, self._serve_user):
+            threading.Thread(target=self._serve, args=[serve], daemon=True).start()
+
+    def _serve(self, serve):
+        try:
+            while serve():
+                pass
+        except OSError:
+            pass  # the other process has gone first
+
+    def _serve_net(self):
+        kind, reader, _ = m.receive(self.net_channel, None)
+        if kind == m.NET_SIGN:
+            self.n_signatures += 1
+            reader.u32(), reader.u32()
+            signature = self.gateway.key.sign(reader.bytes())
+            m.send(self.net_channel, m.NET_SIGNED, m.text(m.text("ssh-ed25519") + m.text(signature)))
+        elif kind == m.NET_AUTHORIZE:
+            m.send(self.net_channel, m.NET_AUTH_RESULT, b"\1" + m.text(""))
+        elif kind == m.NET_START:
+            time.sleep(self.gateway.start_delay)
+            m.send(self.user_channel, m.START, self.gateway.start_message(reader.data))
+        elif kind == m.NET_HANGUP:
+            m.send(self.user_channel, m.HANGUP, reader.data)
+        elif kind == m.NET_SIGNAL:
+            m.send(self.user_channel, m.SIGNAL, reader.data)
+        elif kind == m.NET_LOG:
+            reader.u32()
+            self.log.append(reader.text())
+        elif kind is None:
+            self.user_channel.shutdown(socket.SHUT_RDWR)
+        return kind is not None
+
+    def _serve_user(self):
+        kind, reader, fds = m.receive(self.user_channel, None)
+        if kind == m.STARTED:
+            m.send(self.net_channel, m.NET_STARTED, reader.data[:5] + m.text(""), fds)
+        elif kind == m.START_FAILED:
+            m.send(self.net_channel, m.NET_START_FAILED, reader.data)
+        elif kind == m.EXITED:
+            m.send(self.net_channel, m.NET_EXITED, reader.data)
+        for fd in fds:
+            os.close(fd)
+        return kind is not None
+
+    def close(self):
+        for process in (self.net, self.user):
+            process.kill()
+            process.wait()
+        self.net_channel.close()
+        self.user_channel.close()
+
+
+class Gateway:
+    """Serves connections on a port of the loopback.
+
+    rekey        after how many bytes and how many seconds new keys are exchanged; 0: no limit
+    start_delay  seconds that the monitor takes to have a program started
+    """
+
+    def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0):
+        self.net, self.session, self.build = net, session, build
+        self.rekey, self.start_delay = rekey, start_delay
+        self.key = Ed25519PrivateKey.generate()
+        self.public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.connections = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections.append(Connection(self, client))
+            client.close()
+
+    def init_message(self):
+        blob = m.text("ssh-ed25519") + m.text(self.public)
+        limits = m.u32(10) + m.u32(32) + m.u32(60)  # sessions, variables, seconds for the login
+        return m.u32(1) + m.text(blob) + limits + m.u64(self.rekey[0]) + m.u32(self.rekey[1])
+
+    @staticmethod
+    def start_message(data):
+        """As the monitor does it: sftp gets the path of the server."""
+        return data[:5] + m.text(SFTP_SERVER) + data[9:] if data[4] == m.SFTP else data
+
+    def spawn(self, argv, fds, environment):
+        """fds become 3 and the following."""
+        high = [os.dup(fd) for fd in fds]
+
+        def place():
+            for i, fd in enumerate(high):
+                os.dup2(fd, 100 + i)
+            for i in range(len(high)):
+                os.dup2(100 + i, 3 + i)
+            os.closerange(3 + len(high), 200)
+
+        try:
+            return subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                    close_fds=False, preexec_fn=place)
+        finally:
+            for fd in high:
+                os.close(fd)
+
+    def close(self):
+        self._listener.close()
+        for connection in self.connections:
+            connection.close()

@@ -1,0 +1,507 @@
+#!/usr/bin/env python3
+"""The network and user processes for real, seen by clients: OpenSSH's, and one that sees messages.
+
+The monitor's part is played by gateway.py. Runs itself in a mount namespace with the gateway's account
+and directory, so that nothing of the machine is changed. Exit status 77 (skipped) where that is not
+possible.
+
+usage: net_native.py NET SESSION BUILD_HEADER
+"""
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+NATIVE = os.environ.get("NET_NATIVE")  # set inside the namespace: the work directory
+LIMIT = 60  # seconds for anything that should take a moment
+
+
+def enter_namespace():
+    if os.getuid() != 0:
+        print("needs root")
+        sys.exit(77)
+    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
+        print("cannot make a mount namespace")
+        sys.exit(77)
+    with tempfile.TemporaryDirectory(prefix="net-native-") as work:
+        argv = ["unshare", "--mount", sys.executable, *sys.argv]
+        sys.exit(subprocess.run(argv, check=False, env={**os.environ, "NET_NATIVE": work}).returncode)
+
+
+def set_up_namespace(work):
+    passwd = work / "passwd"
+    passwd.write_text("root:x:0:0:root:/root:/bin/sh\n_sshgw:x:4242:4242::/:/usr/sbin/nologin\n")
+    subprocess.run(["mount", "--bind", passwd, "/etc/passwd"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    pathlib.Path("/run/peergate-sshgw/empty").mkdir(parents=True)
+
+
+try:
+    import paramiko
+except ImportError:
+    print("needs paramiko (Debian: python3-paramiko)")
+    sys.exit(77)
+if not NATIVE:
+    enter_namespace()
+
+from gateway import Gateway
+from paramiko import common as ssh
+from paramiko.message import Message
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def wait_until(what, timeout=LIMIT):
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+# ---- a client that writes down what comes, in its order ----
+
+
+def recorder(name, handler):
+    def record(channel, message):
+        detail = None
+        if name == "request":
+            copy = Message(message.asbytes())
+            copy.get_int()
+            detail = copy.get_text()
+            copy.get_boolean()
+            if detail == "exit-status":
+                detail = copy.get_int()
+            elif detail == "exit-signal":
+                detail = copy.get_text()
+        channel.events.append(name if detail is None else (name, detail))
+        if name != "failure":  # which paramiko closes the channel for
+            handler(channel, message)
+    return record
+
+
+class Transport(paramiko.Transport):
+    """answers: of global requests, as they come."""
+
+    _channel_handler_table = {
+        kind: recorder(name, paramiko.Transport._channel_handler_table[kind])
+        for kind, name in ((ssh.MSG_CHANNEL_SUCCESS, "success"), (ssh.MSG_CHANNEL_FAILURE, "failure"),
+                           (ssh.MSG_CHANNEL_DATA, "data"), (ssh.MSG_CHANNEL_EXTENDED_DATA, "stderr"),
+                           (ssh.MSG_CHANNEL_WINDOW_ADJUST, "adjust"), (ssh.MSG_CHANNEL_REQUEST, "request"),
+                           (ssh.MSG_CHANNEL_EOF, "eof"), (ssh.MSG_CHANNEL_CLOSE, "close"))}
+
+    def __init__(self, port):
+        super().__init__(("127.0.0.1", port))
+        self.answers = []
+        self._handler_table = {**self._handler_table,
+                               ssh.MSG_REQUEST_SUCCESS: lambda *_: self.answers.append("success"),
+                               ssh.MSG_REQUEST_FAILURE: lambda *_: self.answers.append("failure")}
+        self.start_client(timeout=LIMIT)
+        self.auth_none("alice")
+
+    def channel(self, window=None):
+        channel = self.open_session(window_size=window, timeout=LIMIT)
+        channel.events = []
+        channel.settimeout(LIMIT)
+        return channel
+
+    def send(self, kind, *fields):
+        message = Message()
+        message.add_byte(bytes([kind]) if isinstance(kind, int) else kind)
+        for field in fields:
+            if isinstance(field, bool):
+                message.add_boolean(field)
+            elif isinstance(field, int):
+                message.add_int(field)
+            else:
+                message.add_string(field)
+        self._send_user_message(message)
+
+    def global_message(self, name, want_reply=True):
+        self.send(ssh.MSG_GLOBAL_REQUEST, name, want_reply)
+
+    def request(self, channel, name, want_reply, *fields):
+        self.send(ssh.MSG_CHANNEL_REQUEST, channel.remote_chanid, name, want_reply, *fields)
+
+
+def without_data(events):
+    return [event for event in events if event not in ("data", "stderr", "adjust")]
+
+
+def read_all(receive):
+    pieces = []
+    while True:
+        piece = receive(1 << 20)
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+
+
+class NetTest(unittest.TestCase):
+    def setUp(self):
+        self.work = pathlib.Path(tempfile.mkdtemp(dir=NATIVE))
+
+    def gateway(self, **options):
+        gateway = Gateway(*sys.argv[1:3], BUILD, **options)
+        self.addCleanup(gateway.close)
+        return gateway
+
+    def client(self, gateway=None):
+        transport = Transport((gateway or self.gateway()).port)
+        self.addCleanup(transport.close)
+        return transport
+
+    def ssh_options(self, gateway):
+        return ["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
+                "-o", "UserKnownHostsFile=/dev/null", "-o", f"Port={gateway.port}"]
+
+    def ssh(self, gateway, *args, input=b"", timeout=LIMIT):
+        argv = ["ssh", *self.ssh_options(gateway), *args[:-1], "alice@127.0.0.1", args[-1]]
+        return subprocess.run(argv, input=input, capture_output=True, timeout=timeout, check=False)
+
+    # ---- the order of messages ----
+
+    def test_order_of_the_end(self):
+        client = self.client()
+        for code in (0, 42, 127, 255):
+            channel = client.channel()
+            channel.exec_command(f"echo out; echo err >&2; exit {code}")
+            self.assertEqual((read_all(channel.recv), read_all(channel.recv_stderr)), (b"out\n", b"err\n"))
+            self.assertTrue(wait_until(lambda: "close" in channel.events))
+            self.assertEqual(without_data(channel.events), ["success", ("request", code), "eof", "close"])
+
+    def test_order_when_killed(self):
+        client = self.client()
+        channel = client.channel()
+        channel.exec_command("echo out; kill -9 $$")
+        self.assertEqual(read_all(channel.recv), b"out\n")
+        self.assertTrue(wait_until(lambda: "close" in channel.events))
+        self.assertEqual(without_data(channel.events), ["success", ("request", "KILL"), "eof", "close"])
+
+    def test_order_under_a_closed_window(self):
+        """The status comes although nothing can be sent; then the rest, complete, and only then EOF."""
+        client = self.client()
+        for where, receive in (("", "recv"), (" >&2", "recv_stderr")):
+            channel = client.channel(window=32768)
+            channel.exec_command(f"head -c 90000 /dev/zero{where}; exit 5")
+            self.assertTrue(wait_until(lambda: ("request", 5) in channel.events))
+            time.sleep(0.5)
+            self.assertEqual(without_data(channel.events), ["success", ("request", 5)])
+            self.assertEqual(len(read_all(getattr(channel, receive))), 90000)
+            self.assertTrue(wait_until(lambda: "close" in channel.events))
+            self.assertEqual(without_data(channel.events)[2:], ["eof", "close"])
+
+    def test_both_outputs_whole_under_a_stalled_reader(self):
+        """8 MB of stderr and 2 MB of stdout, of which nothing is read at first: nothing is lost, nor kept."""
+        gateway = self.gateway()
+        client = self.client(gateway)
+        (self.work / "err").write_bytes(os.urandom(8_000_000))
+        (self.work / "out").write_bytes(os.urandom(2_000_000))
+        channel = client.channel(window=32768)
+        channel.exec_command(f"cat {self.work}/err >&2 & cat {self.work}/out; wait; exit 255")
+        self.assertTrue(wait_until(lambda: "data" in channel.events or "stderr" in channel.events))
+        time.sleep(1)
+        self.assertNotIn(("request", 255), channel.events)
+        self.assertLess(self.memory(gateway), 16 << 10)
+        err = []
+        reader = threading.Thread(target=lambda: err.append(read_all(channel.recv_stderr)))
+        reader.start()
+        out = read_all(channel.recv)
+        reader.join(LIMIT)
+        self.assertEqual(digest(out), digest((self.work / "out").read_bytes()))
+        self.assertEqual(digest(err[0]), digest((self.work / "err").read_bytes()))
+        self.assertTrue(wait_until(lambda: "close" in channel.events))
+        self.assertEqual(without_data(channel.events), ["success", ("request", 255), "eof", "close"])
+        self.assertLess(self.memory(gateway), 16 << 10)
+
+    @staticmethod
+    def memory(gateway):
+        """The most that the net process has had in memory at a time, in KiB, libraries included; 0: it is gone."""
+        if not gateway.connections:
+            return 0
+        status = pathlib.Path(f"/proc/{gateway.connections[-1].net.pid}/status").read_text()
+        return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+    # ---- half close ----
+
+    def test_end_of_input(self):
+        client = self.client()
+        channel = client.channel()
+        channel.exec_command("cat; sleep 0.5; echo end; exit 3")
+        channel.sendall(b"in\n")
+        self.assertEqual(channel.recv(100), b"in\n")
+        channel.shutdown_write()
+        self.assertEqual(read_all(channel.recv), b"end\n")
+        self.assertEqual(channel.recv_exit_status(), 3)
+
+    def test_input_before_the_program_runs(self):
+        gateway = self.gateway(start_delay=0.5)
+        channel = self.client(gateway).channel()
+        client = channel.get_transport()
+        client.request(channel, "exec", True, "cat; exit 4")
+        channel.sendall(b"x" * 20000)
+        channel.shutdown_write()
+        self.assertEqual(read_all(channel.recv), b"x" * 20000)
+        self.assertEqual(channel.recv_exit_status(), 4)
+
+    def test_program_closes_its_outputs_and_goes_on(self):
+        channel = self.client().channel()
+        channel.exec_command("echo out; exec >&- 2>&-; sleep 1.5; exit 7")
+        self.assertEqual(read_all(channel.recv), b"out\n")
+        self.assertNotIn(("request", 7), channel.events)
+        self.assertEqual(channel.recv_exit_status(), 7)
+        self.assertTrue(wait_until(lambda: "close" in channel.events))
+        self.assertEqual(without_data(channel.events), ["success", "eof", ("request", 7), "close"])
+
+    def test_program_closes_its_input_and_goes_on(self):
+        """What is sent meanwhile is thrown away, more than any window: neither side waits for the other."""
+        client = self.client()
+        channel = client.channel()
+        channel.exec_command("exec <&-; echo closed; sleep 2; echo end; exit 6")
+        self.assertEqual(channel.recv(100), b"closed\n")
+        for _ in range(40):
+            channel.sendall(bytes(100_000))
+        channel.shutdown_write()
+        self.assertEqual(read_all(channel.recv), b"end\n")
+        self.assertEqual(channel.recv_exit_status(), 6)
+        # This client does not call itself OpenSSH.
+        self.assertNotIn(("request", "eow@openssh.com"), channel.events)
+
+    def test_openssh_is_told_that_input_is_closed(self):
+        sent = self.ssh(self.gateway(), "-vv", "-o", "LogLevel=DEBUG2", "exec <&-; sleep 1; exit 6", input=bytes(3_000_000))
+        self.assertEqual(sent.returncode, 6)
+        self.assertIn(b"rcvd eow", sent.stderr)
+
+    def test_openssh_whose_output_is_closed_ends(self):
+        gateway = self.gateway()
+        argv = subprocess.list2cmdline(["ssh", *self.ssh_options(gateway), "alice@127.0.0.1"])
+        for command in ("exec yes", "yes; exit 9"):
+            begin = time.monotonic()
+            result = subprocess.run(["bash", "-c", f"{argv} '{command}' | head -1; exit ${{PIPESTATUS[0]}}"],
+                                    capture_output=True, timeout=LIMIT, check=False)
+            self.assertEqual(result.stdout, b"y\n", result)
+            self.assertEqual(result.returncode, 255 if command == "exec yes" else 9)
+            self.assertLess(time.monotonic() - begin, 20)
+
+    def test_stderr_goes_on_when_output_is_not_read(self):
+        channel = self.client().channel()
+        channel.exec_command("yes; echo status $? >&2; sleep 0.5; echo end >&2; exit 2")
+        channel.recv(1000)
+        channel.get_transport().request(channel, "eow@openssh.com", False)
+        self.assertEqual(read_all(channel.recv_stderr), b"status 141\nend\n")
+        self.assertEqual(channel.recv_exit_status(), 2)
+
+    def test_terminal_that_is_not_read(self):
+        """Its programs wait, and still take what is typed."""
+        channel = self.client().channel()
+        channel.get_pty()
+        channel.exec_command("trap 'exit 8' INT; yes")
+        channel.recv(1000)
+        channel.get_transport().request(channel, "eow@openssh.com", False)
+        time.sleep(0.5)
+        channel.sendall(b"\3")
+        self.assertEqual(channel.recv_exit_status(), 8)
+        self.assertTrue(wait_until(lambda: "close" in channel.events))
+
+    # ---- a slow program ----
+
+    def test_slow_program_costs_no_memory(self):
+        """What it does not take stays with the client, however often it takes a little."""
+        gateway = self.gateway()
+        blob = os.urandom(60_000_000)
+        script = "for i in $(seq 100); do head -c 131072; sleep 0.02; done | sha256sum; exec sha256sum"
+        with open(self.work / "out", "w+b") as out:
+            client = subprocess.Popen(["ssh", *self.ssh_options(gateway), "alice@127.0.0.1", script],
+                                      stdin=subprocess.PIPE, stdout=out)
+            threading.Thread(target=lambda: (client.stdin.write(blob), client.stdin.close()), daemon=True).start()
+            most = 0
+            while client.poll() is None:
+                most = max(most, self.memory(gateway))
+                time.sleep(0.01)
+        cut = 100 * 131072
+        self.assertEqual([line.split()[0] for line in (self.work / "out").read_text().splitlines()],
+                         [digest(blob[:cut]), digest(blob[cut:])])
+        self.assertGreater(most, 0)
+        self.assertLess(most, 16 << 10)
+
+    # ---- signals ----
+
+    def test_signals(self):
+        client = self.client()
+        for name in "ABRT ALRM FPE HUP ILL INT KILL PIPE QUIT SEGV TERM USR1 USR2".split():
+            channel = client.channel()
+            channel.exec_command("ulimit -c 0; echo ready; exec sleep 100")
+            self.assertEqual(channel.recv(100), b"ready\n")
+            time.sleep(0.05)
+            for unknown in ("STOP", "CONT", "CHLD", "SIGTERM", "", "term", "x" * 3000):
+                client.request(channel, "signal", False, unknown)
+            client.request(channel, "signal", False, name)
+            self.assertEqual(read_all(channel.recv), b"")
+            self.assertTrue(wait_until(lambda: "close" in channel.events))
+            self.assertEqual(without_data(channel.events), ["success", ("request", name), "eof", "close"])
+
+    def test_signals_to_what_does_not_run(self):
+        client = self.client()
+        channel = client.channel()
+        client.request(channel, "signal", False, "KILL")
+        channel.exec_command("echo out")
+        self.assertEqual(read_all(channel.recv), b"out\n")
+        self.assertTrue(wait_until(lambda: "close" in channel.events))
+        client.request(channel, "signal", False, "KILL")
+        self.assertEqual(without_data(channel.events), ["success", ("request", 0), "eof", "close"])
+        again = client.channel()
+        again.exec_command("exit 3")
+        self.assertEqual(again.recv_exit_status(), 3)
+
+    # ---- answers ----
+
+    def test_global_requests_are_answered_in_their_order(self):
+        client = self.client()
+        for name, *more in (("keepalive@openssh.com",), ("no-such@request",), ("tcpip-forward", "", 0),
+                            ("keepalive@openssh.com",), ("cancel-tcpip-forward", "", 22), ("keepalive@openssh.com",),
+                            ("streamlocal-forward@openssh.com", "/tmp/x"), ("keepalive@openssh.com",)):
+            client.send(ssh.MSG_GLOBAL_REQUEST, name, True, *more)
+        client.global_message("keepalive@openssh.com", False)
+        client.global_message("no-such@request", False)
+        client.global_message("keepalive@openssh.com")
+        expected = ["success", "failure"] * 4 + ["success"]
+        self.assertTrue(wait_until(lambda: len(client.answers) == len(expected)), client.answers)
+        time.sleep(0.2)
+        self.assertEqual(client.answers, ["success", "failure", "failure", "success", "failure", "success", "failure",
+                                          "success", "success"])
+
+    def test_channel_requests_are_answered_in_their_order(self):
+        """Also those that come while a program is being started, which takes its time."""
+        client = self.client(self.gateway(start_delay=0.5))
+        channel = client.channel()
+        client.request(channel, "env", True, "LANG", "C")
+        client.request(channel, "keepalive@openssh.com", True)
+        client.request(channel, "keepalive@openssh.com", False)
+        client.request(channel, "exec", True, "cat")
+        client.request(channel, "no-such@request", True)
+        client.request(channel, "keepalive@openssh.com", True)
+        client.request(channel, "exec", True, "id")
+        client.request(channel, "keepalive@openssh.com", False)
+        expected = ["success", "failure", "success", "failure", "failure", "failure"]
+        self.assertTrue(wait_until(lambda: len(channel.events) >= len(expected)))
+        time.sleep(0.2)
+        self.assertEqual(without_data(channel.events), expected)
+        channel.shutdown_write()
+        self.assertEqual(channel.recv_exit_status(), 0)
+
+    def test_terminal_resized_while_its_program_is_started(self):
+        client = self.client(self.gateway(start_delay=0.5))
+        channel = client.channel()
+        channel.get_pty(width=80, height=24)
+        client.request(channel, "exec", True, "sleep 1; stty size")
+        for width in range(90, 190):
+            client.request(channel, "window-change", False, width, 40, 0, 0)
+        self.assertEqual(read_all(channel.recv).split(), [b"40", b"189"])
+
+    def test_flood_of_requests_ends_the_connection(self):
+        client = self.client(self.gateway(start_delay=1))
+        channel = client.channel()
+        client.request(channel, "exec", True, "cat")
+        for _ in range(100):
+            client.request(channel, "no-such@request", True)
+        self.assertTrue(wait_until(lambda: not client.is_active()))
+
+    def test_no_more_sessions(self):
+        client = self.client()
+        first = client.channel()
+        client.global_message("no-more-sessions@openssh.com", False)
+        first.exec_command("cat")
+        with self.assertRaises(paramiko.ChannelException):
+            client.channel()
+        first.shutdown_write()
+        self.assertEqual(first.recv_exit_status(), 0)
+
+    def test_no_more_sessions_right_behind_one(self):
+        """As OpenSSH's client does it: the session that was asked for before is let in."""
+        self.assertEqual(self.ssh(self.gateway(), "echo in").stdout, b"in\n")
+
+    # ---- new keys ----
+
+    def rekeyed(self, gateway, *options, least):
+        blob = os.urandom(24_000_000)
+        path = self.work / "blob"
+        path.write_bytes(blob)
+        up = self.ssh(gateway, *options, "sha256sum", input=blob)
+        self.assertEqual((up.stdout.split()[:1], up.stderr), ([digest(blob).encode()], b""))
+        self.assertGreaterEqual(gateway.connections[-1].n_signatures, least)
+        down = self.ssh(gateway, *options, f"cat {path}")
+        self.assertEqual((digest(down.stdout), down.stderr), (digest(blob), b""))
+        self.assertGreaterEqual(gateway.connections[-1].n_signatures, least)
+        both = self.ssh(gateway, *options, "tee /dev/stderr; exit 9", input=blob)
+        self.assertEqual((digest(both.stdout), digest(both.stderr), both.returncode), (digest(blob), digest(blob), 9))
+        self.assertGreaterEqual(gateway.connections[-1].n_signatures, least)
+
+    def test_rekey_by_size(self):
+        for cipher in ("aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr"):
+            self.rekeyed(self.gateway(rekey=(1 << 20, 0)), "-c", cipher, least=15)
+
+    def test_rekey_by_the_client(self):
+        self.rekeyed(self.gateway(), "-o", "RekeyLimit=1M", least=15)
+
+    def test_rekey_by_both_at_once(self):
+        self.rekeyed(self.gateway(rekey=(1 << 20, 0)), "-o", "RekeyLimit=1M", least=15)
+
+    def test_rekey_by_time_with_keepalives(self):
+        gateway = self.gateway(rekey=(0, 1))
+        result = self.ssh(gateway, "-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2",
+                          "for i in 1 2 3 4 5; do echo $i; sleep 1.2; done; sleep 3.5; exit 4")
+        self.assertEqual((result.stdout.split(), result.returncode, result.stderr), ([b"1", b"2", b"3", b"4", b"5"], 4, b""))
+        self.assertGreaterEqual(gateway.connections[-1].n_signatures, 4)
+
+    def test_no_rekey_without_need(self):
+        gateway = self.gateway(rekey=(0, 0))
+        self.assertEqual(self.ssh(gateway, "head -c 3000000 /dev/zero | sha256sum").returncode, 0)
+        self.assertEqual(gateway.connections[-1].n_signatures, 1)
+
+    # ---- files ----
+
+    def test_copies(self):
+        gateway = self.gateway()
+        there = pathlib.Path(self.work / "there")
+        there.mkdir()
+        blob = os.urandom(5_000_000)
+        source, back = self.work / "source", self.work / "back"
+        source.write_bytes(blob)
+        shell = subprocess.list2cmdline(["ssh", *self.ssh_options(gateway)])
+        copies = {
+            "scp -O": lambda a, b: ["scp", *self.ssh_options(gateway), "-O", a, b],
+            "scp -s": lambda a, b: ["scp", *self.ssh_options(gateway), "-s", a, b],
+            "rsync": lambda a, b: ["rsync", "-e", shell, a, b],
+        }
+        for name, argv in copies.items():
+            target = there / name.replace(" ", "")
+            subprocess.run(argv(source, f"alice@127.0.0.1:{target}"), check=True, timeout=LIMIT, capture_output=True)
+            self.assertEqual(digest(target.read_bytes()), digest(blob), name)
+            subprocess.run(argv(f"alice@127.0.0.1:{target}", back), check=True, timeout=LIMIT, capture_output=True)
+            self.assertEqual(digest(back.read_bytes()), digest(blob), name)
+            back.unlink()
+
+    def test_unknown_subsystem(self):
+        client = self.client()
+        channel = client.channel()
+        for name in ("netconf", "", "sftp ", "/bin/sh"):
+            client.request(channel, "subsystem", True, name)
+        self.assertTrue(wait_until(lambda: len(channel.events) == 4))
+        self.assertEqual(channel.events, ["failure"] * 4)
+        channel.exec_command("exit 3")
+        self.assertEqual(channel.recv_exit_status(), 3)
+
+
+if __name__ == "__main__":
+    set_up_namespace(pathlib.Path(NATIVE))
+    BUILD = re.search(r'"(.*)"', pathlib.Path(sys.argv[3]).read_text())[1]
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)
