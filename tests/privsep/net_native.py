@@ -211,7 +211,7 @@ class NetTest(unittest.TestCase):
         self.assertTrue(wait_until(lambda: "data" in channel.events or "stderr" in channel.events))
         time.sleep(1)
         self.assertNotIn(("request", 255), channel.events)
-        self.assertLess(self.memory(gateway), 16 << 10)
+        self.check_memory(self.memory(gateway))
         err = []
         reader = threading.Thread(target=lambda: err.append(read_all(channel.recv_stderr)))
         reader.start()
@@ -221,7 +221,7 @@ class NetTest(unittest.TestCase):
         self.assertEqual(digest(err[0]), digest((self.work / "err").read_bytes()))
         self.assertTrue(wait_until(lambda: "close" in channel.events))
         self.assertEqual(without_data(channel.events), ["success", ("request", 255), "eof", "close"])
-        self.assertLess(self.memory(gateway), 16 << 10)
+        self.check_memory(self.memory(gateway))
 
     @staticmethod
     def memory(gateway):
@@ -230,6 +230,12 @@ class NetTest(unittest.TestCase):
             return 0
         status = pathlib.Path(f"/proc/{gateway.connections[-1].net.pid}/status").read_text()
         return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+    def check_memory(self, most):
+        """Not where a sanitiser keeps what was freed."""
+        self.assertGreater(most, 0)
+        if os.path.basename(sys.argv[1]) != "net-unboxed":
+            self.assertLess(most, 16 << 10)
 
     # ---- half close ----
 
@@ -330,8 +336,7 @@ class NetTest(unittest.TestCase):
         cut = 100 * 131072
         self.assertEqual([line.split()[0] for line in (self.work / "out").read_text().splitlines()],
                          [digest(blob[:cut]), digest(blob[cut:])])
-        self.assertGreater(most, 0)
-        self.assertLess(most, 16 << 10)
+        self.check_memory(most)
 
     # ---- signals ----
 

@@ -582,6 +582,7 @@ static void test_user_signals_a_group(void **state)
 	assert_int_equal(exited.channel, 2);
 	assert_int_equal(exited.value, 6);
 	send_signal(peer, 2, SIGKILL);
+	chan_msg_done(&other);
 	send_start(peer, 2, "exit 7");
 	receive_started(peer, 2, &other);
 	receive_exited(peer, &exited);
