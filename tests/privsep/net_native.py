@@ -313,7 +313,8 @@ class NetTest(unittest.TestCase):
         channel.exec_command("trap 'exit 8' INT; yes")
         channel.recv(1000)
         channel.get_transport().request(channel, "eow@openssh.com", False)
-        time.sleep(0.5)
+        self.assertTrue(any(not channel.recv(1 << 20) for _ in range(2000)))  # what was under way, and EOF
+        self.assertNotIn("close", channel.events)
         channel.sendall(b"\3")
         self.assertEqual(channel.recv_exit_status(), 8)
         self.assertTrue(wait_until(lambda: "close" in channel.events))

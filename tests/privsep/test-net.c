@@ -226,6 +226,50 @@ static void test_signatures_after_login(void **state)
 	stage_end_with_leader(&s, NULL);
 }
 
+/* A bulk transfer with a small RekeyLimit: 400 at once, then 20 a second, and none is refused. */
+static void test_many_signatures(void **state)
+{
+	uint64_t begin;
+	struct stage s;
+
+	stage_reach(&s, MON_OPENING);
+	begin = clock_usec(CLOCK_MONOTONIC);
+	for (int i = 0; i < 430; i++) {
+		send_sample(&s, &samples[1], MON_NET);
+		stage_skip(s.net.channel, NET_SIGNED);
+	}
+	assert_true(clock_usec(CLOCK_MONOTONIC) - begin > 1400000);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, NULL);
+}
+
+/* Who waits for one cannot want another. */
+static void test_signatures_side_by_side(void **state)
+{
+	struct stage s;
+	int r = 0;
+
+	stage_reach(&s, MON_OPENING);
+	for (int i = 0; i < 1000 && r == 0; i++) {
+		for (int twice = 0; twice < 2 && r == 0; twice++) {
+			struct chan_writer w = { 0 };
+
+			put_sign(&w);
+			r = chan_send_wait(s.net.channel, STAGE_TIMEOUT_USEC, NET_SIGN, &w, NULL,
+					   0);
+			chan_writer_done(&w);
+		}
+		for (int twice = 0; twice < 2 && r == 0; twice++) {
+			struct chan_msg msg = { 0 };
+
+			r = chan_receive_wait(s.net.channel, STAGE_TIMEOUT_USEC, &msg);
+			chan_msg_done(&msg);
+		}
+	}
+	assert_true(r < 0);
+	stage_end_with_leader(&s, "Message 0x181 of the net process was refused");
+}
+
 /* They are dropped, and nothing else comes of them. */
 static void test_too_many_log_lines(void **state)
 {
@@ -609,6 +653,8 @@ int main(void)
 		ON_STAGE(test_legal_messages),
 		ON_STAGE(test_second_signature_before_login),
 		ON_STAGE(test_signatures_after_login),
+		ON_STAGE(test_many_signatures),
+		ON_STAGE(test_signatures_side_by_side),
 		ON_STAGE(test_too_many_log_lines),
 		ON_STAGE(test_malformed),
 		ON_STAGE(test_bad_signature_requests),
