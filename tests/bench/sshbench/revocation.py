@@ -3,6 +3,7 @@
 Without WireGuard and packet filter: what they add is measured in the test machine (revocation).
 """
 import contextlib
+import subprocess
 
 from . import transfer, world
 from .ends import Ends, urgent
@@ -17,7 +18,7 @@ def _open_sessions(server, stack, n):
     command = server.ssh(command="echo go; exec sleep 4711")
     waiting = []
     for _ in range(n):
-        waiting.append(stack.enter_context(transfer.Session(command, wait=False)))
+        waiting.append(stack.enter_context(transfer.Session(command, wait=False, stderr=subprocess.DEVNULL)))
         if len(waiting) >= AT_ONCE:
             waiting.pop(0).wait_for_go()
     for session in waiting:

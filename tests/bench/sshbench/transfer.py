@@ -14,8 +14,8 @@ TIMEOUT = 120
 class Session:
     """An ssh whose command has said "go"; ends, with its command, at the end of the context."""
 
-    def __init__(self, command, wait=True):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, command, wait=True, stderr=None):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
         self.stdin, self.stdout = self.process.stdin.fileno(), self.process.stdout.fileno()
         for fd in (self.stdin, self.stdout):
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, BLOCK)
