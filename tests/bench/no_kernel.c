@@ -55,12 +55,3 @@ void kernel_on_foreign_change(struct kernel *kernel, void (*fn)(void *userdata, 
 			      void *userdata)
 {
 }
-
-void kernel_hold(struct kernel *kernel)
-{
-}
-
-int kernel_down(struct kernel *kernel, char **reterr_text)
-{
-	return 0;
-}
