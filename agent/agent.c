@@ -19,6 +19,7 @@
 #include "agent/mapfile.h"
 #include "agent/repair.h"
 #include "agent/state.h"
+#include "agent/stats.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -58,6 +59,7 @@ struct agent {
 	uint64_t applied_usec; /* CLOCK_MONOTONIC, of the last attempt */
 	uint64_t judged_usec;  /* CLOCK_REALTIME, by which the last attempt judged expiries */
 	bool self_expired;     /* found then */
+	struct stats stats;
 };
 
 /* Takes over text. */
@@ -157,6 +159,7 @@ static const struct netmap *usable_map(struct agent *agent, uint64_t now)
 
 static void apply_kernel(struct agent *agent, uint64_t now, bool for_news)
 {
+	uint64_t began = clock_usec(CLOCK_MONOTONIC);
 	struct kernel_changes changes = { 0 };
 	char *error = NULL;
 	int r;
@@ -164,9 +167,11 @@ static void apply_kernel(struct agent *agent, uint64_t now, bool for_news)
 	repair_begin(&agent->repair, for_news);
 	r = kernel_apply(agent->kernel, usable_map(agent, now), now, &changes, &error);
 	agent->applied_usec = clock_usec(CLOCK_MONOTONIC);
+	stats_count_apply(&agent->stats, agent->applied_usec - began, r);
 	if (r < 0)
 		return kernel_failed(agent, r, error);
-	repair_succeeded(&agent->repair, &changes, agent->kernel_problem != NULL);
+	if (repair_succeeded(&agent->repair, &changes, agent->kernel_problem != NULL))
+		agent->stats.foreign_changes++;
 	if (agent->kernel_problem)
 		log_info("The kernel is in step with the map again");
 	set_problem(&agent->kernel_problem, NULL);
@@ -245,6 +250,7 @@ static void refuse_map(struct agent *agent, char *problem)
 		  agent->map ? "the last one stays in force" : "the mesh stays blocked",
 		  problem ? problem : "no memory");
 	set_problem(&agent->map_problem, problem);
+	agent->stats.maps_refused++;
 	publish_status(agent);
 }
 
@@ -276,6 +282,7 @@ static void accept_map(struct agent *agent, struct netmap *map)
 
 	agent->map = map;
 	agent->map_serial++;
+	stats_count_map(&agent->stats, clock_usec(CLOCK_REALTIME));
 	hostfiles_outdate(agent->hostfiles);
 	set_problem(&agent->map_problem, NULL);
 	log_notice("Map generation %llu in force: %zu peers, %zu filter rules, %zu SSH rules, SSH "
@@ -409,6 +416,7 @@ int agent_new(sd_event *event, struct agent_config *config, const struct agent_p
 		return -ENOMEM;
 	agent->event = sd_event_ref(event);
 	agent->retry_usec = RETRY_FIRST_USEC;
+	agent->stats.started_usec = clock_usec(CLOCK_REALTIME);
 	agent->clock_fd = -1;
 	r = hostfiles_new(paths->runtime_dir, &agent->hostfiles);
 	if (r < 0)
@@ -488,6 +496,11 @@ const char *agent_map_problem(const struct agent *agent)
 const char *agent_kernel_problem(const struct agent *agent)
 {
 	return agent->kernel_problem;
+}
+
+struct stats *agent_stats(struct agent *agent)
+{
+	return &agent->stats;
 }
 
 struct kernel *agent_kernel(const struct agent *agent)

@@ -15,6 +15,7 @@
 #include "common/wgkey.h"
 
 struct agent;
+struct stats;
 struct lease_table;
 
 /* Where the agent keeps and puts its files: the directories that systemd made for it. */
@@ -50,6 +51,8 @@ uint64_t agent_map_serial(const struct agent *agent);
 const char *agent_map_problem(const struct agent *agent);
 /* Why the kernel does not agree with the map; NULL: it does. */
 const char *agent_kernel_problem(const struct agent *agent);
+/* What has been done since the start. */
+struct stats *agent_stats(struct agent *agent);
 struct kernel *agent_kernel(const struct agent *agent);
 struct lease_table *agent_leases(const struct agent *agent);
 const struct agent_config *agent_config(const struct agent *agent);

@@ -13,6 +13,7 @@ static const struct varlink_method api_methods[] = {
 	{ "GetFilter", api_get_filter, false },
 	{ "GetSSHPolicy", api_get_ssh_policy, false },
 	{ "GetKnownHosts", api_get_known_hosts, false },
+	{ "GetMetrics", api_get_metrics, false },
 	{ "AuthorizeSSH", api_authorize_ssh, true },
 	{ "ResumeSSH", api_resume_ssh, true },
 	{ "ListSessions", api_list_sessions, false },
@@ -62,6 +63,7 @@ int api_new(sd_event *event, const struct api_hooks *hooks, void *userdata, stru
 	api->userdata = userdata;
 	api_view(api, &view);
 	api->leases = view.leases;
+	api->stats = view.stats;
 
 	r = api_alive_init(api, event);
 	if (r < 0)
@@ -83,6 +85,7 @@ struct api *api_free(struct api *api)
 	sd_event_source_disable_unref(api->alive);
 	lease_table_observe(api->leases, NULL, NULL);
 	api_digest_done(&api->digest);
+	nft_tally_done(&api->tally);
 	free(api->peer_status);
 	free(api);
 	return NULL;

@@ -15,6 +15,8 @@
 
 struct agent;
 struct api;
+struct nft_tally;
+struct stats;
 
 /* What the methods want to know of the agent. All borrowed until control returns to the loop. */
 struct api_view {
@@ -28,7 +30,8 @@ struct api_view {
 	uint32_t fwmark; /* 0: none */
 	const struct wg_key *public_key;
 	struct lease_table *leases;
-	uint64_t now_usec; /* since 1970 */
+	struct stats *stats; /* counted on by the api */
+	uint64_t now_usec;   /* since 1970 */
 };
 
 /* Where they learn it from: the agent, or a test. */
@@ -36,6 +39,8 @@ struct api_hooks {
 	void (*view)(void *userdata, struct api_view *ret_view);
 	/* As kernel_peer_status(). */
 	int (*peer_status)(void *userdata, struct kernel_peer_status **ret_peers, size_t *ret_n);
+	/* As kernel_count_packets(). */
+	int (*count_packets)(void *userdata, struct nft_tally *tally);
 };
 
 /*

@@ -5,7 +5,7 @@
 
 static void view_agent(void *userdata, struct api_view *ret_view)
 {
-	const struct agent *agent = userdata;
+	struct agent *agent = userdata;
 
 	*ret_view = (struct api_view){
 		.map = agent_netmap(agent),
@@ -19,6 +19,7 @@ static void view_agent(void *userdata, struct api_view *ret_view)
 		.fwmark = (uint32_t)agent_config(agent)->fwmark,
 		.public_key = agent_public_key(agent),
 		.leases = agent_leases(agent),
+		.stats = agent_stats(agent),
 		.now_usec = clock_usec(CLOCK_REALTIME),
 	};
 }
@@ -28,9 +29,15 @@ static int agent_peer_status(void *userdata, struct kernel_peer_status **ret_pee
 	return kernel_peer_status(agent_kernel(userdata), ret_peers, ret_n);
 }
 
+static int agent_count_packets(void *userdata, struct nft_tally *tally)
+{
+	return kernel_count_packets(agent_kernel(userdata), tally);
+}
+
 static const struct api_hooks agent_hooks = {
 	.view = view_agent,
 	.peer_status = agent_peer_status,
+	.count_packets = agent_count_packets,
 };
 
 int api_new_for_agent(struct agent *agent, struct api **ret_api)

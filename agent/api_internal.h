@@ -4,13 +4,15 @@
 #include <jansson.h>
 
 #include "agent/api.h"
+#include "agent/nft/tally.h"
+#include "agent/stats.h"
 #include "common/json.h"
 #include "common/varlink.h"
 
 /* What one answer lists at most, so that it stays far below VARLINK_MAX_MESSAGE. */
 #define API_PAGE_ITEMS 8192u
-/* WireGuard is not asked more often than this, whoever calls. */
-#define API_PEER_STATUS_AGE_USEC 1000000u
+/* The kernel is not asked more often than this, whoever calls. */
+#define API_KERNEL_AGE_USEC 1000000u
 /* Who holds a lease hears at least this often that it does; three times that is silence. */
 #define API_KEEP_INTERVAL_USEC 10000000u
 
@@ -49,6 +51,7 @@ struct api {
 	void *userdata;
 	struct varlink_server *server;
 	struct lease_table *leases;
+	struct stats *stats;
 	struct kernel_peer_status *peer_status; /* sorted by key */
 	size_t n_peer_status;
 	uint64_t peer_status_usec; /* CLOCK_MONOTONIC; 0: never read */
@@ -56,6 +59,8 @@ struct api {
 	sd_event_source *alive; /* on while there are leases */
 	unsigned alive_slice;
 	struct subscriber *subscribers; /* api_sessions.c */
+	struct nft_tally tally;
+	uint64_t tally_usec; /* CLOCK_MONOTONIC; 0: never looked at */
 };
 
 void api_view(struct api *api, struct api_view *ret_view);
@@ -128,6 +133,7 @@ int api_get_peers(struct varlink_call *call, const json_t *params, void *userdat
 int api_get_filter(struct varlink_call *call, const json_t *params, void *userdata);
 int api_get_ssh_policy(struct varlink_call *call, const json_t *params, void *userdata);
 int api_get_known_hosts(struct varlink_call *call, const json_t *params, void *userdata);
+int api_get_metrics(struct varlink_call *call, const json_t *params, void *userdata);
 int api_authorize_ssh(struct varlink_call *call, const json_t *params, void *userdata);
 int api_resume_ssh(struct varlink_call *call, const json_t *params, void *userdata);
 int api_list_sessions(struct varlink_call *call, const json_t *params, void *userdata);

@@ -53,7 +53,7 @@ static const char *refresh_peer_status(struct api *api)
 	size_t n = 0;
 	int r;
 
-	if (api->peer_status_usec != 0 && now - api->peer_status_usec < API_PEER_STATUS_AGE_USEC)
+	if (api->peer_status_usec != 0 && now - api->peer_status_usec < API_KERNEL_AGE_USEC)
 		return NULL;
 	free(api->peer_status);
 	api->peer_status = NULL;

@@ -11,6 +11,7 @@
 
 /* A call that stays open while its lease lives. Freed with it. */
 struct lease_call {
+	struct api *api;
 	struct varlink_call *call;
 	struct lease *lease; /* NULL only until it is entered */
 };
@@ -74,6 +75,7 @@ static void on_revoked(struct lease *lease, enum lease_end end, const char *mess
 	const char *reason = lease_end_to_string(end);
 	struct lease_call *lc = userdata;
 
+	stats_count(&lc->api->stats->revocations, reason);
 	(void)log_with(LOG_NOTICE, 0,
 		       LOG_FIELDS({ "PEER", terms->node_id }, { "USER", terms->local_user },
 				  { "SESSION", terms->connection }, { "LEASE", lease_id(lease) },
@@ -118,13 +120,14 @@ static void on_disconnect(struct varlink_call *call, void *userdata)
 	lease_call_free(lc);
 }
 
-static struct lease_call *lease_call_new(struct varlink_call *call)
+static struct lease_call *lease_call_new(struct api *api, struct varlink_call *call)
 {
 	struct lease_call *lc;
 
 	lc = calloc(1, sizeof(*lc));
 	if (!lc)
 		return NULL;
+	lc->api = api;
 	lc->call = varlink_call_ref(call);
 	return lc;
 }
@@ -174,7 +177,7 @@ static const char *origin_of(const struct ssh_rule *rule)
 	return rule ? rule->origin : NULL;
 }
 
-static int answer_reject(struct varlink_call *call, const struct ssh_request *req,
+static int answer_reject(struct api *api, struct varlink_call *call, const struct ssh_request *req,
 			 const struct ssh_decision *d, const char *reason, const char *message)
 {
 	_cleanup_free_ char *user = text_sanitize(req->ssh_user, LOGGED_USER_MAX);
@@ -183,6 +186,7 @@ static int answer_reject(struct varlink_call *call, const struct ssh_request *re
 
 	if (!user)
 		return -ENOMEM;
+	stats_count(&api->stats->logins_rejected, reason);
 	ip_addr_to_string(&req->address, addr);
 	(void)log_with(LOG_NOTICE, 0,
 		       LOG_FIELDS({ "PEER", d && d->peer ? d->peer->id : addr }, { "USER", user },
@@ -239,15 +243,16 @@ static int grant(struct api *api, struct varlink_call *call, const struct ssh_re
 	terms.since_usec = now_usec;
 	terms.node_name = d->peer->name;
 	terms.user = netmap_node_owner(d->peer);
-	lc = lease_call_new(call);
+	lc = lease_call_new(api, call);
 	if (!lc)
 		return -ENOMEM;
 	r = lease_grant(api->leases, &terms, d->valid_until, &lease_call_events, lc, &lc->lease);
 	if (r == -ENOSPC)
-		return answer_reject(call, req, d, "too-many",
+		return answer_reject(api, call, req, d, "too-many",
 				     "too many SSH connections to this host");
 	if (r < 0)
 		return r;
+	api->stats->logins_accepted++;
 	log_accept(req, d, lc->lease);
 	return lease_call_open(api, &lc, json_accept(d, lc->lease));
 }
@@ -261,7 +266,7 @@ static int decide(struct api *api, struct varlink_call *call, const struct ssh_r
 	ssh_login_judge(view.map, &req->address, &req->local_address, req->ssh_user, view.now_usec,
 			&login);
 	if (!login.accepted)
-		return answer_reject(call, req, &login.decision, login.reason, login.message);
+		return answer_reject(api, call, req, &login.decision, login.reason, login.message);
 	return grant(api, call, req, &login.decision, view.now_usec);
 }
 
@@ -342,7 +347,7 @@ static int resume(struct api *api, struct varlink_call *call, const struct ssh_r
 		terms.node_name = peer->name;
 		terms.user = netmap_node_owner(peer);
 	}
-	lc = lease_call_new(call);
+	lc = lease_call_new(api, call);
 	if (!lc)
 		return -ENOMEM;
 	r = lease_resume(api->leases, req->lease_id, &terms, view.map, view.now_usec,
@@ -350,6 +355,7 @@ static int resume(struct api *api, struct varlink_call *call, const struct ssh_r
 	if (r == -EINVAL)
 		return varlink_call_invalid_parameter(call, "leaseId");
 	if (r == LEASE_REVOKED) {
+		stats_count(&api->stats->revocations, lease_end_to_string(end));
 		(void)log_with(LOG_NOTICE, 0,
 			       LOG_FIELDS({ "PEER", req->node_id }, { "USER", req->local_user },
 					  { "SESSION", req->connection },

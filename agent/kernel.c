@@ -164,3 +164,8 @@ int kernel_peer_status(struct kernel *kernel, struct kernel_peer_status **ret_pe
 	*ret_n = device->n_peers;
 	return 0;
 }
+
+int kernel_count_packets(struct kernel *kernel, struct nft_tally *tally)
+{
+	return nft_count(kernel->nft, tally);
+}

@@ -14,6 +14,7 @@
 #include "common/wgkey.h"
 
 struct kernel;
+struct nft_tally;
 
 struct kernel_config {
 	const char *ifname;    /* "mesh0" */
@@ -71,6 +72,9 @@ struct kernel_peer_status {
 
 /* Read WireGuard's peers. The caller frees *ret_peers. */
 int kernel_peer_status(struct kernel *kernel, struct kernel_peer_status **ret_peers, size_t *ret_n);
+
+/* Add to tally what the packet filter has counted since. Return: 0, negative errno. */
+int kernel_count_packets(struct kernel *kernel, struct nft_tally *tally);
 
 /*
  * fn is called (from the event loop, or within a kernel_apply() that comes across it) when there

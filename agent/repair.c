@@ -47,16 +47,19 @@ static bool changed(const struct kernel_changes *changes)
 	return memcmp(changes, &none, sizeof(none)) != 0;
 }
 
-void repair_succeeded(struct repair *repair, const struct kernel_changes *changes, bool retried)
+bool repair_succeeded(struct repair *repair, const struct kernel_changes *changes, bool retried)
 {
+	bool done = !retried && changed(changes);
+
 	repair->applying = false;
 	if (!repair->news || !(repair->pure || retried))
-		return;
-	if (!retried && changed(changes))
+		return false;
+	if (done)
 		log_warning("Put right what others changed: %s", repair->news);
 	else
 		log_debug("Nothing was wrong: %s", repair->news);
 	repair_clear(repair);
+	return done;
 }
 
 void repair_failed(struct repair *repair, bool told)

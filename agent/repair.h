@@ -20,8 +20,11 @@ struct repair {
 bool repair_note(struct repair *repair, const char *what);
 /* for_news: that scheduled apply has come. */
 void repair_begin(struct repair *repair, bool for_news);
-/* It went through; retried: after others that did not, which explains its changes. */
-void repair_succeeded(struct repair *repair, const struct kernel_changes *changes, bool retried);
+/*
+ * It went through; retried: after others that did not, which explains its changes.
+ * Return: has it put right what others changed?
+ */
+bool repair_succeeded(struct repair *repair, const struct kernel_changes *changes, bool retried);
 /* told: with a reason that the log has not got yet. */
 void repair_failed(struct repair *repair, bool told);
 void repair_clear(struct repair *repair);

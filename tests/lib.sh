@@ -13,7 +13,7 @@ build_packages=(
 test_packages=(
 	clang llvm libclang-rt-14-dev libcmocka-dev
 	fish iproute2 iptables nftables openssh-client openssh-server openssh-sftp-server procps
-	python3-paramiko python3-pytest rsync zsh
+	python3-paramiko python3-prometheus-client python3-pytest rsync zsh
 )
 
 say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }

@@ -14,6 +14,7 @@
 struct ctl {
 	const char *socket;
 	bool json;
+	bool per_peer; /* of metrics */
 	struct cli_out out;
 	const char *ceiling; /* the gateway's sshgw.conf */
 	const char *message; /* for whom it ends */

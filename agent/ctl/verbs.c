@@ -3,6 +3,7 @@
 
 #include "agent/ctl/ctl.h"
 #include "agent/ctl/doctor/verb.h"
+#include "agent/ctl/metrics/metrics.h"
 #include "agent/ctl/render.h"
 #include "agent/ctl/verb_netmap.h"
 #include "common/cli/value.h"
@@ -16,6 +17,7 @@ enum {
 	OPTION_SOCKET,
 	OPTION_MESSAGE,
 	OPTION_ACCEPT_RISK,
+	OPTION_PER_PEER,
 };
 
 static int verb_status(int argc, char **argv, void *userdata)
@@ -205,6 +207,9 @@ static int take_option(int id, const char *arg, void *userdata)
 					arg);
 		ctl->accept_risk = true;
 		break;
+	case OPTION_PER_PEER:
+		ctl->per_peer = true;
+		break;
 	}
 	return CLI_OK;
 }
@@ -219,6 +224,10 @@ static const struct cli_option kill_options[] = {
 	  OPTION_MESSAGE },
 	{ "accept-risk", "lose-ssh", "Do not ask before ending one's own connection",
 	  OPTION_ACCEPT_RISK },
+};
+
+static const struct cli_option metrics_options[] = {
+	{ "per-peer", NULL, "Series of each peer as well", OPTION_PER_PEER },
 };
 
 static const struct cli_verb verbs[] = {
@@ -322,6 +331,14 @@ static const struct cli_verb verbs[] = {
 		  "sent an empty datagram, to see whether they answer: that takes some seconds.\n"
 		  "Exit status 1: something is bad.",
 	  .run = verb_doctor },
+	{ .name = "metrics",
+	  .summary = "Numbers for monitoring, as OpenMetrics text",
+	  .help = "Counters begin with the agent. While it does not answer, peergate_agent_up is 0 "
+		  "and\n"
+		  "stands alone.",
+	  .options = metrics_options,
+	  .n_options = ARRAY_SIZE(metrics_options),
+	  .run = verb_metrics },
 	{ .name = "version",
 	  .summary = "Versions of agentctl and of the agent",
 	  .run = verb_version },

@@ -10,6 +10,7 @@
 #include "agent/nft/layout.h"
 #include "agent/nft/observe.h"
 #include "agent/nft/owner.h"
+#include "agent/nft/tally.h"
 #include "agent/nft/watch.h"
 #include "common/text.h"
 
@@ -365,6 +366,11 @@ bool nft_in_force(struct nft *nft)
 	if (nft_refresh(nft, &text) < 0 || !nft->structure)
 		return false;
 	return structure_is(nft, true) || structure_is(nft, false);
+}
+
+int nft_count(struct nft *nft, struct nft_tally *tally)
+{
+	return nft_tally_update(tally, nft->sock);
 }
 
 int nft_remove(struct nft *nft, char **reterr_text)

@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 
 struct nft;
+struct nft_tally;
 
 struct nft_config {
 	const char *ifname;
@@ -44,6 +45,9 @@ int nft_refresh(struct nft *nft, char **reterr_text);
 bool nft_in_force(struct nft *nft);
 /* The table in force as far as we know; NULL: unknown, or none. Borrowed. */
 const struct filter_table *nft_table(const struct nft *nft);
+
+/* Add to tally what the table has counted since. Return: 0, negative errno. */
+int nft_count(struct nft *nft, struct nft_tally *tally);
 
 /* Take the table away. No table is no error. */
 int nft_remove(struct nft *nft, char **reterr_text);

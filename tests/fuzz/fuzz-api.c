@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "agent/api.h"
+#include "agent/stats.h"
 #include "common/log.h"
 #include "common/varlink.h"
 
@@ -46,6 +47,7 @@ static struct {
 	struct netmap *map;
 	struct lease_table *leases;
 	struct api *api;
+	struct stats stats;
 	struct sockaddr_un addr;
 	socklen_t addr_len;
 } world;
@@ -67,6 +69,7 @@ static void view(void *userdata, struct api_view *ret_view)
 		.ifname = "mesh0",
 		.public_key = &key,
 		.leases = world.leases,
+		.stats = &world.stats,
 		.now_usec = NOW,
 	};
 }
@@ -76,7 +79,12 @@ static int peer_status(void *userdata, struct kernel_peer_status **ret_peers, si
 	return -EOPNOTSUPP;
 }
 
-static const struct api_hooks hooks = { view, peer_status };
+static int count_packets(void *userdata, struct nft_tally *tally)
+{
+	return -EOPNOTSUPP;
+}
+
+static const struct api_hooks hooks = { view, peer_status, count_packets };
 
 static void drop_line(void *userdata, int level, const char *text)
 {

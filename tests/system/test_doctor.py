@@ -2,6 +2,7 @@
 import contextlib
 import json
 import time
+from pathlib import Path
 
 import pytest
 from hosts import wait_for
@@ -192,3 +193,82 @@ def test_agent_that_does_not_run(mesh):
     finally:
         run("systemctl start peergate-agent", check=True)
     find(doctor(mesh.phone), "agent", "good", "runs, version")
+
+
+# -- agentctl metrics
+
+
+def metrics(node, *options):
+    result = node.host.run(["agentctl", "metrics", *options], user="alice" if node.name == "server" else None)
+    assert result.stdout.splitlines()[-1] == "# EOF"
+    samples = (line.rsplit(" ", 1) for line in result.stdout.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in samples}
+
+
+def test_metrics_count_what_happens(mesh):
+    host, before = mesh.server.host, metrics(mesh.server)
+    assert before["peergate_agent_up"] == before["peergate_map_in_force"] == before["peergate_kernel_in_step"] == 1
+    assert before["peergate_map_generation"] == mesh.status(mesh.server)["generation"]
+
+    mesh.ssh("root@server true", check=True)
+    assert mesh.ssh("nobody@server true", node=mesh.phone).returncode
+    mesh.laptop.host.run(f"nc -w2 {mesh.server.ip4} 4444 </dev/null")
+    host.run("nft add rule inet peergate forward counter", check=True)
+    wait_for(lambda: metrics(mesh.server)["peergate_foreign_changes_total"] > before["peergate_foreign_changes_total"],
+             20, "a foreign change is counted")
+    session = mesh.laptop.host.popen("ssh -o BatchMode=yes root@server sleep 300")
+    try:
+        wait_for(lambda: metrics(mesh.server)["peergate_ssh_sessions"] == 1, 40, "a session is counted")
+        mesh.ssh_rules["server"] = []
+        mesh.apply(mesh.server)
+        wait_for(lambda: metrics(mesh.server)["peergate_ssh_sessions"] == 0, 20, "the session is gone")
+    finally:
+        session.kill()
+        session.close()
+
+    time.sleep(1.5)  # the kernel is asked once a second
+    after = metrics(mesh.server)
+
+    def grown(name):
+        return after.get(name, 0) - before.get(name, 0)
+
+    assert grown("peergate_ssh_logins_accepted_total") == 2
+    assert sum(grown(name) for name in after if name.startswith("peergate_ssh_logins_rejected_total")) == 1
+    assert grown('peergate_ssh_revocations_total{reason="policy"}') == 1
+    assert grown("peergate_maps_accepted_total") == 1
+    assert grown("peergate_apply_duration_seconds_count") >= 2
+    assert after["peergate_apply_duration_seconds_count"] == after['peergate_apply_duration_seconds_bucket{le="+Inf"}']
+    assert grown("peergate_accepted_packets_total") > 10
+    assert grown('peergate_dropped_packets_total{reason="no rule lets it in"}') > 0
+    assert grown("peergate_link_receive_bytes_total") > 1000
+    assert sum(after[name] for name in after if name.startswith("peergate_peers{")) == 2
+
+
+def test_metrics_of_each_peer_only_when_asked_for(mesh):
+    mesh.laptop.host.run(["ping", "-c1", "-W10", mesh.server.ip4], check=True)
+    time.sleep(1.1)
+    assert not [name for name in metrics(mesh.server) if "laptop" in name]
+    asked = metrics(mesh.server, "--per-peer")
+    assert asked['peergate_peer_receive_bytes_total{node="n2",name="laptop"}'] > 0
+    age = time.time() - asked['peergate_peer_handshake_time_seconds{node="n2",name="laptop"}']
+    assert -5 < age < 600
+
+
+def test_metrics_without_an_agent(mesh):
+    run = mesh.phone.host.run
+    run("systemctl stop peergate-agent", check=True)
+    try:
+        result = run("agentctl metrics")
+        assert result.returncode == 3 and "not running" in result.stderr
+        assert metrics(mesh.phone) == {"peergate_agent_up": 0}
+    finally:
+        run("systemctl start peergate-agent", check=True)
+
+
+def test_metrics_unit_of_the_man_page(mesh):
+    page = (Path(__file__).resolve().parents[2] / "agent/ctl/agentctl.1").read_text()
+    unit = page.split("# /etc/systemd/system/peergate-metrics.service\n")[1].split("\n\n")[0]
+    host = mesh.phone.host
+    host.write("/etc/systemd/system/peergate-metrics.service", unit.replace("\\e", "\\").replace("\\-", "-"))
+    host.run("systemctl daemon-reload && systemctl start peergate-metrics", check=True)
+    assert "peergate_agent_up 1\n" in host.read("/var/lib/peergate-metrics/peergate.prom")

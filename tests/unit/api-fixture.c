@@ -6,13 +6,14 @@
 
 #include <cmocka.h>
 
+#include "agent/nft/tally.h"
 #include "common/text.h"
 #include "tests/unit/api-fixture.h"
 #include "tests/unit/golden.h"
 
 static void fake_view(void *userdata, struct api_view *ret_view)
 {
-	const struct fixture *f = userdata;
+	struct fixture *f = userdata;
 
 	*ret_view = (struct api_view){
 		.map = f->map,
@@ -24,6 +25,7 @@ static void fake_view(void *userdata, struct api_view *ret_view)
 		.gateway_port = 2022,
 		.public_key = &f->key,
 		.leases = f->leases,
+		.stats = &f->stats,
 		.now_usec = f->now_usec,
 	};
 }
@@ -51,7 +53,16 @@ static int fake_peer_status(void *userdata, struct kernel_peer_status **ret_peer
 	return 0;
 }
 
-static const struct api_hooks hooks = { fake_view, fake_peer_status };
+static int fake_count_packets(void *userdata, struct nft_tally *tally)
+{
+	tally->accepted = (struct nft_count){ 100, 20000 };
+	tally->dropped[0].count = (struct nft_count){ 3, 180 };
+	strcpy(tally->dropped[0].reason, "no rule lets it in");
+	tally->n_dropped = 1;
+	return 0;
+}
+
+static const struct api_hooks hooks = { fake_view, fake_peer_status, fake_count_packets };
 
 struct netmap *load_map(const char *from, const char *to)
 {

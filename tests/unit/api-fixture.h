@@ -4,6 +4,7 @@
 #include <sys/un.h>
 
 #include "agent/api.h"
+#include "agent/stats.h"
 #include "common/varlink.h"
 
 #define NOW UINT64_C(1800000000000000) /* 2027-01-15T08:00:00Z */
@@ -16,6 +17,7 @@ struct fixture {
 	uint64_t map_serial;
 	struct wg_key key;
 	const char *map_problem;
+	struct stats stats;
 	uint64_t now_usec;
 	int peer_status_error;
 	unsigned n_peer_status;

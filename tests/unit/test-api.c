@@ -23,14 +23,34 @@ static const struct {
 	{ "GetFilter", NULL, "api/filter.json" },
 	{ "GetSSHPolicy", NULL, "api/ssh-policy.json" },
 	{ "GetKnownHosts", NULL, "api/known-hosts.json" },
+	{ "GetMetrics", NULL, "api/metrics.json" },
 	{ "WhoIs", "{\"address\":\"fd7a::2\"}", "api/whois-laptop.json" },
 	{ "WhoIs", "{\"address\":\"100.64.0.6\"}", "api/whois-router.json" },
 };
+
+static void count_something(struct stats *stats)
+{
+	stats->started_usec = NOW - UINT64_C(7200000000);
+	for (int i = 0; i < 3; i++)
+		stats_count_map(stats, NOW - UINT64_C(60000000));
+	stats->maps_refused = 1;
+	stats->foreign_changes = 2;
+	stats->logins_accepted = 5;
+	stats_count(&stats->logins_rejected, "user");
+	stats_count(&stats->logins_rejected, "no-rule");
+	stats_count(&stats->logins_rejected, "user");
+	stats_count(&stats->revocations, "policy");
+	stats_count_apply(stats, 900, 0);
+	stats_count_apply(stats, 1000, 0);
+	stats_count_apply(stats, 250000, -EBUSY);
+	stats_count_apply(stats, 60000000, 0);
+}
 
 static void test_golden(void **state)
 {
 	struct fixture *f = *state;
 
+	count_something(&f->stats);
 	for (size_t i = 0; i < ARRAY_SIZE(golden_cases); i++) {
 		_cleanup_free_ char *heard = NULL, *pretty = NULL, *text = NULL;
 		json_auto_t *json = NULL;
@@ -312,6 +332,7 @@ static void test_long_user(void **state)
 static void test_authorize_refused(void **state)
 {
 	struct fixture *f = *state;
+	uint64_t n = 0, n_rejected = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(authorize_cases); i++) {
 		_cleanup_(varlink_client_freep) struct varlink_client *client = connect_to(f);
@@ -322,8 +343,13 @@ static void test_authorize_refused(void **state)
 		print_message("%s\n", heard);
 		if (strncmp(heard, authorize_cases[i].answer, strlen(authorize_cases[i].answer)))
 			fail_msg("expected %s", authorize_cases[i].answer);
+		n_rejected += strstr(heard, "reject") != NULL;
 		assert_int_equal(lease_table_count(f->leases), 0);
 	}
+	for (size_t i = 0; i < f->stats.logins_rejected.n; i++)
+		n += f->stats.logins_rejected.of[i].n;
+	assert_int_equal(n, n_rejected);
+	assert_int_equal(f->stats.logins_accepted, 0);
 }
 
 #define INTERVAL "\"keepIntervalUsec\":10000000"
@@ -396,6 +422,10 @@ static void test_revoke(void **state)
 	expect(client, "{\"state\":\"revoked\",\"reason\":\"forwarding\",\"message\":\"the policy "
 		       "allows less forwarding now\"}");
 	assert_int_equal(lease_table_count(f->leases), 0);
+	assert_int_equal(f->stats.logins_accepted, 1);
+	assert_int_equal(f->stats.revocations.n, 1);
+	assert_string_equal(f->stats.revocations.of[0].reason, "forwarding");
+	assert_int_equal(f->stats.revocations.of[0].n, 1);
 	pump(f);
 	expect(client, "");
 
