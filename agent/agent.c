@@ -498,6 +498,19 @@ const char *agent_kernel_problem(const struct agent *agent)
 	return agent->kernel_problem;
 }
 
+int agent_watch_drops(struct agent *agent, void (*fn)(const struct drop *drop, void *userdata),
+		      void *userdata)
+{
+	int r = kernel_watch_drops(agent->kernel, agent->event, fn, userdata);
+
+	if (r < 0)
+		return r;
+	log_info(fn ? "What the packet filter drops is logged in samples, as asked for"
+		    : "What the packet filter drops is not logged any more");
+	schedule_apply(agent, 0);
+	return 0;
+}
+
 struct stats *agent_stats(struct agent *agent)
 {
 	return &agent->stats;

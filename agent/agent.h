@@ -15,6 +15,7 @@
 #include "common/wgkey.h"
 
 struct agent;
+struct drop;
 struct stats;
 struct lease_table;
 
@@ -51,6 +52,12 @@ uint64_t agent_map_serial(const struct agent *agent);
 const char *agent_map_problem(const struct agent *agent);
 /* Why the kernel does not agree with the map; NULL: it does. */
 const char *agent_kernel_problem(const struct agent *agent);
+/*
+ * Give fn samples of what the packet filter drops, soon and until this is called with NULL.
+ * Return: as kernel_watch_drops().
+ */
+int agent_watch_drops(struct agent *agent, void (*fn)(const struct drop *drop, void *userdata),
+		      void *userdata);
 /* What has been done since the start. */
 struct stats *agent_stats(struct agent *agent);
 struct kernel *agent_kernel(const struct agent *agent);

@@ -14,6 +14,7 @@ static const struct varlink_method api_methods[] = {
 	{ "GetSSHPolicy", api_get_ssh_policy, false },
 	{ "GetKnownHosts", api_get_known_hosts, false },
 	{ "GetMetrics", api_get_metrics, false },
+	{ "WatchDrops", api_watch_drops, true },
 	{ "AuthorizeSSH", api_authorize_ssh, true },
 	{ "ResumeSSH", api_resume_ssh, true },
 	{ "ListSessions", api_list_sessions, false },
@@ -64,6 +65,7 @@ int api_new(sd_event *event, const struct api_hooks *hooks, void *userdata, stru
 	api_view(api, &view);
 	api->leases = view.leases;
 	api->stats = view.stats;
+	api->event = sd_event_ref(event);
 
 	r = api_alive_init(api, event);
 	if (r < 0)
@@ -82,6 +84,8 @@ struct api *api_free(struct api *api)
 		return NULL;
 	/* The calls that are open end with the server, and their leases with them. */
 	varlink_server_free(api->server);
+	api_drops_done(api);
+	sd_event_unref(api->event);
 	sd_event_source_disable_unref(api->alive);
 	lease_table_observe(api->leases, NULL, NULL);
 	api_digest_done(&api->digest);

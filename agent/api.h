@@ -15,6 +15,7 @@
 
 struct agent;
 struct api;
+struct drop;
 struct nft_tally;
 struct stats;
 
@@ -41,6 +42,9 @@ struct api_hooks {
 	int (*peer_status)(void *userdata, struct kernel_peer_status **ret_peers, size_t *ret_n);
 	/* As kernel_count_packets(). */
 	int (*count_packets)(void *userdata, struct nft_tally *tally);
+	/* As agent_watch_drops(). */
+	int (*watch_drops)(void *userdata, void (*fn)(const struct drop *drop, void *fn_userdata),
+			   void *fn_userdata);
 };
 
 /*

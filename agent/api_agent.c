@@ -34,10 +34,17 @@ static int agent_count_packets(void *userdata, struct nft_tally *tally)
 	return kernel_count_packets(agent_kernel(userdata), tally);
 }
 
+static int watch_agent_drops(void *userdata, void (*fn)(const struct drop *drop, void *fn_userdata),
+			     void *fn_userdata)
+{
+	return agent_watch_drops(userdata, fn, fn_userdata);
+}
+
 static const struct api_hooks agent_hooks = {
 	.view = view_agent,
 	.peer_status = agent_peer_status,
 	.count_packets = agent_count_packets,
+	.watch_drops = watch_agent_drops,
 };
 
 int api_new_for_agent(struct agent *agent, struct api **ret_api)

@@ -61,6 +61,9 @@ struct api {
 	struct subscriber *subscribers; /* api_sessions.c */
 	struct nft_tally tally;
 	uint64_t tally_usec; /* CLOCK_MONOTONIC; 0: never looked at */
+	struct drop_watch *drop_watches;
+	struct drop_samples *drop_samples; /* while there are such */
+	sd_event *event;
 };
 
 void api_view(struct api *api, struct api_view *ret_view);
@@ -134,6 +137,7 @@ int api_get_filter(struct varlink_call *call, const json_t *params, void *userda
 int api_get_ssh_policy(struct varlink_call *call, const json_t *params, void *userdata);
 int api_get_known_hosts(struct varlink_call *call, const json_t *params, void *userdata);
 int api_get_metrics(struct varlink_call *call, const json_t *params, void *userdata);
+int api_watch_drops(struct varlink_call *call, const json_t *params, void *userdata);
 int api_authorize_ssh(struct varlink_call *call, const json_t *params, void *userdata);
 int api_resume_ssh(struct varlink_call *call, const json_t *params, void *userdata);
 int api_list_sessions(struct varlink_call *call, const json_t *params, void *userdata);
@@ -141,6 +145,11 @@ int api_kill_session(struct varlink_call *call, const json_t *params, void *user
 int api_subscribe(struct varlink_call *call, const json_t *params, void *userdata);
 int api_explain_flow(struct varlink_call *call, const json_t *params, void *userdata);
 int api_explain_ssh(struct varlink_call *call, const json_t *params, void *userdata);
+
+/* Read the table's counters, unless that has just been done. Return: 0, negative errno. */
+int api_refresh_tally(struct api *api);
+/* Nobody is told any more; before the server goes. */
+void api_drops_done(struct api *api);
 
 /* ---- for both Status and GetSSHPolicy ---- */
 

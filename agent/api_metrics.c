@@ -46,26 +46,24 @@ static json_t *json_dropped(const struct nft_tally *tally)
 	return take_ptr(array);
 }
 
-/* Return: NULL, or why the numbers are old. */
-static const char *refresh_tally(struct api *api)
+int api_refresh_tally(struct api *api)
 {
 	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 	int r;
 
 	if (api->tally_usec != 0 && now - api->tally_usec < API_KERNEL_AGE_USEC)
-		return NULL;
+		return 0;
 	r = api->hooks->count_packets(api->userdata, &api->tally);
-	if (r < 0)
-		return strerror(-r);
-	api->tally_usec = now;
-	return NULL;
+	if (r == 0)
+		api->tally_usec = now;
+	return r;
 }
 
 int api_get_metrics(struct varlink_call *call, const json_t *params, void *userdata)
 {
 	struct api *api = userdata;
 	const struct stats *stats = api->stats;
-	const char *problem = refresh_tally(api);
+	int r = api_refresh_tally(api);
 	struct api_view view;
 
 	api_view(api, &view);
@@ -84,5 +82,6 @@ int api_get_metrics(struct varlink_call *call, const json_t *params, void *userd
 			  json_reasons(&stats->logins_rejected), "revocations",
 			  json_reasons(&stats->revocations), "packetsAccepted",
 			  json_count(NULL, &api->tally.accepted), "packetsDropped",
-			  json_dropped(&api->tally), "packetsProblem", problem));
+			  json_dropped(&api->tally), "packetsProblem",
+			  r < 0 ? strerror(-r) : NULL));
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/kernel_state.h"
+#include "agent/netlink/nflog.h"
 #include "common/text.h"
 
 void kernel_tell(struct kernel *kernel, const char *what)
@@ -78,6 +79,7 @@ struct kernel *kernel_free(struct kernel *kernel)
 		return NULL;
 	kernel->poll = kernel_poll_free(kernel->poll);
 	kernel->rtnl_watch = rtnl_watch_free(kernel->rtnl_watch);
+	kernel->nflog = nflog_free(kernel->nflog);
 	kernel->nft = nft_free(kernel->nft);
 	kernel->rtnl = rtnl_free(kernel->rtnl);
 	kernel->wg = wg_free(kernel->wg);

@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/wgkey.h"
 
+struct drop;
 struct kernel;
 struct nft_tally;
 
@@ -73,6 +74,13 @@ struct kernel_peer_status {
 /* Read WireGuard's peers. The caller frees *ret_peers. */
 int kernel_peer_status(struct kernel *kernel, struct kernel_peer_status **ret_peers, size_t *ret_n);
 
+/*
+ * Give fn samples of what the packet filter drops; NULL: no more. The filter itself follows with
+ * the next kernel_apply(), which the caller sees to. Return: 0; -EBUSY: another program has the
+ * group of NFLOG; negative errno.
+ */
+int kernel_watch_drops(struct kernel *kernel, sd_event *event,
+		       void (*fn)(const struct drop *drop, void *userdata), void *userdata);
 /* Add to tally what the packet filter has counted since. Return: 0, negative errno. */
 int kernel_count_packets(struct kernel *kernel, struct nft_tally *tally);
 

@@ -20,6 +20,9 @@ struct kernel {
 	struct kernel_poll *poll; /* NULL: nobody looks at WireGuard between applies */
 	void (*foreign_fn)(void *userdata, const char *what);
 	void *foreign_userdata;
+	struct nflog *nflog; /* NULL: nobody wants to see what is dropped */
+	void (*drop_fn)(const struct drop *drop, void *userdata);
+	void *drop_userdata;
 
 	/* The plan of the last apply that went through, without the filter: nft has that. */
 	struct kernel_plan done;

@@ -56,7 +56,12 @@ static int tell_error(const struct varlink_reply *reply)
 	const char *param = json_string_value(json_object_get(reply->parameters, "parameter"));
 	const char *errno_name = json_string_value(json_object_get(reply->parameters, "errnoName"));
 	const char *name = json_string_value(json_object_get(reply->parameters, "name"));
-	const char *detail = param ? param : errno_name ? errno_name : name ? name : "";
+	const char *reason = json_string_value(json_object_get(reply->parameters, "reason"));
+	const char *detail = param	  ? param
+			     : errno_name ? errno_name
+			     : name	  ? name
+			     : reason	  ? reason
+					  : "";
 	_cleanup_free_ char *shown = text_sanitize(detail, 256);
 
 	if (strcmp(reply->error, "org.varlink.service.PermissionDenied") == 0)
@@ -72,6 +77,9 @@ static int tell_error(const struct varlink_reply *reply)
 				"lost; start again\n");
 	else if (strcmp(reply->error, INTERFACE "TooManySubscribers") == 0)
 		fprintf(stderr, "agentctl: too many are watching already\n");
+	else if (strcmp(reply->error, INTERFACE "CannotLog") == 0)
+		fprintf(stderr, "agentctl: the kernel does not log what is dropped: %s\n",
+			shown ? shown : "");
 	else if (strcmp(reply->error, INTERFACE "NotReady") == 0)
 		fprintf(stderr, "agentctl: this host has no network map yet; see 'agentctl "
 				"status'\n");

@@ -14,7 +14,8 @@
 struct ctl {
 	const char *socket;
 	bool json;
-	bool per_peer; /* of metrics */
+	bool per_peer;	   /* of metrics */
+	uint64_t for_usec; /* of drops; 0: for ever */
 	struct cli_out out;
 	const char *ceiling; /* the gateway's sshgw.conf */
 	const char *message; /* for whom it ends */

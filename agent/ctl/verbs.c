@@ -3,6 +3,7 @@
 
 #include "agent/ctl/ctl.h"
 #include "agent/ctl/doctor/verb.h"
+#include "agent/ctl/drops/drops.h"
 #include "agent/ctl/metrics/metrics.h"
 #include "agent/ctl/render.h"
 #include "agent/ctl/verb_netmap.h"
@@ -18,6 +19,7 @@ enum {
 	OPTION_MESSAGE,
 	OPTION_ACCEPT_RISK,
 	OPTION_PER_PEER,
+	OPTION_FOR,
 };
 
 static int verb_status(int argc, char **argv, void *userdata)
@@ -185,6 +187,14 @@ static int verb_version(int argc, char **argv, void *userdata)
 	return CLI_OK;
 }
 
+static int take_duration(const char *arg, struct ctl *ctl)
+{
+	if (parse_duration(arg, &ctl->for_usec) == 0 && ctl->for_usec > 0)
+		return CLI_OK;
+	fprintf(stderr, "agentctl: --for wants a time, as in 30s or 5m\n");
+	return CLI_USAGE;
+}
+
 static int take_option(int id, const char *arg, void *userdata)
 {
 	struct ctl *ctl = userdata;
@@ -210,6 +220,8 @@ static int take_option(int id, const char *arg, void *userdata)
 	case OPTION_PER_PEER:
 		ctl->per_peer = true;
 		break;
+	case OPTION_FOR:
+		return take_duration(arg, ctl);
 	}
 	return CLI_OK;
 }
@@ -224,6 +236,10 @@ static const struct cli_option kill_options[] = {
 	  OPTION_MESSAGE },
 	{ "accept-risk", "lose-ssh", "Do not ask before ending one's own connection",
 	  OPTION_ACCEPT_RISK },
+};
+
+static const struct cli_option drops_options[] = {
+	{ "for", "TIME", "End after this time (30s, 5m)", OPTION_FOR },
 };
 
 static const struct cli_option metrics_options[] = {
@@ -331,6 +347,14 @@ static const struct cli_verb verbs[] = {
 		  "sent an empty datagram, to see whether they answer: that takes some seconds.\n"
 		  "Exit status 1: something is bad.",
 	  .run = verb_doctor },
+	{ .name = "drops",
+	  .summary = "What the packet filter drops, as it happens",
+	  .help = "For root and members of the group peergate. The filter logs samples while this "
+		  "runs: ten\n"
+		  "packets a second for each rule that drops; how many more there were is told.",
+	  .options = drops_options,
+	  .n_options = ARRAY_SIZE(drops_options),
+	  .run = verb_drops },
 	{ .name = "metrics",
 	  .summary = "Numbers for monitoring, as OpenMetrics text",
 	  .help = "Counters begin with the agent. While it does not answer, peergate_agent_up is 0 "

@@ -1,5 +1,6 @@
 #include "agent/nft/expr.h"
 
+#include <libnftnl/common.h>
 #include <libnftnl/expr.h>
 #include <libnftnl/udata.h>
 #include <linux/netfilter.h>
@@ -18,6 +19,24 @@ struct rule_build rule_start(const char *chain)
 	else
 		nftnl_rule_set_u32(build.rule, NFTNL_RULE_FAMILY, NFPROTO_INET);
 	return build;
+}
+
+struct rule_build rule_copy(const struct rule_build *build)
+{
+	/* Far more than a rule has when it is still being built. */
+	char buf[8192];
+	struct rule_build copy = { .rule = nftnl_rule_alloc(), .failed = build->failed };
+	struct nlmsghdr *nlh;
+
+	if (!copy.rule)
+		copy.failed = true;
+	if (copy.failed)
+		return copy;
+	nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_NEWRULE, NFPROTO_INET, 0, 0);
+	nftnl_rule_nlmsg_build_payload(nlh, build->rule);
+	if (nftnl_rule_nlmsg_parse(nlh, copy.rule) < 0)
+		copy.failed = true;
+	return copy;
 }
 
 static int set_comment(struct nftnl_rule *rule, const char *comment)
@@ -203,6 +222,30 @@ void expr_counter(struct rule_build *build)
 		return;
 	nftnl_expr_set_u64(expr, NFTNL_EXPR_CTR_PACKETS, 0);
 	nftnl_expr_set_u64(expr, NFTNL_EXPR_CTR_BYTES, 0);
+}
+
+void expr_limit(struct rule_build *build, uint64_t per_second)
+{
+	struct nftnl_expr *expr = add(build, "limit");
+
+	if (!expr)
+		return;
+	nftnl_expr_set_u64(expr, NFTNL_EXPR_LIMIT_RATE, per_second);
+	nftnl_expr_set_u64(expr, NFTNL_EXPR_LIMIT_UNIT, 1);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_BURST, (uint32_t)per_second);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_FLAGS, 0);
+}
+
+void expr_log(struct rule_build *build, uint16_t group, uint32_t bytes, const char *prefix)
+{
+	struct nftnl_expr *expr = add(build, "log");
+
+	if (!expr)
+		return;
+	nftnl_expr_set_u16(expr, NFTNL_EXPR_LOG_GROUP, group);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LOG_SNAPLEN, bytes);
+	set_text(build, expr, NFTNL_EXPR_LOG_PREFIX, prefix);
 }
 
 static void verdict(struct rule_build *build, uint32_t code, const char *chain)

@@ -14,6 +14,8 @@ struct rule_build {
 };
 
 struct rule_build rule_start(const char *chain);
+/* Another one that has the same so far. */
+struct rule_build rule_copy(const struct rule_build *build);
 /* comment may be NULL. Return: the rule; NULL when memory ran out. */
 struct nftnl_rule *rule_finish(struct rule_build *build, const char *comment);
 
@@ -34,6 +36,10 @@ void expr_load(struct rule_build *build, enum nft_registers dreg, const void *da
 void expr_tproxy(struct rule_build *build, uint32_t family, enum nft_registers addr,
 		 enum nft_registers port);
 void expr_counter(struct rule_build *build);
+/* Go on with so many packets a second and no more. */
+void expr_limit(struct rule_build *build, uint64_t per_second);
+/* Send to a group of NFLOG; bytes: of each packet. */
+void expr_log(struct rule_build *build, uint16_t group, uint32_t bytes, const char *prefix);
 void expr_accept(struct rule_build *build);
 void expr_drop(struct rule_build *build);
 void expr_goto(struct rule_build *build, const char *chain);

@@ -227,6 +227,26 @@ static void set_put(const struct nftnl_set *set, struct nft_batch *batch)
 	nft_batch_end_message(batch);
 }
 
+static void put_rules_deletion(const char *chain, struct nft_batch *batch)
+{
+	struct nlmsghdr *nlh =
+		nft_batch_message(batch, NFT_MSG_DELRULE, 0, "the rules of chain %s", chain);
+
+	if (!nlh)
+		return;
+	mnl_attr_put_strz(nlh, NFTA_RULE_TABLE, NFT_TABLE);
+	mnl_attr_put_strz(nlh, NFTA_RULE_CHAIN, chain);
+	nft_batch_end_message(batch);
+}
+
+void nft_layout_put_rules_anew(const struct nft_layout *layout, struct nft_batch *batch)
+{
+	for (size_t i = 0; i < layout->n_chains; i++)
+		put_rules_deletion(nftnl_chain_get_str(layout->chains[i], NFTNL_CHAIN_NAME), batch);
+	for (size_t i = 0; i < layout->n_rules; i++)
+		nft_rule_put(layout->rules[i], batch);
+}
+
 void nft_layout_put(const struct nft_layout *layout, struct nft_batch *batch)
 {
 	nft_table_put(layout->table, batch);

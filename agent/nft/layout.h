@@ -16,10 +16,18 @@
 
 #include "agent/nft/batch.h"
 
+/* Of NFLOG: where dropped packets are sent to while somebody wants to see them. */
+#define NFT_LOG_GROUP 5182
+/* Packets of each dropping rule that are logged in a second; beyond that they are only counted. */
+#define NFT_LOG_RATE 10
+/* Bytes of each: headers are all that is looked at. */
+#define NFT_LOG_BYTES 128
+
 struct nft_layout_config {
 	const char *ifname;
 	uint16_t gateway_port;
 	bool divert_ssh; /* tcp/22 of the own addresses goes to the gateway */
+	bool log_drops;	 /* what is dropped is logged to NFT_LOG_GROUP, in samples */
 	bool owned;	 /* made with the flags of agent/nft/owner.h */
 };
 
@@ -53,6 +61,11 @@ char *nft_rule_describe(const struct nftnl_rule *rule);
 
 /* Put the creation of all objects into a batch (which remembers failure). */
 void nft_layout_put(const struct nft_layout *layout, struct nft_batch *batch);
+/*
+ * Put other rules into the chains that are there: each goes from the old ones to the new in one
+ * step, without elements being touched.
+ */
+void nft_layout_put_rules_anew(const struct nft_layout *layout, struct nft_batch *batch);
 /* The table alone; one that is there gets its flags. */
 void nft_table_put(const struct nftnl_table *table, struct nft_batch *batch);
 

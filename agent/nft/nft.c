@@ -17,6 +17,7 @@
 struct nft {
 	char *ifname;
 	uint16_t gateway_port;
+	bool log_drops;
 	struct nlsock *sock;
 	struct nft_watch *watch; /* NULL: not watched */
 	void (*foreign_fn)(void *userdata, const char *what);
@@ -216,7 +217,7 @@ static bool is_ours(const struct nft *nft)
 	return nft->owner == nlsock_portid(nft->sock);
 }
 
-static int update(struct nft *nft, const struct nft_layout *layout,
+static int update(struct nft *nft, const struct nft_layout *layout, bool rules_anew,
 		  const struct filter_table *wanted, const struct filter_diff *diff,
 		  struct nft_changes *changes, char **reterr_text)
 {
@@ -225,7 +226,7 @@ static int update(struct nft *nft, const struct nft_layout *layout,
 
 	changes->elements_added = filter_diff_fresh(diff);
 	changes->elements_removed = filter_diff_gone(diff);
-	if (filter_diff_empty(diff) && (!nft->own || is_ours(nft)))
+	if (filter_diff_empty(diff) && !rules_anew && (!nft->own || is_ours(nft)))
 		return 0;
 	r = nft_batch_new(nft->sock, &batch);
 	if (r < 0)
@@ -233,11 +234,13 @@ static int update(struct nft *nft, const struct nft_layout *layout,
 	/* Left behind by an earlier run of ours: adopt it. */
 	if (nft->own && !is_ours(nft))
 		nft_table_put(layout->table, batch);
+	if (rules_anew)
+		nft_layout_put_rules_anew(layout, batch);
 	nft_put_diff(batch, nft->table, wanted, diff);
 	return nft_batch_commit(batch, reterr_text);
 }
 
-static int update_or_replace(struct nft *nft, struct nft_layout *layout,
+static int update_or_replace(struct nft *nft, struct nft_layout *layout, bool rules_anew,
 			     const struct filter_table *wanted, struct nft_changes *changes,
 			     char **reterr_text)
 {
@@ -250,7 +253,7 @@ static int update_or_replace(struct nft *nft, struct nft_layout *layout,
 	if (replacing_is_faster(nft->table, wanted, &diff))
 		r = replace(nft, layout, wanted, changes, reterr_text);
 	else
-		r = update(nft, layout, wanted, &diff, changes, reterr_text);
+		r = update(nft, layout, rules_anew, wanted, &diff, changes, reterr_text);
 	filter_diff_done(&diff);
 	return r;
 }
@@ -272,14 +275,42 @@ static bool can_become_ours(const struct nft *nft)
 	return is_ours(nft) || (nft->flags & NFT_OWNER_FLAGS) == NFT_OWNER_PERSIST;
 }
 
-static int apply(struct nft *nft, struct nft_layout *layout, const char *structure,
+static struct nft_layout_config layout_config(const struct nft *nft, bool divert_ssh,
+					      bool log_drops)
+{
+	return (struct nft_layout_config){
+		.ifname = nft->ifname,
+		.gateway_port = nft->gateway_port,
+		.divert_ssh = divert_ssh,
+		.log_drops = log_drops,
+		.owned = nft->own,
+	};
+}
+
+static bool structure_is(const struct nft *nft, bool divert_ssh, bool log_drops)
+{
+	const struct nft_layout_config config = layout_config(nft, divert_ssh, log_drops);
+	_cleanup_free_ char *structure = NULL;
+	struct nft_layout layout;
+
+	if (nft_layout_build(&config, &layout) < 0)
+		return false;
+	structure = nft_layout_describe(&layout);
+	nft_layout_done(&layout);
+	return structure && strcmp(structure, nft->structure) == 0;
+}
+
+static int apply(struct nft *nft, struct nft_layout *layout, const char *structure, bool divert_ssh,
 		 const struct filter_table *wanted, struct nft_changes *changes, char **reterr_text)
 {
+	bool same, rules_anew = false;
 	int r;
 
-	if (nft->structure && strcmp(nft->structure, structure) == 0 &&
-	    (!nft->own || can_become_ours(nft)))
-		r = update_or_replace(nft, layout, wanted, changes, reterr_text);
+	same = nft->structure && strcmp(nft->structure, structure) == 0;
+	if (nft->structure && !same)
+		rules_anew = structure_is(nft, divert_ssh, !nft->log_drops);
+	if ((same || rules_anew) && (!nft->own || can_become_ours(nft)))
+		r = update_or_replace(nft, layout, rules_anew, wanted, changes, reterr_text);
 	else
 		r = replace(nft, layout, wanted, changes, reterr_text);
 	/* Refused: what we believed about the kernel may be wrong. */
@@ -309,11 +340,7 @@ int nft_apply(struct nft *nft, struct filter_table *wanted_arg, bool divert_ssh,
 	      struct nft_changes *ret_changes, struct filter_table **ret_old, char **reterr_text)
 {
 	_cleanup_(filter_table_freep) struct filter_table *wanted = wanted_arg;
-	struct nft_layout_config config = {
-		.ifname = nft->ifname,
-		.gateway_port = nft->gateway_port,
-		.divert_ssh = divert_ssh,
-	};
+	struct nft_layout_config config;
 	_cleanup_free_ char *structure = NULL;
 	struct nft_changes changes = { 0 };
 	struct nft_layout layout;
@@ -322,12 +349,13 @@ int nft_apply(struct nft *nft, struct filter_table *wanted_arg, bool divert_ssh,
 	r = prepare(nft, reterr_text);
 	if (r < 0)
 		return r;
-	config.owned = nft->own;
+	config = layout_config(nft, divert_ssh, nft->log_drops);
 	r = nft_layout_build(&config, &layout);
 	if (r < 0)
 		return r;
 	structure = nft_layout_describe(&layout);
-	r = structure ? apply(nft, &layout, structure, wanted, &changes, reterr_text) : -ENOMEM;
+	r = structure ? apply(nft, &layout, structure, divert_ssh, wanted, &changes, reterr_text)
+		      : -ENOMEM;
 	nft_layout_done(&layout);
 	if (r < 0)
 		return r;
@@ -342,30 +370,22 @@ int nft_apply(struct nft *nft, struct filter_table *wanted_arg, bool divert_ssh,
 	return 0;
 }
 
-static bool structure_is(const struct nft *nft, bool divert_ssh)
-{
-	const struct nft_layout_config config = {
-		.ifname = nft->ifname,
-		.gateway_port = nft->gateway_port,
-		.divert_ssh = divert_ssh,
-	};
-	_cleanup_free_ char *structure = NULL;
-	struct nft_layout layout;
-
-	if (nft_layout_build(&config, &layout) < 0)
-		return false;
-	structure = nft_layout_describe(&layout);
-	nft_layout_done(&layout);
-	return structure && strcmp(structure, nft->structure) == 0;
-}
-
 bool nft_in_force(struct nft *nft)
 {
 	_cleanup_free_ char *text = NULL;
 
 	if (nft_refresh(nft, &text) < 0 || !nft->structure)
 		return false;
-	return structure_is(nft, true) || structure_is(nft, false);
+	/* The kernel may not have followed a change of log_drops yet. */
+	for (int i = 0; i < 4; i++)
+		if (structure_is(nft, i & 1, i & 2))
+			return true;
+	return false;
+}
+
+void nft_log_drops(struct nft *nft, bool on)
+{
+	nft->log_drops = on;
 }
 
 int nft_count(struct nft *nft, struct nft_tally *tally)

@@ -13,6 +13,9 @@
 struct nft;
 struct nft_tally;
 
+/* Comment of the rule that drops what no rule of the map lets in. */
+#define NFT_REASON_NO_RULE "no rule lets it in"
+
 struct nft_config {
 	const char *ifname;
 	uint16_t gateway_port;
@@ -45,6 +48,9 @@ int nft_refresh(struct nft *nft, char **reterr_text);
 bool nft_in_force(struct nft *nft);
 /* The table in force as far as we know; NULL: unknown, or none. Borrowed. */
 const struct filter_table *nft_table(const struct nft *nft);
+
+/* From the next nft_apply() on, samples of what is dropped go to NFT_LOG_GROUP, or no more. */
+void nft_log_drops(struct nft *nft, bool on);
 
 /* Add to tally what the table has counted since. Return: 0, negative errno. */
 int nft_count(struct nft *nft, struct nft_tally *tally);

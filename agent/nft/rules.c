@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/nft/expr.h"
+#include "agent/nft/nft.h"
 #include "agent/nft/sets.h"
 
 #define SSH_PORT 22
@@ -124,9 +125,22 @@ static void match_reply(struct rule_build *build)
 	expr_cmp(build, NFT_CMP_EQ, &reply, sizeof(reply));
 }
 
-/* counter drop comment "..." */
-static int finish_drop(struct nft_layout *layout, struct rule_build *build, const char *comment)
+/* limit rate 10/second log prefix "..." group 5182: what is beyond goes on to be dropped unseen */
+static int log_sample(struct nft_layout *layout, const struct rule_build *build, const char *reason)
 {
+	struct rule_build sample = rule_copy(build);
+
+	expr_limit(&sample, NFT_LOG_RATE);
+	expr_log(&sample, NFT_LOG_GROUP, NFT_LOG_BYTES, reason);
+	return finish(layout, &sample, NULL);
+}
+
+/* counter drop comment "..." */
+static int finish_drop(struct nft_layout *layout, const struct nft_layout_config *config,
+		       struct rule_build *build, const char *comment)
+{
+	if (config->log_drops && log_sample(layout, build, comment) < 0)
+		build->failed = true;
 	expr_counter(build);
 	expr_drop(build);
 	return finish(layout, build, comment);
@@ -158,7 +172,7 @@ static int drop_undiverted(struct nft_layout *layout, const struct nft_layout_co
 	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_EQ, config->ifname);
 	match_own_daddr(&build, family);
 	match_ssh_port(&build);
-	return finish_drop(layout, &build, "gateway not listening");
+	return finish_drop(layout, config, &build, "gateway not listening");
 }
 
 int nft_rules_divert(struct nft_layout *layout, const struct nft_layout_config *config)
@@ -189,7 +203,7 @@ static int drop_weak_host(struct nft_layout *layout, const struct nft_layout_con
 	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_NEQ, config->ifname);
 	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_NEQ, "lo");
 	match_own_daddr(&build, family);
-	return finish_drop(layout, &build, "mesh address from elsewhere");
+	return finish_drop(layout, config, &build, "mesh address from elsewhere");
 }
 
 static int accept_other_interfaces(struct nft_layout *layout,
@@ -284,7 +298,7 @@ int nft_rules_input(struct nft_layout *layout, const struct nft_layout_config *c
 	if (r < 0)
 		return r;
 	drop = rule_start("input");
-	return finish_drop(layout, &drop, "no rule lets it in");
+	return finish_drop(layout, config, &drop, NFT_REASON_NO_RULE);
 }
 
 /*
@@ -304,7 +318,7 @@ static int drop_loose_tcp(struct nft_layout *layout, const struct nft_layout_con
 	expr_payload(&build, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, NFT_REG_1);
 	expr_mask(&build, &flags, sizeof(flags));
 	expr_cmp(&build, NFT_CMP_NEQ, &syn, sizeof(syn));
-	return finish_drop(layout, &build, "connection taken up in the middle");
+	return finish_drop(layout, config, &build, "connection taken up in the middle");
 }
 
 /*
@@ -318,7 +332,7 @@ static int drop_invalid(struct nft_layout *layout, const struct nft_layout_confi
 
 	match_ifname(&build, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
 	match_ct_state(&build, NF_CT_STATE_INVALID_BIT);
-	return finish_drop(layout, &build, "of no connection");
+	return finish_drop(layout, config, &build, "of no connection");
 }
 
 /* oifname "mesh0" ct direction reply goto replies */
@@ -385,24 +399,24 @@ int nft_rules_replies(struct nft_layout *layout, const struct nft_layout_config 
 	if (r < 0)
 		return r;
 	drop = rule_start("replies");
-	return finish_drop(layout, &drop, "right was taken away");
+	return finish_drop(layout, config, &drop, "right was taken away");
 }
 
-static int drop_forward(struct nft_layout *layout, enum nft_meta_keys key, const char *ifname,
-			const char *comment)
+static int drop_forward(struct nft_layout *layout, const struct nft_layout_config *config,
+			enum nft_meta_keys key, const char *comment)
 {
 	struct rule_build build = rule_start("forward");
 
-	match_ifname(&build, key, NFT_CMP_EQ, ifname);
-	return finish_drop(layout, &build, comment);
+	match_ifname(&build, key, NFT_CMP_EQ, config->ifname);
+	return finish_drop(layout, config, &build, comment);
 }
 
 int nft_rules_forward(struct nft_layout *layout, const struct nft_layout_config *config)
 {
 	int r;
 
-	r = drop_forward(layout, NFT_META_IIFNAME, config->ifname, "mesh to elsewhere");
+	r = drop_forward(layout, config, NFT_META_IIFNAME, "mesh to elsewhere");
 	if (r < 0)
 		return r;
-	return drop_forward(layout, NFT_META_OIFNAME, config->ifname, "elsewhere to mesh");
+	return drop_forward(layout, config, NFT_META_OIFNAME, "elsewhere to mesh");
 }

@@ -84,7 +84,13 @@ static int count_packets(void *userdata, struct nft_tally *tally)
 	return -EOPNOTSUPP;
 }
 
-static const struct api_hooks hooks = { view, peer_status, count_packets };
+static int watch_drops(void *userdata, void (*fn)(const struct drop *drop, void *fn_userdata),
+		       void *fn_userdata)
+{
+	return 0;
+}
+
+static const struct api_hooks hooks = { view, peer_status, count_packets, watch_drops };
 
 static void drop_line(void *userdata, int level, const char *text)
 {

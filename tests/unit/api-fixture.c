@@ -55,14 +55,29 @@ static int fake_peer_status(void *userdata, struct kernel_peer_status **ret_peer
 
 static int fake_count_packets(void *userdata, struct nft_tally *tally)
 {
+	struct fixture *f = userdata;
+
 	tally->accepted = (struct nft_count){ 100, 20000 };
-	tally->dropped[0].count = (struct nft_count){ 3, 180 };
+	tally->dropped[0].count = (struct nft_count){ 3 + f->n_dropped, 180 };
 	strcpy(tally->dropped[0].reason, "no rule lets it in");
 	tally->n_dropped = 1;
 	return 0;
 }
 
-static const struct api_hooks hooks = { fake_view, fake_peer_status, fake_count_packets };
+static int fake_watch_drops(void *userdata, void (*fn)(const struct drop *drop, void *fn_userdata),
+			    void *fn_userdata)
+{
+	struct fixture *f = userdata;
+
+	if (f->watch_drops_error)
+		return f->watch_drops_error;
+	f->drop_fn = fn;
+	f->drop_userdata = fn_userdata;
+	return 0;
+}
+
+static const struct api_hooks hooks = { fake_view, fake_peer_status, fake_count_packets,
+					fake_watch_drops };
 
 struct netmap *load_map(const char *from, const char *to)
 {

@@ -18,6 +18,10 @@ struct fixture {
 	struct wg_key key;
 	const char *map_problem;
 	struct stats stats;
+	void (*drop_fn)(const struct drop *drop, void *userdata);
+	void *drop_userdata;
+	int watch_drops_error;
+	uint64_t n_dropped;
 	uint64_t now_usec;
 	int peer_status_error;
 	unsigned n_peer_status;

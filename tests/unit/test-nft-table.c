@@ -456,6 +456,45 @@ static void test_owned_by_another(void **state)
 	assert_int_equal(apply(second, golden_filter, true).full_replacements, 0);
 }
 
+/* Each dropping rule gets one before it that logs samples; nothing else is touched. */
+static void test_drops_logged(void **state)
+{
+	_cleanup_(nft_freep) struct nft *nft = open_nft(NULL), *again = NULL;
+	_cleanup_free_ char *before = NULL, *logged = NULL, *after = NULL, *counter = NULL;
+
+	apply(nft, golden_filter, true);
+	run("nft 'add rule inet peergate acl_0 counter' && nft 'flush chain inet peergate acl_0' &&"
+	    " nft 'add rule inet peergate acl_0 counter packets 7 bytes 70 meta mark set 0x0 "
+	    "accept "
+	    "comment \"acl:0 acls[0] line 14\"'");
+	before = list_table();
+	nft_log_drops(nft, true);
+	assert_changes(apply(nft, golden_filter, true), 0, 0, 0);
+	logged = list_table();
+	run("nft list table inet peergate | nft -c -f - 2>&1");
+	counter = output_of("nft -p list table inet peergate | grep -B1 ' drop comment' | "
+			    "grep -c 'limit rate 10/second burst 10 packets log prefix .* group "
+			    "5182 snaplen 128'");
+	after = output_of("nft list table inet peergate | grep -c ' drop comment'");
+	assert_string_equal(counter, after);
+	assert_int_not_equal(atoi(after), 0);
+	assert_non_null(strstr(logged, "counter packets 7 bytes 70"));
+	assert_true(nft_in_force(nft));
+
+	/* Whoever finds it so needs not do anything, or takes it away again. */
+	again = open_nft(NULL);
+	nft_log_drops(again, true);
+	assert_changes(apply(again, golden_filter, true), 0, 0, 0);
+	nft_log_drops(again, false);
+	assert_true(nft_in_force(again));
+	assert_changes(apply(again, "", true), 0, 0, 24);
+	assert_changes(apply(again, golden_filter, true), 0, 24, 0);
+	free(after);
+	after = output_of("nft list table inet peergate | grep -c ' log '; true");
+	assert_string_equal(after, "0\n");
+	assert_true(nft_in_force(again));
+}
+
 static void test_remove(void **state)
 {
 	_cleanup_(nft_freep) struct nft *nft = open_nft(NULL);
@@ -591,6 +630,7 @@ int main(void)
 		cmocka_unit_test_setup(test_owned, setup),
 		cmocka_unit_test_setup(test_owner_follows_owner, setup),
 		cmocka_unit_test_setup(test_owned_by_another, setup),
+		cmocka_unit_test_setup(test_drops_logged, setup),
 		cmocka_unit_test_setup(test_remove, setup),
 		cmocka_unit_test_setup(test_interval_edges, setup),
 		cmocka_unit_test_setup(test_large, setup),
