@@ -84,6 +84,7 @@ struct fw {
 	struct fw_set *sets;
 	size_t n_sets, n_sets_alloc;
 	size_t n_rules;
+	size_t last; /* chain that the last rule was put into */
 	bool cut; /* there is more than is kept */
 };
 

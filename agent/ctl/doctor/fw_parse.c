@@ -345,6 +345,23 @@ static int read_exprs(const struct nlattr *list, struct fw_rule *rule)
 	return 0;
 }
 
+/* Rules of one chain come one after the other: most often it is the one of the rule before. */
+static struct fw_chain *find_rules_chain(struct fw *fw, uint8_t family, const char *table,
+					 const char *name)
+{
+	struct fw_chain *last = fw->last < fw->n_chains ? &fw->chains[fw->last] : NULL;
+	const struct fw_chain *found;
+
+	if (last && last->family == family && strcmp(last->name, name) == 0 &&
+	    strcmp(last->table, table) == 0)
+		return last;
+	found = fw_find_chain(fw, family, table, name);
+	if (!found)
+		return NULL;
+	fw->last = (size_t)(found - fw->chains);
+	return &fw->chains[fw->last];
+}
+
 int fw_take_rule(struct fw *fw, const struct nlmsghdr *nlh)
 {
 	struct fw_chain *chain;
@@ -359,7 +376,7 @@ int fw_take_rule(struct fw *fw, const struct nlmsghdr *nlh)
 	name = attr_text(attrs.of[NFTA_RULE_CHAIN]);
 	if (!table || !name)
 		return -EBADMSG;
-	chain = (struct fw_chain *)fw_find_chain(fw, family, table, name);
+	chain = find_rules_chain(fw, family, table, name);
 	if (!chain)
 		return 0;
 	if (fw->n_rules == FW_MAX_RULES) {
