@@ -84,6 +84,18 @@ static void test_drops(void **state)
 	assert_string_equal(heard, "{\"time\":1800000000000000,\"reason\":\"no rule lets it in\","
 				   "\"suppressed\":4}");
 
+	/* All of them told: nothing more is said. */
+	f->n_dropped = 8;
+	drop = make_drop("no rule lets it in", NF_INET_LOCAL_IN, "100.64.0.2", "100.64.0.1");
+	f->drop_fn(&drop, f->drop_userdata);
+	free(heard);
+	heard = hear(first);
+	assert_non_null(strstr(heard, "\"destinationPort\":4444"));
+	end = clock_usec(CLOCK_MONOTONIC) + 5 * USEC_PER_SEC / 2;
+	while (clock_usec(CLOCK_MONOTONIC) < end)
+		sd_event_run(f->event, 100000);
+	expect(first, "");
+
 	first = varlink_client_free(first);
 	pump(f);
 	assert_null(f->drop_fn);
