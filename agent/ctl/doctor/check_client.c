@@ -139,24 +139,25 @@ static bool check_security(const struct doctor_facts *facts, const struct doctor
 
 void doctor_check_client(const struct doctor_facts *facts, struct doctor_report *rep)
 {
-	bool good = true, asked = false;
+	bool good = true;
 
 	check_names(facts, rep);
 	/* Blocks mostly hold for all hosts of the mesh: one that has trouble is enough. */
 	for (size_t i = 0; i < facts->n_names && good; i++) {
 		const struct doctor_name *name = &facts->names[i];
 
-		if (!name->ssh)
-			continue;
-		asked = true;
+		if (!name->ssh) {
+			doctor_say(rep, DOCTOR_UNKNOWN,
+				   "ssh could not be asked what its configuration is for %s",
+				   name->name);
+			return;
+		}
 		good = check_known_hosts(name, rep);
 		good &= check_overrides(name, rep);
 		good &= check_security(facts, name, rep);
 	}
-	if (asked && good)
+	if (good && facts->n_names > 0)
 		doctor_say(rep, DOCTOR_GOOD,
 			   "ssh knows the host keys of peers and nothing in its "
 			   "configuration is in the way");
-	else if (!asked && facts->n_names > 0)
-		doctor_say(rep, DOCTOR_UNKNOWN, "ssh could not be asked what its configuration is");
 }

@@ -13,9 +13,12 @@
 #include "common/clock.h"
 #include "common/file.h"
 
-#define CONFIG_MAX    (64u << 10)
-#define PATIENCE_USEC (5 * USEC_PER_SEC)
-#define SSH	      "/usr/bin/ssh"
+#define CONFIG_MAX (64u << 10)
+/* Of a name server that does not answer; of ssh, which asks nobody but runs what Match exec says.
+ */
+#define NAME_PATIENCE_USEC (5 * USEC_PER_SEC)
+#define SSH_PATIENCE_USEC  (30 * USEC_PER_SEC)
+#define SSH		   "/usr/bin/ssh"
 
 extern char **environ;
 
@@ -37,7 +40,7 @@ static void resolve(const struct doctor_facts *facts, struct doctor_name *name)
 	/* Static: a request that was given up on goes on using it. */
 	static struct gaicb requests[DOCTOR_MAX_NAMES];
 	struct gaicb *request = &requests[name - facts->names];
-	const struct timespec patience = { .tv_sec = PATIENCE_USEC / USEC_PER_SEC };
+	const struct timespec patience = { .tv_sec = NAME_PATIENCE_USEC / USEC_PER_SEC };
 	int r;
 
 	*request = (struct gaicb){ .ar_name = name->name };
@@ -62,7 +65,7 @@ static void resolve(const struct doctor_facts *facts, struct doctor_name *name)
 /* Its output up to its end, or NULL if that does not come in time. */
 static char *read_output(int fd)
 {
-	uint64_t until = clock_usec(CLOCK_MONOTONIC) + PATIENCE_USEC;
+	uint64_t until = clock_usec(CLOCK_MONOTONIC) + SSH_PATIENCE_USEC;
 	char *text = calloc(1, CONFIG_MAX + 1);
 	size_t len = 0;
 
