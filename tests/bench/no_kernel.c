@@ -35,15 +35,6 @@ int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_u
 	return 0;
 }
 
-void kernel_hold(struct kernel *kernel)
-{
-}
-
-int kernel_down(struct kernel *kernel, char **reterr_text)
-{
-	return 0;
-}
-
 int kernel_peer_status(struct kernel *kernel, struct kernel_peer_status **ret_peers, size_t *ret_n)
 {
 	*ret_peers = NULL;
