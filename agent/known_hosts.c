@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "common/text_stream.h"
+
 /* Names, addresses and keys were validated by the map's parser: nothing needs quoting. */
 static void print_peer(FILE *f, const struct netmap *map, const struct netmap_node *peer)
 {
@@ -17,21 +19,19 @@ static void print_peer(FILE *f, const struct netmap *map, const struct netmap_no
 
 int known_hosts_format(const struct netmap *map, char **ret_text)
 {
-	char *text = NULL;
-	size_t len;
-	FILE *f;
+	struct text_stream out;
+	char *text;
 
-	f = open_memstream(&text, &len);
-	if (!f)
+	if (text_stream_open(&out) < 0)
 		return -ENOMEM;
-	fprintf(f, "# SSH host keys of the peers in %s, for %s.\n", map->domain, map->self.name);
-	fputs("# Written by peergate-agent at every change of the map; do not edit.\n", f);
+	fprintf(out.file, "# SSH host keys of the peers in %s, for %s.\n", map->domain,
+		map->self.name);
+	fputs("# Written by peergate-agent at every change of the map; do not edit.\n", out.file);
 	for (size_t i = 0; i < map->n_peers; i++)
-		print_peer(f, map, &map->peers[i]);
-	if (fclose(f) < 0) {
-		free(text);
+		print_peer(out.file, map, &map->peers[i]);
+	text = text_stream_close(&out);
+	if (!text)
 		return -ENOMEM;
-	}
 	*ret_text = text;
 	return 0;
 }

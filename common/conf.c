@@ -8,6 +8,7 @@
 
 #include "common/file.h"
 #include "common/text.h"
+#include "common/text_stream.h"
 
 /* A report quotes what it refuses. */
 #define REPORT_MAX 512
@@ -48,14 +49,14 @@ _printf_(2, 3) static int fail(const struct parser *p, const char *fmt, ...)
 static int fail_unknown(const struct parser *p, const char *key)
 {
 	_cleanup_free_ char *known = NULL;
-	size_t len;
-	FILE *f = open_memstream(&known, &len);
+	struct text_stream out;
 
-	if (!f)
+	if (text_stream_open(&out) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->n_fields; i++)
-		fprintf(f, "%s%s", i ? ", " : "", p->fields[i].name);
-	if (fclose(f) < 0)
+		fprintf(out.file, "%s%s", i ? ", " : "", p->fields[i].name);
+	known = text_stream_close(&out);
+	if (!known)
 		return -ENOMEM;
 	return fail(p, "%.64s: unknown key; expected one of %s", key, known);
 }

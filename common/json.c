@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "common/text_stream.h"
 
 /* A report quotes what it refuses; one line of this many bytes is enough to find it. */
 #define REPORT_MAX 512
@@ -25,37 +26,25 @@ static void print_path(FILE *f, const struct json_at *at)
 		fprintf(f, "%s%s", at->parent->parent ? "." : "", at->key);
 }
 
-/* Takes over the raw text. */
-static int report_set(struct json_report *rep, char *raw)
-{
-	rep->text = text_sanitize(raw, REPORT_MAX);
-	free(raw);
-	return rep->text ? -EINVAL : -ENOMEM;
-}
-
 int json_fail(struct json_report *rep, const struct json_at *at, const char *fmt, ...)
 {
-	char *raw = NULL;
-	size_t len;
+	_cleanup_free_ char *raw = NULL;
+	struct text_stream out;
 	va_list ap;
-	FILE *f;
 
 	if (rep->text)
 		return -EINVAL;
-	f = open_memstream(&raw, &len);
-	if (!f)
+	if (text_stream_open(&out) < 0)
 		return -ENOMEM;
-	print_path(f, at);
+	print_path(out.file, at);
 	if (at && at->parent)
-		fputs(": ", f);
+		fputs(": ", out.file);
 	va_start(ap, fmt);
-	vfprintf(f, fmt, ap);
+	vfprintf(out.file, fmt, ap);
 	va_end(ap);
-	if (fclose(f) < 0) {
-		free(raw);
-		return -ENOMEM;
-	}
-	return report_set(rep, raw);
+	raw = text_stream_close(&out);
+	rep->text = raw ? text_sanitize(raw, REPORT_MAX) : NULL;
+	return rep->text ? -EINVAL : -ENOMEM;
 }
 
 static const char *type_name(const json_t *value)
@@ -89,17 +78,26 @@ int json_fail_type(struct json_report *rep, const struct json_at *at, const char
 int json_parse(const char *text, size_t len, struct json_report *rep, json_t **ret_value)
 {
 	json_error_t error;
-	json_t *value;
+	int r;
 
-	value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-	if (!value) {
-		if (json_error_code(&error) == json_error_out_of_memory)
-			return -ENOMEM;
+	r = json_load(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error, ret_value);
+	if (r == -EINVAL)
 		return json_fail(rep, NULL, "line %d column %d: %s", error.line, error.column,
 				 error.text);
-	}
-	*ret_value = value;
-	return 0;
+	return r;
+}
+
+char *json_text(const json_t *value, size_t *ret_len)
+{
+	size_t len = json_dumpb(value, NULL, 0, JSON_COMPACT);
+	_cleanup_free_ char *text = malloc(len + 1);
+
+	/* Not json_dumps(): the name of a member that it cannot store it leaves out. */
+	if (json_lost() || len == 0 || !text || json_dumpb(value, text, len, JSON_COMPACT) != len)
+		return NULL;
+	text[len] = '\0';
+	*ret_len = len;
+	return take_ptr(text);
 }
 
 static int read_field(const json_t *object, const struct json_at *at,

@@ -33,6 +33,28 @@ int json_fail_type(struct json_report *rep, const struct json_at *at, const char
 		   const json_t *value);
 
 /*
+ * json_loadb() that is safe without memory (json_load.c says what jansson's own does).
+ * Return: 0, -EINVAL and *ret_error, -ENOMEM.
+ */
+int json_load(const char *text, size_t len, size_t flags, json_error_t *ret_error,
+	      json_t **ret_value);
+
+/*
+ * A value that json_pack() may leave out ("o*") can be NULL because there is none, or because there
+ * was no memory for it: a login without its end. So whoever sends what was built calls
+ * json_watch_memory() once, before anything is; json_text() asks json_lost().
+ */
+void json_watch_memory(void);
+/* Did jansson want for memory since the last call, or since json_load()? */
+bool json_lost(void);
+
+/*
+ * An object or array in compact form. Return: the caller's; NULL when there was no memory for it,
+ * or since the last text for anything that may have been meant to be part of it.
+ */
+char *json_text(const json_t *value, size_t *ret_len);
+
+/*
  * Parse one document. Duplicate keys, NUL in strings and nesting beyond jansson's limit are
  * refused. On -EINVAL *rep says "line L column C: ...". The caller owns *ret_value.
  */

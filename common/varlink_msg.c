@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/json.h"
+
 /* "org.example.Interface.Name": at least two dots' worth of parts, no empty one. */
 static bool is_qualified_name(const char *s)
 {
@@ -28,10 +30,11 @@ static int parse_object(const char *text, size_t len, json_t **ret_object)
 {
 	json_error_t error;
 	json_t *object;
+	int r;
 
-	object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-	if (!object)
-		return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
+	r = json_load(text, len, JSON_REJECT_DUPLICATES, &error, &object);
+	if (r < 0)
+		return r;
 	if (!json_is_object(object)) {
 		json_decref(object);
 		return -EINVAL;

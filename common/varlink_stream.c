@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/json.h"
 
 #define FIRST_SIZE (4u << 10)
 
@@ -15,6 +16,7 @@ void varlink_stream_init(struct varlink_stream *s, int fd, size_t max_message, s
 		.max_message = max_message,
 		.max_output = max_output,
 	};
+	json_watch_memory();
 }
 
 void varlink_stream_done(struct varlink_stream *s)
@@ -125,10 +127,10 @@ int varlink_stream_queue(struct varlink_stream *s, const json_t *message)
 	size_t len, wanted;
 	int r;
 
-	text = json_dumps(message, JSON_COMPACT);
+	text = json_text(message, &len);
 	if (!text)
 		return -ENOMEM;
-	len = strlen(text) + 1;
+	len++;
 
 	if (s->out_start > 0) {
 		memmove(s->out, s->out + s->out_start, s->out_end - s->out_start);

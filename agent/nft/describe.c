@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/nft/owner.h"
+#include "common/text_stream.h"
 
 static void print_hex(FILE *out, const void *data, uint32_t len)
 {
@@ -121,30 +122,28 @@ static int print_layout(FILE *out, struct nft_layout *layout)
 	return 0;
 }
 
-/* Close the stream; on failure (-1 so far, or a failed write) free the text. */
-static char *finish_text(FILE *out, char **text, int r)
+/* r: -1 when something could not be printed. */
+static char *finish_text(struct text_stream *out, int r)
 {
-	if (fclose(out) != 0 || r < 0) {
-		free(*text);
-		return NULL;
-	}
-	return *text;
+	_cleanup_free_ char *text = text_stream_close(out);
+
+	return r < 0 ? NULL : take_ptr(text);
 }
 
 char *nft_layout_describe(struct nft_layout *layout)
 {
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	struct text_stream out;
 
-	return out ? finish_text(out, &text, print_layout(out, layout)) : NULL;
+	if (text_stream_open(&out) < 0)
+		return NULL;
+	return finish_text(&out, print_layout(out.file, layout));
 }
 
 char *nft_rule_describe(const struct nftnl_rule *rule)
 {
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	struct text_stream out;
 
-	return out ? finish_text(out, &text, print_rule(out, rule)) : NULL;
+	if (text_stream_open(&out) < 0)
+		return NULL;
+	return finish_text(&out, print_rule(out.file, rule));
 }

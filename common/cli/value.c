@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "common/text.h"
+#include "common/text_stream.h"
 
 #define SHOWN_MAX 1024 /* bytes of one text */
 
@@ -43,14 +44,11 @@ static void print_list(FILE *f, const json_t *array, size_t max)
 char *value_list(const json_t *array, size_t max)
 {
 	_cleanup_free_ char *raw = NULL;
-	size_t len;
-	FILE *f;
+	struct text_stream out;
 
-	f = open_memstream(&raw, &len);
-	if (!f)
+	if (text_stream_open(&out) < 0)
 		return NULL;
-	print_list(f, array, max);
-	if (fclose(f) < 0)
-		return NULL;
-	return text_sanitize(raw, max * SHOWN_MAX);
+	print_list(out.file, array, max);
+	raw = text_stream_close(&out);
+	return raw ? text_sanitize(raw, max * SHOWN_MAX) : NULL;
 }

@@ -5,6 +5,7 @@
 #include "common/cli/format.h"
 #include "common/cli/table.h"
 #include "common/text.h"
+#include "common/text_stream.h"
 #include "coord/ctl/render.h"
 #include "coord/ctl/shown.h"
 
@@ -103,16 +104,16 @@ static int print_terms(FILE *f, const json_t *rule, struct ctl_names *names)
 static char *terms_shown(const json_t *rule, struct ctl_names *names)
 {
 	_cleanup_free_ char *terms = NULL;
-	size_t len;
-	FILE *f = open_memstream(&terms, &len);
+	struct text_stream out;
 	int r;
 
-	if (!f)
+	if (text_stream_open(&out) < 0)
 		return NULL;
-	r = print_terms(f, rule, names);
-	if (fclose(f) < 0 || r < 0)
+	r = print_terms(out.file, rule, names);
+	terms = text_stream_close(&out);
+	if (!terms || r < 0)
 		return NULL;
-	return len > 0 ? strdup(terms + strlen("; ")) : strdup("");
+	return terms[0] ? strdup(terms + strlen("; ")) : strdup("");
 }
 
 static void add_action(struct cli_table *table, const json_t *rule)

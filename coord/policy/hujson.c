@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "common/text.h"
 #include "coord/policy/hujson_blank.h"
 
@@ -171,8 +172,6 @@ static int report_syntax(const char *text, const json_error_t *err,
 	case json_error_null_character:
 		return problem_error(problems, hujson_place(text, pos),
 				     "a text holds a NUL character; leave it out");
-	case json_error_out_of_memory:
-		return -ENOMEM;
 	default:
 		return problem_error(problems, hujson_place(text, pos),
 				     "this is not JSON with comments: %.*s", len, err->text);
@@ -194,9 +193,9 @@ int hujson_parse(const char *text, size_t len, const struct hujson_limits *limit
 	hujson = calloc(1, sizeof(*hujson));
 	if (!hujson)
 		return -ENOMEM;
-	hujson->root = json_loadb(plain, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &err);
-	if (!hujson->root)
-		return report_syntax(text, &err, problems);
+	r = json_load(plain, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &err, &hujson->root);
+	if (r < 0)
+		return r == -EINVAL ? report_syntax(text, &err, problems) : r;
 	r = place_all(hujson, plain, text, n_values);
 	if (r < 0)
 		return r;
