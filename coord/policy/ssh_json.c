@@ -42,20 +42,34 @@ static bool is_source(const struct writer *w, const struct engine_node *node)
 	return bit_get(&w->e->member, w->rule->set, node->class);
 }
 
-/* The login's part before the @, if it is of one of the rule's domains. */
-static char *local_part(const struct ssh_rule_model *rule, const char *login)
+static bool has_local_part(const struct ssh_rule_model *rule, const char *login)
 {
 	for (size_t i = 0; i < rule->n_localparts; i++)
 		if (login_has_domain(login, rule->localparts[i].name))
-			return strndup(login, (size_t)(strrchr(login, '@') - login));
-	return NULL;
+			return true;
+	return false;
+}
+
+/* The login's part before the @ leads to the account of that name. */
+static void write_local_part(struct policy_text *users, const char *login)
+{
+	_cleanup_free_ char *local = strndup(login, (size_t)(strrchr(login, '@') - login));
+
+	if (!local) {
+		users->failed = true;
+		return;
+	}
+	policy_text_puts(users, "{");
+	policy_text_string(users, local);
+	policy_text_puts(users, ":");
+	policy_text_string(users, local);
+	policy_text_puts(users, "}");
 }
 
 /* The two rules for the nodes of one owner. */
 static void write_owner(const struct writer *w, const struct engine_user *user)
 {
 	_cleanup_(policy_text_done) struct policy_text principals = { 0 }, users = { 0 };
-	_cleanup_free_ char *local = NULL;
 
 	for (size_t i = 0; i < user->nodes.n; i++) {
 		const struct engine_node *node = &w->e->nodes[user->nodes.items[i]];
@@ -67,14 +81,9 @@ static void write_owner(const struct writer *w, const struct engine_user *user)
 	if (!principals.len)
 		return;
 	write_rule(w, &principals, w->rule->users);
-	local = local_part(w->rule->rule, user->login);
-	if (!local)
+	if (!has_local_part(w->rule->rule, user->login))
 		return;
-	policy_text_puts(&users, "{");
-	policy_text_string(&users, local);
-	policy_text_puts(&users, ":");
-	policy_text_string(&users, local);
-	policy_text_puts(&users, "}");
+	write_local_part(&users, user->login);
 	if (users.failed)
 		w->out->failed = true;
 	else
