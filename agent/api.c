@@ -122,15 +122,15 @@ int api_status(struct varlink_call *call, const json_t *params, void *userdata)
 	struct api_view view;
 
 	api_view(api, &view);
-	status = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*, s:s*, s:I, s:o}", "version",
-			   PEERGATE_VERSION, "interface", view.ifname, "listenPort",
-			   (json_int_t)view.listen_port, "gatewayPort",
-			   (json_int_t)view.gateway_port, "fwmark", (json_int_t)view.fwmark,
-			   "publicKey", wg_key_to_string(view.public_key, key), "mapSource",
-			   view.map_source ? view.map_source : "", "mapProblem", view.map_problem,
-			   "kernelProblem", view.kernel_problem, "sessions",
-			   (json_int_t)lease_table_count(view.leases), "warnings",
-			   api_warnings(api, &view));
+	status = json_pack(
+		"{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s*, s:s*, s:I, s:o}", "version",
+		PEERGATE_VERSION, "interface", view.ifname, "listenPort",
+		(json_int_t)view.listen_port, "gatewayPort", (json_int_t)view.gateway_port,
+		"fwmark", (json_int_t)view.fwmark, "logLevel", view.log_level, "publicKey",
+		wg_key_to_string(view.public_key, key), "mapSource",
+		view.map_source ? view.map_source : "", "mapProblem", view.map_problem,
+		"kernelProblem", view.kernel_problem, "sessions",
+		(json_int_t)lease_table_count(view.leases), "warnings", api_warnings(api, &view));
 	if (!status)
 		return -ENOMEM;
 	if (view.map) {

@@ -28,7 +28,8 @@ struct api_view {
 	const char *kernel_problem; /* why the kernel does not agree with the map; NULL: it does */
 	const char *ifname;
 	uint16_t listen_port, gateway_port;
-	uint32_t fwmark; /* 0: none */
+	uint32_t fwmark;       /* 0: none */
+	const char *log_level; /* "info" */
 	const struct wg_key *public_key;
 	struct lease_table *leases;
 	struct stats *stats; /* counted on by the api */

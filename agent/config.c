@@ -1,6 +1,7 @@
 #include "agent/config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <string.h>
 #include <syslog.h>
@@ -21,16 +22,16 @@ static int read_interface(const struct conf_field *f, const char *value, void *t
 	return conf_read_string(f, value, target);
 }
 
+static const struct {
+	const char *name;
+	int level;
+} levels[] = {
+	{ "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
+	{ "info", LOG_INFO }, { "debug", LOG_DEBUG },
+};
+
 static int read_log_level(const struct conf_field *f, const char *value, void *target)
 {
-	static const struct {
-		const char *name;
-		int level;
-	} levels[] = {
-		{ "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
-		{ "info", LOG_INFO }, { "debug", LOG_DEBUG },
-	};
-
 	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
 		if (strcmp(levels[i].name, value) == 0) {
 			*(int *)target = levels[i].level;
@@ -52,6 +53,24 @@ static const struct conf_field config_fields[] = {
 	  .expected = "error, warning, notice, info or debug" },
 };
 #undef AT
+
+const char *agent_config_log_level(const struct agent_config *config)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+		if (levels[i].level == config->log_level)
+			return levels[i].name;
+	return "";
+}
+
+json_t *agent_config_values(const struct agent_config *config)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s}", "Netmap",
+			 config->netmap ? config->netmap : "", "Interface", config->interface,
+			 "ListenPort", json_sprintf("%" PRIu64, config->listen_port), "FwMark",
+			 json_sprintf("%" PRIu64, config->fwmark), "GatewayPort",
+			 json_sprintf("%" PRIu64, config->gateway_port), "LogLevel",
+			 agent_config_log_level(config));
+}
 
 int agent_config_new(struct agent_config **ret_config)
 {

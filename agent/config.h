@@ -1,6 +1,7 @@
 /* The agent's configuration: /etc/peergate/agent.conf (peergate-agent.conf(5)). */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,3 +32,9 @@ int agent_config_parse(const char *text, size_t len, const char *source, char **
 /* Load the file. One that does not exist gives the defaults, unless required. */
 int agent_config_load(const char *path, bool required, char **reterr_text,
 		      struct agent_config **ret_config);
+
+/* "info", as in the file. */
+const char *agent_config_log_level(const struct agent_config *config);
+
+/* {"Interface": "mesh0", ...}: every option as text. The caller's; NULL: no memory. */
+json_t *agent_config_values(const struct agent_config *config);

@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "agent/api.h"
+#include "agent/check.h"
 #include "agent/listen.h"
 #include "common/log.h"
 #include "common/text.h"
@@ -16,15 +17,19 @@
 struct options {
 	const char *config; /* NULL: the default one, which need not exist */
 	bool down;	    /* take everything out of the kernel instead of running */
+	bool check;	    /* only say whether the configuration is good */
 	bool done;	    /* --help or --version: nothing is left to do */
 };
 
 static void print_help(void)
 {
-	puts("peergate-agent [--config FILE] [--down]\n\n"
+	puts("peergate-agent [--config FILE] [--down]\n"
+	     "peergate-agent --check [FILE]\n\n"
 	     "Keep this host's part of the mesh: WireGuard, addresses, routes, packet filter\n"
 	     "and the answers to \"may this person log in?\".\n\n"
 	     "  --config FILE   read FILE instead of " PEERGATE_SYSCONFDIR "/agent.conf\n"
+	     "  --check         only say whether the configuration and its map are good, and\n"
+	     "                  what would change\n"
 	     "  --down          take link, routes and packet filter out of the kernel, and exit\n"
 	     "  --help          print this and exit\n"
 	     "  --version       print the version and exit\n\n"
@@ -35,11 +40,9 @@ static void print_help(void)
 static int parse_options(int argc, char **argv, struct options *ret_options)
 {
 	static const struct option long_options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "down", no_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ 0 },
+		{ "check", no_argument, NULL, 'k' },   { "config", required_argument, NULL, 'c' },
+		{ "down", no_argument, NULL, 'd' },    { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' }, { 0 },
 	};
 	int c;
 
@@ -50,6 +53,9 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
 			break;
 		case 'd':
 			ret_options->down = true;
+			break;
+		case 'k':
+			ret_options->check = true;
 			break;
 		case 'h':
 			print_help();
@@ -63,6 +69,8 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
 			return -EINVAL;
 		}
 	}
+	if (ret_options->check && !ret_options->config && optind < argc)
+		ret_options->config = argv[optind++];
 	if (optind < argc) {
 		fprintf(stderr, "peergate-agent: unexpected argument \"%s\"; see --help\n",
 			argv[optind]);
@@ -81,13 +89,28 @@ static char *directory_from(const char *variable, const char *fallback)
 	return strndup(value, strcspn(value, ":"));
 }
 
+static const char *config_path(const struct options *options)
+{
+	return options->config ? options->config : PEERGATE_SYSCONFDIR "/agent.conf";
+}
+
+static int check(const struct options *options)
+{
+	const struct agent_check todo = {
+		.config = config_path(options),
+		.required = options->config != NULL,
+		.socket = PEERGATE_AGENT_SOCKET,
+	};
+
+	return agent_check_run(&todo, stdout, stderr);
+}
+
 static int load_config(const struct options *options, struct agent_config **ret_config)
 {
 	_cleanup_free_ char *error = NULL;
-	const char *path = options->config ? options->config : PEERGATE_SYSCONFDIR "/agent.conf";
 	int r;
 
-	r = agent_config_load(path, options->config != NULL, &error, ret_config);
+	r = agent_config_load(config_path(options), options->config != NULL, &error, ret_config);
 	if (r < 0) {
 		log_error("Could not load the configuration: %s", error ? error : strerror(-r));
 		return r;
@@ -223,6 +246,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (options.done)
 		return 0;
+	if (options.check)
+		return check(&options);
 	log_open_journal("peergate-agent");
 	return (options.down ? take_down(&options) : run(&options)) < 0 ? 1 : 0;
 }

@@ -23,6 +23,7 @@ static void fake_view(void *userdata, struct api_view *ret_view)
 		.ifname = "mesh0",
 		.listen_port = 51820,
 		.gateway_port = 2022,
+		.log_level = "info",
 		.public_key = &f->key,
 		.leases = f->leases,
 		.stats = &f->stats,

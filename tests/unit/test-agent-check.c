@@ -1,0 +1,274 @@
+/* peergate-agent --check: what it says of good and bad files, with and without a running agent. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "agent/check.h"
+#include "common/file.h"
+#include "common/text.h"
+
+#define KEY_1 "b25lMW9uZTFvbmUxb25lMW9uZTFvbmUxb25lMW9uZTE="
+#define KEY_2 "dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
+
+static const char good_map[] =
+	"{\"type\": \"full\", \"version\": 1, \"for\": \"n1\", \"generation\": 7,\n"
+	" \"self\": {\"id\": \"n1\", \"name\": \"server\", \"addresses\": [\"100.64.0.1\"]},\n"
+	" \"mesh\": {\"domain\": \"mesh.example\", \"prefixes\": [\"100.64.0.0/10\"]},\n"
+	" \"peers\": [{\"id\": \"n2\", \"name\": \"laptop\", \"addresses\": [\"100.64.0.2\"],\n"
+	"   \"node_key\": \"" KEY_2 "\"}], \"packet_filter\": [], \"ssh_rules\": []}";
+
+struct fixture {
+	char dir[32];
+	pid_t agent;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	strcpy(f->dir, "/tmp/test-check-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *command = text_printf("rm -rf %s", f->dir);
+
+	if (f->agent > 0) {
+		kill(f->agent, SIGKILL);
+		waitpid(f->agent, NULL, 0);
+	}
+	free(f);
+	return system(command);
+}
+
+static void put(const struct fixture *f, const char *name, const char *text)
+{
+	_cleanup_free_ char *path = text_printf("%s/%s", f->dir, name);
+
+	assert_int_equal(file_write_atomic(AT_FDCWD, path, text, strlen(text), 0644), 0);
+}
+
+/* agent.conf with these lines after the map's. */
+static void put_config(const struct fixture *f, const char *lines)
+{
+	_cleanup_free_ char *text = text_printf("Netmap=%s/map.json\n%s", f->dir, lines);
+
+	put(f, "agent.conf", text);
+}
+
+/* Answer one call, whatever it is, with this. */
+static void serve_once(int fd, const char *reply)
+{
+	char c = 'x';
+	int conn = accept(fd, NULL, NULL);
+
+	while (c != '\0' && read(conn, &c, 1) == 1)
+		;
+	if (write(conn, reply, strlen(reply) + 1) < 0)
+		_exit(1);
+	close(conn);
+}
+
+/* An agent that says this of itself. */
+static void start_agent(struct fixture *f, const char *status)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_cleanup_free_ char *reply = text_printf("{\"parameters\": %s}", status);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/agent.sock", f->dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	f->agent = fork();
+	assert_true(f->agent >= 0);
+	if (f->agent == 0)
+		for (;;)
+			serve_once(fd, reply);
+	close(fd);
+}
+
+/* The status and what was said, the directory left out. */
+static char *check(const struct fixture *f, const char *config, bool required, int *ret_status)
+{
+	_cleanup_free_ char *path = text_printf("%s/%s", f->dir, config), *said = NULL;
+	_cleanup_free_ char *socket_path = text_printf("%s/agent.sock", f->dir);
+	const struct agent_check todo = {
+		.config = path,
+		.required = required,
+		.socket = socket_path,
+		.map_owner = getuid(),
+	};
+	size_t len, dir_len = strlen(f->dir) + 1;
+	FILE *file = open_memstream(&said, &len);
+
+	assert_non_null(file);
+	*ret_status = agent_check_run(&todo, file, file);
+	assert_int_equal(fclose(file), 0);
+	for (char *at; (at = strstr(said, f->dir)) != NULL;)
+		memmove(at, at + dir_len, strlen(at + dir_len) + 1);
+	return strdup(said);
+}
+
+static void expect(const struct fixture *f, int status, const char *text)
+{
+	int got;
+	_cleanup_free_ char *said = check(f, "agent.conf", true, &got);
+
+	assert_string_equal(said, text);
+	assert_int_equal(got, status);
+}
+
+static void test_good_without_agent(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, "ListenPort=51821\n");
+	put(f, "map.json", good_map);
+	expect(f, 0,
+	       "agent.conf: good\nmap.json: good (generation 7, 1 peer)\n"
+	       "The agent is not running: there is nothing to compare with.\n");
+}
+
+static void test_bad_config(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, "\nListenPort=0\n");
+	expect(f, 1,
+	       "agent.conf:3: ListenPort: \"0\" does not fit; expected a UDP port, 1 to 65535\n");
+}
+
+static void test_no_config(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *said = NULL;
+	int status;
+
+	expect(f, 1, "agent.conf: no such file\n");
+	said = check(f, "agent.conf", false, &status);
+	assert_int_equal(status, 0);
+	assert_string_equal(said, "agent.conf: does not exist, the defaults hold\n"
+				  "No map is configured (Netmap=): the mesh stays blocked.\n"
+				  "The agent is not running: there is nothing to compare with.\n");
+}
+
+static void test_bad_maps(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *path = text_printf("%s/map.json", f->dir);
+	int status;
+	char *said;
+
+	put_config(f, "");
+	said = check(f, "agent.conf", true, &status);
+	assert_int_equal(status, 1);
+	assert_non_null(strstr(said, "map.json: cannot be opened: No such file or directory\n"));
+	free(said);
+
+	put(f, "map.json", "{\"type\": \"full\",\n \"version\": 2}");
+	said = check(f, "agent.conf", true, &status);
+	assert_int_equal(status, 1);
+	assert_non_null(strstr(said, "map.json: version: 2 needs a newer agent"));
+	free(said);
+
+	put(f, "map.json", good_map);
+	assert_int_equal(chmod(path, 0666), 0);
+	said = check(f, "agent.conf", true, &status);
+	assert_int_equal(status, 1);
+	assert_non_null(strstr(said, "map.json: may be written by others than its owner"));
+	free(said);
+}
+
+static void test_against_a_running_agent(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *status = text_printf(
+		"{\"publicKey\": \"" KEY_1 "\", \"mapSource\": \"%s/map.json\", \"generation\": 7,"
+		" \"interface\": \"mesh0\", \"listenPort\": 51820, \"fwmark\": 0,"
+		" \"gatewayPort\": 2022, \"logLevel\": \"info\"}",
+		f->dir);
+
+	start_agent(f, status);
+	put_config(f, "");
+	put(f, "map.json", good_map);
+	expect(f, 0,
+	       "agent.conf: good\nmap.json: good (generation 7, 1 peer)\n"
+	       "The running agent has these options already.\n");
+	put_config(f,
+		   "ListenPort=51821\nFwMark=9\nLogLevel=debug\nInterface=wg7\nGatewayPort=23\n");
+	expect(f, 0,
+	       "agent.conf: good\nmap.json: good (generation 7, 1 peer)\n"
+	       "The running agent has other options. With the next restart (systemctl restart\n"
+	       "peergate-agent; sessions live on) these change:\n"
+	       "  Interface: mesh0 -> wg7\n  ListenPort: 51820 -> 51821\n  FwMark: 0 -> 9\n"
+	       "  GatewayPort: 2022 -> 23\n  LogLevel: info -> debug\n");
+}
+
+static void test_maps_that_the_running_agent_refuses(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *status = text_printf(
+		"{\"publicKey\": \"" KEY_2 "\", \"mapSource\": \"%s/map.json\", \"generation\": 7}",
+		f->dir);
+	_cleanup_free_ char *older = strdup(good_map);
+
+	start_agent(f, status);
+	put_config(f, "");
+	put(f, "map.json", good_map);
+	expect(f, 1,
+	       "agent.conf: good\n"
+	       "map.json: peer laptop has this node's own key; expected a key of its own\n"
+	       "The running agent has these options already.\n");
+	*strchr(older, '7') = '6';
+	put(f, "map.json", older);
+	expect(f, 1,
+	       "agent.conf: good\nmap.json: generation: 6 is older than 7, which is in force; "
+	       "expected at least that\n"
+	       "The running agent has these options already.\n");
+}
+
+/* Whoever sits at the socket: what it says is shown without what could move a cursor. */
+static void test_hostile_agent(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *said = NULL;
+	int status;
+
+	start_agent(f, "{\"interface\": \"\\u001b[2Jx\", \"logLevel\": {}, \"listenPort\": 1.5,"
+		       " \"generation\": \"x\", \"mapSource\": null, \"publicKey\": \"x\"}");
+	put_config(f, "");
+	put(f, "map.json", good_map);
+	said = check(f, "agent.conf", true, &status);
+	assert_int_equal(status, 0);
+	assert_non_null(strstr(said, "  Interface: ?[2Jx -> mesh0\n"));
+}
+
+#define CHECK_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CHECK_TEST(test_good_without_agent),
+		CHECK_TEST(test_bad_config),
+		CHECK_TEST(test_no_config),
+		CHECK_TEST(test_bad_maps),
+		CHECK_TEST(test_against_a_running_agent),
+		CHECK_TEST(test_maps_that_the_running_agent_refuses),
+		CHECK_TEST(test_hostile_agent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
