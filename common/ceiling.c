@@ -205,23 +205,18 @@ static int read_roots_file(const char *path, char **ret_text, size_t *ret_len, c
 	return r;
 }
 
-int ceiling_load(const char *path, struct ceiling *ret_ceiling, char **reterr_text)
+int ceiling_parse(const char *text, size_t len, const char *source, struct ceiling *ret_ceiling,
+		  char **reterr_text)
 {
 	struct ceiling ceiling = defaults;
-	_cleanup_free_ char *text = NULL;
-	size_t len;
 	int r;
 
-	r = read_roots_file(path, &text, &len, reterr_text);
-	if (r == 0)
-		r = conf_parse(text, len, path, fields, ARRAY_SIZE(fields), &ceiling, reterr_text);
-	else if (r == -ENOENT)
-		r = 0;
+	r = conf_parse(text, len, source, fields, ARRAY_SIZE(fields), &ceiling, reterr_text);
 	if (r == 0 && ceiling.allow_users && !ceiling.allow_users[0]) {
 		/* Nobody, or everybody? Somebody would guess wrong. */
 		*reterr_text = text_printf("%s: AllowUsers: no account is named; expected one at "
 					   "least, or no such line to allow all",
-					   path);
+					   source);
 		r = -EINVAL;
 	}
 	if (r < 0) {
@@ -230,6 +225,20 @@ int ceiling_load(const char *path, struct ceiling *ret_ceiling, char **reterr_te
 	}
 	*ret_ceiling = ceiling;
 	return 0;
+}
+
+int ceiling_load(const char *path, struct ceiling *ret_ceiling, char **reterr_text)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r;
+
+	r = read_roots_file(path, &text, &len, reterr_text);
+	if (r == -ENOENT) {
+		*ret_ceiling = defaults;
+		return 0;
+	}
+	return r < 0 ? r : ceiling_parse(text, len, path, ret_ceiling, reterr_text);
 }
 
 void ceiling_done(struct ceiling *ceiling)

@@ -39,6 +39,13 @@ struct ceiling {
 void ceiling_default(struct ceiling *ret_ceiling);
 
 /*
+ * Parse the text of the file; source names it in messages.
+ * Return: 0; -EINVAL, -EFBIG and *reterr_text (the caller's), -ENOMEM.
+ */
+int ceiling_parse(const char *text, size_t len, const char *source, struct ceiling *ret_ceiling,
+		  char **reterr_text);
+
+/*
  * Load the file; one that does not exist gives the defaults, with SSH off.
  * Return: 0; negative errno and *reterr_text (the caller's): bad syntax, or a file that others than
  * root could have written (-EPERM).

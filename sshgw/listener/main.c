@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "peergate-config.h"
 #include "sshgw/build.h"
+#include "sshgw/listener/check.h"
 #include "sshgw/listener/listener.h"
 
 static const struct listener_config config = {
@@ -20,19 +21,34 @@ static const struct listener_config config = {
 
 static const char help[] =
 	"Usage: peergate-sshgw [OPTION]\n"
+	"       peergate-sshgw --check [FILE]\n"
 	"\n"
 	"Accepts SSH connections that come in through the mesh. Started by systemd, with\n"
 	"its sockets (peergate-sshgw.socket).\n"
 	"\n"
+	"      --check    only say whether the configuration is good, and what it means\n"
 	"  -h, --help     show this and exit\n"
 	"  -V, --version  show the version and exit\n"
 	"\n"
 	"Configuration: " PEERGATE_SYSCONFDIR "/sshgw.conf, see peergate-sshgw.conf(5).\n";
 
+/* argv: what stands after the options. Return: exit status. */
+static int check(int argc, char *argv[])
+{
+	if (argc > 1) {
+		fprintf(stderr, "peergate-sshgw: unexpected argument \"%s\"; see --help\n",
+			argv[1]);
+		return 2;
+	}
+	return ceiling_check_run(argc > 0 ? argv[0] : config.ceiling_path, argc > 0, stdout,
+				 stderr);
+}
+
 /* Return: -1 to go on, else the exit status. */
 static int parse_options(int argc, char *argv[])
 {
 	static const struct option options[] = {
+		{ "check", no_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -41,6 +57,8 @@ static int parse_options(int argc, char *argv[])
 	switch (getopt_long(argc, argv, "hV", options, NULL)) {
 	case -1:
 		break;
+	case 'k':
+		return check(argc - optind, argv + optind);
 	case 'h':
 		fputs(help, stdout);
 		return 0;
