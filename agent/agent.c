@@ -399,7 +399,11 @@ static int watch_map(struct agent *agent, uid_t owner, char **reterr_text)
 	}
 	r = mapfile_new(agent->event, agent->config->netmap, owner, on_map_text, agent,
 			&agent->mapfile);
-	if (r < 0)
+	if (r == -EINVAL)
+		*reterr_text = text_printf("%s: is no plain path; expected an absolute one without "
+					   "\".\", \"..\" and \"//\"",
+					   agent->config->netmap);
+	else if (r < 0)
 		*reterr_text = text_printf("%s: cannot be watched: %s", agent->config->netmap,
 					   strerror(-r));
 	return r;

@@ -74,6 +74,12 @@ static int check_map(const struct agent_check *check, const char *path, const js
 	size_t len;
 	int r;
 
+	if (!mapfile_path_is_plain(path)) {
+		*reterr_text = text_printf("%s: is no plain path; expected an absolute one without "
+					   "\".\", \"..\" and \"//\"",
+					   path);
+		return -EINVAL;
+	}
 	r = mapfile_load(path, check->map_owner, &text, &len, reterr_text);
 	if (r == 0)
 		r = netmap_parse(text, len, path, reterr_text, &map);

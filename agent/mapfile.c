@@ -230,8 +230,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* Absolute, no empty components, no "." or "..": what the watches can follow. */
-static bool is_plain_path(const char *path)
+bool mapfile_path_is_plain(const char *path)
 {
 	size_t depth = 0;
 
@@ -255,7 +254,7 @@ int mapfile_new(sd_event *event, const char *path, uid_t owner, mapfile_fn fn, v
 	_cleanup_(mapfile_freep) struct mapfile *mapfile = NULL;
 	int r;
 
-	if (!is_plain_path(path))
+	if (!mapfile_path_is_plain(path))
 		return -EINVAL;
 	mapfile = calloc(1, sizeof(*mapfile));
 	if (!mapfile)

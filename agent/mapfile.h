@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
@@ -19,9 +20,15 @@ struct mapfile;
 typedef void (*mapfile_fn)(void *userdata, const char *text, size_t len, const char *problem);
 
 /*
- * Watch path (absolute). The file has to belong to owner (0 for root), be writable by nobody else,
- * and be no symbolic link, whose target would not be watched. Directories on the way need not exist
- * yet. Return: 0, negative errno.
+ * Absolute, no empty components, no "." or "..", not too deep: what can be watched component by
+ * component.
+ */
+bool mapfile_path_is_plain(const char *path);
+
+/*
+ * Watch path (plain, see above). The file has to belong to owner (0 for root), be writable by
+ * nobody else, and be no symbolic link, whose target would not be watched. Directories on the way
+ * need not exist yet. Return: 0, -EINVAL (no plain path) and other errnos.
  */
 int mapfile_new(sd_event *event, const char *path, uid_t owner, mapfile_fn fn, void *userdata,
 		struct mapfile **ret_mapfile);

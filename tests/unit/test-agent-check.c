@@ -192,6 +192,20 @@ static void test_bad_maps(void **state)
 	free(said);
 }
 
+/* The file is there, but cannot be watched: the agent would not start. */
+static void test_path_with_dots(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *text = text_printf("Netmap=%s/./map.json\n", f->dir), *said = NULL;
+	int status;
+
+	put(f, "agent.conf", text);
+	put(f, "map.json", good_map);
+	said = check(f, "agent.conf", true, &status);
+	assert_int_equal(status, 1);
+	assert_non_null(strstr(said, "./map.json: is no plain path; expected an absolute one"));
+}
+
 static void test_against_a_running_agent(void **state)
 {
 	struct fixture *f = *state;
@@ -265,6 +279,7 @@ int main(void)
 		CHECK_TEST(test_bad_config),
 		CHECK_TEST(test_no_config),
 		CHECK_TEST(test_bad_maps),
+		CHECK_TEST(test_path_with_dots),
 		CHECK_TEST(test_against_a_running_agent),
 		CHECK_TEST(test_maps_that_the_running_agent_refuses),
 		CHECK_TEST(test_hostile_agent),
