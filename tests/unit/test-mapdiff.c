@@ -251,9 +251,9 @@ static json_t *random_ssh_rule(size_t i)
 		json_array_append_new(principals, pick(8) ? random_address() : json_string("*"));
 	for (unsigned k = 0; k <= pick(3); k++)
 		json_object_set_new(of_users, asked[pick(4)], json_string(locals[pick(4)]));
-	return json_pack("{s:o, s:o, s:s, s:o}", "principals", principals, "users", of_users,
-			 "action", pick(6) ? "accept" : "reject", "origin",
-			 json_sprintf("ssh[%zu]", i));
+	return json_pack("{s:o, s:o, s:s, s:b, s:o}", "principals", principals, "users", of_users,
+			 "action", pick(6) ? "accept" : "reject", "enforce_recorder", pick(8) == 0,
+			 "origin", json_sprintf("ssh[%zu]", i));
 }
 
 static json_t *random_peer(unsigned number)
@@ -326,9 +326,20 @@ static bool right_covers(const json_t *right, const char *protocol, uint16_t por
 	return false;
 }
 
-/* How often a list of the document says so: 0 or 1, if nothing is told twice. */
+/* Of several addresses with different rules the first one's is told. */
+static void check_rule(const json_t *right, const char *dst, uint32_t rule)
+{
+	const char *to = json_string_value(json_object_get(right, "destinations"));
+	_cleanup_free_ char *origin = text_printf("acls[%u]", rule);
+
+	if (to && strcmp(to, dst) == 0)
+		assert_string_equal(json_string_value(json_object_get(right, "rule")), origin);
+}
+
+/* How often a list of the document says so: 0 or 1, if nothing is told twice. rule: that opens it.
+ */
 static unsigned told(const json_t *reach, const char *list, unsigned peer, const char *src,
-		     const char *protocol, uint16_t port, const char *dst)
+		     const char *protocol, uint16_t port, const char *dst, uint32_t rule)
 {
 	const json_t *group, *right;
 	unsigned n = 0;
@@ -337,8 +348,12 @@ static unsigned told(const json_t *reach, const char *list, unsigned peer, const
 	json_array_foreach (reach, i, group) {
 		if (!names_address(group, peer, src))
 			continue;
-		json_array_foreach (json_object_get(group, list), k, right)
-			n += right_covers(right, protocol, port, dst);
+		json_array_foreach (json_object_get(group, list), k, right) {
+			if (!right_covers(right, protocol, port, dst))
+				continue;
+			check_rule(right, dst, rule);
+			n++;
+		}
 	}
 	return n;
 }
@@ -369,12 +384,15 @@ static void check_flow(const struct filter_table *old, const struct filter_table
 
 		for (size_t k = 0; k < ARRAY_SIZE(ports); k++) {
 			uint16_t port = ports[k];
-			bool had = filter_table_allows(old, &src, &dst, protocols[p], port, NULL);
-			bool has = filter_table_allows(new, &src, &dst, protocols[p], port, NULL);
+			uint32_t old_rule = 0, new_rule = 0;
+			bool had =
+				filter_table_allows(old, &src, &dst, protocols[p], port, &old_rule);
+			bool has =
+				filter_table_allows(new, &src, &dst, protocols[p], port, &new_rule);
 
-			if (told(reach, "gained", peer, src_text, name, port, dst_text) !=
+			if (told(reach, "gained", peer, src_text, name, port, dst_text, new_rule) !=
 				    (has && !had) ||
-			    told(reach, "lost", peer, src_text, name, port, dst_text) !=
+			    told(reach, "lost", peer, src_text, name, port, dst_text, old_rule) !=
 				    (had && !has))
 				fail_msg("%s -> %s %s %u: %d, %d", src_text, dst_text, name, port,
 					 had, has);
