@@ -1,7 +1,10 @@
+/*
+ * Printed directly, not by way of JSON values: it is done at every change of the map, and a map of
+ * 10,000 peers has some hundred thousand of them.
+ */
 #include "agent/netmap_json.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <string.h>
 
 #include "common/text.h"
@@ -10,278 +13,326 @@
 /* RFC 3339 has four digits for the year. */
 #define LAST_SECOND UINT64_C(253402300799)
 
-/* ---- values; each NULL when out of memory, which every json_ function passes on ---- */
+/* ---- values ---- */
+
+/* RFC 8259, section 7. The text is UTF-8: the parser has seen to that. */
+static void put_text(FILE *f, const char *text)
+{
+	putc_unlocked('"', f);
+	for (; *text; text++) {
+		size_t plain = strcspn(text, "\"\\\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r"
+					     "\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a"
+					     "\x1b\x1c\x1d\x1e\x1f");
+
+		fwrite_unlocked(text, 1, plain, f);
+		text += plain;
+		if (!*text)
+			break;
+		if ((unsigned char)*text < ' ')
+			fprintf(f, "\\u%04x", *text);
+		else
+			fprintf(f, "\\%c", *text);
+	}
+	putc_unlocked('"', f);
+}
+
+static void put_text_or_null(FILE *f, const char *text)
+{
+	if (text)
+		put_text(f, text);
+	else
+		fputs_unlocked("null", f);
+}
+
+static void put_bool(FILE *f, bool value)
+{
+	fputs_unlocked(value ? "true" : "false", f);
+}
 
 /* null: no end. Fractions of a second are kept: an expiry must not move. */
-static json_t *json_time(uint64_t usec)
+static void put_time(FILE *f, uint64_t usec)
 {
 	char text[32];
 
-	if (usec == UINT64_MAX)
-		return json_null();
+	if (usec == UINT64_MAX) {
+		fputs_unlocked("null", f);
+		return;
+	}
 	if (usec / USEC_PER_SEC > LAST_SECOND)
 		usec = LAST_SECOND * USEC_PER_SEC;
 	format_rfc3339(usec, text, sizeof(text));
 	if (usec % USEC_PER_SEC != 0)
 		snprintf(strchr(text, 'Z'), 9, ".%06uZ", (unsigned)(usec % USEC_PER_SEC));
-	return json_string(text);
+	put_text(f, text);
 }
 
-static json_t *json_text(const char *text)
+/* As the parser takes it; null: no limit. */
+static void put_limit(FILE *f, uint64_t usec)
 {
-	return text ? json_string(text) : json_null();
+	if (usec == 0)
+		fputs_unlocked("null", f);
+	else
+		fprintf(f, "\"%llums\"", (unsigned long long)usec / 1000);
 }
 
-static json_t *json_texts(char *const *texts, size_t n)
+static void put_address(FILE *f, const struct ip_addr *addr)
 {
-	json_auto_t *array = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		if (json_array_append_new(array, json_string(texts[i])) < 0)
-			return NULL;
-	return take_ptr(array);
-}
-
-static json_t *json_addresses(const struct ip_addr *addresses, size_t n)
-{
-	json_auto_t *array = json_array();
 	char text[IP_ADDR_STRLEN];
 
-	for (size_t i = 0; i < n; i++)
-		if (json_array_append_new(array,
-					  json_string(ip_addr_to_string(&addresses[i], text))) < 0)
-			return NULL;
-	return take_ptr(array);
+	put_text(f, ip_addr_to_string(addr, text));
 }
 
-static json_t *json_prefixes(const struct ip_prefix *prefixes, size_t n)
+static void put_prefix(FILE *f, const struct ip_prefix *prefix)
 {
-	json_auto_t *array = json_array();
 	char text[IP_PREFIX_STRLEN];
 
-	for (size_t i = 0; i < n; i++)
-		if (json_array_append_new(array,
-					  json_string(ip_prefix_to_string(&prefixes[i], text))) < 0)
-			return NULL;
-	return take_ptr(array);
+	put_text(f, ip_prefix_to_string(prefix, text));
 }
 
-static json_t *json_endpoints(const struct netmap_node *node)
+static void put_endpoint(FILE *f, const struct ip_endpoint *endpoint)
 {
-	json_auto_t *array = json_array();
 	char text[IP_ENDPOINT_STRLEN];
 
-	for (size_t i = 0; i < node->n_endpoints; i++)
-		if (json_array_append_new(array, json_string(ip_endpoint_to_string(
-							 &node->endpoints[i], text))) < 0)
-			return NULL;
-	return take_ptr(array);
+	put_text(f, ip_endpoint_to_string(endpoint, text));
 }
 
-/* What self and peers have alike. */
-static json_t *json_node(const struct netmap_node *node)
+/* ,"key": and, of arrays, the bracket; elements are separated by next(). */
+static void begin(FILE *f, const char *key, const char *bracket)
 {
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "id", node->id, "name", node->name,
-			 "addresses", json_addresses(node->addresses, node->n_addresses), "user",
-			 json_text(node->user), "tags", json_texts(node->tags, node->n_tags),
-			 "routes", json_prefixes(node->routes, node->n_routes), "key_expiry",
-			 json_time(node->key_expiry));
+	putc_unlocked(',', f);
+	put_text(f, key);
+	putc_unlocked(':', f);
+	fputs_unlocked(bracket, f);
 }
 
-static json_t *json_self(const struct netmap *map)
+static void next(FILE *f, size_t i)
 {
-	json_auto_t *self = json_node(&map->self);
-
-	if (json_object_set_new(self, "ssh", json_boolean(map->self.ssh)) < 0)
-		return NULL;
-	return take_ptr(self);
+	if (i > 0)
+		putc_unlocked(',', f);
 }
 
-static json_t *json_peer(const struct netmap *map, size_t i)
+static void put_member(FILE *f, const char *key, const char *text)
+{
+	begin(f, key, "");
+	put_text_or_null(f, text);
+}
+
+static void put_time_member(FILE *f, const char *key, uint64_t usec)
+{
+	begin(f, key, "");
+	put_time(f, usec);
+}
+
+static void put_bool_member(FILE *f, const char *key, bool value)
+{
+	begin(f, key, "");
+	put_bool(f, value);
+}
+
+static void put_texts(FILE *f, const char *key, char *const *texts, size_t n)
+{
+	begin(f, key, "[");
+	for (size_t i = 0; i < n; i++) {
+		next(f, i);
+		put_text(f, texts[i]);
+	}
+	putc_unlocked(']', f);
+}
+
+static void put_prefixes(FILE *f, const char *key, const struct ip_prefix *prefixes, size_t n)
+{
+	begin(f, key, "[");
+	for (size_t i = 0; i < n; i++) {
+		next(f, i);
+		put_prefix(f, &prefixes[i]);
+	}
+	putc_unlocked(']', f);
+}
+
+/* ---- nodes ---- */
+
+/* What self and peers have alike; the object stays open. */
+static void put_node(FILE *f, const struct netmap_node *node)
+{
+	fputs_unlocked("{\"id\":", f);
+	put_text(f, node->id);
+	put_member(f, "name", node->name);
+	begin(f, "addresses", "[");
+	for (size_t i = 0; i < node->n_addresses; i++) {
+		next(f, i);
+		put_address(f, &node->addresses[i]);
+	}
+	putc_unlocked(']', f);
+	put_member(f, "user", node->user);
+	put_texts(f, "tags", node->tags, node->n_tags);
+	put_prefixes(f, "routes", node->routes, node->n_routes);
+	put_time_member(f, "key_expiry", node->key_expiry);
+}
+
+static void put_peer(FILE *f, const struct netmap *map, size_t i)
 {
 	const struct netmap_node *peer = &map->peers[i];
-	json_auto_t *node = json_node(peer), *more = NULL;
 	char key[WG_KEY_B64LEN];
 
-	more = json_pack("{s:s, s:o, s:i, s:o, s:b}", "node_key", wg_key_to_string(&peer->key, key),
-			 "endpoints", json_endpoints(peer), "keepalive", peer->keepalive,
-			 "ssh_host_keys", json_texts(peer->ssh_host_keys, peer->n_ssh_host_keys),
-			 "online", peer->online);
-	if (!more || json_object_update(node, more) < 0)
-		return NULL;
-	return take_ptr(node);
-}
-
-static json_t *json_destinations(const struct filter_rule *rule)
-{
-	json_auto_t *array = json_array();
-	char text[IP_PREFIX_STRLEN];
-
-	for (size_t i = 0; i < rule->n_dst; i++) {
-		const struct filter_dst *dst = &rule->dst[i];
-
-		if (json_array_append_new(array, json_pack("{s:s, s:[i, i]}", "ip",
-							   ip_prefix_to_string(&dst->prefix, text),
-							   "ports", dst->ports.first,
-							   dst->ports.last)) < 0)
-			return NULL;
+	put_node(f, peer);
+	put_member(f, "node_key", wg_key_to_string(&peer->key, key));
+	begin(f, "endpoints", "[");
+	for (size_t k = 0; k < peer->n_endpoints; k++) {
+		next(f, k);
+		put_endpoint(f, &peer->endpoints[k]);
 	}
-	return take_ptr(array);
+	fprintf(f, "],\"keepalive\":%u", peer->keepalive);
+	put_texts(f, "ssh_host_keys", peer->ssh_host_keys, peer->n_ssh_host_keys);
+	put_bool_member(f, "online", peer->online);
+	putc_unlocked('}', f);
 }
 
-static json_t *json_protocols(const struct filter_rule *rule)
-{
-	json_auto_t *array = json_array();
+/* ---- rules ---- */
 
-	for (size_t i = 0; i < rule->n_proto; i++)
-		if (json_array_append_new(array, json_integer(rule->proto[i])) < 0)
-			return NULL;
-	return take_ptr(array);
-}
-
-static json_t *json_filter_rule(const struct netmap *map, size_t i)
+static void put_filter_rule(FILE *f, const struct netmap *map, size_t i)
 {
 	const struct filter_rule *rule = &map->filter[i];
 
-	return json_pack("{s:o, s:o, s:o, s:o}", "src", json_prefixes(rule->src, rule->n_src),
-			 "dst", json_destinations(rule), "proto", json_protocols(rule), "origin",
-			 json_text(rule->origin));
+	fputs_unlocked("{\"origin\":", f);
+	put_text_or_null(f, rule->origin);
+	put_prefixes(f, "src", rule->src, rule->n_src);
+	begin(f, "dst", "[");
+	for (size_t k = 0; k < rule->n_dst; k++) {
+		next(f, k);
+		fputs_unlocked("{\"ip\":", f);
+		put_prefix(f, &rule->dst[k].prefix);
+		fprintf(f, ",\"ports\":[%u,%u]}", rule->dst[k].ports.first,
+			rule->dst[k].ports.last);
+	}
+	fputs_unlocked("],\"proto\":[", f);
+	for (size_t k = 0; k < rule->n_proto; k++) {
+		next(f, k);
+		fprintf(f, "%u", rule->proto[k]);
+	}
+	fputs_unlocked("]}", f);
 }
 
-static json_t *json_principals(const struct ssh_rule *rule)
+static void put_principals(FILE *f, const struct ssh_rule *rule)
 {
-	json_auto_t *array = json_addresses(rule->principals, rule->n_principals);
-
-	if (rule->any && json_array_append_new(array, json_string("*")) < 0)
-		return NULL;
-	return take_ptr(array);
+	begin(f, "principals", "[");
+	for (size_t i = 0; i < rule->n_principals; i++) {
+		next(f, i);
+		put_address(f, &rule->principals[i]);
+	}
+	if (rule->any) {
+		next(f, rule->n_principals);
+		put_text(f, "*");
+	}
+	putc_unlocked(']', f);
 }
 
-static json_t *json_users(const struct ssh_rule *rule)
+static void put_users(FILE *f, const struct ssh_rule *rule)
 {
-	json_auto_t *users = json_object();
-
-	for (size_t i = 0; i < rule->n_users; i++)
-		if (json_object_set_new(users, rule->users[i].ssh_user,
-					json_string(rule->users[i].local_user)) < 0)
-			return NULL;
-	return take_ptr(users);
+	begin(f, "users", "{");
+	for (size_t i = 0; i < rule->n_users; i++) {
+		next(f, i);
+		put_text(f, rule->users[i].ssh_user);
+		putc_unlocked(':', f);
+		put_text(f, rule->users[i].local_user);
+	}
+	putc_unlocked('}', f);
 }
 
-/* "1500ms", as the parser takes it; null: no limit. */
-static json_t *json_limit(uint64_t usec)
+static void put_forwarding(FILE *f, const struct ssh_forwarding *fwd)
 {
-	return usec == 0 ? json_null() : json_sprintf("%llums", (unsigned long long)usec / 1000);
+	begin(f, "forwarding", "{\"agent\":");
+	put_bool(f, fwd->agent);
+	put_bool_member(f, "local", fwd->local);
+	put_bool_member(f, "remote", fwd->remote);
+	putc_unlocked('}', f);
 }
 
-static json_t *json_ssh_rule(const struct netmap *map, size_t i)
+static void put_ssh_rule(FILE *f, const struct netmap *map, size_t i)
 {
 	const struct ssh_rule *rule = &map->ssh_rules[i];
-	const struct ssh_forwarding *fwd = &rule->forwarding;
 
-	return json_pack(
-		"{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:{s:b, s:b, s:b}, s:o, s:o, s:o, "
-		"s:o, s:b}",
-		"principals", json_principals(rule), "users", json_users(rule), "action",
-		rule->action_text, "accept_env", json_texts(rule->accept_env, rule->n_accept_env),
-		"origin", json_text(rule->origin), "rule_expires", json_time(rule->rule_expires),
-		"check_period", json_text(rule->check_period), "forwarding", "agent", fwd->agent,
-		"local", fwd->local, "remote", fwd->remote, "force_command",
-		json_text(rule->force_command), "idle_timeout", json_limit(rule->idle_timeout_usec),
-		"max_duration", json_limit(rule->max_duration_usec), "message",
-		json_text(rule->message), "enforce_recorder", rule->needs_recorder);
+	fputs_unlocked("{\"origin\":", f);
+	put_text_or_null(f, rule->origin);
+	put_principals(f, rule);
+	put_users(f, rule);
+	put_member(f, "action", rule->action_text);
+	put_texts(f, "accept_env", rule->accept_env, rule->n_accept_env);
+	put_time_member(f, "rule_expires", rule->rule_expires);
+	put_member(f, "check_period", rule->check_period);
+	put_forwarding(f, &rule->forwarding);
+	put_member(f, "force_command", rule->force_command);
+	begin(f, "idle_timeout", "");
+	put_limit(f, rule->idle_timeout_usec);
+	begin(f, "max_duration", "");
+	put_limit(f, rule->max_duration_usec);
+	put_member(f, "message", rule->message);
+	put_bool_member(f, "enforce_recorder", rule->needs_recorder);
+	putc_unlocked('}', f);
 }
 
 /* ---- the document ---- */
 
-/* Steals value. */
-static int put(FILE *f, json_t *value)
+/* One line for each element. */
+static void put_list(FILE *f, const char *key, const struct netmap *map, size_t n,
+		     void (*put)(FILE *f, const struct netmap *map, size_t i))
 {
-	int r;
-
-	if (!value)
-		return -ENOMEM;
-	r = json_dumpf(value, f, JSON_COMPACT | JSON_ENCODE_ANY);
-	json_decref(value);
-	return r < 0 ? -ENOMEM : 0;
-}
-
-static int put_member(FILE *f, const char *key, json_t *value)
-{
-	fprintf(f, ",\n \"%s\": ", key);
-	return put(f, value);
-}
-
-/* Element by element: as one value, a large map would be in memory three times. */
-static int put_list(FILE *f, const char *key, const struct netmap *map, size_t n,
-		    json_t *(*element)(const struct netmap *map, size_t i))
-{
-	int r = 0;
-
-	fprintf(f, ",\n \"%s\": [", key);
-	for (size_t i = 0; i < n && r == 0; i++) {
-		fputs(i > 0 ? ",\n  " : "\n  ", f);
-		r = put(f, element(map, i));
+	begin(f, key, "[");
+	for (size_t i = 0; i < n; i++) {
+		next(f, i);
+		putc_unlocked('\n', f);
+		put(f, map, i);
 	}
-	fputc(']', f);
-	return r;
+	putc_unlocked(']', f);
 }
 
-static json_t *json_user_names(const struct netmap *map)
+static void put_user_names(FILE *f, const struct netmap *map)
 {
-	json_auto_t *users = json_object();
-
-	for (size_t i = 0; i < map->n_users; i++)
-		if (json_object_set_new(users, map->users[i].login,
-					json_pack("{s:s*}", "name", map->users[i].name)) < 0)
-			return NULL;
-	return take_ptr(users);
+	begin(f, "users", "{");
+	for (size_t i = 0; i < map->n_users; i++) {
+		next(f, i);
+		put_text(f, map->users[i].login);
+		fputs_unlocked(":{\"name\":", f);
+		put_text_or_null(f, map->users[i].name);
+		putc_unlocked('}', f);
+	}
+	putc_unlocked('}', f);
 }
 
-static int put_map(FILE *f, const struct netmap *map)
+static void put_map(FILE *f, const struct netmap *map)
 {
-	int r;
-
-	fputs("{\"type\": \"full\", \"version\": 1", f);
-	r = put_member(f, "for", json_string(map->for_node));
-	if (r == 0)
-		r = put_member(f, "generation", json_integer((json_int_t)map->generation));
-	if (r == 0)
-		r = put_member(f, "issued_at", json_time(map->issued_at));
-	if (r == 0)
-		r = put_member(f, "self", json_self(map));
-	if (r == 0)
-		r = put_member(f, "mesh",
-			       json_pack("{s:s, s:o}", "domain", map->domain, "prefixes",
-					 json_prefixes(map->prefixes, map->n_prefixes)));
-	if (r == 0)
-		r = put_member(f, "users", json_user_names(map));
-	if (r == 0)
-		r = put_list(f, "peers", map, map->n_peers, json_peer);
-	if (r == 0)
-		r = put_list(f, "packet_filter", map, map->n_filter, json_filter_rule);
-	if (r == 0)
-		r = put_list(f, "ssh_rules", map, map->n_ssh_rules, json_ssh_rule);
-	fputs("}\n", f);
-	return r;
+	fputs_unlocked("{\"type\":\"full\",\"version\":1", f);
+	put_member(f, "for", map->for_node);
+	fprintf(f, ",\"generation\":%llu", (unsigned long long)map->generation);
+	put_time_member(f, "issued_at", map->issued_at);
+	fputs_unlocked(",\n\"self\":", f);
+	put_node(f, &map->self);
+	put_bool_member(f, "ssh", map->self.ssh);
+	fputs_unlocked("},\n\"mesh\":{\"domain\":", f);
+	put_text(f, map->domain);
+	put_prefixes(f, "prefixes", map->prefixes, map->n_prefixes);
+	putc_unlocked('}', f);
+	put_user_names(f, map);
+	put_list(f, "peers", map, map->n_peers, put_peer);
+	put_list(f, "packet_filter", map, map->n_filter, put_filter_rule);
+	put_list(f, "ssh_rules", map, map->n_ssh_rules, put_ssh_rule);
+	fputs_unlocked("}\n", f);
 }
 
 int netmap_to_json(const struct netmap *map, char **ret_text, size_t *ret_len)
 {
 	char *text = NULL;
 	size_t len;
+	bool failed;
 	FILE *f;
-	int r;
 
 	f = open_memstream(&text, &len);
 	if (!f)
 		return -ENOMEM;
-	r = put_map(f, map);
-	if (fclose(f) < 0)
-		r = -ENOMEM;
-	if (r < 0) {
+	put_map(f, map);
+	failed = ferror(f);
+	if (fclose(f) < 0 || failed) {
 		free(text);
-		return r;
+		return -ENOMEM;
 	}
 	*ret_text = text;
 	*ret_len = len;
