@@ -71,5 +71,6 @@ int verb_ssh_policy_explain(int argc, char **argv, void *userdata);
 int verb_sessions_list(int argc, char **argv, void *userdata);
 int verb_sessions_kill(int argc, char **argv, void *userdata);
 int verb_sessions_watch(int argc, char **argv, void *userdata);
+int verb_netmap_check(int argc, char **argv, void *userdata);
 
 extern const struct cli_program ctl_program;

@@ -3,8 +3,6 @@
  * force, which the agent leaves beside its socket for everybody to read. Only what the agent alone
  * knows is asked of it, and missed if it does not run.
  */
-#include "agent/ctl/verb_netmap.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -70,10 +68,8 @@ static int load_in_force(struct check *check)
 	if (r == 0 || r == -ENOENT)
 		return CLI_OK;
 	if (error)
-		fprintf(stderr, "agentctl: %s\n", error);
-	else
-		fprintf(stderr, "agentctl: %s: cannot be read: %s\n", path, strerror(-r));
-	return CLI_NO;
+		return ctl_tell(CLI_NO, "%s", error);
+	return ctl_tell(CLI_NO, "%s: cannot be read: %s", path, strerror(-r));
 }
 
 /* What the agent would say of this map besides. Return: 0, -ENOMEM. */
@@ -98,10 +94,8 @@ static int tell_refused(struct check *check, const char *problem)
 {
 	json_auto_t *result = NULL;
 
-	if (!check->ctl->json) {
-		fprintf(stderr, "agentctl: %s\n", problem);
-		return CLI_NO;
-	}
+	if (!check->ctl->json)
+		return ctl_tell(CLI_NO, "%s", problem);
 	result = json_pack("{s:s, s:b, s:s}", "file", check->path, "good", false, "problem",
 			   problem);
 	if (!result)
@@ -113,12 +107,9 @@ static int tell_refused(struct check *check, const char *problem)
 static int tell_unreadable(const struct check *check, int error)
 {
 	if (error == -EFBIG)
-		fprintf(stderr, "agentctl: %s: is too large; expected %u MiB at most\n",
-			check->path, NETMAP_MAX_BYTES >> 20);
-	else
-		fprintf(stderr, "agentctl: %s: cannot be read: %s\n", check->path,
-			strerror(-error));
-	return CLI_NO;
+		return ctl_tell(CLI_NO, "%s: is too large; expected %u MiB at most", check->path,
+				NETMAP_MAX_BYTES >> 20);
+	return ctl_tell(CLI_NO, "%s: cannot be read: %s", check->path, strerror(-error));
 }
 
 static json_t *json_result(struct check *check, json_t *changes)

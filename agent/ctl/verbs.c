@@ -6,7 +6,6 @@
 #include "agent/ctl/drops/drops.h"
 #include "agent/ctl/metrics/metrics.h"
 #include "agent/ctl/render.h"
-#include "agent/ctl/verb_netmap.h"
 #include "common/cli/value.h"
 #include "common/clock.h"
 #include "common/ip.h"

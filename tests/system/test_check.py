@@ -40,6 +40,21 @@ def test_what_a_map_would_change(mesh, user):
     assert mesh.status(mesh.server) == before
 
 
+def test_which_sessions_would_end(mesh):
+    with mesh.laptop.host.popen("ssh -o BatchMode=yes root@server 'echo in; cat'") as root, \
+            mesh.laptop.host.popen("ssh -o BatchMode=yes alice@server 'echo in; cat'") as alice:
+        root.out.read_until("in")
+        alice.out.read_until("in")
+        text = check_map(mesh, changed_map(mesh)).stdout
+        assert "SSH sessions that would end\n  - alice@example.com (laptop) as root: " in text
+        assert "(laptop) as alice" not in text
+        # And so it is, once the map is in force.
+        mesh.put(mesh.server, changed_map(mesh))
+        assert root.wait(20) == 255
+        alice.stdin.write(b"still here\n")
+        alice.out.read_until("still here")
+
+
 def test_for_programs(mesh):
     found = json.loads(check_map(mesh, changed_map(mesh), options="--json").stdout)
     assert found["good"] and found["changes"]["reach"][0]["who"] == ["laptop"]
@@ -103,7 +118,7 @@ def test_configuration_of_the_gateway(mesh):
     host.write("/tmp/sshgw.conf", "SSH=yes\nAllowUsers=alice carol\n")
     said = host.run(f"{GATEWAY} --check /tmp/sshgw.conf")
     assert said.returncode == 0
-    assert said.stdout.endswith("warning: AllowUsers: carol: this host has no such account\n")
+    assert said.stdout.endswith("warning: AllowUsers: carol: there is no such account on this host\n")
     host.write("/tmp/sshgw.conf", "SSH=perhaps\n")
     said = host.run(f"{GATEWAY} --check /tmp/sshgw.conf")
     assert said.returncode == 1 and said.stderr.startswith("/tmp/sshgw.conf:1: SSH: ")

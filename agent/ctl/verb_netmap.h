@@ -1,4 +1,0 @@
-/* agentctl netmap: verbs about maps. */
-#pragma once
-
-int verb_netmap_check(int argc, char **argv, void *userdata);
