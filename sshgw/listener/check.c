@@ -6,8 +6,7 @@
 #include <unistd.h>
 
 #include "common/cli/format.h"
-#include "sshgw/account.h"
-#include "sshgw/ceiling.h"
+#include "common/login_check.h"
 
 /* ---- what it means ---- */
 
@@ -58,6 +57,8 @@ static const struct limit limits[] = {
 	{ "MaxConnectionsPerPeer", AT(max_connections_per_peer), false },
 	{ "MaxUnauthenticated", AT(max_unauthenticated), false },
 	{ "MaxUnauthenticatedPerPeer", AT(max_unauthenticated_per_peer), false },
+	{ "MaxLeftRunning", AT(max_left_running), false },
+	{ "MaxLeftRunningPerPeer", AT(max_left_running_per_peer), false },
 	{ "MaxSessions", AT(max_sessions), false },
 	{ "MaxEnv", AT(max_env), false },
 };
@@ -93,43 +94,69 @@ static void tell_limits(const struct ceiling *ceiling, FILE *out)
 	}
 }
 
+static void print_rekey(const struct rekey_limit *rekey, FILE *out)
+{
+	char bytes[CLI_FORMAT_LEN], span[CLI_FORMAT_LEN];
+
+	fprintf(out, "New keys are exchanged after %s%s%s (RekeyLimit=).\n",
+		rekey->bytes ? cli_format_bytes(rekey->bytes, bytes) : "what the cipher allows",
+		rekey->usec ? ", and after " : "",
+		rekey->usec ? cli_format_span(rekey->usec, span) : "");
+}
+
+static void tell_sftp(const char *server, FILE *out)
+{
+	if (strcmp(server, "none") == 0) {
+		fputs("There is no sftp, and no scp (SftpServer=).\n", out);
+		return;
+	}
+	fprintf(out, "sftp is served by %s (SftpServer=).\n", server);
+	if (access(server, X_OK) < 0)
+		fprintf(out, "warning: SftpServer: %s: %s\n", server, strerror(errno));
+}
+
+static void tell_rest(const struct ceiling *ceiling, FILE *out)
+{
+	struct ceiling defaults;
+
+	ceiling_default(&defaults);
+	if (ceiling->rekey.bytes != defaults.rekey.bytes ||
+	    ceiling->rekey.usec != defaults.rekey.usec)
+		print_rekey(&ceiling->rekey, out);
+	if (ceiling->sftp_server)
+		tell_sftp(ceiling->sftp_server, out);
+}
+
 /* ---- the accounts ---- */
 
-static bool contains(char *const *names, const char *name)
-{
-	for (; names && *names; names++)
-		if (strcmp(*names, name) == 0)
-			return true;
-	return false;
-}
-
 /* What keeps an account out that AllowUsers= has; NULL: nothing that can be seen here. */
-static const char *why_kept_out(const struct ceiling *ceiling, const struct account *account)
-{
-	if (contains(ceiling->deny_users, account->name))
-		return "DenyUsers= has it as well, and wins";
-	if (account->uid == 0 && !ceiling->permit_root)
-		return "it has uid 0, and PermitRootLogin= does not let it in";
-	if (account_shell_refuses(account->shell))
-		return "its shell refuses logins";
-	if (!account_shell_exists(account->shell))
-		return "its shell does not exist";
-	return NULL;
-}
-
-static void look_up(const struct ceiling *ceiling, const char *key, const char *name, bool allowed,
-		    FILE *out)
+static const char *why_kept_out(const struct ceiling *ceiling, const char *name)
 {
 	_cleanup_(account_freep) struct account *account = NULL;
-	const char *why = NULL;
-	int r = account_get(name, &account);
+	const struct login_grant grant = { .account = name };
+	/* Whether SSH is on was said before. */
+	struct ceiling on = *ceiling;
+	struct login_refusal refusal;
 
-	if (r == ACCOUNT_UNKNOWN)
-		why = "this host has no such account";
-	else if (r < 0)
-		why = strerror(-r);
-	else if (allowed)
-		why = why_kept_out(ceiling, account);
+	on.ssh = true;
+	if (login_check(&grant, &on, &account, &refusal) == LOGIN_REFUSED)
+		return refusal.text;
+	if (account_shell_refuses(account->shell))
+		return "its shell refuses logins";
+	return account_shell_exists(account->shell) ? NULL : "its shell does not exist";
+}
+
+static const char *why_pointless(const char *name)
+{
+	_cleanup_(account_freep) struct account *account = NULL;
+
+	return account_get(name, &account) == ACCOUNT_UNKNOWN
+		       ? "there is no such account on this host"
+		       : NULL;
+}
+
+static void warn_of(const char *key, const char *name, const char *why, FILE *out)
+{
 	if (why)
 		fprintf(out, "warning: %s: %s: %s\n", key, name, why);
 }
@@ -137,9 +164,9 @@ static void look_up(const struct ceiling *ceiling, const char *key, const char *
 static void tell_accounts(const struct ceiling *ceiling, FILE *out)
 {
 	for (char **name = ceiling->allow_users; name && *name; name++)
-		look_up(ceiling, "AllowUsers", *name, true, out);
+		warn_of("AllowUsers", *name, why_kept_out(ceiling, *name), out);
 	for (char **name = ceiling->deny_users; name && *name; name++)
-		look_up(ceiling, "DenyUsers", *name, false, out);
+		warn_of("DenyUsers", *name, why_pointless(*name), out);
 }
 
 int ceiling_check_run(const char *path, bool required, FILE *out, FILE *err)
@@ -161,6 +188,7 @@ int ceiling_check_run(const char *path, bool required, FILE *out, FILE *err)
 	fprintf(out, "%s: %s\n", path, missing ? "does not exist, the defaults hold" : "good");
 	tell_who(&ceiling, out);
 	tell_limits(&ceiling, out);
+	tell_rest(&ceiling, out);
 	tell_accounts(&ceiling, out);
 	return 0;
 }

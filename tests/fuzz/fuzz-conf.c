@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "agent/config.h"
+#include "common/ceiling.h"
 #include "common/text.h"
-#include "sshgw/ceiling.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -77,6 +77,9 @@ static void check_ceiling(const struct ceiling *c)
 	require(c->max_agent_absence_usec > 0);
 	require(c->max_connections > 0 && c->max_connections_per_peer > 0);
 	require(c->max_unauthenticated > 0 && c->max_unauthenticated_per_peer > 0);
+	require(!c->rekey.bytes || c->rekey.bytes >= 1u << 20);
+	require(!c->sftp_server || c->sftp_server[0] == '/' || strcmp(c->sftp_server, "none") == 0);
+	require(c->max_left_running > 0 && c->max_left_running_per_peer > 0);
 	require(c->max_sessions > 0 && c->max_sessions <= 64 && c->max_env <= 64);
 	require(c->ssh || ceiling_refuses(c, "alice", 1000));
 	require(c->permit_root || ceiling_refuses(c, "root", 0));

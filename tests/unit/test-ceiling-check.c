@@ -71,6 +71,23 @@ static void test_open(void **state)
 		    "  MaxSessions: 2 (default 10)\n");
 }
 
+static void test_keys_and_files(void **state)
+{
+	_cleanup_free_ char *said =
+		check("RekeyLimit=default 30m\nSftpServer=/nonexistent/sftp\n", true, 0);
+	_cleanup_free_ char *none =
+		check("RekeyLimit=2G\nSftpServer=none\nMaxLeftRunning=7\n", true, 0);
+
+	assert_non_null(strstr(said, "New keys are exchanged after what the cipher allows, and "
+				     "after 30 min (RekeyLimit=).\n"
+				     "sftp is served by /nonexistent/sftp (SftpServer=).\n"
+				     "warning: SftpServer: /nonexistent/sftp: No such file or "
+				     "directory\n"));
+	assert_non_null(strstr(none, "  MaxLeftRunning: 7 (default "));
+	assert_non_null(strstr(none, "New keys are exchanged after 2.1 GB (RekeyLimit=).\n"
+				     "There is no sftp, and no scp (SftpServer=).\n"));
+}
+
 static void test_accounts(void **state)
 {
 	_cleanup_free_ char *said = check("SSH=yes\nAllowUsers=root nobody daemon no-such-user\n"
@@ -79,15 +96,16 @@ static void test_accounts(void **state)
 
 	assert_non_null(strstr(said, "Only these accounts may log in (AllowUsers=): root, nobody, "
 				     "daemon, no-such-user.\n"));
-	assert_non_null(strstr(said, "warning: AllowUsers: root: it has uid 0, and "
-				     "PermitRootLogin= does not let it in\n"));
+	assert_non_null(strstr(said, "warning: AllowUsers: root: this host does not let root log "
+				     "in (PermitRootLogin= in sshgw.conf)\n"));
 	assert_non_null(strstr(said, "warning: AllowUsers: nobody: its shell refuses logins\n"));
-	assert_non_null(strstr(said, "warning: AllowUsers: daemon: DenyUsers= has it as well, and "
-				     "wins\n"));
-	assert_non_null(strstr(said, "warning: AllowUsers: no-such-user: this host has no such "
-				     "account\n"));
-	assert_non_null(strstr(said, "warning: DenyUsers: neither-this: this host has no such "
-				     "account\n"));
+	assert_non_null(strstr(said, "warning: AllowUsers: daemon: this host refuses the account "
+				     "(DenyUsers= in sshgw.conf)\n"));
+	assert_non_null(strstr(said, "warning: AllowUsers: no-such-user: there is no such account "
+				     "on this host\n"));
+	assert_non_null(strstr(said,
+			       "warning: DenyUsers: neither-this: there is no such account on "
+			       "this host\n"));
 	assert_null(strstr(said, "DenyUsers: daemon"));
 }
 
@@ -119,8 +137,11 @@ static void test_no_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),	 cmocka_unit_test(test_open),
-		cmocka_unit_test(test_accounts), cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_open),
+		cmocka_unit_test(test_keys_and_files),
+		cmocka_unit_test(test_accounts),
+		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_no_file),
 	};
 
