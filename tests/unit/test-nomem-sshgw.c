@@ -7,10 +7,10 @@
 
 #include <cmocka.h>
 
+#include "common/ceiling.h"
 #include "common/json.h"
 #include "common/text.h"
 #include "common/varlink.h"
-#include "sshgw/ceiling.h"
 #include "sshgw/monitor/lease.h"
 #include "sshgw/msg.h"
 #include "tests/unit/nomem.h"
