@@ -4,8 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "agent/ssh_reach.h"
-#include "common/text.h"
+#include "agent/lease_judge.h"
 
 #define N_BUCKETS 1024u /* ids are random: they need no hashing */
 _Static_assert(N_BUCKETS % LEASE_N_SLICES == 0, "slices are of the same size");
@@ -29,13 +28,6 @@ struct lease_table {
 	void *userdata;
 	const struct lease_observer *observer; /* NULL: none */
 	void *observer_userdata;
-};
-
-/* The outcome of judging terms by a map. */
-struct judgement {
-	enum lease_end end;   /* if it is revoked */
-	char *message;	      /* likewise; NULL when out of memory */
-	uint64_t valid_until; /* if it is kept */
 };
 
 const char *lease_end_to_string(enum lease_end end)
@@ -69,140 +61,6 @@ const char *lease_end_to_string(enum lease_end end)
 		return "operator";
 	}
 	return "unknown";
-}
-
-static int not_kept(struct judgement *j, enum lease_end end, char *message)
-{
-	j->end = end;
-	j->message = message;
-	return LEASE_REVOKED;
-}
-
-static const char text_time_is_over[] = "the time that the policy allows is over";
-
-static bool str_equal(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static int judge_node(const struct lease_terms *terms, const struct netmap *map,
-		      struct judgement *j)
-{
-	const struct netmap_node *peer;
-	char addr[IP_ADDR_STRLEN];
-
-	if (!map)
-		return not_kept(j, LEASE_END_NO_MAP, text_printf("this host has no network map"));
-
-	ip_addr_to_string(&terms->address, addr);
-	peer = netmap_peer_by_address(map, &terms->address);
-	if (!peer)
-		return not_kept(j, LEASE_END_NODE_GONE,
-				text_printf("%s was removed from the network", addr));
-	if (strcmp(peer->id, terms->node_id) != 0)
-		return not_kept(j, LEASE_END_ADDRESS_MOVED,
-				text_printf("%s now belongs to another device", addr));
-	return 0;
-}
-
-/*
- * "accept" that became "check" keeps: who is in has been let in. So a rule that is only in want of
- * a check is judged as if it said "accept".
- */
-static void decide(const struct lease_terms *terms, const struct netmap *map, uint64_t now_usec,
-		   struct ssh_decision *d)
-{
-	struct netmap with_one_rule = *map;
-	const struct ssh_rule *rule;
-	struct ssh_rule accepting;
-
-	ssh_policy_decide(map, &terms->address, terms->ssh_user, now_usec, d);
-	if (d->verdict != SSH_VERDICT_REJECT || d->reason != SSH_REJECT_CHECK)
-		return;
-	rule = d->rule;
-	accepting = *rule;
-	accepting.action = SSH_ACTION_ACCEPT;
-	with_one_rule.ssh_rules = &accepting;
-	with_one_rule.n_ssh_rules = 1;
-	ssh_policy_decide(&with_one_rule, &terms->address, terms->ssh_user, now_usec, d);
-	d->rule = rule;
-}
-
-/* The rule still lets this peer in as this user: does it give all that was granted? */
-static int judge_rights(const struct lease_terms *terms, const struct ssh_decision *d,
-			struct judgement *j)
-{
-	const struct ssh_forwarding *had = &terms->forwarding, *has = &d->rule->forwarding;
-
-	/*
-	 * "Not uid 0" cannot be checked from here. It was not asked for when the login was
-	 * granted, so nobody did check.
-	 */
-	if (strcmp(d->local_user, terms->local_user) != 0 || (d->nonroot && !terms->nonroot))
-		return not_kept(j, LEASE_END_LOCAL_USER,
-				text_printf("the policy leads \"%s\" to another account now",
-					    terms->ssh_user));
-	if ((had->agent && !has->agent) || (had->local && !has->local) ||
-	    (had->remote && !has->remote))
-		return not_kept(j, LEASE_END_FORWARDING,
-				text_printf("the policy allows less forwarding now"));
-	if (!str_equal(terms->force_command, d->rule->force_command))
-		return not_kept(j, LEASE_END_FORCE_COMMAND,
-				text_printf("the policy forces another command now"));
-	return 0;
-}
-
-/*
- * The gateway's flow is not among the connections that kernel_revoke() destroys: it is the end of
- * the lease that ends the session.
- */
-static int judge_reach(const struct lease_terms *terms, const struct netmap *map,
-		       struct judgement *j)
-{
-	char addr[IP_ADDR_STRLEN];
-
-	if (terms->local_address.family == AF_UNSPEC
-		    ? ssh_reach_has_any(map->ssh_reach, &terms->address)
-		    : ssh_reach_has(map->ssh_reach, &terms->address, &terms->local_address))
-		return 0;
-	return not_kept(j, LEASE_END_UNREACHABLE,
-			text_printf("the packet filter does not let %s reach SSH here any more",
-				    ip_addr_to_string(&terms->address, addr)));
-}
-
-static enum lease_end end_for(enum ssh_reject_reason reason)
-{
-	if (reason == SSH_REJECT_SSH_OFF)
-		return LEASE_END_SSH_OFF;
-	if (reason == SSH_REJECT_KEY_EXPIRED || reason == SSH_REJECT_HOST_EXPIRED)
-		return LEASE_END_KEY_EXPIRED;
-	return LEASE_END_POLICY;
-}
-
-/* Return: 0 (kept until j->valid_until), LEASE_REVOKED. */
-static int judge(const struct lease_terms *terms, const struct netmap *map, uint64_t now_usec,
-		 struct judgement *j)
-{
-	struct ssh_decision d;
-	int r;
-
-	r = judge_node(terms, map, j);
-	if (r != 0)
-		return r;
-
-	decide(terms, map, now_usec, &d);
-	if (d.verdict == SSH_VERDICT_REJECT)
-		return not_kept(j, end_for(d.reason),
-				ssh_decision_explain(map, &d, terms->ssh_user));
-	if (d.valid_until <= now_usec)
-		return not_kept(j, LEASE_END_EXPIRED, text_printf("%s", text_time_is_over));
-
-	r = judge_rights(terms, &d, j);
-	if (r == 0)
-		r = judge_reach(terms, map, j);
-	if (r == 0)
-		j->valid_until = d.valid_until;
-	return r;
 }
 
 int lease_table_new(size_t max_leases, struct lease_table **ret_table)
@@ -398,7 +256,7 @@ int lease_resume(struct lease_table *table, const char *id, const struct lease_t
 		 void *userdata, struct lease **ret_lease, enum lease_end *ret_end,
 		 char **ret_message)
 {
-	struct judgement j = { 0 };
+	struct lease_judgement j = { 0 };
 	struct lease *older;
 
 	if (strlen(id) != LEASE_ID_LEN || strspn(id, "0123456789abcdef") != LEASE_ID_LEN)
@@ -407,7 +265,7 @@ int lease_resume(struct lease_table *table, const char *id, const struct lease_t
 	if (older)
 		lease_revoke(older, LEASE_END_REPLACED, "resumed on another connection");
 
-	if (judge(terms, map, now_usec, &j) == LEASE_REVOKED) {
+	if (lease_judge(terms, map, now_usec, &j) == LEASE_REVOKED) {
 		*ret_end = j.end;
 		*ret_message = j.message;
 		return LEASE_REVOKED;
@@ -458,14 +316,14 @@ void lease_table_observe(struct lease_table *table, const struct lease_observer 
 
 static void lease_recheck(struct lease *lease, const struct netmap *map, uint64_t now_usec)
 {
-	struct judgement j = { 0 };
+	struct lease_judgement j = { 0 };
 
-	if (judge(&lease->terms, map, now_usec, &j) == LEASE_REVOKED) {
+	if (lease_judge(&lease->terms, map, now_usec, &j) == LEASE_REVOKED) {
 		_cleanup_free_ char *message = j.message;
 
 		/* An expired rule is skipped by the policy, which then names another reason. */
 		if (j.end == LEASE_END_POLICY && lease->valid_until <= now_usec)
-			lease_revoke(lease, LEASE_END_EXPIRED, text_time_is_over);
+			lease_revoke(lease, LEASE_END_EXPIRED, lease_text_time_is_over);
 		else
 			lease_revoke(lease, j.end, message);
 		return;
