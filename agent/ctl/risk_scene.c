@@ -52,7 +52,10 @@ static int read_proc(const struct look *look, pid_t pid, const char *name, char 
 	return path ? file_read(AT_FDCWD, path, MAX_FILE, ret_text, ret_len) : -ENOMEM;
 }
 
-/* The fourth field of stat (proc(5)); the second may have anything in it. 0: not to be known. */
+/*
+ * The fourth field of stat (proc(5)); the second may have anything in it. 0: it was put into this
+ * process namespace from outside. Return: the parent; negative: not to be known.
+ */
 static pid_t parent_of(const struct look *look, pid_t pid)
 {
 	_cleanup_free_ char *text = NULL;
@@ -61,12 +64,12 @@ static pid_t parent_of(const struct look *look, pid_t pid)
 	long parent;
 
 	if (read_proc(look, pid, "stat", &text, &len) < 0)
-		return 0;
+		return -1;
 	behind = strrchr(text, ')');
-	if (!behind || strlen(behind) < 4)
-		return 0;
+	if (!behind || strlen(behind) < 5)
+		return -1;
 	parent = strtol(behind + 3, NULL, 10);
-	return parent > 0 && parent < INT32_MAX ? (pid_t)parent : 0;
+	return parent >= 0 && parent < INT32_MAX ? (pid_t)parent : -1;
 }
 
 /* "CLIENT PORT SERVER PORT" (ssh(1)) */
@@ -99,8 +102,10 @@ static void look_at_ancestors(struct look *look, pid_t pid)
 		if (pid == 1)
 			return;
 		pid = parent_of(look, pid);
-		/* Hidden from us (proc(5): hidepid), or gone meanwhile. */
 		if (pid == 0)
+			return;
+		/* Hidden from us (proc(5): hidepid), or gone meanwhile. */
+		if (pid < 0)
 			break;
 		add_pid(look->scene, pid);
 	}
