@@ -289,18 +289,6 @@ int agent_link_authorize(struct agent_link *link, const char *ssh_user)
 	return 0;
 }
 
-void loop_time_set(struct loop_source *source, uint64_t usec)
-{
-}
-
-void loop_time_set_relative(struct loop_source *source, uint64_t usec)
-{
-}
-
-void loop_time_enable(struct loop_source *source, enum loop_enabled enabled)
-{
-}
-
 int scope_create(pid_t leader, char **ret_path)
 {
 	*ret_path = strdup("/own");
@@ -535,8 +523,21 @@ static void no_log(void *userdata, int level, const char *text)
 {
 }
 
+/* Real ones; nobody waits for them. */
+static void make_times(struct monitor *m)
+{
+	check(loop_new(&m->loop) == 0);
+	check(loop_add_time(m->loop, CLOCK_MONOTONIC, NULL, m, &m->grace) == 0);
+	check(loop_add_time(m->loop, CLOCK_MONOTONIC, NULL, m, &m->duration) == 0);
+	check(loop_add_time(m->loop, CLOCK_REALTIME, NULL, m, &m->expiry) == 0);
+}
+
 static void monitor_done(struct monitor *m)
 {
+	loop_source_free(m->grace);
+	loop_source_free(m->duration);
+	loop_source_free(m->expiry);
+	loop_free(m->loop);
 	for (size_t i = 0; i < MON_N_PEERS; i++)
 		close_fd(m->peers[i].fd);
 	free(m->own_scope);
@@ -563,6 +564,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memset(&seen, 0, sizeof(seen));
 	log_set_sink(no_log, NULL);
+	make_times(&m);
 	ceiling_default(&m.ceiling);
 	m.ceiling.ssh = true;
 	m.ceiling.permit_root = size > 0 && data[0] & 1;
