@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "common/text_stream.h"
 
 #define USEC_PER_SEC 1000000u
 /* RFC 3339 has four digits for the year. */
@@ -320,21 +321,16 @@ static void put_map(FILE *f, const struct netmap *map)
 
 int netmap_to_json(const struct netmap *map, char **ret_text, size_t *ret_len)
 {
-	char *text = NULL;
-	size_t len;
-	bool failed;
-	FILE *f;
+	_cleanup_free_ char *text = NULL;
+	struct text_stream out;
 
-	f = open_memstream(&text, &len);
-	if (!f)
+	if (text_stream_open(&out) < 0)
 		return -ENOMEM;
-	put_map(f, map);
-	failed = ferror(f);
-	if (fclose(f) < 0 || failed) {
-		free(text);
+	put_map(out.file, map);
+	text = text_stream_close(&out);
+	if (!text)
 		return -ENOMEM;
-	}
-	*ret_text = text;
-	*ret_len = len;
+	*ret_len = strlen(text);
+	*ret_text = take_ptr(text);
 	return 0;
 }

@@ -87,7 +87,7 @@ int json_parse(const char *text, size_t len, struct json_report *rep, json_t **r
 	return r;
 }
 
-char *json_text(const json_t *value, size_t *ret_len)
+char *json_compact(const json_t *value, size_t *ret_len)
 {
 	size_t len = json_dumpb(value, NULL, 0, JSON_COMPACT);
 	_cleanup_free_ char *text = malloc(len + 1);

@@ -42,7 +42,7 @@ int json_load(const char *text, size_t len, size_t flags, json_error_t *ret_erro
 /*
  * A value that json_pack() may leave out ("o*") can be NULL because there is none, or because there
  * was no memory for it: a login without its end. So whoever sends what was built calls
- * json_watch_memory() once, before anything is; json_text() asks json_lost().
+ * json_watch_memory() once, before anything is; json_compact() asks json_lost().
  */
 void json_watch_memory(void);
 /* Did jansson want for memory since the last call, or since json_load()? */
@@ -52,7 +52,7 @@ bool json_lost(void);
  * An object or array in compact form. Return: the caller's; NULL when there was no memory for it,
  * or since the last text for anything that may have been meant to be part of it.
  */
-char *json_text(const json_t *value, size_t *ret_len);
+char *json_compact(const json_t *value, size_t *ret_len);
 
 /*
  * Parse one document. Duplicate keys, NUL in strings and nesting beyond jansson's limit are

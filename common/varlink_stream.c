@@ -127,7 +127,7 @@ int varlink_stream_queue(struct varlink_stream *s, const json_t *message)
 	size_t len, wanted;
 	int r;
 
-	text = json_text(message, &len);
+	text = json_compact(message, &len);
 	if (!text)
 		return -ENOMEM;
 	len++;

@@ -8,6 +8,7 @@
 #include "common/cli/table.h"
 #include "common/cli/value.h"
 #include "common/text.h"
+#include "common/text_stream.h"
 
 #define SHOWN_NAMES 6
 
@@ -25,26 +26,20 @@ static void print_protocol(FILE *f, json_int_t proto)
 
 static char *protocols_shown(const json_t *protocols)
 {
-	size_t n = json_array_size(protocols), len;
-	char *text = NULL;
-	FILE *f;
+	size_t n = json_array_size(protocols);
+	struct text_stream out;
 
 	/* The map's way to say "what one usually means". */
 	if (n == 0)
 		return text_printf("tcp, udp, icmp");
-	f = open_memstream(&text, &len);
-	if (!f)
+	if (text_stream_open(&out) < 0)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0)
-			fputs(", ", f);
-		print_protocol(f, json_integer_value(json_array_get(protocols, i)));
+			fputs(", ", out.file);
+		print_protocol(out.file, json_integer_value(json_array_get(protocols, i)));
 	}
-	if (fclose(f) < 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return text_stream_close(&out);
 }
 
 static void add_ports(struct cli_table *table, const json_t *dst)
@@ -174,22 +169,16 @@ static void print_users(FILE *f, json_t *users)
 /* In fresh memory; NULL when there is none. */
 static char *users_shown(const json_t *rule)
 {
-	char *text = NULL;
-	size_t len;
-	FILE *f = open_memstream(&text, &len);
+	struct text_stream out;
 
-	if (!f)
+	if (text_stream_open(&out) < 0)
 		return NULL;
 	/* A rule that refuses does so for every user. */
 	if (strcmp(value_text(rule, "action"), "reject") == 0)
-		fputs("any", f);
+		fputs("any", out.file);
 	else
-		print_users(f, json_object_get(rule, "users"));
-	if (fclose(f) < 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+		print_users(out.file, json_object_get(rule, "users"));
+	return text_stream_close(&out);
 }
 
 static void add_action(struct cli_table *table, const json_t *rule)

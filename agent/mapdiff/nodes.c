@@ -3,6 +3,7 @@
 
 #include "agent/mapdiff/parts.h"
 #include "common/text.h"
+#include "common/text_stream.h"
 
 /* A member of a node as text, in fresh memory; NULL: no memory. */
 typedef char *(*member_fn)(const struct netmap_node *node);
@@ -16,24 +17,17 @@ struct member {
 static char *join(const struct netmap_node *node, size_t n,
 		  void (*print)(FILE *f, const struct netmap_node *node, size_t i))
 {
-	char *text = NULL;
-	size_t len;
-	FILE *f;
+	struct text_stream out;
 
 	if (n == 0)
 		return strdup("none");
-	f = open_memstream(&text, &len);
-	if (!f)
+	if (text_stream_open(&out) < 0)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
-		fputs(i > 0 ? ", " : "", f);
-		print(f, node, i);
+		fputs(i > 0 ? ", " : "", out.file);
+		print(out.file, node, i);
 	}
-	if (fclose(f) < 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return text_stream_close(&out);
 }
 
 static void print_address(FILE *f, const struct netmap_node *node, size_t i)

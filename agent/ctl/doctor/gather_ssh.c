@@ -11,6 +11,7 @@
 #include "agent/ctl/doctor/doctor.h"
 #include "common/file.h"
 #include "common/text.h"
+#include "common/text_stream.h"
 #include "peergate-config.h"
 
 #define CONFIG_MAX   (256u << 10) /* bytes of one file, and of all together */
@@ -90,15 +91,15 @@ static void add_file(struct config *config, const char *path, int depth)
 static void see_sshd(struct doctor_facts *facts)
 {
 	struct config config = { 0 };
-	size_t len;
+	struct text_stream out;
 
 	if (!exists(SSH_DIR "/sshd_config"))
 		return;
-	config.out = open_memstream(&facts->sshd_config, &len);
-	if (!config.out)
+	if (text_stream_open(&out) < 0)
 		return;
+	config.out = out.file;
 	add_file(&config, SSH_DIR "/sshd_config", 0);
-	fclose(config.out);
+	facts->sshd_config = text_stream_close(&out);
 	facts->sshd_config_partial = config.partial;
 }
 
