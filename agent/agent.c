@@ -179,11 +179,27 @@ static void apply_kernel(struct agent *agent, uint64_t now, bool for_news)
 	log_changes(&changes);
 }
 
-/* What could not be written (a full disk) is tried again, by and by. */
-static void write_hostfiles(struct agent *agent)
+static int note_generation(struct agent *agent)
 {
-	if (agent->map && hostfiles_write(agent->hostfiles, agent->map) < 0 &&
-	    !agent->kernel_problem)
+	int r = state_store_generation(agent->state, agent->config->netmap, agent->map->generation);
+
+	if (r < 0)
+		log_warning_errno(r, "Could not note the map's generation on disk, continuing");
+	return r;
+}
+
+/*
+ * Last, for a slow disk must not hold up a revocation. What could not be written (a full disk) is
+ * tried again, by and by.
+ */
+static void write_files(struct agent *agent)
+{
+	int r;
+
+	if (!agent->map)
+		return;
+	r = hostfiles_write(agent->hostfiles, agent->map);
+	if ((note_generation(agent) < 0 || r < 0) && !agent->kernel_problem)
 		schedule_apply(agent, RETRY_LONGEST_USEC);
 }
 
@@ -195,9 +211,9 @@ static void agent_apply(struct agent *agent, bool for_news)
 	agent->judged_usec = now;
 	lease_table_recheck(agent->leases, agent->map, now);
 	apply_kernel(agent, now, for_news);
-	write_hostfiles(agent);
 	arm_expiry(agent);
 	publish_status(agent);
+	write_files(agent);
 }
 
 static int on_apply_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -278,7 +294,6 @@ static int read_map(const struct agent *agent, const char *text, size_t len, cha
 static void accept_map(struct agent *agent, struct netmap *map)
 {
 	struct netmap *old = agent->map;
-	int r;
 
 	agent->map = map;
 	agent->map_serial++;
@@ -290,10 +305,6 @@ static void accept_map(struct agent *agent, struct netmap *map)
 		   (unsigned long long)map->generation, map->n_peers, map->n_filter,
 		   map->n_ssh_rules, map->self.ssh ? "on" : "off");
 	agent_apply(agent, false);
-	/* Last: a slow disk must not hold up a revocation. */
-	r = state_store_generation(agent->state, agent->config->netmap, map->generation);
-	if (r < 0)
-		log_warning_errno(r, "Could not note the map's generation, continuing");
 	netmap_free(old);
 }
 
@@ -302,12 +313,17 @@ static void on_map_text(void *userdata, const char *text, size_t len, const char
 	struct agent *agent = userdata;
 	struct netmap *map = NULL;
 	char *error = NULL;
+	int r = 0;
 
 	if (!text)
 		refuse_map(agent, strdup(problem));
-	else if (read_map(agent, text, len, &error, &map) < 0)
-		refuse_map(agent, error);
 	else
+		r = read_map(agent, text, len, &error, &map);
+	if (r < 0)
+		refuse_map(agent, error);
+	if (r == -ENOMEM)
+		mapfile_read_later(agent->mapfile);
+	if (map)
 		accept_map(agent, map);
 }
 

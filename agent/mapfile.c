@@ -20,6 +20,10 @@
 /* Editors and copies make several events; they become one reading. */
 #define DEBOUNCE_USEC 20000
 
+/* Without descriptors or memory there may be some later; nothing else will call us again. */
+#define RETRY_FIRST_USEC   1000000u
+#define RETRY_LONGEST_USEC 30000000u
+
 #define MAX_DEPTH 32
 
 /* No IN_MODIFY: a file that is being written in place is read when it is closed. */
@@ -43,8 +47,10 @@ struct mapfile {
 	struct watch watches[MAX_DEPTH];
 	size_t n_watches;
 	sd_event_source *timer;
-	bool armed; /* the timer runs */
+	bool armed; /* the timer runs, after an event */
 	bool stale; /* watches have to be set anew */
+	bool retrying;
+	uint64_t retry_usec; /* the next pause; 0: the first */
 };
 
 /* "PATH: what is wrong". Return: r. */
@@ -110,15 +116,50 @@ static void report(struct mapfile *mapfile, const char *problem)
 		    problem ? problem : "no memory to read the map file");
 }
 
+static bool set_timer(struct mapfile *mapfile, uint64_t usec)
+{
+	return sd_event_source_set_time_relative(mapfile->timer, usec) >= 0 &&
+	       sd_event_source_set_enabled(mapfile->timer, SD_EVENT_ONESHOT) >= 0;
+}
+
+static void arm(struct mapfile *mapfile)
+{
+	/* Not prolonged by further events, lest a busy writer keeps us from reading at all. */
+	if (!mapfile->armed)
+		mapfile->armed = set_timer(mapfile, DEBOUNCE_USEC);
+}
+
+static bool may_pass(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EIO;
+}
+
+void mapfile_read_later(struct mapfile *mapfile)
+{
+	uint64_t pause = mapfile->retry_usec ? mapfile->retry_usec : RETRY_FIRST_USEC;
+
+	mapfile->retrying = true;
+	if (!mapfile->armed)
+		set_timer(mapfile, pause);
+	mapfile->retry_usec = pause < RETRY_LONGEST_USEC / 2 ? pause * 2 : RETRY_LONGEST_USEC;
+}
+
 void mapfile_read(struct mapfile *mapfile)
 {
 	_cleanup_free_ char *text = NULL, *problem = NULL;
 	size_t len;
+	int r;
 
-	if (mapfile_load(mapfile->path, mapfile->owner, &text, &len, &problem) < 0)
-		report(mapfile, problem);
-	else
+	mapfile->retrying = false;
+	r = mapfile_load(mapfile->path, mapfile->owner, &text, &len, &problem);
+	if (r == 0)
 		mapfile->fn(mapfile->userdata, text, len, NULL);
+	else
+		report(mapfile, problem);
+	if (may_pass(r))
+		mapfile_read_later(mapfile);
+	if (!mapfile->retrying && !mapfile->stale)
+		mapfile->retry_usec = 0;
 }
 
 static void drop_watches(struct mapfile *mapfile)
@@ -127,15 +168,6 @@ static void drop_watches(struct mapfile *mapfile)
 		mapfile->watches[i].source =
 			sd_event_source_disable_unref(mapfile->watches[i].source);
 	mapfile->n_watches = 0;
-}
-
-static void arm(struct mapfile *mapfile)
-{
-	/* Not prolonged by further events, lest a busy writer keeps us from reading at all. */
-	if (mapfile->armed)
-		return;
-	mapfile->armed = sd_event_source_set_time_relative(mapfile->timer, DEBOUNCE_USEC) >= 0 &&
-			 sd_event_source_set_enabled(mapfile->timer, SD_EVENT_ONESHOT) >= 0;
 }
 
 static bool concerns(const struct watch *watch, const struct inotify_event *event)
@@ -227,6 +259,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		report(mapfile, problem);
 	}
 	mapfile_read(mapfile);
+	if (r < 0 && !mapfile->retrying)
+		mapfile_read_later(mapfile);
 	return 0;
 }
 

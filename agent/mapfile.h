@@ -43,5 +43,10 @@ DEFINE_CLEANUP(struct mapfile *, mapfile_free);
 int mapfile_load(const char *path, uid_t owner, char **ret_text, size_t *ret_len,
 		 char **reterr_text);
 
-/* Read the file and call fn now. */
+/*
+ * Read the file and call fn now. What may pass (no descriptors, no memory, an I/O error) is
+ * reported and tried again, after pauses from 1 s to 30 s.
+ */
 void mapfile_read(struct mapfile *mapfile);
+/* Likewise, when what may pass has happened to whoever wanted the text. */
+void mapfile_read_later(struct mapfile *mapfile);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -18,6 +19,7 @@ struct state {
 	struct wg_key private_key, public_key;
 	char *source; /* of the newest map; NULL: none seen yet */
 	uint64_t generation;
+	bool on_disk; /* these two */
 };
 
 static const struct conf_field map_fields[] = {
@@ -172,6 +174,7 @@ static void forget_generation(struct state *state)
 	free(state->source);
 	state->source = NULL;
 	state->generation = 0;
+	state->on_disk = false;
 }
 
 int state_load_generation(struct state *state, char **reterr_text)
@@ -186,6 +189,7 @@ int state_load_generation(struct state *state, char **reterr_text)
 	r = conf_load(path, map_fields, ARRAY_SIZE(map_fields), state, reterr_text);
 	if (r < 0)
 		forget_generation(state);
+	state->on_disk = r == 0;
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -206,9 +210,12 @@ int state_check_generation(const struct state *state, const char *source, uint64
 
 int state_store_generation(struct state *state, const char *source, uint64_t generation)
 {
+	bool known = state->source && strcmp(state->source, source) == 0 &&
+		     state->generation == generation;
 	_cleanup_free_ char *copy = NULL, *text = NULL;
+	int r;
 
-	if (state->source && strcmp(state->source, source) == 0 && state->generation == generation)
+	if (known && state->on_disk)
 		return 0;
 	copy = strdup(source);
 	text = text_printf("Source=%s\nGeneration=%llu\n", source, (unsigned long long)generation);
@@ -217,5 +224,7 @@ int state_store_generation(struct state *state, const char *source, uint64_t gen
 	free(state->source);
 	state->source = take_ptr(copy);
 	state->generation = generation;
-	return file_write_atomic(state->dir_fd, STATE_MAP_FILE, text, strlen(text), 0600);
+	r = file_write_atomic(state->dir_fd, STATE_MAP_FILE, text, strlen(text), 0600);
+	state->on_disk = r == 0;
+	return r;
 }

@@ -39,5 +39,8 @@ int state_load_generation(struct state *state, char **reterr_text);
 int state_check_generation(const struct state *state, const char *source, uint64_t generation,
 			   char **reterr_text);
 
-/* Remember it, on disk if it is new. Return: 0, negative errno (kept in memory all the same). */
+/*
+ * Remember it, on disk unless it is there. Return: 0; negative errno (kept in memory all the same:
+ * to be called again).
+ */
 int state_store_generation(struct state *state, const char *source, uint64_t generation);

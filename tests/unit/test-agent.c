@@ -364,6 +364,22 @@ static void test_a_file_that_cannot_be_written(void **state)
 	assert_int_equal(find_name(f, "laptop"), -ENOENT);
 }
 
+/* A full disk: the generation is noted once there is room, without another map. */
+static void test_generation_that_cannot_be_written(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *noted = text_printf("%s/map.state", f->dir);
+
+	start_with(f, 5);
+	assert_int_equal(unlink(noted), 0);
+	assert_int_equal(mkdir(noted, 0755), 0);
+	put_map(f, &(struct map_options){ .generation = 6 });
+	AWAIT(f, agent_netmap(f->agent)->generation == 6);
+	assert_int_equal(rmdir(noted), 0);
+	the_kernel->foreign(the_kernel->userdata, "Somebody did something");
+	AWAIT(f, access(noted, R_OK) == 0);
+}
+
 static void test_no_map_blocks(void **state)
 {
 	struct fixture *f = *state;
@@ -699,6 +715,7 @@ int main(void)
 		AGENT_TEST(test_applies_the_map),
 		AGENT_TEST(test_names_follow_the_map),
 		AGENT_TEST(test_a_file_that_cannot_be_written),
+		AGENT_TEST(test_generation_that_cannot_be_written),
 		AGENT_TEST(test_no_map_blocks),
 		AGENT_TEST(test_refused_map_changes_nothing),
 		AGENT_TEST(test_older_map_after_restart),

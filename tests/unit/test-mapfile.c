@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -313,6 +314,27 @@ static void test_strange_paths(void **state)
 	assert_null(f->mapfile);
 }
 
+/* Descriptors that run out come back: what was written meanwhile is read without another event. */
+static void test_no_descriptors(void **state)
+{
+	struct rlimit usual, none;
+	struct fixture *f = *state;
+	int lowest;
+
+	make_dirs(f);
+	put(f, "one");
+	watch(f);
+	put(f, "two");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+	lowest = dup(0);
+	close(lowest);
+	none = (struct rlimit){ (rlim_t)lowest, usual.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	await(f, NULL, "cannot be opened: Too many open files");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+	await(f, "two", NULL);
+}
+
 #define MAPFILE_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -330,6 +352,7 @@ int main(void)
 		MAPFILE_TEST(test_owner_and_mode),
 		MAPFILE_TEST(test_kinds_of_file),
 		MAPFILE_TEST(test_strange_paths),
+		MAPFILE_TEST(test_no_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

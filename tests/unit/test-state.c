@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -150,6 +152,33 @@ static void test_generation_never_goes_back(void **state)
 	assert_non_null(strstr(error, "/map.state"));
 }
 
+/* A full disk: what could not be written is not taken for written. */
+static void test_generation_is_written_later(void **state)
+{
+	_cleanup_(state_freep) struct state *s = open_ok(*state), *again = NULL;
+	_cleanup_free_ char *error = NULL;
+	struct rlimit unlimited, none;
+
+	assert_int_equal(state_store_generation(s, "/a", 1), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+	none = (struct rlimit){ .rlim_max = unlimited.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_int_equal(state_store_generation(s, "/a", 2), -EFBIG);
+	assert_int_equal(state_store_generation(s, "/a", 2), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+
+	/* It counts from the first moment, and what was on disk is still there, whole. */
+	check(s, "/a", 1, -ESTALE);
+	again = open_ok(*state);
+	assert_int_equal(state_load_generation(again, &error), 0);
+	check(again, "/a", 0, -ESTALE);
+	check(again, "/a", 1, 0);
+	assert_int_equal(state_store_generation(s, "/a", 2), 0);
+	assert_int_equal(state_load_generation(again, &error), 0);
+	check(again, "/a", 1, -ESTALE);
+}
+
 static void test_damaged_generation(void **state)
 {
 	static const char *const damaged[] = {
@@ -180,6 +209,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_key_is_no_link, make_dir, remove_dir),
 		cmocka_unit_test(test_missing_directory),
 		cmocka_unit_test_setup_teardown(test_generation_never_goes_back, make_dir,
+						remove_dir),
+		cmocka_unit_test_setup_teardown(test_generation_is_written_later, make_dir,
 						remove_dir),
 		cmocka_unit_test_setup_teardown(test_damaged_generation, make_dir, remove_dir),
 	};
