@@ -4,6 +4,7 @@
 
 #include "agent/api_description.h"
 #include "agent/api_internal.h"
+#include "common/log.h"
 #include "peergate-config.h"
 
 static const struct varlink_method api_methods[] = {
@@ -51,6 +52,12 @@ void api_view(struct api *api, struct api_view *ret_view)
 	api->hooks->view(api->userdata, ret_view);
 }
 
+static void on_exhausted(void *userdata, int error)
+{
+	log_warning_errno(error, "Could not accept a connection at the agent's socket, pausing for "
+				 "a second");
+}
+
 int api_new(sd_event *event, const struct api_hooks *hooks, void *userdata, struct api **ret_api)
 {
 	_cleanup_(api_freep) struct api *api = NULL;
@@ -73,6 +80,7 @@ int api_new(sd_event *event, const struct api_hooks *hooks, void *userdata, stru
 	r = varlink_server_new(event, &api_info, &api_interface, &api_limits, api, &api->server);
 	if (r < 0)
 		return r;
+	varlink_server_on_exhausted(api->server, on_exhausted);
 	lease_table_observe(api->leases, &api_session_observer, api);
 	*ret_api = take_ptr(api);
 	return 0;

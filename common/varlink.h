@@ -78,6 +78,13 @@ int varlink_server_listen(struct varlink_server *server, int fd);
 /* Serve a connected, non-blocking socket. Likewise. Return: 0, -EUSERS (limits), -errno. */
 int varlink_server_add_connection(struct varlink_server *server, int fd);
 
+/*
+ * fn is called when a connection cannot be accepted for want of descriptors or memory (error: the
+ * negative errno); the server tries again a second later.
+ */
+void varlink_server_on_exhausted(struct varlink_server *server,
+				 void (*fn)(void *userdata, int error));
+
 /* Credentials of the caller (SO_PEERCRED). */
 const struct ucred *varlink_call_creds(const struct varlink_call *call);
 /* Was the caller a member of the group when it connected (SO_PEERGROUPS)? False when answered. */

@@ -18,6 +18,7 @@ struct varlink_server {
 	void *userdata;
 	int listen_fd;
 	sd_event_source *listen_source;
+	void (*on_exhausted)(void *userdata, int error);
 	sd_event_source *listen_again; /* set after accept() failed for want of resources */
 	struct varlink_conn *conns;
 };

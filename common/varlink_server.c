@@ -67,9 +67,11 @@ static int on_listen(sd_event_source *source, int listen_fd, uint32_t revents, v
 		(void)admit(server, fd);
 		return 0;
 	}
-	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-		return pause_listening(server);
-	return 0;
+	if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+		return 0;
+	if (server->on_exhausted)
+		server->on_exhausted(server->userdata, -errno);
+	return pause_listening(server);
 }
 
 int varlink_server_new(sd_event *event, const struct varlink_info *info,
@@ -120,6 +122,12 @@ int varlink_server_listen(struct varlink_server *server, int fd)
 		return r;
 	server->listen_fd = take_fd(&owned);
 	return 0;
+}
+
+void varlink_server_on_exhausted(struct varlink_server *server,
+				 void (*fn)(void *userdata, int error))
+{
+	server->on_exhausted = fn;
 }
 
 int varlink_server_add_connection(struct varlink_server *server, int fd)
