@@ -15,6 +15,11 @@
 
 /* How long EOF waits for the exit status, which should come first (some clients stop at EOF). */
 #define EOF_GRACE_USEC (200 * 1000u)
+/*
+ * From the reason to the refusal: OpenSSH's client ends at once when it reads that, and shows
+ * nothing of what came in the same moment.
+ */
+#define REFUSAL_USEC (100 * 1000u)
 
 /* ---- life ---- */
 
@@ -76,7 +81,7 @@ int net_session_new(struct net *net, ssh_channel channel)
 	pump_in_init(&s->in);
 	pump_out_init(&s->out, false);
 	pump_out_init(&s->err, true);
-	s->eof_due = UINT64_MAX;
+	s->eof_due = s->refuse_due = UINT64_MAX;
 	list[net->n_sessions++] = take_ptr(s);
 	return 0;
 }
@@ -167,9 +172,18 @@ void net_session_start_failed(struct net_session *s, const char *reason)
 	if (s->state != SESSION_ASKED)
 		return;
 	net_session_notice(s, reason);
+	s->state = SESSION_REFUSED;
+	s->refuse_due = clock_usec(CLOCK_MONOTONIC) + REFUSAL_USEC;
+}
+
+/* Return: whether it was time. */
+static bool refuse(struct net_session *s)
+{
+	if (clock_usec(CLOCK_MONOTONIC) < s->refuse_due)
+		return false;
 	ssh_message_reply_default(s->start_message);
 	close_channel(s);
-	net_session_free(s);
+	return true;
 }
 
 void net_session_exited(struct net_session *s, const struct msg_exited *exited)
@@ -280,7 +294,7 @@ static void say_hangup(struct net_session *s)
 {
 	struct chan_writer w = { 0 };
 
-	if (s->state == SESSION_IDLE || s->exited)
+	if ((s->state != SESSION_ASKED && s->state != SESSION_RUNNING) || s->exited)
 		return;
 	chan_put_u32(&w, s->request.channel);
 	monitor_send(s->net, NET_HANGUP, &w);
@@ -292,6 +306,8 @@ bool net_session_pump(struct net_session *s)
 
 	if (over) {
 		say_hangup(s);
+	} else if (s->state == SESSION_REFUSED) {
+		over = refuse(s);
 	} else if (s->state == SESSION_RUNNING) {
 		move_input(s);
 		if (s->not_read && !s->out.stopped)
@@ -307,6 +323,8 @@ bool net_session_pump(struct net_session *s)
 
 uint64_t net_session_deadline(const struct net_session *s)
 {
+	if (s->state == SESSION_REFUSED)
+		return s->refuse_due;
 	return s->eof_sent ? UINT64_MAX : s->eof_due;
 }
 

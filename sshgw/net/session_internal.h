@@ -9,6 +9,7 @@
 enum session_state {
 	SESSION_IDLE,	 /* channel is open: env and pty requests */
 	SESSION_ASKED,	 /* the monitor is starting the program */
+	SESSION_REFUSED, /* it will not; the client is being told why */
 	SESSION_RUNNING, /* until output has ended and the exit status is known */
 };
 
@@ -27,7 +28,7 @@ struct net_session {
 	bool is_pty;
 	bool not_read; /* the client has closed its output: the program's is to be closed */
 	bool exited, eof_sent;
-	uint64_t eof_due;
+	uint64_t eof_due, refuse_due; /* CLOCK_MONOTONIC usec; UINT64_MAX: not yet */
 };
 
 /* session_requests.c: what came while the program was being started. */

@@ -182,7 +182,7 @@ bool net_session_request(struct net_session *s, ssh_message message)
 	/* They are in a list of their own, in the order of the requests. */
 	if (ssh_message_subtype(message) == SSH_CHANNEL_REQUEST_PTY)
 		modes = pty_modes_take(s->net);
-	if (s->state != SESSION_ASKED)
+	if (s->state != SESSION_ASKED && s->state != SESSION_REFUSED)
 		return handle(s, message, modes);
 	free(modes.data);
 	return keep_for_later(s, message);

@@ -52,6 +52,9 @@ class Connection:
             m.send(self.net_channel, m.NET_AUTH_RESULT, b"\1" + m.text(""))
         elif kind == m.NET_START:
             time.sleep(self.gateway.start_delay)
+            if self.gateway.refusal:
+                m.send(self.net_channel, m.NET_START_FAILED, reader.data[:4] + m.text(self.gateway.refusal))
+                return True
             m.send(self.user_channel, m.START, self.gateway.start_message(reader.data))
         elif kind == m.NET_HANGUP:
             m.send(self.user_channel, m.HANGUP, reader.data)
@@ -89,11 +92,12 @@ class Gateway:
 
     rekey        after how many bytes and how many seconds new keys are exchanged; 0: no limit
     start_delay  seconds that the monitor takes to have a program started
+    refusal      why it starts none
     """
 
-    def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0):
+    def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None):
         self.net, self.session, self.build = net, session, build
-        self.rekey, self.start_delay = rekey, start_delay
+        self.rekey, self.start_delay, self.refusal = rekey, start_delay, refusal
         self.key = Ed25519PrivateKey.generate()
         self.public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.connections = []

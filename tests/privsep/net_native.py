@@ -405,6 +405,23 @@ class NetTest(unittest.TestCase):
         channel.shutdown_write()
         self.assertEqual(channel.recv_exit_status(), 0)
 
+    def test_refusal_with_its_reason(self):
+        """OpenSSH's client shows it only if it does not come together with the end."""
+        gateway = self.gateway(refusal="Peergate: not today")
+        for args in (["true"], ["-s", "sftp"], ["-tt", "true"]):
+            result = self.ssh(gateway, *args)
+            self.assertEqual(result.returncode, 255)
+            self.assertIn(b"Peergate: not today", result.stdout + result.stderr)
+        client = self.client(gateway)
+        channel = client.channel()
+        client.request(channel, "exec", True, "true")
+        client.request(channel, "keepalive@openssh.com", True)
+        self.assertTrue(wait_until(lambda: "close" in channel.events))
+        self.assertEqual(channel.events, ["stderr", "failure", "eof", "close"])
+        # Others go on meanwhile, and afterwards.
+        client.global_message("keepalive@openssh.com")
+        self.assertTrue(wait_until(lambda: client.answers == ["success"]))
+
     def test_terminal_resized_while_its_program_is_started(self):
         client = self.client(self.gateway(start_delay=0.5))
         channel = client.channel()
