@@ -46,7 +46,8 @@ static void refuse_now(ssh_buffer packet, const struct request *request)
 	replace(packet, &w);
 }
 
-/* The same the other way round: this one is to wait for its turn, and gets no answer unasked. */
+/* The other way round: these are to wait for their turn, and to be answered only if that is asked.
+ */
 static void answer_in_turn(ssh_buffer packet, const struct request *request)
 {
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
@@ -93,11 +94,12 @@ static int on_channel_request(ssh_session ssh, uint8_t type, ssh_buffer packet, 
 
 	if (request_parse_channel(data, len, &request) < 0)
 		return SSH_PACKET_NOT_USED;
-	if (request_is(&request, "pty-req"))
+	if (request_is(&request, "pty-req")) {
 		pty_modes_keep(net, data, len);
-	else if (request_is(&request, "keepalive@openssh.com"))
+	} else if (request_is(&request, "keepalive@openssh.com") ||
+		   request_is(&request, "auth-agent-req@openssh.com")) {
 		answer_in_turn(packet, &request);
-	else if (request_is(&request, "eow@openssh.com")) {
+	} else if (request_is(&request, "eow@openssh.com")) {
 		s = net_session_by_channel(net, ssh_channel_from_local(ssh, request.channel));
 		if (s)
 			net_session_not_read(s);

@@ -396,9 +396,10 @@ class NetTest(unittest.TestCase):
         client.request(channel, "exec", True, "cat")
         client.request(channel, "no-such@request", True)
         client.request(channel, "keepalive@openssh.com", True)
+        client.request(channel, "auth-agent-req@openssh.com", True)
         client.request(channel, "exec", True, "id")
         client.request(channel, "keepalive@openssh.com", False)
-        expected = ["success", "failure", "success", "failure", "failure", "failure"]
+        expected = ["success", "failure", "success", "failure", "failure", "failure", "failure"]
         self.assertTrue(wait_until(lambda: len(channel.events) >= len(expected)))
         time.sleep(0.2)
         self.assertEqual(without_data(channel.events), expected)
