@@ -75,6 +75,10 @@ static int take_group(struct nflog *log, uint16_t group, uint32_t bytes)
 	nlh = request(buf, group, 1);
 	mnl_attr_put(nlh, NFULA_CFG_CMD, sizeof(bind), &bind);
 	r = send_request(log, nlh);
+	/* What the kernel answers when the group is another socket's; a right that lacks is the
+	 * same to it, but without that nobody gets as far as having packets to log. */
+	if (r == -EPERM)
+		return -EBUSY;
 	if (r < 0)
 		return r;
 	nlh = request(buf, group, 2);

@@ -11,7 +11,8 @@ struct nflog;
 
 /*
  * Take over the group, with so many bytes of each packet. fn gets each message.
- * Return: 0, -EBUSY (another program has the group), -EPERM, other negative errno.
+ * Return: 0, -EBUSY (another program has the group, or CAP_NET_ADMIN lacks), -EINVAL (the kernel
+ * has no NFLOG), other negative errno.
  */
 int nflog_open(sd_event *event, uint16_t group, uint32_t bytes,
 	       void (*fn)(const struct nlmsghdr *nlh, void *userdata), void *userdata,

@@ -1,5 +1,6 @@
 /* Messages of NFLOG with packets of all kinds, and the lines that agentctl drops makes of answers.
  */
+#include <arpa/inet.h>
 #include <netinet/in.h>
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_log.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -15,6 +17,8 @@
 
 #include "agent/ctl/drops/drops.h"
 #include "agent/drop.h"
+#include "agent/netlink/nflog.h"
+#include "agent/nft/layout.h"
 #include "common/cleanup.h"
 
 #define V4	    "\x45\0\0\x3c\0\0\0\0\x40"
@@ -122,6 +126,72 @@ static void test_other_messages(void **state)
 	assert_int_equal(drop_parse(nlh, &drop), -EBADMSG);
 }
 
+/* ---- from the kernel ---- */
+
+static void keep_drop(const struct nlmsghdr *nlh, void *userdata)
+{
+	struct drop *drop = userdata;
+
+	if (drop_parse(nlh, drop) < 0)
+		drop->hook = UINT8_MAX;
+}
+
+static void run(const char *command)
+{
+	assert_int_equal(system(command), 0);
+}
+
+/* To ourselves, in a namespace of our own. */
+static void send_datagram(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(4444),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	(void)sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to));
+}
+
+static void test_nflog(void **state)
+{
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(nflog_freep) struct nflog *log = NULL, *other = NULL;
+	struct drop drop = { 0 };
+	char addr[IP_ADDR_STRLEN];
+	int r;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		skip();
+	assert_int_equal(sd_event_new(&event), 0);
+	r = nflog_open(event, NFT_LOG_GROUP, NFT_LOG_BYTES, keep_drop, &drop, &log);
+	if (r == -EINVAL)
+		skip(); /* this kernel has none */
+	assert_int_equal(r, 0);
+	assert_int_equal(nflog_open(event, NFT_LOG_GROUP, NFT_LOG_BYTES, keep_drop, &drop, &other),
+			 -EBUSY);
+	run("ip link set lo up");
+	run("nft add table inet t");
+	run("nft 'add chain inet t c { type filter hook input priority 0; }'");
+	run("nft 'add rule inet t c udp dport 4444 limit rate 10/second log prefix \"just so\" "
+	    "group 5182 snaplen 128'");
+	run("nft 'add rule inet t c udp dport 4444 drop'");
+	send_datagram();
+	for (int i = 0; i < 50 && !drop.reason[0]; i++)
+		sd_event_run(event, 100000);
+	assert_string_equal(drop.reason, "just so");
+	assert_int_equal(drop.hook, NF_INET_LOCAL_IN);
+	assert_int_equal(drop.iif, 1);
+	assert_string_equal(ip_addr_to_string(&drop.src, addr), "127.0.0.1");
+	assert_int_equal(drop.proto, IPPROTO_UDP);
+	assert_int_equal(drop.dport, 4444);
+
+	/* Who leaves makes room. */
+	log = nflog_free(log);
+	assert_int_equal(nflog_open(event, NFT_LOG_GROUP, NFT_LOG_BYTES, keep_drop, &drop, &other),
+			 0);
+}
+
 static const struct {
 	const char *json, *line; /* behind the time */
 } lines[] = {
@@ -170,6 +240,7 @@ int main(void)
 		cmocka_unit_test(test_packets),
 		cmocka_unit_test(test_other_messages),
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_nflog),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
