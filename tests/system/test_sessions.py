@@ -31,6 +31,12 @@ def none_left(mesh):
     wait_for(lambda: not sessions(mesh), 20, "end of all sessions")
 
 
+@pytest.fixture(autouse=True)
+def nobody(mesh):
+    """What the test before left behind has ended."""
+    none_left(mesh)
+
+
 def test_listed(mesh):
     server = mesh.server.host
     began = time.time()
@@ -83,7 +89,7 @@ def test_kill_takes_all_that_the_connection_carries(mesh):
             session, = sessions(mesh)
             server.run(["agentctl", "ssh-sessions", "kill", session["leaseId"]], check=True)
             assert process.wait(20) == 255
-        wait_for(lambda: server.run("pgrep -f 'sleep 4712'").returncode == 1, 10, "end of a daemon of the session")
+        wait_for(lambda: server.run(["pgrep", "-f", "sleep 4712"]).returncode == 1, 10, "end of the session's daemon")
     finally:
         laptop.run("ssh -S /tmp/mux -O exit alice@server")
 
@@ -116,26 +122,25 @@ def test_unknown_ids_end_nothing(mesh, unknown):
 
 # However it is called from within: by the shell, without an environment, as another user, in a
 # session of its own that nobody is the parent of any more.
-WAYS = ["{}", "env -i {}", "runuser -u operator -- {}", "setsid --wait {}",
+WAYS = ["{}", "env -i {}", "runuser -u opsman -- {}", "setsid --wait {}",
         "sh -c '(setsid {} >/tmp/out 2>&1; echo $? >/tmp/status) & exit' ; "
         "while [ ! -s /tmp/status ]; do sleep 0.1; done; cat /tmp/out; exit $(cat /tmp/status)"]
 
 
 @pytest.fixture
-def operator(mesh):
+def opsman(mesh):
     server = mesh.server.host
-    if server.run("id operator").returncode:
-        server.add_user("operator")
-    server.run("usermod -aG peergate operator", check=True)
+    if server.run("id opsman").returncode:
+        server.add_user("opsman")
+    server.run("usermod -aG peergate opsman", check=True)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_own_session_is_not_ended_without_a_word(mesh, operator, way):
+def test_own_session_is_not_ended_without_a_word(mesh, opsman, way):
     mesh.server.host.run("rm -f /tmp/out /tmp/status", check=True)
     # (The id is that of the only session.)
     script = 'export ID=$(agentctl ssh-sessions --json | grep -o "[0-9a-f]\\{32\\}")\n' + \
         way.format("agentctl ssh-sessions kill $ID")
-    none_left(mesh)
     mesh.laptop.host.write("/tmp/script", script + "\n")
     result = mesh.laptop.host.run("ssh -o BatchMode=yes root@server 'cat >/tmp/script; . /tmp/script' </tmp/script")
     assert result.returncode == 1, result.stdout + result.stderr
@@ -145,7 +150,6 @@ def test_own_session_is_not_ended_without_a_word(mesh, operator, way):
 
 
 def test_own_session_with_the_risk_accepted(mesh):
-    none_left(mesh)
     result = mesh.ssh(f"root@server 'agentctl ssh-sessions kill {SURE} "
                       "$(agentctl ssh-sessions --json | grep -o \"[0-9a-f]\\{32\\}\"); sleep 30'")
     assert result.returncode == 255
@@ -153,7 +157,6 @@ def test_own_session_with_the_risk_accepted(mesh):
 
 
 def test_own_session_is_asked_about_on_a_terminal(mesh):
-    none_left(mesh)
     with mesh.laptop.host.pty("ssh root@server") as terminal:
         terminal.read_until(r"# $")
         session, = sessions(mesh)
@@ -182,7 +185,6 @@ def test_from_the_same_device_it_may_be_ones_own(mesh):
 
 def test_watched(mesh):
     server = mesh.server.host
-    none_left(mesh)
     with server.popen(["runuser", "-u", "alice", "--", "agentctl", "ssh-sessions", "watch", "--json"]) as watch, \
             server.popen(["agentctl", "ssh-sessions", "watch"]) as lines:
         watch.out.read_until('"event":"ready"')
