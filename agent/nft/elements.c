@@ -56,7 +56,8 @@ static struct nftnl_set *writer_set(struct element_writer *writer)
 	if (!writer->set || nftnl_set_set_str(writer->set, NFTNL_SET_TABLE, NFT_TABLE) < 0 ||
 	    nftnl_set_set_str(writer->set, NFTNL_SET_NAME, nft_set_name(writer->id)) < 0) {
 		nft_batch_out_of_memory(writer->batch);
-		nftnl_set_free(writer->set);
+		if (writer->set)
+			nftnl_set_free(writer->set);
 		writer->set = NULL;
 		return NULL;
 	}
