@@ -19,7 +19,10 @@ static void test_never(void **state)
 		"LD_LIBRARY_PATH",
 		"ld_preload",
 		"LD_",
-		"DYLD_INSERT",
+		"DYLD_INSERT_LIBRARIES",
+		"dyld_insert_libraries",
+		"GOTRACEBACK",
+		"gotraceback",
 		"BASH_ENV",
 		"ENV",
 		"env",
@@ -96,9 +99,9 @@ static void test_always(void **state)
 
 static void test_names(void **state)
 {
-	static const char *const bad[] = { "",	    "1FOO", "A=B",	"A B",		 "A\n",
-					   "A-B",   "A.B",  "\xc3\x84", "BASH_FUNC_x%%", "LC_ALL=x",
-					   "LANG\t" };
+	static const char *const bad[] = { "",	       "A,B",		"1FOO",	    "A=B",
+					   "A B",      "A\n",		"A-B",	    "A.B",
+					   "\xc3\x84", "BASH_FUNC_x%%", "LC_ALL=x", "LANG\t" };
 	static const char *const good[] = { "FOO", "_", "_1", "a", "Foo_Bar9" };
 	char *const patterns[] = { everything, NULL };
 

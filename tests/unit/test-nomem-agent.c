@@ -20,6 +20,7 @@
 #include "agent/names.h"
 #include "agent/nft/layout.h"
 #include "agent/ssh_policy.h"
+#include "agent/stats.h"
 #include "agent/wg/diff.h"
 #include "agent/wg/wanted.h"
 #include "common/log.h"
@@ -364,6 +365,7 @@ struct server {
 	sd_event *event;
 	struct api *api;
 	struct lease_table *leases;
+	struct stats stats;
 	int listen_fd;
 	struct sockaddr_un addr;
 	socklen_t addr_len;
@@ -372,15 +374,17 @@ struct server {
 static void view(void *userdata, struct api_view *ret_view)
 {
 	static const struct wg_key key = { .bytes = { 1 } };
-	const struct server *s = userdata;
+	struct server *s = userdata;
 
 	*ret_view = (struct api_view){
 		.map = map,
 		.map_serial = 1,
 		.map_source = "/etc/peergate/netmap.json",
 		.ifname = "mesh0",
+		.log_level = "info",
 		.public_key = &key,
 		.leases = s->leases,
+		.stats = &s->stats,
 		.now_usec = NOW,
 	};
 }
@@ -392,7 +396,7 @@ static int no_peer_status(void *userdata, struct kernel_peer_status **ret_peers,
 	return 0;
 }
 
-static const struct api_hooks hooks = { view, no_peer_status };
+static const struct api_hooks hooks = { .view = view, .peer_status = no_peer_status };
 
 static void server_start(struct server *s)
 {
@@ -505,6 +509,9 @@ static struct question questions[] = {
 	{ CALL("GetSSHPolicy", ""), "\"rules\"" },
 	{ CALL("GetKnownHosts", ""), "\"lines\"" },
 	{ CALL("WhoIs", ",\"parameters\":{\"address\":\"100.64.0.2\"}"), "\"laptop\"" },
+	{ CALL("ListSessions", ""), "\"sessions\"" },
+	{ CALL("ExplainSSH", ",\"parameters\":{\"address\":\"100.64.0.2\",\"sshUser\":\"root\"}"),
+	  "\"verdict\"" },
 	{ CALL("NoSuchMethod", ""), "MethodNotFound" },
 	{ "{\"method\":", "" },
 	/* No login without its limits: a "validUntil" that is missing means "for ever". */

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/text.h"
+#include "common/text_stream.h"
 
 static void test_utf8(void **state)
 {
@@ -370,6 +371,26 @@ static void test_format_rfc3339(void **state)
 	assert_string_equal(format_rfc3339(UINT64_MAX, buf, sizeof(buf)), "");
 }
 
+/* What was printed, however long, and from first to last. */
+static void test_stream(void **state)
+{
+	static const unsigned lengths[] = { 0, 1, 255, 256, 257, 1023, 1024, 1025, 100000 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		_cleanup_free_ char *text = NULL;
+		struct text_stream stream;
+
+		assert_int_equal(text_stream_open(&stream), 0);
+		for (unsigned k = 0; k < lengths[i]; k++)
+			fprintf(stream.file, "%u", k % 10);
+		text = text_stream_close(&stream);
+		assert_non_null(text);
+		assert_int_equal(strlen(text), lengths[i]);
+		for (unsigned k = 0; k < lengths[i]; k++)
+			assert_int_equal(text[k], '0' + k % 10);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_parse_u64),      cmocka_unit_test(test_parse_bool),
 		cmocka_unit_test(test_parse_duration), cmocka_unit_test(test_parse_size),
 		cmocka_unit_test(test_parse_rfc3339),  cmocka_unit_test(test_format_rfc3339),
+		cmocka_unit_test(test_stream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
