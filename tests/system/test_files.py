@@ -1,4 +1,5 @@
 """Files are copied by the system's own sftp-server, run directly as the user; and by commands, as ever."""
+import re
 import time
 
 import pytest
@@ -84,7 +85,8 @@ def test_server_runs_as_a_login_does(mesh):
         pid = next(pid for pid, command in running.items() if "sftp-server" in command)
         status = server.run(f"stat -c %U /proc/{pid}; readlink /proc/{pid}/exe /proc/{pid}/cwd; cat /proc/{pid}/environ", check=True)
         assert status.stdout.startswith("alice\n/usr/lib/openssh/sftp-server\n/home/alice\n")
-        assert "SSH_CONNECTION=100.64.0.2 " in status.stdout and "XDG_SESSION_ID=" in status.stdout
+        assert re.search(r"\0SSH_CONNECTION=(100\.64\.0\.2|fd7a:\S+) ", status.stdout)
+        assert "\0XDG_SESSION_ID=" in status.stdout
         assert server.run("stat -c '%U %a' /home/alice/made").stdout == f"alice {0o777 & ~int(umask, 8):o}\n"
         client.stdin.write(b"rmdir made\nbye\n")
         assert client.wait() == 0
@@ -126,17 +128,20 @@ def test_account_that_is_not_for_logging_in(mesh):
     server = mesh.server.host
     if server.run("id shut").returncode:
         server.add_user("shut", shell="/usr/sbin/nologin")
-    result = sftp(mesh, "pwd\n", "shut@server")
+    # (With -q, ssh would not show why.)
+    result = mesh.laptop.host.run("sftp -b - -o BatchMode=yes shut@server", input="pwd\n")
     assert result.returncode == 255
     assert "nologin" in result.stderr
 
 
 def test_revocation_ends_a_transfer(mesh):
-    server = mesh.server.host
-    with mesh.laptop.host.popen("sftp -q -o BatchMode=yes alice@server") as client:
-        client.stdin.write(b"get /dev/zero /dev/null\n")
-        wait_for(lambda: any("sftp-server" in c for c in login_processes(server, "alice").values()), 30, "the transfer")
+    server, laptop = mesh.server.host, mesh.laptop.host
+    server.run("truncate -s 10G /tmp/endless", check=True)
+    with laptop.popen("scp -q -l 8000 -o BatchMode=yes alice@server:/tmp/endless /tmp/part") as client:
+        wait_for(lambda: laptop.run("test -s /tmp/part").returncode == 0, 30, "the transfer")
+        assert any("sftp-server" in command for command in login_processes(server, "alice").values())
         mesh.ssh_rules["server"] = []
         mesh.apply(mesh.server)
         assert client.wait(20) != 0
+    laptop.run("rm /tmp/part", check=True)
     wait_for(lambda: not login_processes(server, "alice"), 10, "the end of its processes")
