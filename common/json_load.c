@@ -11,29 +11,45 @@
 
 #include "common/json.h"
 
+/* How far back a block is looked for: what the parser frees is mostly what it allocated last. */
+#define LOOK_BACK 32u
+
+struct blocks {
+	void **items;
+	size_t n, size;
+};
+
 static _Thread_local struct {
 	bool active;
 	jmp_buf out_of_memory;
-	void **blocks; /* allocated, and not freed yet */
-	size_t n_blocks, n_allocated;
+	struct blocks allocated;
+	struct blocks to_free; /* of these, what the parser has given back */
 } parser;
 
 static _Thread_local bool lost; /* see json_lost() */
 
-static int remember(void *p)
+static int blocks_add(struct blocks *blocks, void *p)
 {
-	size_t more = parser.n_allocated ? parser.n_allocated * 2 : 256;
+	size_t more = blocks->size ? blocks->size * 2 : 256;
 	void **bigger;
 
-	if (parser.n_blocks == parser.n_allocated) {
-		bigger = reallocarray(parser.blocks, more, sizeof(*bigger));
+	if (blocks->n == blocks->size) {
+		bigger = reallocarray(blocks->items, more, sizeof(*bigger));
 		if (!bigger)
 			return -ENOMEM;
-		parser.blocks = bigger;
-		parser.n_allocated = more;
+		blocks->items = bigger;
+		blocks->size = more;
 	}
-	parser.blocks[parser.n_blocks++] = p;
+	blocks->items[blocks->n++] = p;
 	return 0;
+}
+
+static void blocks_done(struct blocks *blocks, bool with_contents)
+{
+	while (with_contents && blocks->n > 0)
+		free(blocks->items[--blocks->n]);
+	free(blocks->items);
+	*blocks = (struct blocks){ 0 };
 }
 
 static void *parser_malloc(size_t size)
@@ -44,34 +60,45 @@ static void *parser_malloc(size_t size)
 		lost |= !p;
 		return p;
 	}
-	if (!p || remember(p) < 0) {
+	if (!p || blocks_add(&parser.allocated, p) < 0) {
 		free(p);
 		longjmp(parser.out_of_memory, 1);
 	}
 	return p;
 }
 
-/* What the parser frees while it goes on is mostly what it allocated last. */
-static void parser_free(void *p)
+/* Return: whether it was among the newest, and is forgotten. */
+static bool forget(const void *p)
 {
-	for (size_t i = parser.active ? parser.n_blocks : 0; i-- > 0;) {
-		if (parser.blocks[i] == p) {
-			parser.blocks[i] = parser.blocks[--parser.n_blocks];
-			break;
+	struct blocks *blocks = &parser.allocated;
+
+	for (size_t i = blocks->n; i > 0 && i + LOOK_BACK > blocks->n; i--) {
+		if (blocks->items[i - 1] == p) {
+			blocks->items[i - 1] = blocks->items[--blocks->n];
+			return true;
 		}
 	}
-	free(p);
+	return false;
 }
 
-/* Forgets the blocks, which are the caller's now; or frees them. */
-static void parser_done(bool with_blocks)
+/*
+ * A block that is not found soon waits for the end of the parser: looking further would let a small
+ * text cost much time.
+ */
+static void parser_free(void *p)
+{
+	if (!parser.active || !p || forget(p))
+		free(p);
+	else if (blocks_add(&parser.to_free, p) < 0)
+		longjmp(parser.out_of_memory, 1);
+}
+
+/* What it allocated is the caller's now; or it is freed. */
+static void parser_done(bool failed)
 {
 	parser.active = false;
-	while (with_blocks && parser.n_blocks > 0)
-		free(parser.blocks[--parser.n_blocks]);
-	free(parser.blocks);
-	parser.blocks = NULL;
-	parser.n_blocks = parser.n_allocated = 0;
+	blocks_done(&parser.to_free, !failed);
+	blocks_done(&parser.allocated, failed);
 }
 
 void json_watch_memory(void)
