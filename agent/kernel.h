@@ -37,7 +37,7 @@ struct kernel_changes {
 	unsigned nft_elements_added, nft_elements_removed, nft_full_replacements;
 	unsigned peers_added, peers_changed, peers_removed;
 	unsigned addresses_added, addresses_removed, routes_added, routes_removed;
-	unsigned links_created, links_changed;
+	unsigned links_created, links_changed; /* changed: name, state, MTU, WireGuard's settings */
 	unsigned sockets_destroyed;
 };
 

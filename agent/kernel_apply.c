@@ -215,6 +215,8 @@ static int apply_wireguard(struct apply *apply)
 		return port_taken(apply);
 	if (r < 0)
 		return fail(apply, r, "configure WireGuard on");
+	apply->changes.links_changed += apply->wg_diff.set_private_key ||
+					apply->wg_diff.set_listen_port || apply->wg_diff.set_fwmark;
 	apply->changes.peers_added = apply->wg_diff.n_added;
 	apply->changes.peers_changed = apply->wg_diff.n_changed;
 	apply->changes.peers_removed = apply->wg_diff.n_removed;

@@ -171,7 +171,8 @@ static void test_news(void **state)
 		{ "ip link set mesh0 mtu 1400", "link mesh0 was changed" },
 		{ "ip link set mesh0 down", "link mesh0 was taken down" },
 		{ "ip link set mesh0 name foo", "link mesh0 was renamed" },
-		{ "ip link set other0 name mesh0", "link mesh0 was changed" },
+		{ "ip link set other0 down && ip link set other0 name mesh0",
+		  "link mesh0 was changed" },
 		{ "ip link del foo", "link mesh0 was deleted" },
 	};
 	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
