@@ -11,7 +11,7 @@ from mesh import login_processes
 from test_revocation import WITHIN, client, nothing_left, revoke_and_wait, session_pids
 
 FOLDER = "/usr/libexec/peergate"
-PROGRAMS = ["peergate-sshgw", "peergate-sshgw-monitor", "peergate-sshgw-net", "peergate-sshgw-session"]
+PROGRAMS = ["peergate-sshgw", *(f"peergate-sshgw-{name}" for name in ("monitor", "net", "session", "keys"))]
 
 GOES = {
     "restarted": lambda server: server.run("systemctl restart peergate-sshgw.service", check=True),
@@ -39,6 +39,19 @@ def test_connections_live_on(mesh, how):
         assert revoke_and_wait(mesh, pids) < WITHIN
         assert ssh.wait(20) == 255
     nothing_left(mesh, "alice")
+
+
+def test_new_keys_without_the_listener_that_began(mesh):
+    """The process that signs stays for the connections that it was started for."""
+    command = "ssh -o BatchMode=yes -o RekeyLimit=1M alice@server 'echo ready; wc -c'"
+    with mesh.laptop.host.popen(command) as ssh:
+        ssh.out.read_until("ready")
+        mesh.server.host.run("systemctl restart peergate-sshgw.service", check=True)
+        for _ in range(48):
+            ssh.stdin.write(bytes(65536))
+        ssh.stdin.close()
+        ssh.out.read_until(str(48 * 65536), 60)
+        assert ssh.wait(20) == 0, ssh.err.read_rest()
 
 
 def test_connection_that_comes_while_it_restarts(mesh):
