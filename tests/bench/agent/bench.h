@@ -14,8 +14,6 @@ void bench_die(const char *fmt, ...) _printf_(1, 2) __attribute__((noreturn));
 double bench_now_ms(void); /* of the clock on the wall, monotonic */
 /* Sorts the values. */
 double bench_median(double *values, size_t n);
-/* Resident memory of this process now, MB. */
-double bench_rss_mb(void);
 
 /* From here on, this process is in a network namespace of its own. */
 void bench_new_namespace(void);

@@ -13,7 +13,6 @@
 struct figures {
 	double load[BENCH_ROUNDS], tools[BENCH_ROUNDS];
 	double peer[2 * CHANGES], peer_tools[2 * CHANGES], rule[2 * CHANGES];
-	double rss;
 };
 
 static struct kernel *open_kernel(sd_event *event)
@@ -94,7 +93,6 @@ static void measure_changes(sd_event *event, const struct netmap *map, const str
 		apply(kernel, i % 2 ? map : peer);
 		drain(event);
 	}
-	f->rss = bench_rss_mb();
 	for (size_t i = 0; i < 2 * CHANGES; i++)
 		f->peer_tools[i] = load_by_tools(i % 2 ? "" : "-peer");
 }
@@ -113,12 +111,12 @@ static void measure_size(const struct workload *w)
 	for (size_t i = 0; i < BENCH_ROUNDS; i++)
 		measure_load(event, map, &f, i);
 	measure_changes(event, map, peer, rule, &f);
-	printf("| %u | %u | %.1f | %.1f | %.2f | %.2f | %.1f | %.3f | %.2f | %.1f |\n", w->n_peers,
+	printf("| %u | %u | %.1f | %.1f | %.2f | %.2f | %.1f | %.3f | %.2f |\n", w->n_peers,
 	       w->n_rules, bench_median(f.load, BENCH_ROUNDS), bench_median(f.tools, BENCH_ROUNDS),
 	       bench_median(f.load, BENCH_ROUNDS) / bench_median(f.tools, BENCH_ROUNDS),
 	       bench_median(f.peer, 2 * CHANGES), bench_median(f.peer_tools, 2 * CHANGES),
 	       bench_median(f.peer, 2 * CHANGES) / bench_median(f.peer_tools, 2 * CHANGES),
-	       bench_median(f.rule, 2 * CHANGES), f.rss);
+	       bench_median(f.rule, 2 * CHANGES));
 	sd_event_unref(event);
 }
 
@@ -129,9 +127,8 @@ void bench_kernel(void)
 		{ 1000, 1000 }, { 10000, 100 }, { 10000, 1000 },
 	};
 
-	puts("| peers | rules | load ms | wg syncconf + nft -f ms | ratio | one peer ms | by the "
-	     "tools "
-	     "ms | ratio | one rule ms | memory MB |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+	puts("| peers | rules | load ms | wg syncconf + nft -f ms | ratio | one peer ms "
+	     "| by the tools ms | ratio | one rule ms |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		int status;
 		pid_t pid = fork();

@@ -1,6 +1,6 @@
 /*
- * bench-kernel: what the agent's filter and WireGuard side cost, beside nft(8) and wg(8) on the same
- * contents. Needs root; works in network namespaces of its own.
+ * bench-kernel: what the agent's filter and WireGuard side cost, beside nft(8) and wg(8) on the
+ * same contents. Needs root; works in network namespaces of its own.
  */
 #include <sched.h>
 #include <stdarg.h>
@@ -45,17 +45,6 @@ double bench_median(double *values, size_t n)
 {
 	qsort(values, n, sizeof(*values), compare_doubles);
 	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
-double bench_rss_mb(void)
-{
-	FILE *in = fopen("/proc/self/statm", "re");
-	unsigned long size, resident;
-
-	if (!in || fscanf(in, "%lu %lu", &size, &resident) != 2)
-		bench_die("cannot read /proc/self/statm");
-	fclose(in);
-	return (double)resident * (double)sysconf(_SC_PAGESIZE) / 1e6;
 }
 
 void bench_new_namespace(void)
