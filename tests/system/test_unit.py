@@ -13,7 +13,7 @@ BUILT = SOURCE / "build/gcc/tests/unit"
 @pytest.mark.parametrize("name", ["kernel", "kill-points", "nft-packets"])
 def test_unit(name, tmp_path):
     # 500 kill points are for faster machines (meson test); here WireGuard is real.
-    env = {**os.environ, "TEST_DATA": str(SOURCE / "tests/unit/data"), "KILL_POINTS": "60"}
+    env = {**os.environ, "TEST_DATA": str(SOURCE / "tests/unit/data"), "KILL_POINTS": "25"}
     result = subprocess.run([BUILT / f"test-{name}"], cwd=tmp_path, env=env, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     print(result.stdout)
