@@ -20,7 +20,8 @@ struct apply {
 	struct rtnl_link_state link; /* ifindex 0: there is none */
 	struct wg_device *observed;  /* WireGuard as it is; NULL: as it was told */
 	struct wg_diff wg_diff;
-	bool staged; /* the filter is changed in two steps */
+	bool staged;	/* the filter is changed in two steps */
+	bool spare_ssh; /* sessions are the gateway's to end */
 	struct kernel_changes changes;
 	char **reterr_text;
 };
@@ -131,7 +132,7 @@ static void end_connections(struct apply *apply, const struct filter_table *old,
 
 	if (!old || apply->changes.nft_elements_removed + apply->changes.nft_full_replacements == 0)
 		return;
-	r = kernel_revoke(old, new, apply->plan.divert_ssh, &apply->changes.sockets_destroyed);
+	r = kernel_revoke(old, new, apply->spare_ssh, &apply->changes.sockets_destroyed);
 	if (r < 0)
 		log_warning_errno(r, "Could not destroy connections whose right was taken away, "
 				     "continuing");
@@ -385,6 +386,9 @@ int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_u
 	int r;
 
 	r = kernel_plan_build(map, now_usec, &kernel->settings, &apply.plan, &text);
+	/* Without a map nobody knows whose right has gone: what is shut out now may be let in
+	 * again. */
+	apply.spare_ssh = apply.plan.divert_ssh || !map;
 	if (r == 0)
 		r = carry_out(&apply);
 	if (r == 0) {
