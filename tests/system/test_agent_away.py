@@ -231,6 +231,7 @@ def test_back_without_a_map(mesh, content):
     with client(mesh, "cat") as ssh:
         pids = session_pids(mesh, "alice", "cat")
         server.run("systemctl stop peergate-agent", check=True)
+        mesh.changed = True
         if content:
             server.write(NETMAP, content)
         else:
@@ -253,12 +254,12 @@ def test_without_a_map_for_too_long(mesh):
     with ceiling(mesh, "MaxAgentAbsence=12s"), client(mesh, "sleep 4731"):
         session_pids(mesh, "alice", "sleep 4731")
         began = time.monotonic()
+        mesh.changed = True
         server.run(f"systemctl stop peergate-agent; rm {NETMAP}; systemctl start peergate-agent", check=True)
         assert mesh.status(mesh.server)["mapProblem"]
         wait_for(lambda: not login_processes(server, "alice"), 40, "end of the session")
         assert time.monotonic() - began > 10
         server.wait_journal(grep="Revoked the login", REASON="agent-absent")
-        mesh.changed = True
 
 
 # -- the lease's own end
