@@ -255,8 +255,9 @@ def many_peers(n):
 def answers_to(server, act):
     """How many netlink messages the agent receives meanwhile."""
     pid = server.run("systemctl show -P MainPID peergate-agent", check=True).stdout.strip()
+    server.run("rm -f /root/trace")
     with server.popen(f"exec strace -f -e trace=recvfrom,recvmsg -p {pid} 2>/root/trace") as strace:
-        wait_for(lambda: "attached" in server.read("/root/trace"), 20, "strace")
+        wait_for(lambda: server.run("grep -q attached /root/trace").returncode == 0, 20, "strace")
         act()
         time.sleep(1)
         strace.kill()
