@@ -89,7 +89,7 @@ static struct named find_named(const struct namings *namings, const struct ip_ad
 	}
 	while (low + n < namings->n && ip_addr_equal(&namings->all[low + n].addr, addr))
 		n++;
-	return (struct named){ namings->all + low, n };
+	return (struct named){ n > 0 ? &namings->all[low] : NULL, n };
 }
 
 static int compare_named(const struct named *a, const struct named *b)
