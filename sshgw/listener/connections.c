@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <systemd/sd-daemon.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/listener/limits.h"
@@ -32,6 +34,8 @@ struct connections {
 	sd_event *event;
 	struct limits live, unauthenticated, left;
 	struct connection *list;
+	uint64_t told_usec; /* when somebody was last told to have been turned away; 0: never */
+	unsigned n_untold;  /* who came since then */
 };
 
 int connections_new(sd_event *event, struct connections **ret_connections)
@@ -86,35 +90,64 @@ static void count_out(struct connection *c)
 		limits_leave(&all->unauthenticated, &c->peer);
 }
 
-/* Return: whether there is room. If not: what happens for that reason is logged. */
-static bool has_room(const struct limits *limits, const struct ip_addr *peer, const char *key,
-		     const char *consequence)
+/* Whoever floods us shall not flood the journal: one line a second, with how many it stands for. */
+static bool may_tell(struct connections *all)
 {
-	char text[IP_ADDR_STRLEN];
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 
+	if (all->told_usec && now - all->told_usec < USEC_PER_SEC) {
+		all->n_untold++;
+		return false;
+	}
+	all->told_usec = now;
+	return true;
+}
+
+static void tell(struct connections *all, const struct ip_addr *peer, const char *consequence,
+		 const char *why)
+{
+	char text[IP_ADDR_STRLEN], more[64] = "";
+
+	if (!may_tell(all))
+		return;
+	if (all->n_untold)
+		snprintf(more, sizeof(more), " (and %u more meanwhile)", all->n_untold);
+	all->n_untold = 0;
 	ip_addr_to_string(peer, text);
+	log_with(LOG_WARNING, 0, LOG_FIELDS({ "PEER", text }), "%s %s: %s%s", consequence, text,
+		 why, more);
+}
+
+/*
+ * key: of the limit, in sshgw.conf; consequence: what happens without room, for the log.
+ * Return: whether there is room.
+ */
+static bool has_room(struct connections *all, const struct limits *limits,
+		     const struct ip_addr *peer, const char *key, const char *consequence)
+{
+	char why[128];
+
 	switch (limits_check(limits, peer)) {
 	case LIMITS_OK:
 		return true;
 	case LIMITS_TOTAL:
-		log_with(LOG_WARNING, 0, LOG_FIELDS({ "PEER", text }),
-			 "%s %s: there are %zu of %s= already", consequence, text, limits->n, key);
-		return false;
+		snprintf(why, sizeof(why), "there are %zu of %s= already", limits->n, key);
+		break;
 	case LIMITS_PER_PEER:
-		log_with(LOG_WARNING, 0, LOG_FIELDS({ "PEER", text }),
-			 "%s %s: it has %zu of %sPerPeer= already", consequence, text,
-			 limits->max_per_peer, key);
-		return false;
+		snprintf(why, sizeof(why), "it has %zu of %sPerPeer= already", limits->max_per_peer,
+			 key);
+		break;
 	}
+	tell(all, peer, consequence, why);
 	return false;
 }
 
-bool connections_admit(const struct connections *all, const struct ip_addr *peer)
+bool connections_admit(struct connections *all, const struct ip_addr *peer)
 {
 	static const char closed[] = "Closed a connection from";
 
-	return has_room(&all->live, peer, "MaxConnections", closed) &&
-	       has_room(&all->unauthenticated, peer, "MaxUnauthenticated", closed);
+	return has_room(all, &all->live, peer, "MaxConnections", closed) &&
+	       has_room(all, &all->unauthenticated, peer, "MaxUnauthenticated", closed);
 }
 
 /* ---- one connection ---- */
@@ -147,7 +180,7 @@ static void enter_stage(struct connection *c, enum stage stage)
 	if (stage <= c->stage)
 		return;
 	count_out(c);
-	if (stage == STAGE_LEFT && !has_room(&c->all->left, &c->peer, "MaxLeftRunning",
+	if (stage == STAGE_LEFT && !has_room(c->all, &c->all->left, &c->peer, "MaxLeftRunning",
 					     "Ending what was left running by a connection from"))
 		kill(c->monitor, SIGTERM);
 	c->stage = stage;

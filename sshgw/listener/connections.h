@@ -26,8 +26,8 @@ DEFINE_CLEANUP(struct connections *, connections_free);
 
 void connections_set_limits(struct connections *connections, const struct ceiling *ceiling);
 
-/* Is there room for one more from this peer? If not, that is logged. */
-bool connections_admit(const struct connections *connections, const struct ip_addr *peer);
+/* Is there room for one more from this peer? If not, that is logged, once a second at most. */
+bool connections_admit(struct connections *connections, const struct ip_addr *peer);
 
 /* Count one in. status_fd: the read end, taken, also on failure. Return: 0, negative errno. */
 int connections_add(struct connections *connections, const struct ip_addr *peer, pid_t monitor,
