@@ -26,8 +26,15 @@ static struct {
 	int manager; /* where the service manager would listen */
 } f;
 
-static void drop_line(void *userdata, int level, const char *text)
+static struct {
+	unsigned n;
+	char last[256];
+} logged;
+
+static void note_line(void *userdata, int level, const char *text)
 {
+	logged.n++;
+	snprintf(logged.last, sizeof(logged.last), "%s", text);
 }
 
 static int setup(void **state)
@@ -36,7 +43,7 @@ static int setup(void **state)
 	struct ceiling ceiling;
 	int len;
 
-	log_set_sink(drop_line, NULL);
+	log_set_sink(note_line, NULL);
 	len = snprintf(sun.sun_path + 1, sizeof(sun.sun_path) - 1, "test-connections-%d", getpid());
 	f.manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (bind(f.manager, (struct sockaddr *)&sun,
@@ -323,10 +330,28 @@ static void test_names_that_are_not_ours(void **state)
 	expect_count(0, 0, 0);
 }
 
+/* Who is turned away a thousand times is told of some times. */
+static void test_knocking(void **state)
+{
+	int one = add("100.64.0.2", 4711), two = add("100.64.0.2", 4712);
+	struct ip_addr a = addr("100.64.0.2");
+
+	logged.n = 0;
+	assert_false(connections_admit(f.all, &a));
+	assert_string_equal(logged.last, "Closed a connection from 100.64.0.2: it has 2 of "
+					 "MaxUnauthenticatedPerPeer= already");
+	for (unsigned i = 0; i < 1000; i++)
+		assert_false(connections_admit(f.all, &a));
+	assert_in_range(logged.n, 1, 20);
+	close(one);
+	close(two);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_stages, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_knocking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_in_one_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_running, setup, teardown),
