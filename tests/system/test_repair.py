@@ -186,7 +186,7 @@ def test_port_taken(mesh):
         assert ",UP" not in server.run("ip link show mesh0", check=True).stdout
         since = time.time()
         time.sleep(4)
-        assert len(server.journal(unit="peergate-agent", since=since)) <= 1
+        assert len(server.journal(unit="peergate-agent", since=since, grep="UDP port 51820 is taken")) <= 1
     finally:
         server.run("ip link del other0", check=True)
     wait_for(lambda: not problem(mesh), 60, "the end of the problem")
