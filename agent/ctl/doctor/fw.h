@@ -85,7 +85,7 @@ struct fw {
 	size_t n_sets, n_sets_alloc;
 	size_t n_rules;
 	size_t last; /* chain that the last rule was put into */
-	bool cut; /* there is more than is kept */
+	bool cut;    /* there is more than is kept */
 };
 
 /* ---- reading (fw_parse.c, fw_xt.c, fw_read.c) ---- */
