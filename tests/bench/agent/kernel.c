@@ -1,8 +1,6 @@
 /* All that a map asks of the kernel, WireGuard included, beside wg(8) and nft(8). */
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "agent/kernel.h"
 #include "tests/bench/agent/bench.h"
@@ -122,23 +120,8 @@ static void measure_size(const struct workload *w)
 
 void bench_kernel(void)
 {
-	static const struct workload sizes[] = {
-		{ 100, 100 },	{ 100, 1000 },	{ 1000, 100 },
-		{ 1000, 1000 }, { 10000, 100 }, { 10000, 1000 },
-	};
-
 	puts("| peers | rules | load ms | wg syncconf + nft -f ms | ratio | one peer ms "
 	     "| by the tools ms | ratio | one rule ms |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
-	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		int status;
-		pid_t pid = fork();
-
-		if (pid == 0) {
-			measure_size(&sizes[i]);
-			exit(0);
-		}
-		if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0)
-			bench_die("one size failed");
-	}
+	workload_each(measure_size);
 	bench_run("rm -f /tmp/bench-kernel*.conf /tmp/bench-kernel*.nft");
 }

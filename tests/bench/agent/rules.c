@@ -1,7 +1,6 @@
 /* Loading and changing the table: ours, and nft(8) with a file of the same contents. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/filter/compile.h"
@@ -130,25 +129,9 @@ static void measure_size(const struct workload *w)
 
 void bench_rules(void)
 {
-	static const struct workload sizes[] = {
-		{ 100, 100 },  { 1000, 100 },  { 10000, 100 },
-		{ 100, 1000 }, { 1000, 1000 }, { 10000, 1000 },
-	};
-
-	puts("| peers | rules | parse ms | compile ms | load ms | nft -f ms | load/nft -f | one "
-	     "peer "
-	     "ms | with compile | nft element ms | one rule ms | with compile |\n"
+	puts("| peers | rules | parse ms | compile ms | load ms | nft -f ms | load/nft -f "
+	     "| one peer ms | with compile | nft element ms | one rule ms | with compile |\n"
 	     "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
-	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		int status;
-		pid_t pid = fork();
-
-		if (pid == 0) {
-			measure_size(&sizes[i]);
-			exit(0);
-		}
-		if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0)
-			bench_die("one size failed");
-	}
+	workload_each(measure_size);
 	unlink("/tmp/bench-kernel.nft");
 }

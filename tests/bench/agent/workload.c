@@ -2,10 +2,32 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/bench/agent/bench.h"
 
 #define FIRST_ADDRESS ((100u << 24 | 64u << 16) + 1024)
+
+void workload_each(void (*fn)(const struct workload *w))
+{
+	static const struct workload sizes[] = {
+		{ 100, 100 },  { 1000, 100 },  { 10000, 100 },
+		{ 100, 1000 }, { 1000, 1000 }, { 10000, 1000 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		int status;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			fn(&sizes[i]);
+			exit(0);
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0)
+			bench_die("one size failed");
+	}
+}
 
 unsigned workload_classes(const struct workload *w)
 {

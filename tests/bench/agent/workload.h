@@ -17,9 +17,11 @@ struct workload {
 
 #define WORKLOAD_SELF	 "100.64.0.1"
 #define WORKLOAD_PREFIX	 "100.64.0.0/10"
-#define WORKLOAD_MAX	 (1u << 20)
 #define WORKLOAD_NOW	 1795564800000000u
 #define WORKLOAD_CLASSES 4u /* of a rule */
+
+/* Run fn for each of the sizes that are compared, each in a process of its own. */
+void workload_each(void (*fn)(const struct workload *w));
 
 unsigned workload_classes(const struct workload *w);
 /* Address of a peer in host order. */
