@@ -12,15 +12,12 @@ int warning_add(json_t *warnings, const char *code, const char *fmt, ...)
 {
 	_cleanup_free_ char *message = NULL;
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&message, fmt, ap);
+	message = text_vprintf(fmt, ap);
 	va_end(ap);
-	if (n < 0) {
-		message = NULL;
+	if (!message)
 		return -ENOMEM;
-	}
 	return json_array_append_new(warnings,
 				     json_pack("{s:s, s:s}", "code", code, "message", message)) < 0
 		       ? -ENOMEM

@@ -58,13 +58,10 @@ _printf_(4, 5) static int fail(char **reterr_text, int r, const char *path, cons
 {
 	_cleanup_free_ char *problem = NULL;
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&problem, fmt, ap);
+	problem = text_vprintf(fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		problem = NULL;
 	*reterr_text = problem ? text_printf("%s: %s", path, problem) : NULL;
 	return *reterr_text ? r : -ENOMEM;
 }

@@ -33,12 +33,11 @@ _printf_(3, 4) static int fail(char **reterr_text, int error, const char *fmt, .
 {
 	va_list ap;
 	char *text;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	text = text_vprintf(fmt, ap);
 	va_end(ap);
-	if (n < 0)
+	if (!text)
 		return -ENOMEM;
 	*reterr_text = text;
 	return error;

@@ -29,15 +29,12 @@ _printf_(2, 3) static int fail(const struct parser *p, const char *fmt, ...)
 	_cleanup_free_ char *message = NULL, *clean = NULL;
 	char *text;
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&message, fmt, ap);
+	message = text_vprintf(fmt, ap);
 	va_end(ap);
-	if (n < 0) {
-		message = NULL;
+	if (!message)
 		return -ENOMEM;
-	}
 	clean = text_sanitize(message, REPORT_MAX);
 	text = clean ? text_printf("%s:%u: %s", p->source, p->line, clean) : NULL;
 	if (!text)

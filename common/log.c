@@ -84,14 +84,13 @@ int log_full(int level, int error, const struct log_field *fields, size_t n_fiel
 {
 	_cleanup_free_ char *raw = NULL, *text = NULL;
 	va_list ap;
-	int n;
 
 	if (level > log_state.max_level)
 		return error;
 	va_start(ap, fmt);
-	n = vasprintf(&raw, fmt, ap);
+	raw = text_vprintf(fmt, ap);
 	va_end(ap);
-	if (n < 0)
+	if (!raw)
 		return error;
 	if (error < 0) {
 		char *with_error = text_printf("%s: %s", raw, strerror(-error));

@@ -128,16 +128,23 @@ bool text_is_domain(const char *s)
 	}
 }
 
+char *text_vprintf(const char *fmt, va_list ap)
+{
+	char *text;
+
+	/* On failure vasprintf(3) leaves anything there. */
+	return vasprintf(&text, fmt, ap) < 0 ? NULL : text;
+}
+
 char *text_printf(const char *fmt, ...)
 {
 	char *text;
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	text = text_vprintf(fmt, ap);
 	va_end(ap);
-	return n < 0 ? NULL : text;
+	return text;
 }
 
 int parse_u64(const char *s, uint64_t max, uint64_t *ret_value)

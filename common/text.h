@@ -1,6 +1,7 @@
 /* Text from outside: checking, cleaning, splitting. */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@ bool text_is_domain(const char *s);
 
 /* printf into fresh memory. Return: the caller's to free; NULL when out of memory. */
 char *text_printf(const char *fmt, ...) _printf_(1, 2);
+char *text_vprintf(const char *fmt, va_list ap) _printf_(1, 0);
 
 /* Whole-string decimal, no sign, no space. Return: 0, -EINVAL, -ERANGE. */
 int parse_u64(const char *s, uint64_t max, uint64_t *ret_value);

@@ -220,8 +220,7 @@ int ctl_tell(int status, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&raw, fmt, ap) < 0)
-		raw = NULL;
+	raw = text_vprintf(fmt, ap);
 	va_end(ap);
 	shown = raw ? text_sanitize(raw, 1024) : NULL;
 	fprintf(stderr, "agentctl: %s\n", shown ? shown : strerror(ENOMEM));

@@ -30,8 +30,7 @@ int render_verdict(const struct cli_out *out, const char *verdict, const char *f
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
+	text = text_vprintf(fmt, ap);
 	va_end(ap);
 	if (!text || !shown)
 		return -ENOMEM;

@@ -80,7 +80,8 @@ _printf_(2, 0) static int add_label(struct nft_batch *batch, const char *format,
 		       sizeof(*batch->labels));
 	if (r < 0)
 		return r;
-	if (vasprintf(&batch->labels[batch->n_labels], format, args) < 0)
+	batch->labels[batch->n_labels] = text_vprintf(format, args);
+	if (!batch->labels[batch->n_labels])
 		return -ENOMEM;
 	batch->n_labels++;
 	return 0;

@@ -62,8 +62,7 @@ int cli_show(const struct cli_out *out, enum cli_style style, const char *fmt, .
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&raw, fmt, ap) < 0)
-		raw = NULL;
+	raw = text_vprintf(fmt, ap);
 	va_end(ap);
 	shown = raw ? text_sanitize(raw, SHOWN_MAX) : NULL;
 	if (!shown)

@@ -64,13 +64,10 @@ void cli_table_add(struct cli_table *table, enum cli_style style, const char *fm
 	_cleanup_free_ char *raw = NULL;
 	struct cell *cell;
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&raw, fmt, ap);
+	raw = text_vprintf(fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		raw = NULL;
 	cell = raw ? next_cell(table) : NULL;
 	if (cell)
 		cell->text = text_sanitize(raw, CELL_MAX);

@@ -18,8 +18,7 @@ _printf_(2, 0) static void tell(const struct ctl *ctl, const char *fmt, va_list 
 {
 	_cleanup_free_ char *raw = NULL, *shown = NULL;
 
-	if (vasprintf(&raw, fmt, ap) < 0)
-		raw = NULL;
+	raw = text_vprintf(fmt, ap);
 	shown = raw ? text_sanitize(raw, MAX_MESSAGE) : NULL;
 	fprintf(ctl->err.file, "coordctl: %s\n", shown ? shown : "out of memory");
 }

@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
+
+#include "common/text.h"
 
 void lint_warn(struct lint *lint, struct place at, const char *fmt, ...)
 {
@@ -10,8 +11,7 @@ void lint_warn(struct lint *lint, struct place at, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
+	text = text_vprintf(fmt, ap);
 	va_end(ap);
 	if (!text || problem_warn(lint->problems, at, "%s", text) == -ENOMEM)
 		lint->no_memory = true;

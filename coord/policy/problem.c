@@ -34,10 +34,9 @@ _printf_(4, 0) static int add(struct policy_problems *problems, enum policy_seve
 
 	if (++*found > POLICY_MAX_PROBLEMS)
 		return 0;
-	if (vasprintf(&raw, fmt, ap) < 0) {
-		raw = NULL;
+	raw = text_vprintf(fmt, ap);
+	if (!raw)
 		return -ENOMEM;
-	}
 	text = text_sanitize(raw, MAX_MESSAGE);
 	items = reallocarray(problems->items, problems->n + 1, sizeof(*items));
 	if (items)

@@ -14,8 +14,7 @@ void read_error(struct reader *rd, struct place at, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
+	text = text_vprintf(fmt, ap);
 	va_end(ap);
 	if (!text || problem_error(rd->problems, at, "%s", text) == -ENOMEM)
 		rd->no_memory = true;
@@ -27,8 +26,7 @@ void read_warn(struct reader *rd, struct place at, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
+	text = text_vprintf(fmt, ap);
 	va_end(ap);
 	if (!text || problem_warn(rd->problems, at, "%s", text) == -ENOMEM)
 		rd->no_memory = true;

@@ -26,13 +26,9 @@ const char *doctor_state_to_string(enum doctor_state state)
 
 _printf_(1, 0) static char *format(const char *fmt, va_list ap)
 {
-	_cleanup_free_ char *raw = NULL;
+	_cleanup_free_ char *raw = text_vprintf(fmt, ap);
 
-	if (vasprintf(&raw, fmt, ap) < 0) {
-		raw = NULL;
-		return NULL;
-	}
-	return text_sanitize(raw, SHOWN_MAX);
+	return raw ? text_sanitize(raw, SHOWN_MAX) : NULL;
 }
 
 void doctor_say(struct doctor_report *rep, enum doctor_state state, const char *fmt, ...)
