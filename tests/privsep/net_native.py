@@ -19,20 +19,9 @@ import threading
 import time
 import unittest
 
-NATIVE = os.environ.get("NET_NATIVE")  # set inside the namespace: the work directory
+import namespace
+
 LIMIT = 60  # seconds for anything that should take a moment
-
-
-def enter_namespace():
-    if os.getuid() != 0:
-        print("needs root")
-        sys.exit(77)
-    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
-        print("cannot make a mount namespace")
-        sys.exit(77)
-    with tempfile.TemporaryDirectory(prefix="net-native-") as work:
-        argv = ["unshare", "--mount", sys.executable, *sys.argv]
-        sys.exit(subprocess.run(argv, check=False, env={**os.environ, "NET_NATIVE": work}).returncode)
 
 
 def set_up_namespace(work):
@@ -48,8 +37,7 @@ try:
 except ImportError:
     print("needs paramiko (Debian: python3-paramiko)")
     sys.exit(77)
-if not NATIVE:
-    enter_namespace()
+namespace.enter()
 
 from gateway import Gateway
 from paramiko import common as ssh
@@ -149,7 +137,7 @@ def read_all(receive):
 
 class NetTest(unittest.TestCase):
     def setUp(self):
-        self.work = pathlib.Path(tempfile.mkdtemp(dir=NATIVE))
+        self.work = pathlib.Path(tempfile.mkdtemp(dir=namespace.WORK))
 
     def gateway(self, **options):
         gateway = Gateway(*sys.argv[1:3], BUILD, **options)
@@ -528,6 +516,6 @@ class NetTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    set_up_namespace(pathlib.Path(NATIVE))
+    set_up_namespace(pathlib.Path(namespace.WORK))
     BUILD = re.search(r'"(.*)"', pathlib.Path(sys.argv[3]).read_text())[1]
     unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)

@@ -17,16 +17,15 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
+import namespace
 from messages import (ACCOUNT, ACCOUNT_RESULT, CLOSE, EXEC, EXITED, HANGUP, LOGIN, LOGOUT, OPEN, OPENED, SHELL, START,
                       STARTED, START_FAILED, receive, send, text, u32)
 
 UID, GID, EXTRA_GID, PAM_GID = 4242, 4242, 4243, 4244
 CLIENT, CONNECTION = "100.64.0.2 5555 22", "100.64.0.2 5555 100.64.0.1 22"
-NATIVE = os.environ.get("SESSION_NATIVE")  # set inside the namespace: the work directory
 
 
 # ---- the namespace ----
@@ -86,19 +85,6 @@ def set_up_namespace(work, pam_service):
     run("mount", "-t", "devpts", "-o", "newinstance,gid=5,mode=620,ptmxmode=666", "devpts",
         "/dev/pts")
     run("mount", "--bind", "/dev/pts/ptmx", "/dev/ptmx")
-
-
-def enter_namespace():
-    if os.getuid() != 0:
-        print("needs root")
-        sys.exit(77)
-    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
-        print("cannot make a mount namespace")
-        sys.exit(77)
-    with tempfile.TemporaryDirectory(prefix="session-native-") as work:
-        argv = ["unshare", "--mount", sys.executable, *sys.argv]
-        sys.exit(subprocess.run(argv, check=False,
-                                env={**os.environ, "SESSION_NATIVE": work}).returncode)
 
 
 def status_of(pid):
@@ -330,7 +316,7 @@ class SessionTest(unittest.TestCase):
             env.pop(ignored, None)
         self.assertRegex(env.pop("PATH"), "^/usr/local/bin:/usr/bin:/bin")
         self.assertEqual(env, {
-            "USER": "pg-alice", "LOGNAME": "pg-alice", "HOME": f"{NATIVE}/home/alice",
+            "USER": "pg-alice", "LOGNAME": "pg-alice", "HOME": f"{namespace.WORK}/home/alice",
             "SHELL": "/bin/bash", "SSH_CLIENT": CLIENT, "SSH_CONNECTION": CONNECTION,
             "LC_PG": "x", "LC_PG_PAM": "server", "PG_PAM": "set"})
 
@@ -394,7 +380,7 @@ class SessionTest(unittest.TestCase):
 
     def test_shell_that_vanished(self):
         login = self.login("pg-gone")
-        shell = pathlib.Path(NATIVE) / "shell"
+        shell = pathlib.Path(namespace.WORK) / "shell"
         shell.rename(f"{shell}.away")
         self.addCleanup(lambda: pathlib.Path(f"{shell}.away").rename(shell))
         _, err, status = login.run("true")
@@ -459,7 +445,7 @@ class SessionTest(unittest.TestCase):
         self.assertFalse(is_alive(login.user_pid))
 
     def test_leader_ends_on_sigterm_and_eof(self):
-        log = pathlib.Path(NATIVE) / "hook.log"
+        log = pathlib.Path(namespace.WORK) / "hook.log"
         for end in (lambda l: os.kill(l.pid, signal.SIGTERM), lambda l: l.leader.close()):
             log.unlink(missing_ok=True)
             login = self.login()
@@ -521,8 +507,7 @@ class SessionTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not NATIVE:
-        enter_namespace()
-    set_up_namespace(pathlib.Path(NATIVE), sys.argv[2])
+    namespace.enter()
+    set_up_namespace(pathlib.Path(namespace.WORK), sys.argv[2])
     BUILD = re.search(r'"(.*)"', pathlib.Path(sys.argv[3]).read_text())[1]
     unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)
