@@ -247,50 +247,74 @@ static void note_foreign(void *userdata, const char *what)
 	snprintf(foreign->what, sizeof(foreign->what), "%s", what);
 }
 
+#define DELETED " was deleted by nft (pid "
+#define CHANGED " was changed by nft (pid "
+
+static const struct foreign_case {
+	const char *command, *what; /* NULL: none of our business */
+	unsigned full, added, removed;
+} foreign_cases[] = {
+	{ "nft flush ruleset", DELETED, 1, 0, 0 },
+	{ "nft delete table inet peergate", DELETED, 1, 0, 0 },
+	{ "nft add chain inet peergate other", CHANGED, 1, 0, 0 },
+	{ "nft flush chain inet peergate output", CHANGED, 1, 0, 0 },
+	{ "nft flush chain inet peergate acl_0", CHANGED, 1, 0, 0 },
+	{ "nft add rule inet peergate acl_0 accept", CHANGED, 1, 0, 0 },
+	{ "nft flush chain inet peergate acl_2 && "
+	  "nft add rule inet peergate acl_2 accept comment '\"acl:2 acls[1] line 20\"'",
+	  CHANGED, 1, 0, 0 },
+	{ "nft insert rule inet peergate input accept", CHANGED, 1, 0, 0 },
+	{ "nft add table inet peergate '{ flags dormant; }'", CHANGED, 1, 0, 0 },
+	{ "nft add set inet peergate x '{ type mark; }'", CHANGED, 1, 0, 0 },
+	{ "nft delete element inet peergate src4 '{ 100.64.0.2 }'", CHANGED, 0, 1, 0 },
+	{ "nft add element inet peergate src4 '{ 100.64.0.77 : 1 }'", CHANGED, 0, 0, 1 },
+	{ "nft add element inet peergate net4 '{ 192.0.2.0/24 : 1 }'", CHANGED, 0, 0, 1 },
+	{ "nft add element inet peergate own4 '{ 192.0.2.1 }'", CHANGED, 0, 0, 1 },
+	{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1-3 : accept }'", CHANGED,
+	  1, 0, 0 },
+	{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1-3 : goto acl_0 "
+	  "}'",
+	  CHANGED, 0, 0, 1 },
+	/* A single port among the ranges: not where we would look for it. */
+	{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1 : goto acl_0 }'", CHANGED,
+	  1, 0, 0 },
+	{ "nft add element inet peergate port4 '{ 7 . 100.64.0.1 . tcp . 1 : accept }'", CHANGED, 1,
+	  0, 0 },
+	{ "nft add element inet peergate port4 '{ 7 . 100.64.0.1 . tcp . 1 : goto acl_0 }'",
+	  CHANGED, 0, 0, 1 },
+	{ "nft add table ip other", NULL, 0, 0, 0 },
+};
+
+static void settle(sd_event *event)
+{
+	while (sd_event_run(event, 0) > 0)
+		;
+}
+
+static void check_foreign(const struct foreign_case *c, sd_event *event, struct nft *nft,
+			  struct foreign *foreign)
+{
+	struct nft_changes changes;
+
+	*foreign = (struct foreign){ 0 };
+	settle(event);
+	assert_int_equal(foreign->n, 0);
+	run(c->command);
+	settle(event);
+	if ((foreign->n > 0) != (c->what != NULL))
+		fail_msg("%s: told of %d changes", c->command, foreign->n);
+	if (c->what)
+		assert_non_null(strstr(foreign->what, c->what));
+	changes = apply(nft, golden_filter, true);
+	if (c->full)
+		assert_int_equal(changes.full_replacements, 1);
+	else
+		assert_changes(changes, 0, c->added, c->removed);
+}
+
 /* What others do to the table is noticed, and undone with what it takes. */
 static void test_foreign_changes(void **state)
 {
-	static const struct {
-		const char *command, *what;
-		unsigned full, added, removed;
-	} cases[] = {
-		{ "nft flush ruleset", " was deleted by nft (pid ", 1, 0, 0 },
-		{ "nft delete table inet peergate", " was deleted by nft (pid ", 1, 0, 0 },
-		{ "nft add chain inet peergate other", " was changed by nft (pid ", 1, 0, 0 },
-		{ "nft flush chain inet peergate output", " was changed by nft (pid ", 1, 0, 0 },
-		{ "nft flush chain inet peergate acl_0", " was changed by nft (pid ", 1, 0, 0 },
-		{ "nft add rule inet peergate acl_0 accept", " was changed by nft (pid ", 1, 0, 0 },
-		{ "nft flush chain inet peergate acl_2 && "
-		  "nft add rule inet peergate acl_2 accept comment '\"acl:2 acls[1] line 20\"'",
-		  " was changed by nft (pid ", 1, 0, 0 },
-		{ "nft insert rule inet peergate input accept", " was changed by nft (pid ", 1, 0,
-		  0 },
-		{ "nft add table inet peergate '{ flags dormant; }'", " was changed by nft (pid ",
-		  1, 0, 0 },
-		{ "nft add set inet peergate x '{ type mark; }'", " was changed by nft (pid ", 1, 0,
-		  0 },
-		{ "nft delete element inet peergate src4 '{ 100.64.0.2 }'",
-		  " was changed by nft (pid ", 0, 1, 0 },
-		{ "nft add element inet peergate src4 '{ 100.64.0.77 : 1 }'",
-		  " was changed by nft (pid ", 0, 0, 1 },
-		{ "nft add element inet peergate net4 '{ 192.0.2.0/24 : 1 }'",
-		  " was changed by nft (pid ", 0, 0, 1 },
-		{ "nft add element inet peergate own4 '{ 192.0.2.1 }'", " was changed by nft (pid ",
-		  0, 0, 1 },
-		{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1-3 : accept }'",
-		  " was changed by nft (pid ", 1, 0, 0 },
-		{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1-3 : goto acl_0 "
-		  "}'",
-		  " was changed by nft (pid ", 0, 0, 1 },
-		/* A single port among the ranges: not where we would look for it. */
-		{ "nft add element inet peergate acl4 '{ 7 . 100.64.0.1 . tcp . 1 : goto acl_0 }'",
-		  " was changed by nft (pid ", 1, 0, 0 },
-		{ "nft add element inet peergate port4 '{ 7 . 100.64.0.1 . tcp . 1 : accept }'",
-		  " was changed by nft (pid ", 1, 0, 0 },
-		{ "nft add element inet peergate port4 '{ 7 . 100.64.0.1 . tcp . 1 : goto acl_0 }'",
-		  " was changed by nft (pid ", 0, 0, 1 },
-		{ "nft add table ip other", NULL, 0, 0, 0 },
-	};
 	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
 	_cleanup_(nft_freep) struct nft *nft = NULL;
 	_cleanup_free_ char *text = NULL;
@@ -301,26 +325,10 @@ static void test_foreign_changes(void **state)
 	nft_on_foreign_change(nft, note_foreign, &foreign);
 	apply(nft, golden_filter, true);
 	text = list_sorted();
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(foreign_cases); i++) {
 		_cleanup_free_ char *after = NULL;
-		struct nft_changes changes;
 
-		foreign = (struct foreign){ 0 };
-		while (sd_event_run(event, 0) > 0)
-			;
-		assert_int_equal(foreign.n, 0);
-		run(cases[i].command);
-		while (sd_event_run(event, 0) > 0)
-			;
-		if ((foreign.n > 0) != (cases[i].what != NULL))
-			fail_msg("%s: told of %d changes", cases[i].command, foreign.n);
-		if (cases[i].what)
-			assert_non_null(strstr(foreign.what, cases[i].what));
-		changes = apply(nft, golden_filter, true);
-		if (cases[i].full)
-			assert_int_equal(changes.full_replacements, 1);
-		else
-			assert_changes(changes, 0, cases[i].added, cases[i].removed);
+		check_foreign(&foreign_cases[i], event, nft, &foreign);
 		after = list_sorted();
 		assert_string_equal(after, text);
 	}
