@@ -16,6 +16,7 @@ struct user {
 	struct user *older, *newer; /* by `seen` */
 	uint64_t seen;		    /* when its last request came: `latest` then */
 	uint64_t created;	    /* the highest of its requests */
+	uint64_t unknown;	    /* `forgotten` when it came: what it did before nobody knows */
 	size_t n_nonces;
 	uint64_t nonces[REPLAY_NONCES]; /* ascending */
 };
@@ -89,19 +90,17 @@ static void forget_old(struct replay *replay)
 	}
 }
 
-static int add_user(struct replay *replay, const struct ed25519_public *key, uint64_t created,
-		    struct user **ret_user)
+static int add_user(struct replay *replay, const struct ed25519_public *key, struct user **ret_user)
 {
 	struct user *user;
 
-	if (created <= replay->forgotten)
-		return -ESTALE;
 	if (replay->n_users >= replay->max_users)
 		return -ENOBUFS;
 	user = calloc(1, sizeof(*user));
 	if (!user)
 		return -ENOMEM;
 	user->key = *key;
+	user->unknown = replay->forgotten;
 	if (!tsearch(user, &replay->tree, compare)) {
 		free(user);
 		return -ENOMEM;
@@ -144,8 +143,10 @@ int replay_accept(struct replay *replay, const struct ed25519_public *key, uint6
 		replay->latest = now;
 	forget_old(replay);
 	user = find(replay, key);
+	if (created <= (user ? user->unknown : replay->forgotten))
+		return -ESTALE;
 	if (!user)
-		r = add_user(replay, key, created, &user);
+		r = add_user(replay, key, &user);
 	if (r == 0)
 		r = add_nonce(user, nonce);
 	if (r < 0)
