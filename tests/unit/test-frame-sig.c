@@ -7,12 +7,12 @@
 #include <cmocka.h>
 
 #include "common/frame_sig.h"
+#include "tests/unit/known-keys.h"
 
 #define BODY "{\"type\":\"keepalive\"}"
 
 /*
- * Made with python3-cryptography from the seeds 00..1f (machine) and 20..3f (coordinator):
- * Ed25519PrivateKey.sign() of
+ * Made with python3-cryptography from known-keys.h: Ed25519PrivateKey.sign() of
  *
  *	peergate-map-v1
  *	pgm:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg
@@ -35,21 +35,12 @@ struct fixture {
 	const struct ed25519_public *public; /* of the coordinator */
 };
 
-static void make_key(uint8_t first, struct ed25519_key **ret_key)
-{
-	uint8_t seed[ED25519_SEED_LEN];
-
-	for (size_t i = 0; i < sizeof(seed); i++)
-		seed[i] = (uint8_t)(first + i);
-	assert_int_equal(ed25519_key_from_seed(seed, ret_key), 0);
-}
-
 static int setup(void **state)
 {
 	static struct fixture fx;
 
-	make_key(0, &fx.machine);
-	make_key(32, &fx.coordinator);
+	fx.machine = known_key(KNOWN_MACHINE);
+	fx.coordinator = known_key(KNOWN_COORDINATOR);
 	fx.public = ed25519_key_public(fx.coordinator);
 	fx.map = (struct frame_id){ FRAME_MAP, *ed25519_key_public(fx.machine), 1800000000123, 3 };
 	fx.answer = fx.map;

@@ -9,6 +9,7 @@
 
 #include "common/httpsig.h"
 #include "common/text.h"
+#include "tests/unit/known-keys.h"
 
 #define CREATED	   1800000000u
 #define NONCE	   1800000000123u
@@ -16,8 +17,8 @@
 #define COMPONENTS "(\"@method\" \"@path\" \"@query\" \"content-digest\" \"peergate-coordinator\")"
 
 /*
- * Made with python3-cryptography from the seeds 00..1f (machine) and 20..3f (coordinator), the
- * epoch 40..4f and the request below: Ed25519PrivateKey.sign() of
+ * Made with python3-cryptography from known-keys.h and the request below, by
+ * Ed25519PrivateKey.sign() of
  *
  *	"@method": POST
  *	"@path": /v1/map
@@ -49,23 +50,13 @@ struct fixture {
 	struct httpsig_audience audience;
 };
 
-static void count_up(uint8_t *bytes, size_t len, uint8_t first)
-{
-	for (size_t i = 0; i < len; i++)
-		bytes[i] = (uint8_t)(first + i);
-}
-
 static int setup(void **state)
 {
 	static struct fixture fx;
-	uint8_t seed[ED25519_SEED_LEN];
 
-	count_up(seed, sizeof(seed), 0);
-	assert_int_equal(ed25519_key_from_seed(seed, &fx.machine), 0);
-	count_up(seed, sizeof(seed), 32);
-	assert_int_equal(ed25519_key_from_seed(seed, &fx.coordinator), 0);
-	fx.audience.key = *ed25519_key_public(fx.coordinator);
-	count_up(fx.audience.epoch.bytes, sizeof(fx.audience.epoch.bytes), 64);
+	fx.machine = known_key(KNOWN_MACHINE);
+	fx.coordinator = known_key(KNOWN_COORDINATOR);
+	fx.audience = known_audience(fx.coordinator);
 	*state = &fx;
 	return 0;
 }
