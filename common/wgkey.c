@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <sys/random.h>
@@ -76,6 +77,34 @@ int wg_key_public(const struct wg_key *private, struct wg_key *ret_public)
 		return -EIO;
 	*ret_public = key;
 	return 0;
+}
+
+int wg_key_shared(const struct wg_key *private, const struct wg_key *public,
+		  struct wg_key *ret_shared)
+{
+	EVP_PKEY *ours, *theirs;
+	EVP_PKEY_CTX *ctx = NULL;
+	struct wg_key shared;
+	size_t len = sizeof(shared.bytes);
+	int r = -EIO;
+
+	/* A refused key is no error for whoever uses libcrypto next (SSL_get_error(3)). */
+	ERR_set_mark();
+	ours = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private->bytes, WG_KEY_LEN);
+	theirs = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, public->bytes, WG_KEY_LEN);
+	if (ours && theirs)
+		ctx = EVP_PKEY_CTX_new(ours, NULL);
+	if (ctx && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, theirs) == 1)
+		/* libcrypto refuses to say that the secret is zero. */
+		r = EVP_PKEY_derive(ctx, shared.bytes, &len) == 1 ? 0 : -EINVAL;
+	ERR_pop_to_mark();
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(theirs);
+	EVP_PKEY_free(ours);
+	if (r == 0)
+		*ret_shared = shared;
+	wg_key_wipe(&shared);
+	return r;
 }
 
 void wg_key_wipe(struct wg_key *key)

@@ -22,5 +22,12 @@ bool wg_key_is_zero(const struct wg_key *key);
 int wg_key_generate(struct wg_key *ret_private);
 /* The public key of a private one. Return: 0, -EIO when libcrypto fails. */
 int wg_key_public(const struct wg_key *private, struct wg_key *ret_public);
+/*
+ * What the owners of two key pairs share (RFC 7748, 6.1): the same with either's private key and
+ * the other's public one. The caller wipes it. Return: 0; -EINVAL: public is a point of small
+ * order, which shares nothing; -EIO when libcrypto fails otherwise.
+ */
+int wg_key_shared(const struct wg_key *private, const struct wg_key *public,
+		  struct wg_key *ret_shared);
 /* Overwrite with zeros in a way the compiler keeps. */
 void wg_key_wipe(struct wg_key *key);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/err.h>
 
 #include "common/cleanup.h"
 #include "common/wgkey.h"
@@ -78,6 +79,42 @@ static void test_public(void **state)
 	}
 }
 
+static void test_shared(void **state)
+{
+	/* Likewise RFC 7748; the low-order points of Curve25519, with and without the top bit. */
+	static const uint8_t secret[] = {
+		0x4a, 0x5d, 0x9d, 0x5b, 0xa4, 0xce, 0x2d, 0xe1, 0x72, 0x8e, 0x3b,
+		0xf4, 0x80, 0x35, 0x0f, 0x25, 0xe0, 0x7e, 0x21, 0xc9, 0x47, 0xd1,
+		0x9e, 0x33, 0x76, 0xf0, 0x9b, 0x3c, 0x1e, 0x16, 0x17, 0x42,
+	};
+	static const uint8_t order_8[] = {
+		0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3,
+		0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32,
+		0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+	};
+	struct wg_key a, b, public, shared, untouched;
+
+	assert_int_equal(wg_key_parse(ALICE_PRIVATE, &a), 0);
+	assert_int_equal(wg_key_parse(BOB_PRIVATE, &b), 0);
+	assert_int_equal(wg_key_parse(BOB_PUBLIC, &public), 0);
+	assert_int_equal(wg_key_shared(&a, &public, &shared), 0);
+	assert_memory_equal(shared.bytes, secret, sizeof(secret));
+	assert_int_equal(wg_key_parse(ALICE_PUBLIC, &public), 0);
+	assert_int_equal(wg_key_shared(&b, &public, &shared), 0);
+	assert_memory_equal(shared.bytes, secret, sizeof(secret));
+
+	untouched = shared;
+	memset(&public, 0, sizeof(public));
+	assert_int_equal(wg_key_shared(&a, &public, &shared), -EINVAL);
+	public.bytes[0] = 1;
+	assert_int_equal(wg_key_shared(&a, &public, &shared), -EINVAL);
+	memcpy(public.bytes, order_8, sizeof(order_8));
+	assert_int_equal(wg_key_shared(&a, &public, &shared), -EINVAL);
+	assert_memory_equal(&shared, &untouched, sizeof(shared));
+	/* Nothing of that is left for the next user of libcrypto. */
+	assert_int_equal(ERR_peek_error(), 0);
+}
+
 static void test_compare(void **state)
 {
 	struct wg_key a, b, zero;
@@ -123,9 +160,9 @@ static void test_wipe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),	cmocka_unit_test(test_public),
-		cmocka_unit_test(test_compare), cmocka_unit_test(test_generate),
-		cmocka_unit_test(test_wipe),
+		cmocka_unit_test(test_parse),	 cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_public),	 cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_generate), cmocka_unit_test(test_wipe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
