@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/base64.h"
 
@@ -13,8 +12,8 @@
 static const char *purpose_to_string(enum frame_purpose purpose)
 {
 	switch (purpose) {
-	case FRAME_MAP:
-		return "peergate-map-v1";
+	case FRAME_HELLO:
+		return "peergate-hello-v1";
 	case FRAME_ANSWER:
 		return "peergate-answer-v1";
 	}
@@ -61,11 +60,6 @@ int frame_verify(const struct ed25519_public *coordinator, const struct frame_id
 	return ed25519_verify(coordinator, text, format_signed(id, digest, text), signature);
 }
 
-static bool is_one_line(const char *s, size_t len)
-{
-	return !memchr(s, '\n', len) && !memchr(s, '\0', len);
-}
-
 int frame_verify_line(const struct ed25519_public *coordinator, const struct frame_id *id,
 		      const char *line, size_t len, const char **ret_body, size_t *ret_body_len)
 {
@@ -73,16 +67,9 @@ int frame_verify_line(const struct ed25519_public *coordinator, const struct fra
 	size_t body_len;
 	int r;
 
-	/* At least "{}". */
-	if (len < FRAME_SIG_CHARS + 3 || line[FRAME_SIG_CHARS] != ' ')
-		return -EINVAL;
-	body = line + FRAME_SIG_CHARS + 1;
-	body_len = len - (FRAME_SIG_CHARS + 1);
-	if (body_len > FRAME_MAX_BODY)
-		return -EMSGSIZE;
-	if (body[0] != '{' || body[body_len - 1] != '}' || !is_one_line(body, body_len))
-		return -EINVAL;
-	r = frame_verify(coordinator, id, line, FRAME_SIG_CHARS, body, body_len);
+	r = frame_line_split(line, len, FRAME_SIG_CHARS, &body, &body_len);
+	if (r == 0)
+		r = frame_verify(coordinator, id, line, FRAME_SIG_CHARS, body, body_len);
 	if (r < 0)
 		return r;
 	*ret_body = body;

@@ -8,7 +8,11 @@
 #define KNOWN_MACHINE	  0  /* seed 00..1f */
 #define KNOWN_COORDINATOR 32 /* seed 20..3f */
 #define KNOWN_EPOCH	  64 /* 40..4f */
-#define KNOWN_OTHER	  100
+#define KNOWN_OTHER	  200
+
+/* X25519, of a stream; private keys. */
+#define KNOWN_AGENT_EPHEMERAL	    100
+#define KNOWN_COORDINATOR_EPHEMERAL 132
 
 static inline void known_bytes(uint8_t first, uint8_t *bytes, size_t len)
 {

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <openssl/err.h>
 
-#include "common/frame_sig.h"
+#include "common/frame_stream.h"
 #include "common/httpsig.h"
 #include "common/replay.h"
 #include "tests/unit/nomem.h"
@@ -38,7 +38,7 @@ static int setup(void **state)
 	assert_int_equal(ed25519_key_generate(&work.machine), 0);
 	assert_int_equal(ed25519_key_generate(&work.coordinator), 0);
 	work.audience.key = *ed25519_key_public(work.coordinator);
-	work.id = (struct frame_id){ FRAME_MAP, *ed25519_key_public(work.machine), 7, 1 };
+	work.id = (struct frame_id){ FRAME_HELLO, *ed25519_key_public(work.machine), 7, 1 };
 	assert_int_equal(httpsig_sign(work.machine, &work.request, &work.audience, NOW, 7,
 				      &work.request_sig),
 			 0);
@@ -145,6 +145,36 @@ static void needs_libcrypto_to_fail(void)
 #endif
 }
 
+/* Both ends of a stream, and a line. */
+static int use_stream(void *userdata)
+{
+	struct wg_key a = { { 8 } }, b = { { 16 } }, a_public, b_public;
+	struct frame_stream sender = { 0 }, receiver = { 0 };
+	char line[FRAME_MAC_CHARS + sizeof(" {}")] = "";
+	struct work *work = userdata;
+	const char *body = NULL;
+	size_t len = 0;
+	int r;
+
+	assert_int_equal(wg_key_public(&a, &a_public), 0);
+	assert_int_equal(wg_key_public(&b, &b_public), 0);
+	nomem_begin();
+	r = frame_stream_begin(&a, &b_public, &work->id, work->digest, &sender);
+	if (r == 0)
+		r = frame_stream_begin(&b, &a_public, &work->id, work->digest, &receiver);
+	if (r == 0)
+		r = frame_stream_seal(&sender, work->digest, line);
+	strcat(line, " {}");
+	if (r == 0)
+		r = frame_stream_open(&receiver, line, strlen(line), &body, &len);
+	/* libcrypto does not tell a weak key from no memory. */
+	r = r == -EINVAL ? without_memory(-EIO) : without_memory(r);
+	nomem_end();
+	assert_true((r == 0) == (body != NULL));
+	assert_true((r == 0) == (receiver.next == 2));
+	return r;
+}
+
 static void test_requests(void **state)
 {
 	struct work *work = *state;
@@ -161,6 +191,7 @@ static void test_frames(void **state)
 	needs_libcrypto_to_fail();
 	nomem_try("signing a frame", sign_frame, work);
 	nomem_try("verifying a frame", verify_frame, work);
+	nomem_try("a stream", use_stream, work);
 }
 
 static void test_forged(void **state)
