@@ -7,35 +7,23 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/base64.h"
+
 int wg_key_parse(const char *text, struct wg_key *ret_key)
 {
-	/* libcrypto decodes in groups of three: one byte more than a key. */
-	uint8_t raw[WG_KEY_LEN + 1];
-	char again[WG_KEY_B64LEN];
 	struct wg_key key;
-	int r = -EINVAL;
+	int r;
 
-	if (strlen(text) != WG_KEY_B64LEN - 1)
-		return -EINVAL;
-	if (EVP_DecodeBlock(raw, (const unsigned char *)text, WG_KEY_B64LEN - 1) ==
-	    WG_KEY_LEN + 1) {
-		memcpy(key.bytes, raw, WG_KEY_LEN);
-		/* One key, one text: refuses blanks and stray bits in the last character. */
-		if (memcmp(wg_key_to_string(&key, again), text, WG_KEY_B64LEN) == 0) {
-			*ret_key = key;
-			r = 0;
-		}
-	}
-	OPENSSL_cleanse(raw, sizeof(raw));
-	OPENSSL_cleanse(again, sizeof(again));
+	r = base64_decode(text, strlen(text), key.bytes, sizeof(key.bytes));
+	if (r == 0)
+		*ret_key = key;
 	wg_key_wipe(&key);
 	return r;
 }
 
 char *wg_key_to_string(const struct wg_key *key, char *buf)
 {
-	EVP_EncodeBlock((unsigned char *)buf, key->bytes, WG_KEY_LEN);
-	return buf;
+	return base64_encode(key->bytes, sizeof(key->bytes), buf);
 }
 
 bool wg_key_equal(const struct wg_key *a, const struct wg_key *b)
