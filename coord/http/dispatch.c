@@ -13,6 +13,10 @@
 
 /* Header fields of one request. */
 #define MAX_FIELDS 48u
+/* What libmicrohttpd keeps for each field, parameter and cookie besides its text. */
+#define FIELD_MEMORY 64u
+/* For the head of the answer. */
+#define ANSWER_MEMORY 1024u
 /* Of a body that is refused this much is read, so that the client gets to read why. */
 #define MAX_DRAIN (1u << 20)
 
@@ -58,6 +62,21 @@ static const char *header(const struct http_request *req, const char *name)
 	return MHD_lookup_connection_value(req->mhd, MHD_HEADER_KIND, name);
 }
 
+/* Does it leave enough of the connection's memory for an answer? */
+static bool head_is_bearable(const struct http_request *req, const struct http_head *head)
+{
+	const char *cookies = header(req, "Cookie");
+	int n = MHD_get_connection_values(
+		req->mhd, MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND, NULL, NULL);
+	size_t used = head->len + (size_t)n * FIELD_MEMORY + ANSWER_MEMORY;
+
+	/* It copies them. */
+	if (cookies)
+		used += strlen(cookies);
+	return head->n_fields <= MAX_FIELDS &&
+	       used <= req->listener->server->config.limits.connection_memory;
+}
+
 /* What of the head is not as it should be. Return: whether the connection is of any more use. */
 static bool check_head(struct http_request *req, const char *method, const char *version)
 {
@@ -88,8 +107,7 @@ static bool check_head(struct http_request *req, const char *method, const char 
 		refuse(req, 400, "malformed", why);
 		return false;
 	}
-	if (head.len > req->listener->server->config.limits.connection_memory / 2 ||
-	    head.n_fields > MAX_FIELDS) {
+	if (!head_is_bearable(req, &head)) {
 		refuse(req, 431, "head_too_large", "the head of the request is too large");
 		return false;
 	}

@@ -56,7 +56,10 @@ struct http_limits {
 	unsigned max_connections; /* of each listener */
 	/* Of each listener; 0: no limit. Not applied if there are trusted proxies, nor to Unix. */
 	unsigned max_connections_per_address;
-	/* Bytes of each connection for head and transfer; half of it for the request's head. */
+	/*
+	 * Bytes of each connection, at least 4096: for the head of a request (with 64 for each of
+	 * its fields, parameters and cookies), and 1024 for that of the answer.
+	 */
 	size_t connection_memory;
 	size_t max_body;	  /* bytes, of routes that say nothing else */
 	uint64_t idle_usec;	  /* connection without progress; whole seconds, at least one */
