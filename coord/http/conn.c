@@ -121,10 +121,14 @@ static void end(struct http_conn *conn)
 void http_conn_notify(void *cls, struct MHD_Connection *mhd, void **context,
 		      enum MHD_ConnectionNotificationCode code)
 {
+	struct http_listener *listener = cls;
+
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		begin(cls, mhd, context);
-	} else if (*context) {
-		end(*context);
-		*context = NULL;
+		begin(listener, mhd, context);
+		return;
 	}
+	listener->n_ended++;
+	if (*context)
+		end(*context);
+	*context = NULL;
 }

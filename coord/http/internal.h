@@ -111,7 +111,8 @@ struct http_listener {
 	sd_event_source *source;  /* the daemon's epoll descriptor */
 	sd_event_source *timeout; /* what MHD_get_timeout() says */
 	enum http_transport transport;
-	int fd; /* the daemon's until it is quiesced; -1: closed */
+	int fd;		  /* the daemon's until it is quiesced; -1: closed */
+	uint64_t n_ended; /* connections */
 	struct http_tls *tls;
 	TAILQ_HEAD(, http_request) dirty;
 	LIST_HEAD(, http_request) requests;

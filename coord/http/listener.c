@@ -25,8 +25,13 @@ static void set_timeout(struct http_listener *listener)
 
 void http_listener_run(struct http_listener *listener)
 {
+	uint64_t n_ended = listener->n_ended;
+
 	http_tls_enter(listener->tls);
 	(void)MHD_run(listener->daemon);
+	/* If it was full, it looks at its socket again from the next run on. */
+	if (listener->n_ended != n_ended)
+		(void)MHD_run(listener->daemon);
 	http_tls_enter(NULL);
 	set_timeout(listener);
 }
