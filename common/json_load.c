@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <setjmp.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "common/json.h"
@@ -23,7 +24,7 @@ static _Thread_local struct {
 	bool active;
 	jmp_buf out_of_memory;
 	struct blocks allocated;
-	struct blocks to_free; /* of these, what the parser has given back */
+	struct blocks freed; /* of these, what the parser has given back */
 } parser;
 
 static _Thread_local bool lost; /* see json_lost() */
@@ -44,10 +45,42 @@ static int blocks_add(struct blocks *blocks, void *p)
 	return 0;
 }
 
-static void blocks_done(struct blocks *blocks, bool with_contents)
+static int address_order(const void *a, const void *b)
 {
-	while (with_contents && blocks->n > 0)
-		free(blocks->items[--blocks->n]);
+	uintptr_t x = (uintptr_t) * (void *const *)a, y = (uintptr_t) * (void *const *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* How many of the sorted blocks are p, from *i on, which is moved behind them. */
+static size_t blocks_count(const struct blocks *blocks, const void *p, size_t *i)
+{
+	size_t n = 0;
+
+	while (*i < blocks->n && address_order(&blocks->items[*i], &p) < 0)
+		++*i;
+	for (; *i < blocks->n && blocks->items[*i] == p; ++*i)
+		n++;
+	return n;
+}
+
+/* An address may have been allocated again after it was freed: it is there if more often. */
+static void free_allocated(struct blocks *allocated, struct blocks *freed)
+{
+	if (allocated->n > 1)
+		qsort(allocated->items, allocated->n, sizeof(void *), address_order);
+	if (freed->n > 1)
+		qsort(freed->items, freed->n, sizeof(void *), address_order);
+	for (size_t i = 0, j = 0; i < allocated->n;) {
+		void *p = allocated->items[i];
+
+		if (blocks_count(allocated, p, &i) > blocks_count(freed, p, &j))
+			free(p);
+	}
+}
+
+static void blocks_done(struct blocks *blocks)
+{
 	free(blocks->items);
 	*blocks = (struct blocks){ 0 };
 }
@@ -82,23 +115,26 @@ static bool forget(const void *p)
 }
 
 /*
- * A block that is not found soon waits for the end of the parser: looking further would let a small
- * text cost much time.
+ * A block that is not found soon is noted as freed: looking further would let a small text cost
+ * much time. It is freed at once nevertheless: the name of a member is held until its value has
+ * been read, and kept any longer it would leave a hole in front of each long list. Those would fill
+ * with what stays, which so held the pages of the whole document.
  */
 static void parser_free(void *p)
 {
-	if (!parser.active || !p || forget(p))
-		free(p);
-	else if (blocks_add(&parser.to_free, p) < 0)
+	if (parser.active && p && !forget(p) && blocks_add(&parser.freed, p) < 0)
 		longjmp(parser.out_of_memory, 1);
+	free(p);
 }
 
 /* What it allocated is the caller's now; or it is freed. */
 static void parser_done(bool failed)
 {
 	parser.active = false;
-	blocks_done(&parser.to_free, !failed);
-	blocks_done(&parser.allocated, failed);
+	if (failed)
+		free_allocated(&parser.allocated, &parser.freed);
+	blocks_done(&parser.freed);
+	blocks_done(&parser.allocated);
 }
 
 void json_watch_memory(void)
