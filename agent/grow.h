@@ -25,3 +25,19 @@ static inline int array_grow(void *array, size_t *n_alloc, size_t n, size_t elem
 	*n_alloc = want;
 	return 0;
 }
+
+/*
+ * Give back the room behind the n elements of an array that has grown: for what stays. "array" is
+ * the address of a pointer, as above.
+ */
+static inline void array_fit(void *array, size_t n, size_t elem_size)
+{
+	void *old, *smaller;
+
+	if (n == 0)
+		return;
+	memcpy(&old, array, sizeof(old));
+	smaller = reallocarray(old, n, elem_size);
+	if (smaller)
+		memcpy(array, &smaller, sizeof(smaller));
+}

@@ -289,11 +289,14 @@ static int add_rule(struct netmap *map, const json_t *v, const struct json_at *a
 		return 0;
 	r = json_read_object(v, at, rule_fields, ARRAY_SIZE(rule_fields), &reader, rep);
 	*left = reader.left;
-	if (r < 0 || reader.rule.n_src == 0 || reader.rule.n_dst == 0)
+	if (r < 0 || reader.rule.n_src == 0 || reader.rule.n_dst == 0) {
 		filter_rule_done(&reader.rule);
-	else
-		map->filter[map->n_filter++] = reader.rule;
-	return r;
+		return r;
+	}
+	array_fit(&reader.rule.src, reader.rule.n_src, sizeof(*reader.rule.src));
+	array_fit(&reader.rule.dst, reader.rule.n_dst, sizeof(*reader.rule.dst));
+	map->filter[map->n_filter++] = reader.rule;
+	return 0;
 }
 
 int netmap_read_filter(const json_t *v, const struct json_at *at, void *target,
