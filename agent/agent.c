@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
@@ -216,9 +217,19 @@ static void agent_apply(struct agent *agent, bool for_news)
 	write_files(agent);
 }
 
+/*
+ * A map's text, and what the kernel tells of a whole table, take many times what stays of them; the
+ * C library would keep most of it.
+ */
+static void give_back_memory(void)
+{
+	malloc_trim(0);
+}
+
 static int on_apply_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	agent_apply(userdata, true);
+	give_back_memory();
 	return 0;
 }
 
@@ -325,6 +336,7 @@ static void on_map_text(void *userdata, const char *text, size_t len, const char
 		mapfile_read_later(agent->mapfile);
 	if (map)
 		accept_map(agent, map);
+	give_back_memory();
 }
 
 static int open_kernel(struct agent *agent)
