@@ -19,6 +19,8 @@ double bench_median(double *values, size_t n);
 void bench_new_namespace(void);
 /* Run a shell command; dies when it fails. Returns how long it took, ms. */
 double bench_run(const char *fmt, ...) _printf_(1, 2);
+/* Of this run alone, for files of the programs that it is compared with; gone at the end. */
+const char *bench_folder(void);
 
 /* The benchmarks, each a section of the report. */
 void bench_rules(void);

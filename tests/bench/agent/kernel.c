@@ -43,17 +43,16 @@ static double apply(struct kernel *kernel, const struct netmap *map)
 /* What the tools need for the same: files of what the kernel holds now. */
 static void save_as(const char *suffix)
 {
-	bench_run("wg showconf mesh0 >/tmp/bench-kernel%s.conf && nft list table inet peergate "
-		  ">/tmp/bench-kernel%s.nft",
-		  suffix, suffix);
+	bench_run("cd %s && wg showconf mesh0 >mesh%s.conf && nft list table inet peergate "
+		  ">mesh%s.nft",
+		  bench_folder(), suffix, suffix);
 }
 
 static double load_by_tools(const char *suffix)
 {
-	return bench_run(
-		"wg syncconf mesh0 /tmp/bench-kernel%s.conf && { echo 'table inet peergate; "
-		"delete table inet peergate'; cat /tmp/bench-kernel%s.nft; } | nft -f -",
-		suffix, suffix);
+	return bench_run("cd %s && wg syncconf mesh0 mesh%s.conf && { echo 'table inet peergate; "
+			 "delete table inet peergate'; cat mesh%s.nft; } | nft -f -",
+			 bench_folder(), suffix, suffix);
 }
 
 static void drain(sd_event *event)
@@ -123,5 +122,4 @@ void bench_kernel(void)
 	puts("| peers | rules | load ms | wg syncconf + nft -f ms | ratio | one peer ms "
 	     "| by the tools ms | ratio | one rule ms |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
 	workload_each(measure_size);
-	bench_run("rm -f /tmp/bench-kernel*.conf /tmp/bench-kernel*.nft");
 }

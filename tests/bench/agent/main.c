@@ -14,6 +14,9 @@
 #include "common/text.h"
 #include "tests/bench/agent/bench.h"
 
+static char folder[] = "/tmp/bench-kernel.XXXXXX";
+static pid_t folder_owner;
+
 void bench_die(const char *fmt, ...)
 {
 	va_list args;
@@ -69,6 +72,26 @@ double bench_run(const char *fmt, ...)
 	return bench_now_ms() - start;
 }
 
+const char *bench_folder(void)
+{
+	return folder;
+}
+
+/* Sizes are measured by children, which end before. */
+static void remove_folder(void)
+{
+	if (getpid() == folder_owner)
+		bench_run("rm -rf %s", folder);
+}
+
+static void make_folder(void)
+{
+	if (!mkdtemp(folder))
+		bench_die("no folder %s: %m", folder);
+	folder_owner = getpid();
+	atexit(remove_folder);
+}
+
 int main(int argc, char *argv[])
 {
 	static const struct {
@@ -83,6 +106,7 @@ int main(int argc, char *argv[])
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (size_t i = 0; argc == 2 && i < ARRAY_SIZE(sections); i++) {
 		if (strcmp(argv[1], sections[i].name) == 0) {
+			make_folder();
 			sections[i].run();
 			return 0;
 		}

@@ -1,7 +1,6 @@
 /* Loading and changing the table: ours, and nft(8) with a file of the same contents. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/filter/compile.h"
 #include "agent/nft/nft.h"
@@ -64,9 +63,9 @@ static void measure_load(sd_event *event, const struct workload *w, struct figur
 	f->parse[i] = t[1] - t[0];
 	f->compile[i] = t[2] - t[1];
 	f->load[i] = t[3] - t[2];
-	bench_run("nft list table inet peergate >/tmp/bench-kernel.nft");
+	bench_run("nft list table inet peergate >%s/table.nft", bench_folder());
 	bench_new_namespace();
-	f->file[i] = bench_run("nft -f /tmp/bench-kernel.nft");
+	f->file[i] = bench_run("nft -f %s/table.nft", bench_folder());
 }
 
 /* From one map to the other and back, again and again. */
@@ -133,5 +132,4 @@ void bench_rules(void)
 	     "| one peer ms | with compile | nft element ms | one rule ms | with compile |\n"
 	     "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
 	workload_each(measure_size);
-	unlink("/tmp/bench-kernel.nft");
 }
