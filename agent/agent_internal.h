@@ -1,0 +1,61 @@
+/* What the parts of agent.c, agent_apply.c and agent_map.c share; nobody else includes it. */
+#pragma once
+
+#include "agent/agent.h"
+#include "agent/hostfiles.h"
+#include "agent/lease.h"
+#include "agent/mapfile.h"
+#include "agent/repair.h"
+#include "agent/state.h"
+#include "agent/stats.h"
+
+struct agent {
+	sd_event *event;
+	struct agent_config *config;
+	struct hostfiles *hostfiles;
+	struct state *state;
+	struct kernel *kernel;
+	struct lease_table *leases;
+	struct mapfile *mapfile; /* NULL: no Netmap= */
+	sd_event_source *apply_timer;
+	sd_event_source *expiry_timer;
+	sd_event_source *clock_source;
+	int clock_fd;
+
+	struct netmap *map; /* in force; NULL: none yet */
+	uint64_t map_serial;
+	char *map_problem;
+	char *kernel_problem;
+	struct repair repair;  /* of what others change */
+	uint64_t retry_usec;   /* the next pause */
+	uint64_t applied_usec; /* CLOCK_MONOTONIC, of the last attempt */
+	uint64_t judged_usec;  /* CLOCK_REALTIME, by which the last attempt judged expiries */
+	bool self_expired;     /* found then */
+	struct stats stats;
+};
+
+/* Takes over text. */
+void agent_set_problem(char **problem, char *text);
+/* Tells systemd, which shows it in "systemctl status". */
+void agent_publish_status(const struct agent *agent);
+
+/*
+ * Bring leases, kernel and files in step with the map, in this order, and try again by itself
+ * what failed. for_news: because somebody else may have changed the kernel.
+ */
+void agent_apply(struct agent *agent, bool for_news);
+/*
+ * A map's text, and what the kernel tells of a whole table, take many times what stays of them; the
+ * C library would keep most of it.
+ */
+void agent_give_back_memory(void);
+/* The same as agent_apply() from the event loop, after delay_usec. */
+void agent_schedule_apply(struct agent *agent, uint64_t delay_usec);
+/*
+ * Watch for what makes an apply necessary: expiries, the wall clock, changes by others. Leases and
+ * kernel have to be open. Return: 0, negative errno; what was begun is agent_free()'s.
+ */
+int agent_apply_open(struct agent *agent);
+
+/* Watch the map file of the configuration. Return: 0; negative errno and *reterr_text. */
+int agent_map_watch(struct agent *agent, uid_t owner, char **reterr_text);
