@@ -194,12 +194,12 @@ const char *flow_reason_to_string(enum flow_reason reason)
 	return "unknown";
 }
 
-/* "acls[0] line 14"; a map without origins has numbers, from 0 as in nftables' chains. */
+/* "acls[0] line 14"; a map without origins has its own places. */
 static char *rule_name(const struct netmap *map, uint32_t rule)
 {
 	const char *origin = map->filter[rule].origin;
 
-	return origin ? text_printf("%s", origin) : text_printf("acl:%u of the map", rule);
+	return origin ? text_printf("%s", origin) : text_printf("packet_filter[%u]", rule);
 }
 
 static const char *miss_words(enum filter_miss miss)

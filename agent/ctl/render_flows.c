@@ -5,6 +5,7 @@
 
 #include "agent/ctl/protocol.h"
 #include "agent/ctl/render_explain.h"
+#include "agent/ctl/rule_name.h"
 #include "common/cli/value.h"
 #include "common/text.h"
 
@@ -72,9 +73,12 @@ static int render_ranges(const json_t *flow, const struct cli_out *out)
 		const json_t *range = json_array_get(open, i);
 		uint64_t first = value_number(range, "firstPort");
 		uint64_t last = value_number(range, "lastPort");
-		const char *rule = value_text(range, "rule");
+		_cleanup_free_ char *rule =
+			ctl_rule_name(range, "rule", "packet_filter", value_number(range, "index"));
 		int r;
 
+		if (!rule)
+			return -ENOMEM;
 		if (first == last)
 			r = render_verdict(out, "allowed", "%" PRIu64 " by %s", first, rule);
 		else

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/ctl/render_explain.h"
+#include "agent/ctl/rule_name.h"
 #include "common/cli/value.h"
 #include "common/text.h"
 
@@ -21,8 +22,12 @@ static bool is(const json_t *object, const char *key, const char *value)
 
 static int render_step(const struct login_view *view, const json_t *step)
 {
-	const char *rule = value_text(step, "rule"), *action = value_text(step, "action");
+	_cleanup_free_ char *rule =
+		ctl_rule_name(step, "rule", "ssh_rules", value_number(step, "index"));
+	const char *action = value_text(step, "action");
 
+	if (!rule)
+		return -ENOMEM;
 	if (is(step, "fit", "expired"))
 		return render_verdict(view->out, "skipped", "%s has expired", rule);
 	if (is(step, "fit", "other-peer"))

@@ -4,6 +4,7 @@
 
 #include "agent/ctl/protocol.h"
 #include "agent/ctl/render.h"
+#include "agent/ctl/rule_name.h"
 #include "common/cli/format.h"
 #include "common/cli/table.h"
 #include "common/cli/value.h"
@@ -65,14 +66,15 @@ static char *sources_shown(const json_t *rule)
 	return value_list(all, SHOWN_NAMES);
 }
 
-static int add_filter_rule(struct cli_table *table, const json_t *rule)
+static int add_filter_rule(struct cli_table *table, const json_t *rule, size_t index)
 {
 	const json_t *dsts = json_object_get(rule, "destinations");
 	_cleanup_free_ char *protocols = protocols_shown(json_object_get(rule, "protocols"));
 	_cleanup_free_ char *sources = sources_shown(rule);
+	_cleanup_free_ char *name = ctl_rule_name(rule, "origin", "packet_filter", index);
 	uint64_t omitted = value_number(rule, "omitted");
 
-	if (!sources || !protocols)
+	if (!sources || !protocols || !name)
 		return -ENOMEM;
 	for (size_t i = 0; i < json_array_size(dsts); i++) {
 		const json_t *dst = json_array_get(dsts, i);
@@ -88,7 +90,7 @@ static int add_filter_rule(struct cli_table *table, const json_t *rule)
 		cli_table_add(table, CLI_PLAIN, "%s", value_text(dst, "prefix"));
 		cli_table_add(table, CLI_PLAIN, "%s", protocols);
 		add_ports(table, dst);
-		cli_table_add(table, CLI_FAINT, "%s", i > 0 ? "" : value_text(rule, "origin"));
+		cli_table_add(table, CLI_FAINT, "%s", i > 0 ? "" : name);
 	}
 	return 0;
 }
@@ -107,7 +109,7 @@ int ctl_render_filter(const json_t *rules, const struct cli_out *out)
 	}
 	r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
 	for (size_t i = 0; i < json_array_size(rules) && r == 0; i++)
-		r = add_filter_rule(table, json_array_get(rules, i));
+		r = add_filter_rule(table, json_array_get(rules, i), i);
 	return r < 0 ? r : cli_table_print(table, out);
 }
 
@@ -215,7 +217,7 @@ static void add_expiry(struct cli_table *table, const json_t *rule, uint64_t now
 struct rule_lines {
 	struct cli_table *table;
 	const json_t *rule;
-	const char *users;
+	const char *users, *name;
 	uint64_t now_usec;
 	size_t n;
 };
@@ -231,7 +233,7 @@ static void end_line(struct rule_lines *lines)
 	cli_table_add(lines->table, CLI_PLAIN, "%s", lines->users);
 	add_action(lines->table, lines->rule);
 	add_expiry(lines->table, lines->rule, lines->now_usec);
-	cli_table_add(lines->table, CLI_FAINT, "%s", value_text(lines->rule, "origin"));
+	cli_table_add(lines->table, CLI_FAINT, "%s", lines->name);
 }
 
 static int add_owners(struct rule_lines *lines, const json_t *owners)
@@ -256,14 +258,16 @@ static int add_owners(struct rule_lines *lines, const json_t *owners)
 	return 0;
 }
 
-static int add_ssh_rule(struct cli_table *table, const json_t *rule, uint64_t now_usec)
+static int add_ssh_rule(struct cli_table *table, const json_t *rule, size_t index,
+			uint64_t now_usec)
 {
 	_cleanup_free_ char *users = users_shown(rule);
-	struct rule_lines lines = { table, rule, users, now_usec, 0 };
+	_cleanup_free_ char *name = ctl_rule_name(rule, "origin", "ssh_rules", index);
+	struct rule_lines lines = { table, rule, users, name, now_usec, 0 };
 	size_t n_strangers = json_array_size(json_object_get(rule, "strangers"));
 	int r;
 
-	if (!users)
+	if (!users || !name)
 		return -ENOMEM;
 	if (json_is_true(json_object_get(rule, "any"))) {
 		cli_table_add(table, CLI_PLAIN, "every peer");
@@ -293,7 +297,7 @@ static int print_table(const json_t *rules, uint64_t now_usec, const struct cli_
 
 	r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
 	for (size_t i = 0; i < json_array_size(rules) && r == 0; i++)
-		r = add_ssh_rule(table, json_array_get(rules, i), now_usec);
+		r = add_ssh_rule(table, json_array_get(rules, i), i, now_usec);
 	return r < 0 ? r : cli_table_print(table, out);
 }
 
@@ -314,9 +318,9 @@ static int print_unreachable(const json_t *rules, const struct cli_out *out, siz
 		const json_t *rule = json_array_get(rules, i);
 		const json_t *nodes = json_object_get(rule, "unreachable");
 		_cleanup_free_ char *names = value_list(nodes, SHOWN_NAMES);
-		_cleanup_free_ char *origin = value_shown(rule, "origin");
+		_cleanup_free_ char *name = ctl_rule_name(rule, "origin", "ssh_rules", i);
 
-		if (!names || !origin)
+		if (!names || !name)
 			return -ENOMEM;
 		if (json_array_size(nodes) == 0)
 			continue;
@@ -324,7 +328,7 @@ static int print_unreachable(const json_t *rules, const struct cli_out *out, siz
 		fprintf(out->file,
 			"%s names %s, but no packet filter rule lets %s through to tcp/22 of this "
 			"host\n",
-			origin, names, json_array_size(nodes) == 1 ? "it" : "them");
+			name, names, json_array_size(nodes) == 1 ? "it" : "them");
 	}
 	return 0;
 }

@@ -145,6 +145,11 @@ static const struct {
 	{ "api/login-user.json", render_login_of_laptop, false, "agentctl/login-user.txt" },
 	{ "api/login-cut-off.json", render_login_of_laptop, false, "agentctl/login-cut-off.txt" },
 	{ "api/login-self.json", render_login_of_laptop, false, "agentctl/login-self.txt" },
+	/* A map that does not say where its rules come from. */
+	{ "agentctl/unnamed-acl.json", render_filter, false, "agentctl/unnamed-acl.txt" },
+	{ "agentctl/unnamed-flow.json", render_flow_to_server, false, "agentctl/unnamed-flow.txt" },
+	{ "agentctl/unnamed-login.json", render_login_of_laptop, false,
+	  "agentctl/unnamed-login.txt" },
 	{ "api/login-stranger.json", render_login_of_laptop, false, "agentctl/login-stranger.txt" },
 	{ "api/flow-login-elsewhere.json", render_login_from_here, false,
 	  "agentctl/login-elsewhere.txt" },
