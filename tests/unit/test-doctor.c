@@ -171,6 +171,7 @@ CHANGE(all_offline)
 CHANGE(no_peers) { json_decref(f->peers); f->peers = load("{\"peers\": []}"); }
 CHANGE(wg_problem) { json_object_set_new(f->peers, "problem", json_string("No such device")); }
 CHANGE(other_route) { strcpy(f->routes[1].device, "docker0"); }
+CHANGE(other_routes) { other_route(f); strcpy(f->routes[0].device, "docker0"); }
 CHANGE(no_route) { f->routes[0].device[0] = '\0'; }
 CHANGE(small_mtu) { f->mtu = 1279; }
 CHANGE(tailscale) { add_link(f, "tailscale0", "100.101.102.103"); }
@@ -261,7 +262,10 @@ static const struct {
 
 	{ no_change, doctor_check_network, DOCTOR_GOOD, "lead over mesh0", NULL },
 	{ other_route, doctor_check_network, DOCTOR_BAD,
-	  "to phone (100.64.0.3) leads over docker0 instead of mesh0", "ip route get 100.64.0.3" },
+	  "the way to phone (100.64.0.3) leads over docker0 instead of mesh0",
+	  "ip route get 100.64.0.3" },
+	{ other_routes, doctor_check_network, DOCTOR_BAD,
+	  "the way to laptop (100.64.0.2) and 1 other peer leads over docker0", "ip route get" },
 	{ no_route, doctor_check_network, DOCTOR_BAD, "no way to laptop", "ip rule" },
 	{ small_mtu, doctor_check_network, DOCTOR_BAD, "is 1279", "mtu 1420" },
 	{ tailscale, doctor_check_network, DOCTOR_WARN, "tailscale0 has the address 100.101",

@@ -22,7 +22,7 @@ static void check_routes(const struct doctor_facts *facts, struct doctor_report 
 {
 	const char *link = doctor_link_name(facts);
 	const struct doctor_route *wrong = NULL;
-	char addr[IP_ADDR_STRLEN];
+	char addr[IP_ADDR_STRLEN], others[64] = "";
 	size_t n = 0;
 
 	for (size_t i = 0; i < facts->n_routes; i++)
@@ -40,16 +40,16 @@ static void check_routes(const struct doctor_facts *facts, struct doctor_report 
 		return;
 	}
 	ip_addr_to_string(&wrong->addr, addr);
+	if (n > 1)
+		snprintf(others, sizeof(others), " and %zu other peer%s", n - 1, n == 2 ? "" : "s");
 	if (wrong->device[0] == '\0') {
-		doctor_say(rep, DOCTOR_BAD, "there is no way to %s (%s) and %zu others",
-			   wrong->peer, addr, n - 1);
+		doctor_say(rep, DOCTOR_BAD, "there is no way to %s (%s)%s", wrong->peer, addr,
+			   others);
 		doctor_advise(rep, "ip link set %s up; ip rule shows who comes before", link);
 		return;
 	}
-	doctor_say(rep, DOCTOR_BAD,
-		   "the way to %s (%s) leads over %s instead of %s; so do %zu "
-		   "others",
-		   wrong->peer, addr, wrong->device, link, n - 1);
+	doctor_say(rep, DOCTOR_BAD, "the way to %s (%s)%s leads over %s instead of %s", wrong->peer,
+		   addr, others, wrong->device, link);
 	doctor_advise(rep,
 		      "ip route get %s shows the rule: take it away from %s, or give the mesh "
 		      "another prefix",
