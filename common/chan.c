@@ -1,5 +1,6 @@
 #include "common/chan.h"
 #include "common/clock.h"
+#include "common/passed.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -169,6 +170,14 @@ void chan_msg_done(struct chan_msg *msg)
 	*msg = (struct chan_msg){ 0 };
 }
 
+void chan_msg_drop(struct chan_msg *msg)
+{
+	for (size_t i = 0; i < msg->n_fds; i++)
+		passed_drop(msg->fds[i]);
+	msg->n_fds = 0;
+	chan_msg_done(msg);
+}
+
 struct chan_reader chan_msg_reader(const struct chan_msg *msg)
 {
 	return (struct chan_reader){ .data = msg->data, .len = msg->len };
@@ -181,8 +190,11 @@ int chan_pair(int ret_fds[2])
 	return 0;
 }
 
+/* As many as the kernel lets through (SCM_MAX_FD): those that do not fit it closes itself. */
+#define MOST_FDS 253
+
 union fd_space {
-	char buf[CMSG_SPACE(sizeof(int) * CHAN_MAX_FDS)];
+	char buf[CMSG_SPACE(sizeof(int) * MOST_FDS)];
 	struct cmsghdr align;
 };
 
@@ -232,7 +244,7 @@ static int take_fds(struct msghdr *mh, struct chan_msg *msg)
 			if (msg->n_fds < CHAN_MAX_FDS) {
 				msg->fds[msg->n_fds++] = fd;
 			} else {
-				close_fd(fd);
+				passed_drop(fd);
 				r = -EBADMSG;
 			}
 		}
@@ -288,7 +300,7 @@ int chan_receive(int fd, struct chan_msg *ret_msg)
 			r = -EBADMSG;
 	}
 	if (r < 0) {
-		chan_msg_done(&msg);
+		chan_msg_drop(&msg);
 		return r;
 	}
 	msg.type = (uint32_t)head[0] << 24 | head[1] << 16 | head[2] << 8 | head[3];

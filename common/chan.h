@@ -62,6 +62,8 @@ struct chan_msg {
 };
 /* Frees the payload and closes the descriptors that nobody took. */
 void chan_msg_done(struct chan_msg *msg);
+/* The same for a message of a process that is not trusted, whose descriptors passed_drop() gets. */
+void chan_msg_drop(struct chan_msg *msg);
 struct chan_reader chan_msg_reader(const struct chan_msg *msg);
 
 /* Two connected ends, close-on-exec, non-blocking. */

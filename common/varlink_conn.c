@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "common/passed.h"
 #include "common/varlink_msg.h"
 #include "common/varlink_stream.h"
 
@@ -392,7 +393,7 @@ int varlink_conn_new(struct varlink_server *server, int fd, const struct ucred *
 
 	conn = calloc(1, sizeof(*conn));
 	if (!conn) {
-		close_fd(fd);
+		passed_close(fd);
 		return -ENOMEM;
 	}
 	conn->server = server;

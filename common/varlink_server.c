@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "common/passed.h"
 #include "common/varlink_conn.h"
 
 #define LISTEN_AGAIN_USEC 1000000u
@@ -25,7 +26,7 @@ static bool has_place(const struct varlink_server *server, uid_t uid)
 
 static int admit(struct varlink_server *server, int fd)
 {
-	_cleanup_close_ int owned = fd;
+	_cleanup_(passed_closep) int owned = fd;
 	socklen_t len = sizeof(struct ucred);
 	struct ucred creds;
 
@@ -100,7 +101,7 @@ struct varlink_server *varlink_server_free(struct varlink_server *server)
 		return NULL;
 	sd_event_source_disable_unref(server->listen_again);
 	sd_event_source_disable_unref(server->listen_source);
-	close_fd(server->listen_fd);
+	passed_close(server->listen_fd);
 	while (server->conns)
 		varlink_conn_free(server->conns);
 	sd_event_unref(server->event);

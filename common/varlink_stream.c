@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/json.h"
+#include "common/passed.h"
 
 #define FIRST_SIZE (4u << 10)
 
@@ -16,12 +17,13 @@ void varlink_stream_init(struct varlink_stream *s, int fd, size_t max_message, s
 		.max_message = max_message,
 		.max_output = max_output,
 	};
+	passed_prepare(fd);
 	json_watch_memory();
 }
 
 void varlink_stream_done(struct varlink_stream *s)
 {
-	s->fd = close_fd(s->fd);
+	s->fd = passed_close(s->fd);
 	free(s->in);
 	free(s->out);
 	s->in = s->out = NULL;
@@ -100,9 +102,9 @@ int varlink_stream_read(struct varlink_stream *s)
 	r = make_input_room(s);
 	if (r < 0)
 		return r;
-	n = recv(s->fd, s->in + s->in_end, s->in_size - s->in_end, MSG_DONTWAIT);
+	n = passed_read(s->fd, s->in + s->in_end, s->in_size - s->in_end);
 	if (n < 0)
-		return errno == EINTR ? -EAGAIN : -errno;
+		return (int)n;
 	if (n == 0)
 		return VARLINK_STREAM_END;
 	from = s->in_end;

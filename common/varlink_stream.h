@@ -31,7 +31,7 @@ bool varlink_stream_has_room(const struct varlink_stream *s);
 /*
  * Read once.
  * Return: 0 (something came), VARLINK_STREAM_END, -EAGAIN, -EMSGSIZE (message beyond the limit),
- * -ENOBUFS (no room), -ENOMEM, other negative errno of the socket.
+ * -EBADMSG (descriptors came), -ENOBUFS (no room), -ENOMEM, other negative errno of the socket.
  */
 int varlink_stream_read(struct varlink_stream *s);
 /* Take the next message, which is borrowed until the next read. Return: false when there is none.

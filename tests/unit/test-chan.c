@@ -308,9 +308,9 @@ static void test_fds(void **state)
 }
 
 /* By hand: what chan_send() never does. */
-static void send_fds(int fd, const void *data, size_t len, size_t n_fds)
+static void send_fds(int fd, const void *data, size_t len, int passed, size_t n_fds)
 {
-	char space[CMSG_SPACE(sizeof(int) * 32)] = { 0 };
+	char space[CMSG_SPACE(sizeof(int) * 253)] = { 0 };
 	struct iovec iov = { (void *)data, len };
 	struct msghdr mh = { .msg_iov = &iov,
 			     .msg_iovlen = 1,
@@ -321,23 +321,30 @@ static void send_fds(int fd, const void *data, size_t len, size_t n_fds)
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
 	cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-	memset(CMSG_DATA(cmsg), 0, sizeof(int) * n_fds); /* stdin, many times */
+	for (size_t i = 0; i < n_fds; i++)
+		memcpy(CMSG_DATA(cmsg) + i * sizeof(int), &passed, sizeof(int));
 	assert_int_equal(sendmsg(fd, &mh, 0), len);
 }
 
 static void test_too_many_fds(void **state)
 {
 	struct pair *p = *state;
-	static const size_t counts[] = { CHAN_MAX_FDS + 1, CHAN_MAX_FDS + 2, 32 };
-	unsigned before = count_fds();
+	/* 253: what the kernel lets through at most. */
+	static const size_t counts[] = { CHAN_MAX_FDS + 1, CHAN_MAX_FDS + 2, 32, 253 };
+	unsigned before;
+	int ends[2];
 
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	before = count_fds();
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
 		struct chan_msg msg;
 
-		send_fds(p->fds[0], "\1\2\3\4", 4, counts[i]);
+		send_fds(p->fds[0], "\1\2\3\4", 4, ends[0], counts[i]);
 		assert_int_equal(chan_receive(p->fds[1], &msg), -EBADMSG);
 		assert_int_equal(count_fds(), before);
 	}
+	close_fd(ends[0]);
+	close_fd(ends[1]);
 }
 
 static void test_send_to_one_who_does_not_read(void **state)
