@@ -93,7 +93,7 @@ int dispatch(struct monitor *m, enum mon_peer_index from, struct chan_msg *msg)
 	const struct mon_handler *h = i < 0 ? NULL : &handlers[i];
 
 	/* It crossed our decision to end the connection. */
-	if (h && m->state >= MON_ENDING && h->legal_in != ANY_STATE) {
+	if (h && msg->n_fds <= h->max_fds && m->state >= MON_ENDING && h->legal_in != ANY_STATE) {
 		if (h->type == LEADER_OPENED)
 			mon_end_opened(m);
 		return 0;

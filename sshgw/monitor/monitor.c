@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "common/log.h"
+#include "common/passed.h"
 #include "common/text.h"
 #include "sshgw/build.h"
 #include "sshgw/child.h"
@@ -61,7 +62,7 @@ static void on_message(struct loop_source *source, int fd, uint32_t revents, voi
 static void peer_close(struct mon_peer *peer)
 {
 	peer->io = loop_source_free(peer->io);
-	peer->fd = close_fd(peer->fd);
+	peer->fd = passed_close(peer->fd);
 }
 
 void mon_detach(struct monitor *m, enum mon_peer_index index)
@@ -133,7 +134,7 @@ static void on_message(struct loop_source *source, int fd, uint32_t revents, voi
 		return;
 	if (r == 0) {
 		r = dispatch(m, index, &msg);
-		chan_msg_done(&msg);
+		chan_msg_drop(&msg);
 	} else if (r != -ECONNRESET) {
 		log_error_errno(r, "The %s process sent something that is no message",
 				m->peers[index].name);

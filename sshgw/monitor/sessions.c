@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/passed.h"
 #include "common/text.h"
 #include "sshgw/monitor/env.h"
 #include "sshgw/monitor/sftp.h"
@@ -177,14 +178,12 @@ void sessions_release(struct monitor *m)
 
 /*
  * A pipe end that only goes the right way. The user may hand over any pipe of its own, which gains
- * it nothing; but no device, file or socket whose other end somebody else has.
+ * it nothing; but no device, file or socket whose other end somebody else has. What it is, is found
+ * out without asking a filesystem, which may be the user's: it would not have to answer.
  */
 static bool is_pipe(int fd, int access_mode)
 {
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
-	       (fcntl(fd, F_GETFL) & O_ACCMODE) == access_mode;
+	return passed_is_pipe(fd) && (fcntl(fd, F_GETFL) & O_ACCMODE) == access_mode;
 }
 
 /* A terminal's master whose slave belongs to the user. Its name goes into utmp. */
@@ -194,7 +193,7 @@ static bool is_own_terminal(int fd, uid_t uid, char *line, size_t size)
 	unsigned number;
 	struct stat st;
 
-	if (ioctl(fd, TIOCGPTN, &number) < 0)
+	if (!passed_is_terminal_master(fd) || ioctl(fd, TIOCGPTN, &number) < 0)
 		return false;
 	path = text_printf("/dev/pts/%u", number);
 	if (!path || stat(path, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_uid != uid)
@@ -202,11 +201,13 @@ static bool is_own_terminal(int fd, uid_t uid, char *line, size_t size)
 	return (size_t)snprintf(line, size, "pts/%u", number) < size;
 }
 
-static bool fds_are_sound(struct monitor *m, struct channel *channel, const struct chan_msg *msg)
+/* line: the terminal's, for utmp; untouched without one. */
+static bool fds_are_sound(const struct monitor *m, const struct channel *channel,
+			  const struct chan_msg *msg, char line[sizeof(channel->line)])
 {
 	if (channel->has_pty)
-		return msg->n_fds == 1 && is_own_terminal(msg->fds[0], m->account->uid,
-							  channel->line, sizeof(channel->line));
+		return msg->n_fds == 1 &&
+		       is_own_terminal(msg->fds[0], m->account->uid, line, sizeof(channel->line));
 	return msg->n_fds == 3 && is_pipe(msg->fds[0], O_WRONLY) &&
 	       is_pipe(msg->fds[1], O_RDONLY) && is_pipe(msg->fds[2], O_RDONLY);
 }
@@ -225,18 +226,21 @@ int sessions_started(struct monitor *m, struct chan_msg *msg)
 	uint32_t id = chan_get_u32(&r);
 	uint8_t n_fds = chan_get_u8(&r);
 	struct channel *channel = channels_find(&m->channels, id);
+	char line[sizeof(channel->line)] = "";
 	struct chan_writer w = { 0 };
 
-	if (chan_reader_end(&r) < 0 || n_fds != msg->n_fds || !channel)
+	if (chan_reader_end(&r) < 0 || n_fds != msg->n_fds || !channel ||
+	    (channel->state != CHANNEL_STARTING && channel->state != CHANNEL_DETACHED) ||
+	    !fds_are_sound(m, channel, msg, line))
 		return -EPROTO;
 	/* The client may have gone while the program started. */
 	if (channel->state == CHANNEL_DETACHED)
 		return 0;
-	if (channel->state != CHANNEL_STARTING || !fds_are_sound(m, channel, msg))
-		return -EPROTO;
 	channel->state = CHANNEL_RUNNING;
-	if (channel->has_pty)
-		record_login(m, LEADER_LOGIN, channel->line);
+	if (channel->has_pty) {
+		memcpy(channel->line, line, sizeof(line));
+		record_login(m, LEADER_LOGIN, line);
+	}
 	msg_started_put(&w, &(struct msg_started){
 				    .channel = id,
 				    .n_fds = n_fds,

@@ -19,8 +19,10 @@
 #include <cmocka.h>
 
 #include "common/text.h"
+#include "tests/privsep/mute_fs.h"
 #include "tests/privsep/stage.h"
 #include "tests/privsep/world.h"
+#include "tests/unit/lingering.h"
 
 #define CHANNEL		7u
 #define STARTED_REFUSED "Message 0x380 of the user process was refused"
@@ -177,6 +179,23 @@ static void test_answers_that_cross_a_hangup(void **state)
 	stage_end_with_leader(&s, "Revoked the login");
 }
 
+/* What is no pipe is refused then as well: the monitor has to leave it open. */
+static void test_no_pipes_that_cross_a_hangup(void **state)
+{
+	int fds[3], kept[3];
+	struct stage s;
+
+	begin_with(&s, STARTING);
+	hang_up(&s);
+	stage_pipes(fds, kept);
+	close(fds[2]);
+	fds[2] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	say_started(&s, CHANNEL, fds, 3);
+	stage_close(fds, 3);
+	stage_close(kept, 3);
+	stage_end_with_leader(&s, STARTED_REFUSED);
+}
+
 static void test_failure_is_passed_on(void **state)
 {
 	_cleanup_free_ char *reason = NULL;
@@ -283,6 +302,77 @@ static void test_no_pipes(void **state)
 			stage_end_with_leader(&s, STARTED_REFUSED);
 		}
 	}
+}
+
+/* ---- what takes for ever to close, or to look at ---- */
+
+#define LINGER_SEC 300
+
+static int open_lingering(void)
+{
+	return lingering_open(LINGER_SEC);
+}
+
+static int open_on_mute_fs(void)
+{
+	_cleanup_free_ char *dir = world_path("mute");
+
+	return mute_fs_open(dir);
+}
+
+static const struct {
+	const char *name;
+	int (*open)(void);
+} endless[] = {
+	{ "TCP connection that lingers", open_lingering },
+	{ "file of a filesystem that does not answer", open_on_mute_fs },
+};
+
+static void say_endless(struct stage *s, int (*open_it)(void))
+{
+	int fds[3], kept[3];
+
+	stage_pipes(fds, kept);
+	close(fds[1]);
+	fds[1] = open_it();
+	say_started(s, CHANNEL, fds, 3);
+	stage_close(kept, 3);
+	stage_close(fds, 1);
+	stage_close(fds + 2, 1);
+	/* The monitor's is the last one. Of the filesystem's file, any close would wait. */
+	if (open_it == open_lingering)
+		close(fds[1]);
+	else
+		mute_fs_join(s->leader.hello.pid);
+}
+
+static void test_endless_descriptor(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(endless); i++) {
+		struct stage s;
+
+		print_message("%s\n", endless[i].name);
+		begin_with(&s, STARTING);
+		say_endless(&s, endless[i].open);
+		stage_end_with_leader(&s, STARTED_REFUSED);
+		mute_fs_end();
+		lingering_end();
+	}
+}
+
+/* Whichever the monitor sees first, what is on the channel when it is closed holds nothing up. */
+static void test_endless_descriptors_and_the_end(void **state)
+{
+	struct stage s;
+
+	begin_with(&s, STARTING);
+	assert_int_equal(kill(s.monitor, SIGSTOP), 0);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"end\"}");
+	for (int i = 0; i < 3; i++)
+		say_endless(&s, open_lingering);
+	assert_int_equal(kill(s.monitor, SIGCONT), 0);
+	stage_end_with_leader(&s, NULL);
+	lingering_end();
 }
 
 /* The reading end where the writing one should be, and the other way round. */
@@ -481,8 +571,11 @@ int main(void)
 		ON_STAGE(test_exited_at_the_wrong_time),
 		ON_STAGE(test_before_the_session_is_open),
 		ON_STAGE(test_answers_that_cross_a_hangup),
+		ON_STAGE(test_no_pipes_that_cross_a_hangup),
 		ON_STAGE(test_failure_is_passed_on),
 		ON_STAGE(test_no_pipes),
+		ON_STAGE(test_endless_descriptor),
+		ON_STAGE(test_endless_descriptors_and_the_end),
 		ON_STAGE(test_pipes_the_wrong_way),
 		ON_STAGE(test_wrong_number),
 		ON_STAGE(test_terminal_of_others),
