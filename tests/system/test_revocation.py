@@ -164,6 +164,45 @@ def test_root_too(mesh):
         assert ssh.wait(20) == 255
 
 
+# Each time the only owner of a connection whose close waits for as long as it was told to (socket(7), SO_LINGER).
+LINGER = """
+import array, socket, struct, time
+for i in range(300):
+    listener = socket.create_server(('127.0.0.1', 0))
+    c = socket.create_connection(listener.getsockname())
+    other = listener.accept()[0]
+    c.setblocking(False)
+    try:
+        while c.send(b'x' * 65536):
+            pass
+    except BlockingIOError:
+        pass
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 3600))
+    agent = socket.socket(socket.AF_UNIX)
+    agent.connect('/run/peergate/agent.sock')
+    agent.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [c.fileno()]))], socket.MSG_OOB * (i % 2))
+    c.close()
+    if i % 3:
+        agent.close()
+    else:
+        held = agent
+    if i == 20:
+        print('lingering', flush=True)
+    time.sleep(0.2)
+"""
+
+
+def test_a_local_user_cannot_hold_up_the_agent(mesh):
+    server = mesh.server.host
+    with client(mesh, "sleep 4720") as ssh, \
+            server.popen(["python3", "-I", "-S", "-c", LINGER], user="nobody") as linger:
+        pids = session_pids(mesh, "alice", "sleep 4720")
+        linger.out.read_until("lingering")
+        assert revoke_and_wait(mesh, pids) < WITHIN
+        ssh.err.read_until("Peergate: access was revoked", 10)
+    assert server.run("agentctl status").returncode == 0
+
+
 def test_an_unchanged_right_stays(mesh):
     """Another peer's right is taken away: this one's session notices nothing."""
     with client(mesh, "cat") as ssh:
