@@ -108,6 +108,7 @@ static void begin(struct http_listener *listener, struct MHD_Connection *mhd, vo
 	listener->server->stats.connections++;
 	listener->server->stats.connections_total++;
 	http_conn_set_due(conn);
+	http_watch_add(conn);
 }
 
 static void end(struct http_conn *conn)

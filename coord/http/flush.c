@@ -4,10 +4,11 @@
 
 void http_request_suspend(struct http_request *req)
 {
-	/* Whoever is gone already is reported at once. */
-	http_watch_add(req->conn);
 	req->suspended = true;
 	MHD_suspend_connection(req->mhd);
+	/* That is told only once. */
+	if (req->conn->gone)
+		http_flush_later(req);
 }
 
 void http_flush_later(struct http_request *req)

@@ -32,9 +32,9 @@ struct http_conn {
 	struct ucred creds;	      /* Unix */
 	int fd;			      /* libmicrohttpd's */
 	bool watched;		      /* in the watch descriptor */
-	bool gone;		      /* nothing more comes from the client, or can be sent to it */
-	bool cut;		      /* by us: too slow */
-	uint64_t due;		      /* the request has to be there; 0: not on the list */
+	bool gone;    /* nothing more comes from the client; may be it still reads */
+	bool cut;     /* by us: too slow */
+	uint64_t due; /* the request has to be there; 0: not on the list */
 	TAILQ_ENTRY(http_conn) by_due;
 };
 
@@ -174,7 +174,7 @@ int http_flush_init(struct http_server *server);
 void http_flush_later(struct http_request *req);
 /* Resume all that are due now. */
 void http_flush(struct http_server *server);
-/* Not to be called while the connection is handled by libmicrohttpd otherwise. */
+/* From within a call of libmicrohttpd. */
 void http_request_suspend(struct http_request *req);
 
 /* dispatch.c: called by libmicrohttpd, cls is the listener */

@@ -1,4 +1,7 @@
-/* Clients of suspended connections that go away. */
+/*
+ * Clients that go away. libmicrohttpd does not look at suspended connections; and of the others it
+ * misses an end that comes together with the last bytes of an unfinished request.
+ */
 #include <errno.h>
 #include <sys/epoll.h>
 
@@ -44,6 +47,9 @@ static int on_gone(sd_event_source *source, int fd, uint32_t revents, void *user
 			conn->gone = true;
 			if (conn->request && conn->request->suspended)
 				http_flush_later(conn->request);
+			else
+				/* Makes its edge-triggered descriptor ready again. */
+				shutdown(conn->fd, SHUT_RD);
 		}
 	} while (n == BATCH);
 	http_flush(server);

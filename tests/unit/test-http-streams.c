@@ -249,6 +249,31 @@ static void test_gone(void **state)
 	http_fixture_wait(&f->http, http_fixture_stats(&f->http).connections == 0);
 }
 
+/* What comes together with the end is answered, but not waited for. */
+static void test_half_closed(void **state)
+{
+	struct fixture *f = *state;
+	int fds[4];
+
+	http_fixture_start(&f->http, NULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = http_fixture_connect(&f->http);
+	http_fixture_wait(&f->http, http_fixture_stats(&f->http).connections == 4);
+	http_fixture_send(fds[0], "HEAD /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+	http_fixture_send(fds[1], GET_STREAM);
+	http_fixture_send(fds[2], GET_LATER);
+	http_fixture_send(fds[3], "GET /str");
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		shutdown(fds[i], SHUT_WR);
+	/* Long before any time is up. */
+	http_fixture_wait(&f->http, http_fixture_stats(&f->http).connections == 0);
+	http_fixture_receive(&f->http, fds[0], "HTTP/1.1 405", &f->reply);
+	assert_int_equal(f->n_closed[HTTP_STREAM_GONE], 1);
+	assert_int_equal(f->n_gone, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
 /* Not only those that say goodbye. */
 static void leave(int fd, bool reset)
 {
@@ -498,6 +523,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_head, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write_when_drained, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_half_closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_vanish, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broadcast, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),

@@ -248,8 +248,7 @@ static void test_smuggling(void **state)
 		"Transfer-Encoding: gzip, chunked\r\n",
 		"Transfer-Encoding: xchunked\r\n",
 		"Transfer-Encoding: chunked \r\n",
-		"Transfer-Encoding: \x0b"
-		"chunked\r\n",
+		"Transfer-Encoding: \013chunked\r\n",
 		"Transfer-Encoding\x0b: chunked\r\n",
 		"X: y\nContent-Length: 3\r\n",
 		"Content-Length: 3\n",
