@@ -12,7 +12,7 @@ build_packages=(
 	zlib1g-dev systemd
 )
 test_packages=(
-	clang llvm libclang-rt-14-dev libcmocka-dev
+	caddy clang llvm libclang-rt-14-dev libcmocka-dev nginx-light
 	fish iproute2 iptables nftables openssh-client openssh-server openssh-sftp-server procps
 	python3-paramiko python3-prometheus-client python3-pytest rsync zsh
 )

@@ -4,7 +4,8 @@
  * folded lines (which it appends to the *name*), blanks before the colon, NUL within a line (the
  * rest of the line is dropped; at its beginning it ends the head). Whoever reads differently than
  * the proxy can be made to take one request for two. So what it has read is looked at again, in the
- * memory where it leaves it: CR, LF, colons and the blanks of the first line have become NUL. Pure.
+ * memory where it leaves it: CR, LF, colons and the blanks of the first line have become NUL. (One
+ * thing is not seen: a NUL in the place of CR.) Pure.
  */
 #pragma once
 
