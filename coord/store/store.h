@@ -22,6 +22,9 @@
 #define STORE_MAX_KEY	200u
 #define STORE_MAX_VALUE (1u << 20)
 #define STORE_MAX_TXN	64u /* conditions, and operations, of one transaction */
+/* Keys and values of one transaction together; etcd takes no more in one request. */
+#define STORE_MAX_BYTES (5u << 18)
+#define STORE_MAX_LIST	1000u /* entries of one list */
 
 struct store;
 
@@ -45,9 +48,11 @@ struct store_op {
 };
 
 /*
- * status: 0; -ENOENT (get); -EBUSY: a condition does not hold (*conflict is the one);
- * -EIO, -ENOSPC, -ETIMEDOUT, -ENOMEM: the store's trouble, text says which (fit for a log). After
- * -ETIMEDOUT the transaction may have happened. revision: of the transaction, or of the store.
+ * status: 0; -ENOENT (get); -EBUSY: a condition does not hold (*conflict is the one, of the array
+ * that the caller gave); -EIO, -ENOSPC, -ETIMEDOUT, -ENOMEM: the store's trouble, text says which
+ * (fit for a log), and it may go on working. After these the transaction may have happened
+ * nevertheless: at once (-ETIMEDOUT), or when the process dies before the next one (-EIO, -ENOSPC).
+ * revision: of the transaction, or of the store, if there was nothing to change.
  */
 struct store_answer {
 	int status;
@@ -66,10 +71,15 @@ typedef void (*store_watch_fn)(uint64_t revision, const struct store_entry *chan
 /* The watch cannot go on (revisions too old): list again, then watch from that revision. */
 typedef void (*store_lost_fn)(void *userdata);
 
-/* All of these return 0 (the answer comes or has come), -EINVAL (key or size out of bounds),
- * -ENOMEM. */
+/*
+ * All of these return 0 (the answer comes or has come), -EINVAL (key or size out of bounds; a key
+ * that a transaction changes twice), -ENOMEM. Of what they are given nothing is needed later.
+ */
 int store_get(struct store *store, const char *key, store_answer_fn fn, void *userdata);
-/* Keys with the prefix, ascending, behind `after` (NULL: from the first), at most limit (<= 1000).
+/*
+ * Keys with the prefix ("": all), ascending, behind `after` (NULL: from the first), at most limit.
+ * There may come fewer, since the bytes of an answer are limited too: go on while there are more.
+ * Who lists in pages and then watches starts from the revision of the first page.
  */
 int store_list(struct store *store, const char *prefix, const char *after, unsigned limit,
 	       store_answer_fn fn, void *userdata);
@@ -78,9 +88,12 @@ int store_txn(struct store *store, const struct store_cond *conds, size_t n_cond
 
 /*
  * Tell fn of every change of keys with the prefix in transactions after from_revision, in order,
- * first those that happened before this call. Of a transaction made through this store, watchers
- * hear before its own answer comes. Watchers may start transactions of their own; these are told
- * later.
+ * first those that happened before this call (perhaps before it returns; *ret_watch is set by
+ * then). Of a transaction made through this store, watchers hear before its own answer comes.
+ *
+ * Watchers and answers may use the store, and free any watch, their own too. A transaction that
+ * they start happens at once, but is told, and answered, after they have returned. A watch that is
+ * lost tells nothing any more; it is still to be freed. Return: 0, -EINVAL, -ENOMEM.
  */
 struct store_watch;
 int store_watch(struct store *store, const char *prefix, uint64_t from_revision, store_watch_fn fn,
@@ -93,5 +106,6 @@ uint64_t store_revision(const struct store *store);
 /* The oldest revision that a watch can still start from. */
 uint64_t store_oldest(const struct store *store);
 
+/* Not from within a callback; the watches have to be gone before. */
 struct store *store_free(struct store *store);
 DEFINE_CLEANUP(struct store *, store_free);

@@ -1,0 +1,17 @@
+/* Entries with memory of their own: what was read, or is to be told. */
+#pragma once
+
+#include "coord/store/store.h"
+
+struct rows {
+	struct store_entry *entries;
+	size_t n, size;
+	size_t bytes; /* of keys and values */
+};
+/* Room for size entries. Return: 0, -ENOMEM. */
+int rows_init(struct rows *rows, size_t size);
+void rows_done(struct rows *rows);
+/* Adds a copy; there has to be room. value NULL: deleted. Return: 0, -ENOMEM. */
+int rows_add(struct rows *rows, const char *key, const void *value, size_t len, uint64_t revision);
+/* Takes the last one away. */
+void rows_drop_last(struct rows *rows);
