@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/host_key.h"
+#include "common/host_key.h"
 #include "common/text.h"
 
 /* The text of a string value; NULL: it is none, and that is reported in *ret. */

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "agent/host_key.h"
 #include "common/cleanup.h"
+#include "common/host_key.h"
 
 /* As ssh-keygen(1) made them, without the comment. */
 static const char *const good[] = {

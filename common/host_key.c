@@ -1,4 +1,4 @@
-#include "agent/host_key.h"
+#include "common/host_key.h"
 
 #include <errno.h>
 #include <stdbool.h>
