@@ -170,7 +170,7 @@ static int read_ports(const json_t *v, const struct json_at *at, void *target,
 		return json_fail(rep, at, "is no pair of ports; expected [first, last]");
 	for (size_t i = 0; i < ARRAY_SIZE(pair); i++) {
 		const struct json_at element = { .parent = at, .index = i };
-		int r = netmap_read_u16(json_array_get(v, i), &element, &pair[i], rep);
+		int r = json_read_u16(json_array_get(v, i), &element, &pair[i], rep);
 
 		if (r < 0)
 			return r;

@@ -21,7 +21,7 @@ static int read_addresses(const json_t *v, const struct json_at *at, void *targe
 	if (json_is_array(v) && json_array_size(v) == 0)
 		return json_fail(rep, at, "is empty; expected at least one mesh address");
 	return json_read_array(v, at, NETMAP_MAX_ADDRESSES, sizeof(struct ip_addr),
-			       netmap_read_address, &node->addresses, &node->n_addresses, rep);
+			       json_read_address, &node->addresses, &node->n_addresses, rep);
 }
 
 static int read_tags(const json_t *v, const struct json_at *at, void *target,
@@ -38,8 +38,8 @@ static int read_routes(const json_t *v, const struct json_at *at, void *target,
 {
 	struct netmap_node *node = target;
 
-	return json_read_array(v, at, NETMAP_MAX_ROUTES, sizeof(struct ip_prefix),
-			       netmap_read_prefix, &node->routes, &node->n_routes, rep);
+	return json_read_array(v, at, NETMAP_MAX_ROUTES, sizeof(struct ip_prefix), json_read_prefix,
+			       &node->routes, &node->n_routes, rep);
 }
 
 static int read_endpoints(const json_t *v, const struct json_at *at, void *target,
@@ -48,7 +48,7 @@ static int read_endpoints(const json_t *v, const struct json_at *at, void *targe
 	struct netmap_node *node = target;
 
 	return json_read_array(v, at, NETMAP_MAX_LIST, sizeof(struct ip_endpoint),
-			       netmap_read_endpoint, &node->endpoints, &node->n_endpoints, rep);
+			       json_read_endpoint, &node->endpoints, &node->n_endpoints, rep);
 }
 
 static int read_host_keys(const json_t *v, const struct json_at *at, void *target,
@@ -56,14 +56,14 @@ static int read_host_keys(const json_t *v, const struct json_at *at, void *targe
 {
 	struct netmap_node *node = target;
 
-	return json_read_array(v, at, NETMAP_MAX_LIST, sizeof(char *), netmap_read_host_key,
+	return json_read_array(v, at, NETMAP_MAX_LIST, sizeof(char *), json_read_host_key,
 			       &node->ssh_host_keys, &node->n_ssh_host_keys, rep);
 }
 
 #define AT(member) offsetof(struct netmap_node, member)
 static const struct json_field node_fields[] = {
 	{ "id", netmap_read_id, AT(id), JSON_REQUIRED },
-	{ "name", netmap_read_label, AT(name), JSON_REQUIRED },
+	{ "name", json_read_label, AT(name), JSON_REQUIRED },
 	{ "addresses", read_addresses, 0, JSON_REQUIRED },
 	{ "user", netmap_read_word, AT(user), JSON_NULLABLE },
 	{ "tags", read_tags, 0, JSON_NULLABLE },
@@ -76,9 +76,9 @@ static const struct json_field self_fields[] = {
 };
 
 static const struct json_field peer_fields[] = {
-	{ "node_key", netmap_read_key, AT(key), JSON_REQUIRED },
+	{ "node_key", json_read_wg_key, AT(key), JSON_REQUIRED },
 	{ "endpoints", read_endpoints, 0, JSON_NULLABLE },
-	{ "keepalive", netmap_read_u16, AT(keepalive), JSON_NULLABLE },
+	{ "keepalive", json_read_u16, AT(keepalive), JSON_NULLABLE },
 	{ "ssh_host_keys", read_host_keys, 0, JSON_NULLABLE },
 	{ "online", json_read_bool, AT(online), JSON_NULLABLE },
 };
@@ -132,14 +132,14 @@ static int read_prefixes(const json_t *v, const struct json_at *at, void *target
 	struct netmap *map = target;
 
 	return json_read_array(v, at, NETMAP_MAX_PREFIXES, sizeof(struct ip_prefix),
-			       netmap_read_prefix, &map->prefixes, &map->n_prefixes, rep);
+			       json_read_prefix, &map->prefixes, &map->n_prefixes, rep);
 }
 
 static int read_mesh(const json_t *v, const struct json_at *at, void *target,
 		     struct json_report *rep)
 {
 	static const struct json_field fields[] = {
-		{ "domain", netmap_read_domain, offsetof(struct netmap, domain), JSON_REQUIRED },
+		{ "domain", json_read_domain, offsetof(struct netmap, domain), JSON_REQUIRED },
 		{ "prefixes", read_prefixes, 0, JSON_REQUIRED },
 	};
 

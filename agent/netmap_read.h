@@ -3,14 +3,11 @@
 
 #include "agent/netmap.h"
 #include "common/json.h"
+#include "common/json_values.h"
 
 /* Identifiers are compared and looked up: what does not fit is refused. */
 int netmap_read_id(const json_t *v, const struct json_at *at, void *target /* char ** */,
 		   struct json_report *rep);
-int netmap_read_label(const json_t *v, const struct json_at *at, void *target /* char ** */,
-		      struct json_report *rep);
-int netmap_read_domain(const json_t *v, const struct json_at *at, void *target /* char ** */,
-		       struct json_report *rep);
 /* Logins, tags, account names, patterns: 1..NETMAP_MAX_TEXT bytes without control characters. */
 int netmap_read_word(const json_t *v, const struct json_at *at, void *target /* char ** */,
 		     struct json_report *rep);
@@ -20,20 +17,6 @@ int netmap_check_word(const char *word, const struct json_at *at, struct json_re
 /* Text that is only shown: cleaned and cut instead of refused. */
 int netmap_read_text(const json_t *v, const struct json_at *at, void *target /* char ** */,
 		     struct json_report *rep);
-
-int netmap_read_address(const json_t *v, const struct json_at *at,
-			void *target /* struct ip_addr * */, struct json_report *rep);
-int netmap_read_prefix(const json_t *v, const struct json_at *at,
-		       void *target /* struct ip_prefix * */, struct json_report *rep);
-int netmap_read_endpoint(const json_t *v, const struct json_at *at,
-			 void *target /* struct ip_endpoint * */, struct json_report *rep);
-int netmap_read_key(const json_t *v, const struct json_at *at, void *target /* struct wg_key * */,
-		    struct json_report *rep);
-int netmap_read_host_key(const json_t *v, const struct json_at *at, void *target /* char ** */,
-			 struct json_report *rep);
-/* A whole number, 0..65535. */
-int netmap_read_u16(const json_t *v, const struct json_at *at, void *target /* uint16_t * */,
-		    struct json_report *rep);
 
 /* Sections; target is the struct netmap. */
 int netmap_read_filter(const json_t *v, const struct json_at *at, void *target,

@@ -17,7 +17,7 @@ static int read_principal(struct ssh_rule *rule, const json_t *v, const struct j
 		rule->any = true;
 		return 0;
 	}
-	r = netmap_read_address(v, at, &rule->principals[rule->n_principals], rep);
+	r = json_read_address(v, at, &rule->principals[rule->n_principals], rep);
 	if (r < 0)
 		return r;
 	rule->n_principals++;
