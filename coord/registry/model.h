@@ -30,9 +30,7 @@
 #define RECORD_MAX_TAGS	     16u
 #define RECORD_MAX_TAG	     64u  /* bytes, "tag:" included */
 #define RECORD_MAX_LOGIN     128u /* bytes */
-#define RECORD_MAX_NAME	     128u /* bytes of a person's name */
-#define RECORD_MAX_TEXT	     256u /* bytes of a description, a comment, "os", "agent" */
-#define RECORD_MAX_HOSTNAME  253u
+#define RECORD_MAX_TEXT	     256u /* bytes of names of people and hosts, descriptions, "os", ... */
 #define RECORD_MAX_HOST_KEYS 8u
 #define RECORD_MAX_ENDPOINTS 16u /* of each kind */
 #define RECORD_MAX_DETAILS   1024u
@@ -53,6 +51,8 @@ void text_list_done(struct text_list *list);
 int text_list_copy(const struct text_list *list, struct text_list *ret_copy);
 bool text_list_equal(const struct text_list *a, const struct text_list *b);
 bool text_list_has(const struct text_list *list, const char *text);
+/* Sorted, each once. */
+void text_list_sort(struct text_list *list);
 
 struct endpoint_list {
 	struct ip_endpoint *items;
@@ -229,10 +229,9 @@ int pending_record_copy(const struct pending_record *pending, struct pending_rec
 
 /* policy/NNNNNNNNNN: a version, which is never changed. */
 struct policy_record {
-	struct record_head head; /* id: the version, ten digits */
-	uint64_t version;	 /* from 1 */
-	char *text;		 /* NULL in the history that is kept in memory */
-	size_t len;
+	struct record_head head;  /* id: the version, ten digits */
+	uint64_t version;	  /* from 1 */
+	char *text;		  /* NULL in the history that is kept in memory */
 	uint8_t hash[SHA256_LEN]; /* of the text */
 	char *author;
 	uint64_t created;
@@ -246,9 +245,8 @@ void policy_record_done(struct policy_record *policy);
 /* policy/current: the one in force. Absent: the default policy is. */
 struct policy_current {
 	struct record_head head; /* id: "current" */
-	uint64_t version;	 /* 0: the default policy (while confirm_by says so) */
+	uint64_t version;	 /* 0: the default policy, in memory only */
 	char *text;
-	size_t len;
 	uint8_t hash[SHA256_LEN];
 	uint64_t confirm_by; /* unless it is confirmed until then, previous comes back; 0: is final
 			      */

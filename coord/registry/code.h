@@ -1,0 +1,42 @@
+/* Texts of keys, codes and ids: made from randomness, and taken from people. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/sha256.h"
+
+#define CODE_LEN    8u
+#define SECRET_LEN  32u /* bytes */
+#define SECRET_SIZE 44u /* of their base64url and a NUL */
+#define ID_SIZE	    14u
+
+/* All of these from getrandom(2). Return: 0, negative errno. */
+int code_new(char ret_code[CODE_LEN + 1]);
+/* letter and 12 of a-z 2-7 */
+int id_new(char letter, char ret_id[ID_SIZE]);
+int random_bytes(void *buf, size_t len);
+/* 6 of a-z 2-7 */
+int id_suffix_new(char ret_suffix[7]);
+
+/* Eight letters and digits, without those that are taken for others or make words. */
+bool code_is_valid(const char *code);
+/* As people type it: either case, hyphens and blanks anywhere. Return: whether it may be one. */
+bool code_normalize(const char *text, char ret_code[CODE_LEN + 1]);
+
+/* 32 random bytes in base64url, and their SHA-256, which is what is kept. Return: as above. */
+int secret_new(char ret_text[SECRET_SIZE], uint8_t ret_hash[SHA256_LEN]);
+/* The hash of a secret's text of this length. Return: 0, -EINVAL: it is none; -EIO. */
+int secret_hash(const char *text, size_t len, uint8_t ret_hash[SHA256_LEN]);
+/* In constant time. */
+bool secret_hash_equal(const uint8_t a[SHA256_LEN], const uint8_t b[SHA256_LEN]);
+
+/* "PREFIX.ID.SECRET" or "PREFIX.ID.SECRET.REST", taken apart; all of it is borrowed. */
+struct key_text {
+	char id[ID_SIZE];
+	uint8_t hash[SHA256_LEN];
+	const char *rest; /* NULL: there is none */
+};
+/* Return: 0, -EINVAL, -EIO. */
+int key_text_parse(const char *prefix, char letter, const char *text, struct key_text *ret_key);

@@ -1,0 +1,85 @@
+/* Machines that wait for somebody to say yes. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coord/registry/code.h"
+#include "coord/registry/field.h"
+
+static const char *const states[] = {
+	[PENDING_WAITING] = "waiting",
+	[PENDING_APPROVED] = "approved",
+	[PENDING_REJECTED] = "rejected",
+};
+
+static int read_state(const json_t *v, const struct json_at *at, void *target,
+		      struct json_report *rep)
+{
+	const char *text = json_string_value(v);
+
+	for (size_t i = 0; text && i < ARRAY_SIZE(states); i++) {
+		if (strcmp(states[i], text) == 0) {
+			*(enum pending_state *)target = (enum pending_state)i;
+			return 0;
+		}
+	}
+	return json_fail(rep, at, "expected \"waiting\", \"approved\" or \"rejected\"");
+}
+
+static int write_state(const void *field, json_t **ret_value)
+{
+	*ret_value = json_string(states[*(const enum pending_state *)field]);
+	return *ret_value ? 0 : -ENOMEM;
+}
+
+static const struct field_type field_state = { read_state, write_state };
+
+#define AT(member) offsetof(struct pending_record, member)
+static const struct field pending_fields[] = {
+	{ "hash", &field_hash, AT(hash), JSON_REQUIRED },
+	{ "machine", &field_machine, AT(machine), JSON_REQUIRED },
+	{ "node_key", &field_wg_key, AT(key), JSON_REQUIRED },
+	{ "tags", &field_tags, AT(tags), 0 },
+	{ "facts", &field_facts, AT(facts), JSON_REQUIRED },
+	{ "from", &field_address, AT(from), 0 },
+	{ "state", &field_state, AT(state), JSON_REQUIRED },
+	{ "node", &field_name, AT(node), 0 },
+	{ "created", &field_time, AT(created), JSON_REQUIRED },
+	{ "expires", &field_time, AT(expires), JSON_REQUIRED },
+};
+#undef AT
+
+static int check_pending(const void *record, struct json_report *rep)
+{
+	const struct pending_record *pending = record;
+
+	if (!code_is_valid(pending->head.id))
+		return json_fail(rep, NULL, "is no code of an enrolment");
+	if (!pending->node != (pending->state != PENDING_APPROVED))
+		return json_fail(rep, NULL,
+				 "node: belongs to an approved enrolment, and only there");
+	return 0;
+}
+
+static void pending_done(void *record)
+{
+	struct pending_record *pending = record;
+
+	free(pending->head.id);
+	text_list_done(&pending->tags);
+	node_facts_done(&pending->facts);
+	free(pending->node);
+	*pending = (struct pending_record){ 0 };
+}
+
+const struct record_kind pending_record_kind = {
+	.prefix = "pending/",
+	.fields = pending_fields,
+	.n_fields = ARRAY_SIZE(pending_fields),
+	.size = sizeof(struct pending_record),
+	.check = check_pending,
+	.done = pending_done,
+};
+
+DEFINE_RECORD(pending_record);
+DEFINE_RECORD_COPY(pending_record);

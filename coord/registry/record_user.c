@@ -1,0 +1,136 @@
+/* Users, the mesh, events. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coord/registry/field.h"
+#include "coord/registry/names.h"
+
+/* ---- users ---- */
+
+#define AT(member) offsetof(struct user_record, member)
+static const struct field user_fields[] = {
+	{ "name", &field_text, AT(name), 0 },
+	{ "roles", &field_roles, AT(roles), 0 },
+	{ "created", &field_time, AT(created), JSON_REQUIRED },
+};
+#undef AT
+
+static int check_user(const void *record, struct json_report *rep)
+{
+	const struct user_record *user = record;
+
+	return login_problem(user->head.id) ? json_fail(rep, NULL, "is no login") : 0;
+}
+
+static void user_done(void *record)
+{
+	struct user_record *user = record;
+
+	free(user->head.id);
+	free(user->name);
+	*user = (struct user_record){ 0 };
+}
+
+const struct record_kind user_record_kind = {
+	.prefix = "users/",
+	.fields = user_fields,
+	.n_fields = ARRAY_SIZE(user_fields),
+	.size = sizeof(struct user_record),
+	.check = check_user,
+	.done = user_done,
+};
+
+DEFINE_RECORD(user_record);
+DEFINE_RECORD_COPY(user_record);
+
+/* ---- mesh ---- */
+
+#define AT(member) offsetof(struct mesh_record, member)
+static const struct field mesh_fields[] = {
+	{ "domain", &field_domain, AT(domain), JSON_REQUIRED },
+	{ "ula", &field_ula, AT(ula), JSON_REQUIRED },
+	{ "created", &field_time, AT(created), JSON_REQUIRED },
+};
+#undef AT
+
+static int check_mesh(const void *record, struct json_report *rep)
+{
+	const struct mesh_record *mesh = record;
+
+	return strcmp(mesh->head.id, "mesh") == 0 ? 0
+						  : json_fail(rep, NULL, "is not \"meta/mesh\"");
+}
+
+static void mesh_done(void *record)
+{
+	struct mesh_record *mesh = record;
+
+	free(mesh->head.id);
+	free(mesh->domain);
+	*mesh = (struct mesh_record){ 0 };
+}
+
+const struct record_kind mesh_record_kind = {
+	.prefix = "meta/",
+	.fields = mesh_fields,
+	.n_fields = ARRAY_SIZE(mesh_fields),
+	.size = sizeof(struct mesh_record),
+	.check = check_mesh,
+	.done = mesh_done,
+};
+
+DEFINE_RECORD(mesh_record);
+
+/* ---- events ---- */
+
+#define AT(member) offsetof(struct event_record, member)
+static const struct field event_fields[] = {
+	{ "time", &field_time, AT(time), JSON_REQUIRED },
+	{ "actor", &field_text, AT(actor), JSON_REQUIRED },
+	{ "from", &field_text, AT(from), 0 },
+	{ "action", &field_text, AT(action), JSON_REQUIRED },
+	{ "object", &field_text, AT(object), 0 },
+	{ "result", &field_text, AT(result), JSON_REQUIRED },
+	{ "details", &field_long_text, AT(details), 0 },
+};
+#undef AT
+
+/* Their order is that of their keys, and so that of time. */
+static int check_event(const void *record, struct json_report *rep)
+{
+	const struct event_record *event = record;
+	char time[24];
+
+	snprintf(time, sizeof(time), "%016" PRIu64 "-", event->time);
+	if (strncmp(event->head.id, time, strlen(time)) != 0 || strlen(event->head.id) != 23)
+		return json_fail(rep, NULL, "time: is not that of the entry");
+	return 0;
+}
+
+static void event_done(void *record)
+{
+	struct event_record *event = record;
+
+	free(event->head.id);
+	free(event->actor);
+	free(event->from);
+	free(event->action);
+	free(event->object);
+	free(event->result);
+	free(event->details);
+	*event = (struct event_record){ 0 };
+}
+
+const struct record_kind event_record_kind = {
+	.prefix = "events/",
+	.fields = event_fields,
+	.n_fields = ARRAY_SIZE(event_fields),
+	.size = sizeof(struct event_record),
+	.check = check_event,
+	.done = event_done,
+};
+
+DEFINE_RECORD(event_record);
