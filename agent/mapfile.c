@@ -103,7 +103,7 @@ int mapfile_load(const char *path, uid_t owner, char **ret_text, size_t *ret_len
 		return fail(reterr_text, r, path, "is too large; expected %u MiB at most",
 			    NETMAP_MAX_BYTES >> 20);
 	if (r < 0)
-		return fail(reterr_text, r, path, "cannot be read: %s", strerror(-r));
+		return fail(reterr_text, r, path, "cannot be read: %s", file_read_problem(r));
 	return 0;
 }
 

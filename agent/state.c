@@ -108,7 +108,7 @@ static int load_key(struct state *state, char **reterr_text)
 	r = file_read_fd(fd, KEY_FILE_MAX, &text, &len);
 	if (r < 0)
 		return fail(reterr_text, r, "%s/%s: cannot be read: %s", state->dir, STATE_KEY_FILE,
-			    strerror(-r));
+			    file_read_problem(r));
 	r = parse_key(state, text, len);
 	explicit_bzero(text, len);
 	free(text);

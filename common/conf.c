@@ -153,7 +153,7 @@ int conf_parse(const char *text, size_t len, const char *source, const struct co
 
 static int fail_read(const char *path, int error, char **reterr_text)
 {
-	*reterr_text = text_printf("%s: cannot be read: %s", path, strerror(-error));
+	*reterr_text = text_printf("%s: cannot be read: %s", path, file_read_problem(error));
 	return *reterr_text ? error : -ENOMEM;
 }
 

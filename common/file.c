@@ -75,6 +75,11 @@ int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *
 	return file_read_fd(fd, max, ret_data, ret_len);
 }
 
+const char *file_read_problem(int error)
+{
+	return error == -EINVAL ? "is no regular file" : strerror(-error);
+}
+
 static int write_all(int fd, const char *data, size_t len)
 {
 	while (len > 0) {

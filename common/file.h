@@ -15,6 +15,9 @@ int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_len);
 /* The same of whatever can be read, pipes too: waits for its end. */
 int file_read_stream(int fd, size_t max, char **ret_data, size_t *ret_len);
 
+/* Why one of the above failed, for people: behind "cannot be read: ". */
+const char *file_read_problem(int error);
+
 /*
  * Write to a temporary name beside path, fsync, rename, fsync the directory.
  * Return: 0, negative errno; on failure path is what it was and the temporary file is gone.

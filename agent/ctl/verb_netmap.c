@@ -69,7 +69,7 @@ static int load_in_force(struct check *check)
 		return CLI_OK;
 	if (error)
 		return ctl_tell(CLI_NO, "%s", error);
-	return ctl_tell(CLI_NO, "%s: cannot be read: %s", path, strerror(-r));
+	return ctl_tell(CLI_NO, "%s: cannot be read: %s", path, file_read_problem(r));
 }
 
 /* What the agent would say of this map besides. Return: 0, -ENOMEM. */
@@ -109,7 +109,7 @@ static int tell_unreadable(const struct check *check, int error)
 	if (error == -EFBIG)
 		return ctl_tell(CLI_NO, "%s: is too large; expected %u MiB at most", check->path,
 				NETMAP_MAX_BYTES >> 20);
-	return ctl_tell(CLI_NO, "%s: cannot be read: %s", check->path, strerror(-error));
+	return ctl_tell(CLI_NO, "%s: cannot be read: %s", check->path, file_read_problem(error));
 }
 
 static json_t *json_result(struct check *check, json_t *changes)

@@ -129,6 +129,15 @@ static void test_refuses(void **state)
 	}
 }
 
+static void test_loads_files_only(void **state)
+{
+	_cleanup_free_ char *error = NULL;
+	struct settings s = { 0 };
+
+	assert_int_equal(conf_load("/dev/null", fields, ARRAY_SIZE(fields), &s, &error), -EINVAL);
+	assert_string_equal(error, "/dev/null: cannot be read: is no regular file");
+}
+
 static void test_refuses_nul_and_size(void **state)
 {
 	_cleanup_free_ char *big = malloc(CONF_MAX_BYTES + 1), *error = NULL, *error2 = NULL;
@@ -179,6 +188,7 @@ int main(void)
 		cmocka_unit_test(test_absent_keeps_the_default),
 		cmocka_unit_test(test_replaces_the_default),
 		cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_loads_files_only),
 		cmocka_unit_test(test_refuses_nul_and_size),
 		cmocka_unit_test(test_load),
 	};
