@@ -370,6 +370,7 @@ static const struct cli_verb verbs[] = {
 const struct cli_program ctl_program = {
 	.name = "agentctl",
 	.summary = "Ask the Peergate agent of this host.",
+	.version = PEERGATE_VERSION,
 	.verbs = verbs,
 	.n_verbs = ARRAY_SIZE(verbs),
 	.options = options,

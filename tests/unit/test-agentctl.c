@@ -356,12 +356,15 @@ static const struct varlink_interface fake_interface = {
 static const struct varlink_info fake_info = { "", "", "", "" };
 static const struct varlink_limits fake_limits = { 64, 64, 4, 1 << 20 };
 
-static void serve(int fd, const char *status_file)
+static void serve(int fd, const char *status_file, pid_t parent)
 {
 	struct varlink_server *server = NULL;
 	sd_event *event = NULL;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* It may have ended before: whoever reads its output would wait for us for ever. */
+	if (getppid() != parent)
+		_exit(0);
 	if (sd_event_new(&event) < 0 ||
 	    varlink_server_new(event, &fake_info, &fake_interface, &fake_limits,
 			       (void *)status_file, &server) < 0 ||
@@ -374,7 +377,7 @@ static pid_t start_agent(const char *path, const char *status_file)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	assert_true(fd >= 0);
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
@@ -383,7 +386,7 @@ static pid_t start_agent(const char *path, const char *status_file)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
-		serve(fd, status_file);
+		serve(fd, status_file, parent);
 	close_fd(fd);
 	return pid;
 }
@@ -494,6 +497,8 @@ static const struct {
 	{ { "ssh-sessions", "kill", "0123456789ab", "77" }, NULL, CLI_NO, NULL, "" },
 	{ { "ssh-sessions", "kill", SURE, "fedc" }, NULL, CLI_NO, NULL, "" },
 	{ { "ssh-sessions", "kill", "--accept-risk=all", "fedc" }, NULL, CLI_USAGE, NULL, "" },
+	/* To standard output, without the agent. */
+	{ { "--version" }, NULL, CLI_OK, NULL, "" },
 	{ { "ssh-sessions", "watch" }, NULL, CLI_NO, "agentctl/events.txt", NULL },
 	{ { "ssh-sessions", "watch", "--json" }, NULL, CLI_NO, "agentctl/verb-watch.json", NULL },
 };
