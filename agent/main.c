@@ -69,6 +69,11 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
 			return -EINVAL;
 		}
 	}
+	if (ret_options->check && ret_options->down) {
+		fprintf(stderr,
+			"peergate-agent: --check and --down do not go together; see --help\n");
+		return -EINVAL;
+	}
 	if (ret_options->check && !ret_options->config && optind < argc)
 		ret_options->config = argv[optind++];
 	if (optind < argc) {
