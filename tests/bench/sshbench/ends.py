@@ -1,6 +1,8 @@
 """When each of some processes ended, by pidfds: without asking again and again."""
 import contextlib
+import fcntl
 import os
+import resource
 import select
 import time
 
@@ -21,9 +23,22 @@ class StillThere(Exception):
     """Processes that should be gone run."""
 
 
+SELECTABLE = 1024  # descriptors that select(2) takes: left to those who use it
+
+
+def _open_high(pid):
+    low = os.pidfd_open(pid)
+    try:
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, SELECTABLE)
+    finally:
+        os.close(low)
+
+
 class Ends:
     def __init__(self, pids):
-        self.fds = {os.pidfd_open(pid): pid for pid in pids}
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        self.fds = {_open_high(pid): pid for pid in pids}
         self.at = {}
         self.poll = select.epoll()
         for fd in self.fds:
