@@ -4,8 +4,10 @@
 #include "coord/store/store.h"
 
 enum {
-	/* Make a store if there is none. Without, a file that is missing or empty is an error: it
-	 * was lost, and to go on with nobody enrolled would make it worse. */
+	/*
+	 * Make a store if there is none. Without, a file that is missing or empty is an error: it
+	 * was lost, and to go on with nobody enrolled would make it worse.
+	 */
 	STORE_CREATE = 1 << 0,
 };
 
@@ -20,3 +22,23 @@ enum {
  */
 int store_sqlite_open(const char *path, unsigned flags, char **reterr_text,
 		      struct store **ret_store);
+
+/*
+ * A consistent copy as one file of mode 0600 in path (absolute; replaced when all of the copy is on
+ * disk), made while the store is in use. Takes as long as it takes to read and write the file: a
+ * second for some hundred MiB. Return: 0; negative errno and *reterr_text.
+ */
+int store_sqlite_backup(struct store *store, const char *path, char **reterr_text);
+
+/*
+ * Put a copy in place as the store of path, which nobody may have open: checked, brought to this
+ * version, and with revisions higher than all before (for which the time of day has to be right, if
+ * the store that is there cannot be read). That one is kept beside it: *ret_kept is its path, or
+ * NULL if there was none (the caller's). Called by root, it gives what it makes to the owner of the
+ * folder.
+ *
+ * If it fails, path is what it was. If it is interrupted, path is the old store or the new one;
+ * beside a damaged one's PATH-wal there may be none for a moment, and then the old one is found
+ * under the name to be kept. Return: as store_sqlite_open().
+ */
+int store_sqlite_restore(const char *backup, const char *path, char **reterr_text, char **ret_kept);

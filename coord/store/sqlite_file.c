@@ -38,6 +38,74 @@ static const char *network_file_system(int fd)
 	}
 }
 
+/* "/a/b/" of "/a/b/c" */
+static int open_folder(const char *path)
+{
+	_cleanup_free_ char *folder = strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
+	int fd;
+
+	if (!folder)
+		return -ENOMEM;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int sqlite_store_sync_folder(const char *path)
+{
+	_cleanup_close_ int fd = open_folder(path);
+
+	if (fd < 0)
+		return fd;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* What root makes in the coordinator's folder is the coordinator's to use. */
+static int give_to_owner(int fd, const char *path)
+{
+	_cleanup_close_ int folder = open_folder(path);
+	struct stat st;
+
+	if (folder < 0)
+		return folder;
+	if (fstat(folder, &st) < 0)
+		return -errno;
+	if (st.st_uid != geteuid() && fchown(fd, st.st_uid, st.st_gid) < 0)
+		return -errno;
+	return 0;
+}
+
+int sqlite_store_create(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	/* Whatever the umask says. */
+	r = fchmod(fd, 0600) < 0 ? -errno : 0;
+	if (r == 0 && geteuid() == 0)
+		r = give_to_owner(fd, path);
+	if (r < 0) {
+		unlink(path);
+		return r;
+	}
+	return take_fd(&fd);
+}
+
+static int open_existing(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_or_create(const char *path)
+{
+	int fd = sqlite_store_create(path);
+
+	return fd == -EEXIST ? open_existing(path) : fd;
+}
+
 int sqlite_store_lock(const char *path, char **reterr_text)
 {
 	_cleanup_free_ char *lock_path = text_printf("%s.lock", path);
@@ -48,9 +116,9 @@ int sqlite_store_lock(const char *path, char **reterr_text)
 		return -ENOMEM;
 	if (path[0] != '/')
 		return sqlite_store_fail(reterr_text, -EINVAL, "%s is no absolute path", path);
-	fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	fd = open_or_create(lock_path);
 	if (fd < 0)
-		return sqlite_store_fail(reterr_text, -errno, "%s: %s", lock_path, strerror(errno));
+		return sqlite_store_fail(reterr_text, fd, "%s: %s", lock_path, strerror(-fd));
 	network = network_file_system(fd);
 	if (network)
 		return sqlite_store_fail(
@@ -67,37 +135,24 @@ int sqlite_store_lock(const char *path, char **reterr_text)
 	return sqlite_store_fail(reterr_text, -errno, "%s: %s", lock_path, strerror(errno));
 }
 
-int sqlite_store_sync_folder(const char *path)
-{
-	_cleanup_free_ char *folder = strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
-	_cleanup_close_ int fd = -1;
-
-	if (!folder)
-		return -ENOMEM;
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
 /* This is over before SQLite opens the file: whoever closes one loses all locks on it (POSIX). */
 int sqlite_store_prepare_file(const char *path, bool create, char **reterr_text)
 {
-	_cleanup_close_ int fd = open(path,
-				      O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
-					      (create ? O_CREAT : 0),
-				      0600);
+	_cleanup_close_ int fd = create ? open_or_create(path) : open_existing(path);
 	struct stat st;
-	int r = 0;
+	int r = fd;
 
-	if (fd < 0 && errno == ENOENT && !create)
-		return sqlite_store_fail(reterr_text, -ENOENT, "%s: there is no store", path);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return sqlite_store_fail(reterr_text, -errno, "%s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
+	if (r >= 0)
+		r = fstat(fd, &st) < 0 ? -errno : 0;
+	if (r == -ENOENT && !create)
+		return sqlite_store_fail(reterr_text, r, "%s: there is no store", path);
+	if (r == -ELOOP || (r == 0 && !S_ISREG(st.st_mode)))
 		return sqlite_store_fail(reterr_text, -EMEDIUMTYPE, "%s is no regular file", path);
-	if (st.st_size == 0 && !create)
+	if (r == 0 && st.st_size == 0 && !create)
 		return sqlite_store_fail(reterr_text, -ENOENT, "%s is empty: there is no store",
 					 path);
-	if ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
+	/* Who has put it there may have read it; but nobody else will. */
+	if (r == 0 && (st.st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
 		r = -errno;
 	if (r == 0 && create)
 		r = sqlite_store_sync_folder(path);

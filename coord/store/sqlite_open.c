@@ -35,21 +35,19 @@ static int prepare_statements(struct store *store, char **reterr_text)
 
 static int open_files(struct store *store, const char *path, bool create, char **reterr_text)
 {
-	int r;
-
 	store->lock_fd = sqlite_store_lock(path, reterr_text);
 	if (store->lock_fd < 0)
 		return store->lock_fd;
-	r = sqlite_store_prepare_file(path, create, reterr_text);
-	return r < 0 ? r : sqlite_store_connect(path, create, 0, reterr_text, &store->db);
+	return sqlite_store_prepare_file(path, create, reterr_text);
 }
 
 int store_sqlite_open(const char *path, unsigned flags, char **reterr_text,
 		      struct store **ret_store)
 {
 	_cleanup_(store_freep) struct store *store = calloc(1, sizeof(*store));
+	const bool create = !path || flags & STORE_CREATE;
 	struct sqlite_store_span span;
-	int r;
+	int r = 0;
 
 	if (!store)
 		return -ENOMEM;
@@ -57,8 +55,12 @@ int store_sqlite_open(const char *path, unsigned flags, char **reterr_text,
 	store->path = strdup(path ? path : "the store in memory");
 	if (!store->path)
 		return -ENOMEM;
-	r = path ? open_files(store, path, flags & STORE_CREATE, reterr_text)
-		 : sqlite_store_connect(NULL, true, 0, reterr_text, &store->db);
+	if (path)
+		r = open_files(store, path, create, reterr_text);
+	if (r == 0)
+		r = sqlite_store_connect(
+			&(struct sqlite_store_file){ path, store->path, .create = create },
+			reterr_text, &store->db);
 	if (r == 0)
 		r = prepare_statements(store, reterr_text);
 	if (r == 0)

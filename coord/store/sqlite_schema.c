@@ -35,7 +35,7 @@ sqlite3 *sqlite_store_close(sqlite3 *db)
 }
 
 /* The file may come from anywhere: what its schema says must not run. */
-static int harden(sqlite3 *db)
+int sqlite_store_harden(sqlite3 *db)
 {
 	static const struct {
 		int option, value;
@@ -87,7 +87,25 @@ static int read_number(sqlite3 *db, const char *sql, int64_t *ret_number)
 	return rc;
 }
 
-static int check_identity(sqlite3 *db, const char *path, bool create, int64_t *ret_version,
+static int check_version(const struct sqlite_store_file *file, int64_t id, int64_t version,
+			 char **reterr_text)
+{
+	if (id != SQLITE_STORE_APPLICATION_ID || version < 1)
+		return sqlite_store_fail(reterr_text, -EMEDIUMTYPE,
+					 "%s is no store of a coordinator, but another database",
+					 file->name);
+	if (version > SCHEMA_VERSION)
+		return sqlite_store_fail(
+			reterr_text, -EPROTONOSUPPORT,
+			"%s was made by a newer version of Peergate (schema %lld; this one knows "
+			"up to %d): install that version, or restore a backup of before the "
+			"upgrade",
+			file->name, (long long)version, SCHEMA_VERSION);
+	return 0;
+}
+
+/* *ret_version gets 0 if it is to be made. */
+static int check_identity(sqlite3 *db, const struct sqlite_store_file *file, int64_t *ret_version,
 			  char **reterr_text)
 {
 	int64_t id = 0, version = 0, n_tables = 0;
@@ -98,26 +116,13 @@ static int check_identity(sqlite3 *db, const char *path, bool create, int64_t *r
 	if (rc == SQLITE_OK)
 		rc = read_number(db, "SELECT count(*) FROM sqlite_schema", &n_tables);
 	if (rc != SQLITE_OK)
-		return sqlite_store_fail_sqlite(reterr_text, db, rc, path);
+		return sqlite_store_fail_sqlite(reterr_text, db, rc, file->name);
 	*ret_version = version;
-	if (id == 0 && version == 0 && n_tables == 0) {
-		if (create)
-			return 0;
-		return sqlite_store_fail(reterr_text, -ENOENT, "%s is empty: there is no store",
-					 path);
-	}
-	if (id != SQLITE_STORE_APPLICATION_ID || version < 1)
-		return sqlite_store_fail(reterr_text, -EMEDIUMTYPE,
-					 "%s is no store of a coordinator, but another database",
-					 path);
-	if (version > SCHEMA_VERSION)
-		return sqlite_store_fail(
-			reterr_text, -EPROTONOSUPPORT,
-			"%s was made by a newer version of Peergate (its schema is %lld; "
-			"this version knows up to %d): install that version, or restore "
-			"a backup that was made before the upgrade",
-			path, (long long)version, SCHEMA_VERSION);
-	return 0;
+	if (id != 0 || version != 0 || n_tables != 0)
+		return check_version(file, id, version, reterr_text);
+	return file->create ? 0
+			    : sqlite_store_fail(reterr_text, -ENOENT,
+						"%s is empty: there is no store", file->name);
 }
 
 static int keep_complaint(void *userdata, int n_columns, char **values, char **names)
@@ -236,31 +241,29 @@ static int bring_up_to_date(sqlite3 *db, int64_t version, uint64_t fresh_from)
 	return rc;
 }
 
-int sqlite_store_connect(const char *path, bool create, uint64_t fresh_from, char **reterr_text,
-			 sqlite3 **ret_db)
+int sqlite_store_connect(const struct sqlite_store_file *file, char **reterr_text, sqlite3 **ret_db)
 {
 	_cleanup_(sqlite_store_closep) sqlite3 *db = NULL;
 	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-	const char *name = path ? path : "the store in memory";
 	int64_t version = 0;
 	int r, rc;
 
-	rc = path ? sqlite3_open_v2(path, &db, flags, NULL)
-		  : sqlite3_open_v2(":memory:", &db, flags | SQLITE_OPEN_CREATE, NULL);
+	rc = file->path ? sqlite3_open_v2(file->path, &db, flags, NULL)
+			: sqlite3_open_v2(":memory:", &db, flags | SQLITE_OPEN_CREATE, NULL);
 	if (rc == SQLITE_OK)
-		rc = harden(db);
+		rc = sqlite_store_harden(db);
 	if (rc != SQLITE_OK)
-		return sqlite_store_fail_sqlite(reterr_text, db, rc, name);
-	r = check_identity(db, name, create, &version, reterr_text);
+		return sqlite_store_fail_sqlite(reterr_text, db, rc, file->name);
+	r = check_identity(db, file, &version, reterr_text);
 	if (r == 0 && version > 0)
-		r = check_whole(db, name, reterr_text);
+		r = check_whole(db, file->name, reterr_text);
 	if (r < 0)
 		return r;
 	rc = set_journal(db);
-	if (rc == SQLITE_OK && (version < SCHEMA_VERSION || fresh_from > 0))
-		rc = bring_up_to_date(db, version, fresh_from);
+	if (rc == SQLITE_OK && (version < SCHEMA_VERSION || file->fresh_from > 0))
+		rc = bring_up_to_date(db, version, file->fresh_from);
 	if (rc != SQLITE_OK)
-		return sqlite_store_fail_sqlite(reterr_text, db, rc, name);
+		return sqlite_store_fail_sqlite(reterr_text, db, rc, file->name);
 	*ret_db = take_ptr(db);
 	return 0;
 }

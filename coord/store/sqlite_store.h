@@ -50,6 +50,8 @@ int sqlite_store_fail_sqlite(char **reterr_text, sqlite3 *db, int code, const ch
 
 /* Take PATH.lock. Return: the descriptor; -EBUSY, -EOPNOTSUPP, ... and *reterr_text. */
 int sqlite_store_lock(const char *path, char **reterr_text);
+/* A new file of mode 0600, of the folder's owner. Return: the descriptor, negative errno. */
+int sqlite_store_create(const char *path);
 /* The file is there (else it is made, if create) and nobody else's to read. */
 int sqlite_store_prepare_file(const char *path, bool create, char **reterr_text);
 /* fsync() of the folder that path is in. Return: 0, negative errno. */
@@ -57,12 +59,21 @@ int sqlite_store_sync_folder(const char *path);
 
 /* ---- sqlite_schema.c ---- */
 
+/* Settings that each connection needs, whatever the file. Return: SQLite's code. */
+int sqlite_store_harden(sqlite3 *db);
+
+struct sqlite_store_file {
+	const char *path; /* NULL: in memory */
+	const char *name; /* for messages */
+	bool create;	  /* make a store of an empty file */
+	/* If not 0, it gets a new range of revisions, higher than this one and its own. */
+	uint64_t fresh_from;
+};
 /*
- * Open the file (NULL: in memory) with all safeguards, and bring its schema to this version.
- * Changes nothing in a file that is not for us. fresh_from: 0; else it gets a new range of
- * revisions, higher than that one and its own. What has no range yet gets one anyhow, if create.
+ * Open it with all safeguards and bring its schema to this version. Changes nothing in a file that
+ * is not for us. Return: as store_sqlite_open().
  */
-int sqlite_store_connect(const char *path, bool create, uint64_t fresh_from, char **reterr_text,
+int sqlite_store_connect(const struct sqlite_store_file *file, char **reterr_text,
 			 sqlite3 **ret_db);
 sqlite3 *sqlite_store_close(sqlite3 *db);
 DEFINE_CLEANUP(sqlite3 *, sqlite_store_close);
