@@ -135,6 +135,31 @@ int sqlite_store_lock(const char *path, char **reterr_text)
 	return sqlite_store_fail(reterr_text, -errno, "%s: %s", lock_path, strerror(errno));
 }
 
+/*
+ * A file with less than one page is empty to SQLite, which removes the log then; there may be
+ * transactions in it that are nowhere else.
+ */
+static int check_size(const char *path, off_t size, bool create, char **reterr_text)
+{
+	_cleanup_free_ char *wal = text_printf("%s-wal", path);
+
+	if (!wal)
+		return -ENOMEM;
+	if (size >= 512)
+		return 0;
+	if (access(wal, F_OK) == 0)
+		return sqlite_store_fail(reterr_text, -EBADMSG,
+					 "%s is damaged (%lld bytes, with %s beside it): restore a "
+					 "backup",
+					 path, (long long)size, wal);
+	if (size > 0)
+		return sqlite_store_fail(reterr_text, -EMEDIUMTYPE, "%s is no SQLite database",
+					 path);
+	return create ? 0
+		      : sqlite_store_fail(reterr_text, -ENOENT, "%s is empty: there is no store",
+					  path);
+}
+
 /* This is over before SQLite opens the file: whoever closes one loses all locks on it (POSIX). */
 int sqlite_store_prepare_file(const char *path, bool create, char **reterr_text)
 {
@@ -148,13 +173,12 @@ int sqlite_store_prepare_file(const char *path, bool create, char **reterr_text)
 		return sqlite_store_fail(reterr_text, r, "%s: there is no store", path);
 	if (r == -ELOOP || (r == 0 && !S_ISREG(st.st_mode)))
 		return sqlite_store_fail(reterr_text, -EMEDIUMTYPE, "%s is no regular file", path);
-	if (r == 0 && st.st_size == 0 && !create)
-		return sqlite_store_fail(reterr_text, -ENOENT, "%s is empty: there is no store",
-					 path);
 	/* Who has put it there may have read it; but nobody else will. */
 	if (r == 0 && (st.st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
 		r = -errno;
 	if (r == 0 && create)
 		r = sqlite_store_sync_folder(path);
-	return r < 0 ? sqlite_store_fail(reterr_text, r, "%s: %s", path, strerror(-r)) : 0;
+	if (r < 0)
+		return sqlite_store_fail(reterr_text, r, "%s: %s", path, strerror(-r));
+	return check_size(path, st.st_size, create, reterr_text);
 }

@@ -66,10 +66,10 @@ static int close_old(struct restore *restore, char **reterr_text)
 	struct sqlite_store_span span;
 	int r;
 
-	if (!exists(restore->path))
-		return 0;
-	r = sqlite_store_connect(&(struct sqlite_store_file){ restore->path, restore->path },
-				 &problem, &db);
+	r = sqlite_store_prepare_file(restore->path, false, &problem);
+	if (r == 0)
+		r = sqlite_store_connect(
+			&(struct sqlite_store_file){ restore->path, restore->path }, &problem, &db);
 	if (r == 0)
 		r = sqlite_store_read_span(db, restore->path, &span, &problem);
 	if (r == 0)

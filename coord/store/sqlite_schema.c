@@ -12,6 +12,7 @@
 #include "coord/store/sqlite_store.h"
 
 #define REVISIONS_PER_SECOND_SHIFT 20
+#define MAX_COMPLAINT		   200
 
 /* From the version of its index to the next one. A step that was released is not changed. */
 static const char *const schema_steps[] = {
@@ -34,15 +35,19 @@ sqlite3 *sqlite_store_close(sqlite3 *db)
 	return NULL;
 }
 
-/* The file may come from anywhere: what its schema says must not run. */
+/*
+ * The file may come from anywhere: what its schema says must not run. And until it has proven to be
+ * ours to write, its log is not brought into it when it is closed.
+ */
 int sqlite_store_harden(sqlite3 *db)
 {
 	static const struct {
 		int option, value;
 	} options[] = {
-		{ SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 }, { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
-		{ SQLITE_DBCONFIG_ENABLE_VIEW, 0 },    { SQLITE_DBCONFIG_DEFENSIVE, 1 },
-		{ SQLITE_DBCONFIG_DQS_DML, 0 },	       { SQLITE_DBCONFIG_DQS_DDL, 0 },
+		{ SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },	 { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
+		{ SQLITE_DBCONFIG_ENABLE_VIEW, 0 },	 { SQLITE_DBCONFIG_DEFENSIVE, 1 },
+		{ SQLITE_DBCONFIG_DQS_DML, 0 },		 { SQLITE_DBCONFIG_DQS_DDL, 0 },
+		{ SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1 },
 	};
 	int rc = SQLITE_OK;
 
@@ -125,18 +130,20 @@ static int check_identity(sqlite3 *db, const struct sqlite_store_file *file, int
 						"%s is empty: there is no store", file->name);
 }
 
+/* "*** in database main ***\nPage 4: ..." of several lines: what the last one says. */
 static int keep_complaint(void *userdata, int n_columns, char **values, char **names)
 {
+	const char *line = values[0] ? strrchr(values[0], '\n') : NULL;
 	char *complaint = userdata;
 
 	if (values[0] && strcmp(values[0], "ok") != 0)
-		snprintf(complaint, 200, "%s", values[0]);
+		snprintf(complaint, MAX_COMPLAINT, "%s", line ? line + 1 : values[0]);
 	return 0;
 }
 
 static int check_whole(sqlite3 *db, const char *path, char **reterr_text)
 {
-	char complaint[200] = "";
+	char complaint[MAX_COMPLAINT] = "";
 	int rc = sqlite3_exec(db, "PRAGMA quick_check(1)", keep_complaint, complaint, NULL);
 
 	if (rc != SQLITE_OK)
@@ -262,6 +269,8 @@ int sqlite_store_connect(const struct sqlite_store_file *file, char **reterr_tex
 	rc = set_journal(db);
 	if (rc == SQLITE_OK && (version < SCHEMA_VERSION || file->fresh_from > 0))
 		rc = bring_up_to_date(db, version, file->fresh_from);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	if (rc != SQLITE_OK)
 		return sqlite_store_fail_sqlite(reterr_text, db, rc, file->name);
 	*ret_db = take_ptr(db);
