@@ -32,8 +32,10 @@ struct http_conn {
 	struct ucred creds;	      /* Unix */
 	int fd;			      /* libmicrohttpd's */
 	bool watched;		      /* in the watch descriptor */
-	bool gone;    /* nothing more comes from the client; may be it still reads */
-	bool cut;     /* by us: too slow */
+	bool gone;	  /* nothing more comes from the client; may be it still reads */
+	bool cut;	  /* by us: too slow */
+	unsigned n_wakes; /* see watch.c */
+	LIST_ENTRY(http_conn) all_gone;
 	uint64_t due; /* the request has to be there; 0: not on the list */
 	TAILQ_ENTRY(http_conn) by_due;
 };
@@ -116,6 +118,7 @@ struct http_listener {
 	struct http_tls *tls;
 	TAILQ_HEAD(, http_request) dirty;
 	LIST_HEAD(, http_request) requests;
+	LIST_HEAD(, http_conn) gone;
 	TAILQ_ENTRY(http_listener) next;
 };
 
@@ -167,6 +170,8 @@ int http_watch_init(struct http_server *server);
 /* See when the client goes away, from now on. */
 void http_watch_add(struct http_conn *conn);
 void http_watch_remove(struct http_conn *conn);
+/* After the listener was run. */
+void http_watch_wake(struct http_listener *listener);
 
 /* flush.c */
 int http_flush_init(struct http_server *server);

@@ -33,6 +33,7 @@ void http_listener_run(struct http_listener *listener)
 	if (listener->n_ended != n_ended)
 		(void)MHD_run(listener->daemon);
 	http_tls_enter(NULL);
+	http_watch_wake(listener);
 	set_timeout(listener);
 }
 
@@ -175,6 +176,7 @@ int http_server_listen_fd(struct http_server *server, int fd, const struct http_
 	l->fd = fd;
 	TAILQ_INIT(&l->dirty);
 	LIST_INIT(&l->requests);
+	LIST_INIT(&l->gone);
 	TAILQ_INSERT_TAIL(&server->listeners, l, next);
 	r = listener_start(l, tls, reterr_text);
 	if (r < 0)

@@ -9,7 +9,7 @@
  * What libmicrohttpd asks for at once where there are no chunks (HTTP/1.0), and keeps for each
  * stream; chunks are made in the connection's memory.
  */
-#define BLOCK_HTTP10  2048u
+#define BLOCK_HTTP10  1024u
 #define BLOCK_CHUNKED 16u
 
 static void drop_first(struct http_stream *s)

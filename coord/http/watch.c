@@ -1,6 +1,8 @@
 /*
- * Clients that go away. libmicrohttpd does not look at suspended connections; and of the others it
- * misses an end that comes together with the last bytes of an unfinished request.
+ * Clients that go away. libmicrohttpd does not look at suspended connections. Of the others it
+ * misses an end that comes together with bytes: it reads them, takes a short read for all there is,
+ * and its edge-triggered descriptor says no more. So it is woken, after each run, until it has seen
+ * the end.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -8,6 +10,8 @@
 #include "coord/http/internal.h"
 
 #define BATCH 256
+/* It may be that it cannot read now; then the time of idle connections has to do. */
+#define MAX_WAKES 64u
 
 void http_watch_add(struct http_conn *conn)
 {
@@ -26,10 +30,48 @@ void http_watch_add(struct http_conn *conn)
 
 void http_watch_remove(struct http_conn *conn)
 {
+	if (conn->gone)
+		LIST_REMOVE(conn, all_gone);
 	if (!conn->watched)
 		return;
 	(void)epoll_ctl(conn->listener->server->watch_fd, EPOLL_CTL_DEL, conn->fd, NULL);
 	conn->watched = false;
+}
+
+/* Not while there is an answer to be written: the client may still read. */
+static bool is_reading(const struct http_conn *conn)
+{
+	return !conn->request || conn->request->phase <= HTTP_BODY;
+}
+
+static void wake(struct http_conn *conn)
+{
+	if (!is_reading(conn) || conn->n_wakes >= MAX_WAKES)
+		return;
+	conn->n_wakes++;
+	/* It changes nothing, but counts as an event. */
+	shutdown(conn->fd, SHUT_RD);
+}
+
+void http_watch_wake(struct http_listener *listener)
+{
+	struct http_conn *conn;
+
+	LIST_FOREACH(conn, &listener->gone, all_gone)
+	wake(conn);
+}
+
+/* Return: whether it has to be resumed. */
+static bool set_gone(struct http_conn *conn)
+{
+	conn->gone = true;
+	LIST_INSERT_HEAD(&conn->listener->gone, conn, all_gone);
+	if (conn->request && conn->request->suspended) {
+		http_flush_later(conn->request);
+		return true;
+	}
+	wake(conn);
+	return false;
 }
 
 /* All that there are before libmicrohttpd is run, once: nothing is freed in between. */
@@ -37,22 +79,16 @@ static int on_gone(sd_event_source *source, int fd, uint32_t revents, void *user
 {
 	struct http_server *server = userdata;
 	struct epoll_event events[BATCH];
+	bool flush = false;
 	int n;
 
 	do {
 		n = epoll_wait(fd, events, BATCH, 0);
-		for (int i = 0; i < n; i++) {
-			struct http_conn *conn = events[i].data.ptr;
-
-			conn->gone = true;
-			if (conn->request && conn->request->suspended)
-				http_flush_later(conn->request);
-			else
-				/* Makes its edge-triggered descriptor ready again. */
-				shutdown(conn->fd, SHUT_RD);
-		}
+		for (int i = 0; i < n; i++)
+			flush |= set_gone(events[i].data.ptr);
 	} while (n == BATCH);
-	http_flush(server);
+	if (flush)
+		http_flush(server);
 	return 0;
 }
 
