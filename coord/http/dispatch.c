@@ -249,7 +249,8 @@ static enum MHD_Result handle(struct http_request *req)
 		call_handler(req);
 	if (req->phase == HTTP_ANSWER)
 		return http_respond_queue(req);
-	if (req->phase != HTTP_WAITING)
+	/* Without memory for an answer, and nobody who could give one: cut. */
+	if (req->phase != HTTP_WAITING || req->n_refs == 1)
 		return MHD_NO;
 	http_request_suspend(req);
 	return MHD_YES;

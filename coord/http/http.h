@@ -7,7 +7,7 @@
  * in two ways is refused. README.md beside this file says what is done by whom, and the limits.
  *
  * All of it belongs to the thread of the event loop. Handlers and callbacks may use everything
- * here but http_server_free().
+ * here but http_server_free(), which is for on_stopped only.
  */
 #pragma once
 
@@ -117,8 +117,8 @@ int http_server_reload_tls(struct http_server *server, char **reterr_text);
 
 /*
  * Stop gracefully: listeners close, streams end, requests that are being received or answered have
- * timeout_usec to finish. on_stopped is called from the loop when nothing is left or time is up;
- * after it only http_server_free() makes sense. Return: 0, -EALREADY, negative errno.
+ * timeout_usec to finish. on_stopped is called from the loop when nothing is left or time is up: it
+ * may free the server. Return: 0, -EALREADY, negative errno.
  */
 int http_server_stop(struct http_server *server, uint64_t timeout_usec,
 		     void (*on_stopped)(void *userdata), void *userdata);

@@ -197,8 +197,10 @@ struct http_request *http_request_unref(struct http_request *req)
 			MHD_destroy_response(req->response);
 		free(req);
 	} else if (req->n_refs == 1 && req->phase == HTTP_WAITING && !req->in_handler) {
-		/* The one reference left is the connection's. */
-		(void)http_respond_error(req, 500, "internal", "the request could not be handled");
+		/* The one reference left is the connection's, which ends if there is no memory. */
+		if (http_respond_error(req, 500, "internal", "the request could not be handled") <
+		    0)
+			shutdown(req->conn->fd, SHUT_RDWR);
 	}
 	return NULL;
 }

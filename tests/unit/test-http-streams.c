@@ -184,6 +184,31 @@ static void test_http10(void **state)
 	close(fd);
 }
 
+/* The right to a stream may have to be looked up first. */
+static void test_stream_later(void **state)
+{
+	struct fixture *f = *state;
+	int fds[2];
+
+	http_fixture_start(&f->http, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		fds[i] = http_fixture_connect(&f->http);
+		http_fixture_send(fds[i], GET_LATER);
+		http_fixture_wait(&f->http, f->kept);
+		assert_int_equal(open_stream(f->kept, f), 0);
+		assert_int_equal(open_stream(f->kept, f), -EALREADY);
+		f->n_streams--;
+		f->kept = http_request_unref(f->kept);
+		write_to(f, i, "first\n");
+		if (i == 0)
+			http_fixture_receive(&f->http, fds[0], "first\n", &f->reply);
+		/* The other one leaves before it has got anything. */
+		close(fds[i]);
+		http_fixture_wait(&f->http, f->n_closed[HTTP_STREAM_GONE] == i + 1);
+	}
+	assert_int_equal(f->n_gone, 0);
+}
+
 /* Longer than whatever libmicrohttpd takes at once. */
 static void test_long_message(void **state)
 {
@@ -486,12 +511,20 @@ static void test_stop_in_vain(void **state)
 	close(later);
 }
 
+static void free_server(void *userdata)
+{
+	struct fixture *f = userdata;
+
+	f->n_stopped++;
+	f->http.server = http_server_free(f->http.server);
+}
+
 static void test_stop_idle(void **state)
 {
 	struct fixture *f = *state;
 
 	http_fixture_start(&f->http, NULL);
-	assert_int_equal(http_server_stop(f->http.server, 60 * USEC_PER_SEC, on_stopped, f), 0);
+	assert_int_equal(http_server_stop(f->http.server, 60 * USEC_PER_SEC, free_server, f), 0);
 	http_fixture_wait(&f->http, f->n_stopped == 1);
 }
 
@@ -519,6 +552,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_chunks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_http10, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stream_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_message, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_head, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write_when_drained, setup, teardown),
