@@ -181,6 +181,13 @@ struct route_approver {
 	size_t n_approvers;
 };
 
+/* Who may give a tag. */
+struct tag_owners {
+	const struct hujson_value *source; /* while reading */
+	const struct entry *entries;
+	size_t n;
+};
+
 struct policy {
 	struct arena arena;
 	struct hujson *doc; /* strings are borrowed from it */
@@ -199,6 +206,7 @@ struct policy {
 	size_t n_ipsets;
 	struct strmap ipset_map;
 	const char **tags;
+	struct tag_owners *tag_owners; /* of each */
 	size_t n_tags;
 	struct strmap tag_map;
 

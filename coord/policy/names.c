@@ -274,22 +274,23 @@ void read_tag_owners(struct reader *rd, const struct hujson_value *v)
 		.instead = "users, groups, autogroups of people or tags",
 	};
 	struct policy *p = rd->policy;
-	const struct entry *owners;
-	size_t n_owners;
+	struct tag_owners *owners;
 
 	if (!read_object(rd, v, "\"tagOwners\""))
 		return;
 	p->tags = read_alloc(rd, v->n_items, sizeof(*p->tags));
-	if (!p->tags)
+	p->tag_owners = owners = read_alloc(rd, v->n_items, sizeof(*owners));
+	if (!p->tags || !owners)
 		return;
 	/* All tags first: they may own each other. */
 	for (size_t i = 0; i < v->n_items; i++) {
 		if (!check_tag_name(rd, &v->items[i]))
 			continue;
+		owners[p->n_tags].source = &v->items[i];
 		p->tags[p->n_tags] = v->items[i].key;
 		if (!remember(rd, &p->tag_map, v->items[i].key, p->n_tags++))
 			return;
 	}
-	for (size_t i = 0; i < v->n_items; i++)
-		selectors_read(rd, &v->items[i], &use, &owners, &n_owners);
+	for (size_t i = 0; i < p->n_tags; i++)
+		selectors_read(rd, owners[i].source, &use, &owners[i].entries, &owners[i].n);
 }

@@ -66,6 +66,22 @@ int policy_parse(const char *text, size_t len, struct policy_problems *problems,
 struct policy *policy_free(struct policy *policy);
 DEFINE_CLEANUP(struct policy *, policy_free);
 
+/* Who wants to give a tag: a person, or what bears tags itself; nothing set: an operator. */
+struct policy_giver {
+	const char *login; /* NULL */
+	unsigned roles;	   /* enum policy_role, of the person */
+	char *const *tags;
+	size_t n_tags;
+};
+
+/*
+ * May they give a node this tag? Tags that "tagOwners" does not name nobody may give; all others,
+ * its owners, operators, and people with the role of an owner, admin or network admin.
+ * Return: 0; -EINVAL and *reterr_text (the caller's): they may not, and why; -ENOMEM.
+ */
+int policy_may_tag(const struct policy *policy, const struct policy_giver *giver, const char *tag,
+		   char **reterr_text);
+
 /* ------------------------------------------------------------------- network */
 
 enum policy_role { /* who is meant by autogroup:admin and so on */
