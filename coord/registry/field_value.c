@@ -10,9 +10,6 @@
 
 #define HASH_LEN BASE64URL_LEN(SHA256_LEN)
 
-/* The last second with a year of four digits: all later times would be shown wrongly. */
-#define LAST_TIME (UINT64_C(253402300799) * 1000000)
-
 static int given(json_t *value, json_t **ret_value)
 {
 	*ret_value = value;
@@ -20,6 +17,14 @@ static int given(json_t *value, json_t **ret_value)
 }
 
 /* ---- numbers ---- */
+
+uint64_t time_after(uint64_t start, uint64_t usec)
+{
+	uint64_t end;
+
+	return __builtin_add_overflow(start, usec, &end) || end > RECORD_LAST_TIME ? RECORD_NEVER
+										   : end;
+}
 
 static int write_bool(const void *field, json_t **ret_value)
 {
@@ -55,7 +60,7 @@ static int read_time(const json_t *v, const struct json_at *at, void *target,
 
 	if (r < 0)
 		return r;
-	if (value > LAST_TIME)
+	if (value > RECORD_LAST_TIME)
 		return json_fail(rep, at,
 				 "is no time; expected microseconds since 1970, before the year "
 				 "10000");

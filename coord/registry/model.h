@@ -26,6 +26,10 @@
 #include "common/wgkey.h"
 
 #define RECORD_NEVER UINT64_MAX /* a time that does not come */
+/* The last second with a year of four digits: all others would be shown wrongly. */
+#define RECORD_LAST_TIME (UINT64_C(253402300799) * 1000000)
+/* Beyond the last time: never. */
+uint64_t time_after(uint64_t start, uint64_t usec);
 
 #define RECORD_MAX_TAGS	     16u
 #define RECORD_MAX_TAG	     64u  /* bytes, "tag:" included */

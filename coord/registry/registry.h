@@ -54,8 +54,9 @@ typedef void (*registry_ready_fn)(int status, const char *text, void *userdata);
 typedef void (*registry_problem_fn)(const char *text, void *userdata);
 
 /*
- * Starts to load; ready may be called before this returns. store and event are borrowed and outlive
- * the registry. Strings of the config are copied. Return: 0, negative errno.
+ * Starts to load; ready may be called before this returns (*ret_registry is set then). store and
+ * event are borrowed and outlive the registry. Strings of the config are copied. Return: 0,
+ * negative errno.
  */
 int registry_new(struct store *store, sd_event *event, registry_clock_fn clock,
 		 const struct registry_config *config, registry_ready_fn ready,

@@ -1,0 +1,12 @@
+/* What transactions do to a node, by a person's hand or by the reaper's. */
+#pragma once
+
+#include "coord/registry/op.h"
+
+/* With an event, each but the first two. */
+void node_txn_swap_key(struct txn *txn, const struct node_record *old, const struct wg_key *key);
+/* label is free, as far as is known. */
+void node_txn_swap_name(struct txn *txn, const struct node_record *old, const char *label);
+void node_txn_expire(struct op *op, struct txn *txn, const struct node_record *old, const char *by);
+/* Its address is kept back for a while. */
+void node_txn_delete(struct op *op, struct txn *txn, const struct node_record *old);

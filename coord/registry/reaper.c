@@ -1,0 +1,350 @@
+/*
+ * What is due by the clock, one transaction after the other: policies that nobody confirmed, keys
+ * of nodes that ran out, enrolments that nobody decided, ephemeral nodes that have gone, addresses
+ * that may be given again, keys that are of no use any more, old events.
+ *
+ * Each round looks through all there is. That takes a millisecond for ten thousand nodes, and
+ * happens when something is due.
+ */
+#include "coord/registry/reaper.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "coord/registry/node_txn.h"
+#include "coord/registry/policy_txn.h"
+
+/* Of one transaction; a node takes six operations. */
+#define NODES_AT_ONCE  8u
+#define OTHERS_AT_ONCE 50u
+
+/* When the store fails, the next try is not at once. */
+#define RETRY_USEC (UINT64_C(5) * 1000000)
+
+#define NEVER UINT64_MAX
+
+/* ---- when ---- */
+
+static uint64_t node_due(const struct registry *registry, const struct node_slot *slot)
+{
+	uint64_t gone_since = slot->last_seen ? slot->last_seen : registry->loaded_at;
+	uint64_t due = slot->rec.expired_by ? NEVER : slot->rec.key_expiry;
+
+	if (slot->rec.ephemeral && !slot->online && gone_since + EPHEMERAL_GONE_USEC < due)
+		due = gone_since + EPHEMERAL_GONE_USEC;
+	return due;
+}
+
+static bool is_gone(const struct registry *registry, const struct node_slot *slot)
+{
+	uint64_t gone_since = slot->last_seen ? slot->last_seen : registry->loaded_at;
+
+	return slot->rec.ephemeral && !slot->online &&
+	       gone_since + EPHEMERAL_GONE_USEC <= registry->clock();
+}
+
+static uint64_t pending_due(const struct registry *registry, const struct record_head *item)
+{
+	return ((const struct pending_record *)item)->expires;
+}
+
+static uint64_t address_due(const struct registry *registry, const struct record_head *item)
+{
+	const struct address_record *address = (const struct address_record *)item;
+
+	return address->node ? NEVER : address->released + QUARANTINE_USEC;
+}
+
+/* Of the times at which a key became useless, the first. */
+static uint64_t dead_since(uint64_t expires, uint64_t revoked)
+{
+	return revoked && revoked < expires ? revoked : expires;
+}
+
+static uint64_t authkey_due(const struct registry *registry, const struct record_head *item)
+{
+	const struct authkey_record *key = (const struct authkey_record *)item;
+	uint64_t dead = dead_since(key->expires, key->revoked);
+
+	if (key->used > 0 && !key->reusable && key->last_used < dead)
+		dead = key->last_used;
+	return time_after(dead, DEAD_KEY_USEC);
+}
+
+static uint64_t apikey_due(const struct registry *registry, const struct record_head *item)
+{
+	const struct apikey_record *key = (const struct apikey_record *)item;
+
+	return time_after(dead_since(key->expires, key->revoked), DEAD_KEY_USEC);
+}
+
+/* Tables whose items are simply deleted when they are due. */
+static const struct swept {
+	const struct record_kind *kind;
+	size_t table; /* offset in struct state */
+	uint64_t (*due)(const struct registry *registry, const struct record_head *item);
+} swept[] = {
+	{ &pending_record_kind, offsetof(struct state, pending), pending_due },
+	{ &address_record_kind, offsetof(struct state, addresses), address_due },
+	{ &authkey_record_kind, offsetof(struct state, authkeys), authkey_due },
+	{ &apikey_record_kind, offsetof(struct state, apikeys), apikey_due },
+};
+
+static const struct table *table_of(const struct registry *registry, const struct swept *s)
+{
+	return (const struct table *)((const char *)registry->state + s->table);
+}
+
+static void sooner(uint64_t when, uint64_t *next)
+{
+	if (when < *next)
+		*next = when;
+}
+
+uint64_t reap_next(const struct registry *registry)
+{
+	const struct policy_current *current = registry->state->current;
+	uint64_t next = registry->not_before;
+
+	if (registry->is_reaping)
+		return NEVER; /* what ends then looks again */
+	if (next > registry->clock())
+		return next;
+	next = registry->events_due;
+	if (current && current->confirm_by)
+		sooner(current->confirm_by, &next);
+	for (size_t i = 0; i < registry->state->nodes.n; i++)
+		sooner(node_due(registry, (struct node_slot *)registry->state->nodes.items[i]),
+		       &next);
+	for (size_t i = 0; i < ARRAY_SIZE(swept); i++) {
+		const struct table *table = table_of(registry, &swept[i]);
+
+		for (size_t k = 0; k < table->n; k++)
+			sooner(swept[i].due(registry, table->items[k]), &next);
+	}
+	return next;
+}
+
+/* ---- one round ---- */
+
+struct reap_op {
+	struct op op;
+	/* Events are looked up in the store before. */
+	char *events[OTHERS_AT_ONCE];
+	size_t n_events;
+};
+
+static void destroy(struct op *op)
+{
+	struct reap_op *reaped = (struct reap_op *)op;
+
+	for (size_t i = 0; i < reaped->n_events; i++)
+		free(reaped->events[i]);
+}
+
+static void on_done(const struct registry_result *result, void *userdata)
+{
+	struct registry *registry = userdata;
+
+	registry->is_reaping = false;
+	if (result->code != REGISTRY_OK)
+		registry->not_before = registry->clock() + RETRY_USEC;
+	registry_due(registry, 0);
+}
+
+static int prepare_gone(struct op *op, struct txn *txn)
+{
+	const struct table *nodes = &op->registry->state->nodes;
+	size_t n = 0;
+
+	for (size_t i = 0; i < nodes->n && n < NODES_AT_ONCE; i++) {
+		const struct node_slot *slot = (struct node_slot *)nodes->items[i];
+
+		if (!is_gone(op->registry, slot))
+			continue;
+		node_txn_delete(op, txn, &slot->rec);
+		n++;
+	}
+	return n > 0 ? 0 : OP_ANSWERED;
+}
+
+static int prepare_expired(struct op *op, struct txn *txn)
+{
+	const struct table *nodes = &op->registry->state->nodes;
+	uint64_t now = op->registry->clock();
+	size_t n = 0;
+
+	for (size_t i = 0; i < nodes->n && n < NODES_AT_ONCE; i++) {
+		const struct node_slot *slot = (struct node_slot *)nodes->items[i];
+
+		if (slot->rec.expired_by || slot->rec.key_expiry > now)
+			continue;
+		node_txn_expire(op, txn, &slot->rec, "time");
+		n++;
+	}
+	return n > 0 ? 0 : OP_ANSWERED;
+}
+
+static int prepare_swept(struct op *op, struct txn *txn)
+{
+	uint64_t now = op->registry->clock();
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(swept); i++) {
+		const struct table *table = table_of(op->registry, &swept[i]);
+
+		for (size_t k = 0; k < table->n && n < OTHERS_AT_ONCE; k++) {
+			const struct record_head *item = table->items[k];
+
+			if (swept[i].due(op->registry, item) > now)
+				continue;
+			txn_expect(txn, swept[i].kind->prefix, item->id, item->revision);
+			txn_delete(txn, swept[i].kind->prefix, item->id);
+			n++;
+		}
+	}
+	return n > 0 ? 0 : OP_ANSWERED;
+}
+
+static int prepare_events(struct op *op, struct txn *txn)
+{
+	struct reap_op *reaped = (struct reap_op *)op;
+
+	for (size_t i = 0; i < reaped->n_events; i++)
+		txn_delete(txn, "", reaped->events[i]);
+	return reaped->n_events > 0 ? 0 : OP_ANSWERED;
+}
+
+static const struct op_kind gone_kind = {
+	.action = "node.gone",
+	.size = sizeof(struct reap_op),
+	.prepare = prepare_gone,
+	.destroy = destroy,
+};
+static const struct op_kind expired_kind = {
+	.action = "node.key-expired",
+	.size = sizeof(struct reap_op),
+	.prepare = prepare_expired,
+	.destroy = destroy,
+};
+static const struct op_kind swept_kind = {
+	.action = "reap",
+	.size = sizeof(struct reap_op),
+	.prepare = prepare_swept,
+	.destroy = destroy,
+};
+static const struct op_kind events_kind = {
+	.action = "reap.events",
+	.size = sizeof(struct reap_op),
+	.prepare = prepare_events,
+	.destroy = destroy,
+};
+
+static struct reap_op *begin(struct registry *registry, const struct op_kind *kind)
+{
+	registry->is_reaping = true;
+	return (struct reap_op *)op_new(registry, kind, &registry_self, on_done, registry);
+}
+
+/* ---- events ---- */
+
+/* The store keeps them in the order of time: their keys begin with it. */
+static int choose_events(struct reap_op *reaped, const struct store_answer *page)
+{
+	struct registry *registry = reaped->op.registry;
+	uint64_t now = registry->clock();
+	size_t excess = registry->state->n_events > registry->max_events
+				? registry->state->n_events - registry->max_events
+				: 0;
+
+	registry->events_due = now + DAY_USEC / 24;
+	for (size_t i = 0; i < page->n_entries; i++) {
+		const char *key = page->entries[i].key;
+		uint64_t time = strtoull(key + strlen("events/"), NULL, 10);
+
+		if (i >= excess && time_after(time, registry->event_lifetime_usec) > now)
+			break;
+		reaped->events[reaped->n_events] = strdup(key);
+		if (!reaped->events[reaped->n_events])
+			return -ENOMEM;
+		reaped->n_events++;
+	}
+	/* There may be more where these came from. */
+	if (reaped->n_events == OTHERS_AT_ONCE)
+		registry->events_due = now;
+	return 0;
+}
+
+static void on_page(const struct store_answer *page, void *userdata)
+{
+	struct reap_op *reaped = userdata;
+	int r = page->status;
+
+	if (!reaped->op.registry) {
+		op_free(&reaped->op);
+		return;
+	}
+	if (r < 0)
+		registry_complain(reaped->op.registry, "reap.events: %s", page->text);
+	else
+		r = choose_events(reaped, page);
+	op_begin(&reaped->op, r);
+}
+
+static void reap_events(struct registry *registry)
+{
+	struct reap_op *reaped = begin(registry, &events_kind);
+	int r;
+
+	if (!reaped)
+		return;
+	r = store_list(registry->store, "events/", NULL, OTHERS_AT_ONCE, on_page, reaped);
+	if (r < 0)
+		op_fail(&reaped->op, r);
+}
+
+/* ---- what comes first ---- */
+
+static bool any_node(const struct registry *registry,
+		     bool (*test)(const struct registry *registry, const struct node_slot *slot))
+{
+	for (size_t i = 0; i < registry->state->nodes.n; i++)
+		if (test(registry, (struct node_slot *)registry->state->nodes.items[i]))
+			return true;
+	return false;
+}
+
+static bool has_run_out(const struct registry *registry, const struct node_slot *slot)
+{
+	return !slot->rec.expired_by && slot->rec.key_expiry <= registry->clock();
+}
+
+static void start(struct registry *registry, const struct op_kind *kind)
+{
+	struct reap_op *reaped = begin(registry, kind);
+
+	if (reaped)
+		op_run(&reaped->op);
+}
+
+void reap(struct registry *registry)
+{
+	const struct policy_current *current = registry->state->current;
+	uint64_t now = registry->clock();
+
+	if (registry->is_reaping || reap_next(registry) > now)
+		return;
+	if (current && current->confirm_by && current->confirm_by <= now) {
+		registry->is_reaping = true;
+		policy_roll_back_unconfirmed(registry, on_done, registry);
+	} else if (any_node(registry, is_gone)) {
+		start(registry, &gone_kind);
+	} else if (any_node(registry, has_run_out)) {
+		start(registry, &expired_kind);
+	} else if (registry->events_due <= now) {
+		reap_events(registry);
+	} else {
+		start(registry, &swept_kind);
+	}
+}
