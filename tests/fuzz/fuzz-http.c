@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "coord/http/forwarded.h"
@@ -195,6 +196,7 @@ static bool is_over(uint64_t n)
 static void talk(const char *data, size_t size, size_t cut)
 {
 	static uint64_t n_connections;
+	uint64_t began = clock_usec(CLOCK_MONOTONIC);
 	char answer[4096];
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
@@ -206,6 +208,8 @@ static void talk(const char *data, size_t size, size_t cut)
 	(void)send(fd, data + cut, size - cut, MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);
 	while (!is_over(n_connections)) {
+		/* It sees the end, rather than that the connection is idle. */
+		require(clock_usec(CLOCK_MONOTONIC) - began < 20 * USEC_PER_SEC);
 		require(sd_event_run(event, 100000) >= 0);
 		while (recv(fd, answer, sizeof(answer), 0) > 0)
 			;

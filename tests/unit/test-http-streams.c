@@ -278,16 +278,15 @@ static void test_gone(void **state)
 static void test_half_closed(void **state)
 {
 	struct fixture *f = *state;
-	int fds[4];
+	int fds[3];
 
 	http_fixture_start(&f->http, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = http_fixture_connect(&f->http);
-	http_fixture_wait(&f->http, http_fixture_stats(&f->http).connections == 4);
+	http_fixture_wait(&f->http, http_fixture_stats(&f->http).connections == 3);
 	http_fixture_send(fds[0], "HEAD /stream HTTP/1.1\r\nHost: h\r\n\r\n");
 	http_fixture_send(fds[1], GET_STREAM);
 	http_fixture_send(fds[2], GET_LATER);
-	http_fixture_send(fds[3], "GET /str");
 	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
 		shutdown(fds[i], SHUT_WR);
 	/* Long before any time is up. */
@@ -297,6 +296,30 @@ static void test_half_closed(void **state)
 	assert_int_equal(f->n_gone, 1);
 	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
 		close(fds[i]);
+}
+
+/* The end comes together with bytes that are no request yet. */
+static void test_half_a_request(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	http_fixture_start(&f->http, NULL);
+	for (unsigned i = 0; i < 8; i++) {
+		fd = http_fixture_connect(&f->http);
+		http_fixture_wait(&f->http, http_fixture_stats(&f->http).connections == 1);
+		if (i % 2)
+			http_fixture_send(fd, "GET /none HTTP/1.1\r\nHost: h\r\n\r\n");
+		if (i / 2 % 2) {
+			http_fixture_send(fd, "GE");
+			http_fixture_pump(&f->http, 20000);
+		}
+		http_fixture_send(fd, "GET /str");
+		shutdown(fd, SHUT_WR);
+		/* Long before any time is up. */
+		http_fixture_wait(&f->http, http_fixture_stats(&f->http).connections == 0);
+		close(fd);
+	}
 }
 
 /* Not only those that say goodbye. */
@@ -559,6 +582,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_write_when_drained, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_half_closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_half_a_request, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_vanish, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broadcast, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
