@@ -1,5 +1,6 @@
 /* Enrolment by auth key, or by waiting for somebody. */
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 #include "common/text.h"
@@ -24,6 +25,7 @@ static void destroy(struct op *op)
 {
 	struct enrol *e = (struct enrol *)op;
 
+	OPENSSL_cleanse(&e->waiting, sizeof(e->waiting));
 	node_facts_done(&e->facts);
 	text_list_done(&e->tags);
 }

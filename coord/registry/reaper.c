@@ -20,7 +20,7 @@
 #define OTHERS_AT_ONCE 50u
 
 /* When the store fails, the next try is not at once. */
-#define RETRY_USEC (UINT64_C(5) * 1000000)
+#define RETRY_USEC (UINT64_C(30) * 1000000)
 
 #define NEVER UINT64_MAX
 
@@ -148,8 +148,10 @@ static void on_done(const struct registry_result *result, void *userdata)
 	struct registry *registry = userdata;
 
 	registry->is_reaping = false;
-	if (result->code != REGISTRY_OK)
+	if (result->code != REGISTRY_OK) {
+		registry_complain(registry, "What is due could not be done: %s", result->text);
 		registry->not_before = registry->clock() + RETRY_USEC;
+	}
 	registry_due(registry, 0);
 }
 
