@@ -36,10 +36,11 @@ extern const struct field_type field_address;	/* struct ip_addr */
 extern const struct field_type field_ula;	/* struct ip_prefix: a /48 within fd00::/8 */
 extern const struct field_type field_port;	/* uint16_t */
 extern const struct field_type field_bool;
-extern const struct field_type field_count; /* uint64_t */
-extern const struct field_type field_time;  /* uint64_t; 0 is left out */
-extern const struct field_type field_end;   /* uint64_t; RECORD_NEVER is left out */
-extern const struct field_type field_hash;  /* uint8_t[SHA256_LEN] */
+extern const struct field_type field_count;  /* uint64_t */
+extern const struct field_type field_moment; /* uint64_t: a time */
+extern const struct field_type field_time;   /* uint64_t: a time; 0 is left out */
+extern const struct field_type field_end;    /* uint64_t: a time; RECORD_NEVER is left out */
+extern const struct field_type field_hash;   /* uint8_t[SHA256_LEN] */
 extern const struct field_type field_machine;
 extern const struct field_type field_wg_key;
 extern const struct field_type field_scopes; /* unsigned */

@@ -38,6 +38,11 @@ static int write_port(const void *field, json_t **ret_value)
 	return port ? given(json_integer(port), ret_value) : 0;
 }
 
+static int write_moment(const void *field, json_t **ret_value)
+{
+	return given(json_integer((json_int_t) * (const uint64_t *)field), ret_value);
+}
+
 static int write_count(const void *field, json_t **ret_value)
 {
 	uint64_t value = *(const uint64_t *)field;
@@ -71,6 +76,7 @@ static int read_time(const json_t *v, const struct json_at *at, void *target,
 const struct field_type field_bool = { json_read_bool, write_bool };
 const struct field_type field_port = { json_read_u16, write_port };
 const struct field_type field_count = { json_read_u64, write_count };
+const struct field_type field_moment = { read_time, write_moment };
 const struct field_type field_time = { read_time, write_count };
 const struct field_type field_end = { read_time, write_end };
 

@@ -316,8 +316,8 @@ static const struct op_kind revoke_apikey_kind = {
 };
 
 static void start_revoke(struct registry *registry, const struct op_kind *kind,
-		   const struct registry_actor *actor, const char *id, registry_done_fn done,
-		   void *userdata)
+			 const struct registry_actor *actor, const char *id, registry_done_fn done,
+			 void *userdata)
 {
 	struct key_op *k = (struct key_op *)op_new(registry, kind, actor, done, userdata);
 

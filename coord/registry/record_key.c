@@ -11,7 +11,7 @@ static const struct field authkey_fields[] = {
 	{ "tags", &field_tags, AT(tags), 0 },
 	{ "reusable", &field_bool, AT(reusable), 0 },
 	{ "ephemeral", &field_bool, AT(ephemeral), 0 },
-	{ "created", &field_time, AT(created), JSON_REQUIRED },
+	{ "created", &field_moment, AT(created), JSON_REQUIRED },
 	{ "expires", &field_end, AT(expires), 0 },
 	{ "used", &field_count, AT(used), 0 },
 	{ "last_used", &field_time, AT(last_used), 0 },
@@ -63,7 +63,7 @@ DEFINE_RECORD_COPY(authkey_record);
 static const struct field apikey_fields[] = {
 	{ "hash", &field_hash, AT(hash), JSON_REQUIRED },
 	{ "scopes", &field_scopes, AT(scopes), JSON_REQUIRED },
-	{ "created", &field_time, AT(created), JSON_REQUIRED },
+	{ "created", &field_moment, AT(created), JSON_REQUIRED },
 	{ "expires", &field_end, AT(expires), 0 },
 	{ "revoked", &field_time, AT(revoked), 0 },
 	{ "created_by", &field_text, AT(created_by), JSON_REQUIRED },

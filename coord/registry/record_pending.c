@@ -44,8 +44,8 @@ static const struct field pending_fields[] = {
 	{ "from", &field_address, AT(from), 0 },
 	{ "state", &field_state, AT(state), JSON_REQUIRED },
 	{ "node", &field_name, AT(node), 0 },
-	{ "created", &field_time, AT(created), JSON_REQUIRED },
-	{ "expires", &field_time, AT(expires), JSON_REQUIRED },
+	{ "created", &field_moment, AT(created), JSON_REQUIRED },
+	{ "expires", &field_moment, AT(expires), JSON_REQUIRED },
 };
 #undef AT
 

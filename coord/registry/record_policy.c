@@ -51,7 +51,7 @@ static const struct field policy_fields[] = {
 	{ "text", &field_policy_text, AT(text), JSON_REQUIRED },
 	{ "hash", &field_hash, AT(hash), JSON_REQUIRED },
 	{ "author", &field_text, AT(author), JSON_REQUIRED },
-	{ "created", &field_time, AT(created), JSON_REQUIRED },
+	{ "created", &field_moment, AT(created), JSON_REQUIRED },
 	{ "comment", &field_text, AT(comment), 0 },
 };
 #undef AT
@@ -97,7 +97,7 @@ static const struct field current_fields[] = {
 	{ "confirm_by", &field_time, AT(confirm_by), 0 },
 	{ "previous", &field_count, AT(previous), 0 },
 	{ "author", &field_text, AT(author), JSON_REQUIRED },
-	{ "since", &field_time, AT(since), JSON_REQUIRED },
+	{ "since", &field_moment, AT(since), JSON_REQUIRED },
 };
 #undef AT
 

@@ -14,7 +14,7 @@
 static const struct field user_fields[] = {
 	{ "name", &field_text, AT(name), 0 },
 	{ "roles", &field_roles, AT(roles), 0 },
-	{ "created", &field_time, AT(created), JSON_REQUIRED },
+	{ "created", &field_moment, AT(created), JSON_REQUIRED },
 };
 #undef AT
 
@@ -52,7 +52,7 @@ DEFINE_RECORD_COPY(user_record);
 static const struct field mesh_fields[] = {
 	{ "domain", &field_domain, AT(domain), JSON_REQUIRED },
 	{ "ula", &field_ula, AT(ula), JSON_REQUIRED },
-	{ "created", &field_time, AT(created), JSON_REQUIRED },
+	{ "created", &field_moment, AT(created), JSON_REQUIRED },
 };
 #undef AT
 
@@ -88,7 +88,7 @@ DEFINE_RECORD(mesh_record);
 
 #define AT(member) offsetof(struct event_record, member)
 static const struct field event_fields[] = {
-	{ "time", &field_time, AT(time), JSON_REQUIRED },
+	{ "time", &field_moment, AT(time), JSON_REQUIRED },
 	{ "actor", &field_text, AT(actor), JSON_REQUIRED },
 	{ "from", &field_text, AT(from), 0 },
 	{ "action", &field_text, AT(action), JSON_REQUIRED },
