@@ -96,6 +96,11 @@ int op_refuse(struct op *op, enum registry_code code, const char *fmt, ...)
 	return OP_ANSWERED;
 }
 
+bool op_may_touch(const struct op *op, const struct node_record *node)
+{
+	return !op->login || (node->user && strcmp(node->user, op->login) == 0);
+}
+
 static bool may_tell_refusal(struct registry *registry)
 {
 	uint64_t now = registry->clock();
@@ -240,7 +245,10 @@ void op_run(struct op *op)
 		unavailable(op, "the coordinator is starting; try again in a moment");
 		return;
 	}
-	r = op->kind->prepare(op, &txn);
+	if (op->login && !op->kind->for_people)
+		r = op_refuse(op, REGISTRY_NOT_ALLOWED, "this is for operators to do");
+	else
+		r = op->kind->prepare(op, &txn);
 	if (r == 0)
 		r = txn.error;
 	if (r == -EBADMSG)

@@ -35,6 +35,7 @@ struct op {
 struct op_kind {
 	const char *action; /* "node.enrol": of its events */
 	size_t size;
+	bool for_people; /* not for operators and the coordinator alone */
 	/*
 	 * Decide. Return: 0: *txn is to be written; OP_ANSWERED; -ENOMEM, -EIO. May be called
 	 * several times, the last of which counts.
@@ -59,6 +60,9 @@ void op_begin(struct op *op, int r);
 void op_fail(struct op *op, int error);
 /* Answer as op->result says, and free. */
 void op_finish(struct op *op);
+
+/* Operators may, and people if it is theirs. */
+bool op_may_touch(const struct op *op, const struct node_record *node);
 
 /* Return: OP_ANSWERED, or -ENOMEM. */
 int op_refuse(struct op *op, enum registry_code code, const char *fmt, ...) _printf_(3, 4);

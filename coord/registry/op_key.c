@@ -122,6 +122,7 @@ static void complete_authkey(struct op *op)
 static const struct op_kind authkey_kind = {
 	.action = "authkey.create",
 	.size = sizeof(struct key_op),
+	.for_people = true,
 	.prepare = prepare_authkey,
 	.complete = complete_authkey,
 	.destroy = destroy,

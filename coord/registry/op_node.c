@@ -31,6 +31,8 @@ static int find(struct op *op, const struct node_record **ret_node)
 	if (!node)
 		return op_refuse(op, REGISTRY_NOT_FOUND,
 				 "there is no such node; \"coordctl nodes\" shows them all");
+	if (!op_may_touch(op, node))
+		return op_refuse(op, REGISTRY_NOT_ALLOWED, "%s is not yours", node->name);
 	snprintf(n->id, sizeof(n->id), "%s", node->head.id);
 	*ret_node = node;
 	return 0;
@@ -196,6 +198,7 @@ static int prepare_logout(struct op *op, struct txn *txn)
 static const struct op_kind expire_kind = {
 	.action = "node.expire",
 	.size = sizeof(struct node_op),
+	.for_people = true,
 	.prepare = prepare_expire,
 	.complete = complete,
 	.destroy = destroy,
@@ -203,12 +206,14 @@ static const struct op_kind expire_kind = {
 static const struct op_kind delete_kind = {
 	.action = "node.delete",
 	.size = sizeof(struct node_op),
+	.for_people = true,
 	.prepare = prepare_delete,
 	.destroy = destroy,
 };
 static const struct op_kind logout_kind = {
 	.action = "node.logout",
 	.size = sizeof(struct node_op),
+	.for_people = true,
 	.prepare = prepare_logout,
 	.complete = complete,
 	.destroy = destroy,

@@ -111,6 +111,11 @@ static int prepare(struct op *op, struct txn *txn)
 	if (!old)
 		return op_refuse(op, REGISTRY_NOT_FOUND,
 				 "there is no such node; \"coordctl nodes\" shows them all");
+	if (!op_may_touch(op, old))
+		return op_refuse(op, REGISTRY_NOT_ALLOWED, "%s is not yours", old->name);
+	if (op->login && (p->user || p->has_expiry))
+		return op_refuse(op, REGISTRY_NOT_ALLOWED,
+				 "a node's user and key expiry are for operators to change");
 	snprintf(p->id, sizeof(p->id), "%s", old->head.id);
 	node = *old;
 	r = patch_name(p, txn, old, &node);
@@ -134,6 +139,7 @@ static void complete(struct op *op)
 static const struct op_kind kind = {
 	.action = "node.change",
 	.size = sizeof(struct patch),
+	.for_people = true,
 	.prepare = prepare,
 	.complete = complete,
 	.destroy = destroy,

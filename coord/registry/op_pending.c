@@ -111,6 +111,7 @@ static void complete_approve(struct op *op)
 static const struct op_kind approve_kind = {
 	.action = "node.approve",
 	.size = sizeof(struct decide),
+	.for_people = true,
 	.prepare = prepare_approve,
 	.complete = complete_approve,
 	.destroy = destroy,

@@ -119,6 +119,9 @@ int pending_put(struct op *op, struct txn *txn, const struct pending_request *re
 	if (r != 0)
 		return r;
 	txn_put_record(txn, &pending_record_kind, &pending);
-	op_event_result(op, txn, "node.ask", pending.head.id, "ok", request->facts->hostname);
+	/* Who asks again is no news. */
+	if (!old)
+		op_event_result(op, txn, "node.ask", pending.head.id, "ok",
+				request->facts->hostname);
 	return 0;
 }

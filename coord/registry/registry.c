@@ -14,6 +14,8 @@
 #define EVENT_LIFETIME_USEC (400 * DAY_USEC)
 #define MAX_EVENTS	    200000u
 
+#define RETRY_USEC (UINT64_C(1) * 1000000)
+
 /* Sleeps no longer than this: a clock that was set is noticed. */
 #define MAX_SLEEP_USEC (UINT64_C(30) * 1000000)
 
@@ -124,8 +126,10 @@ void registry_tick(struct registry *registry)
 	if (!registry->is_watched && !registry->next) {
 		int r = registry_load(registry);
 
-		if (r < 0)
+		if (r < 0) {
 			registry_complain(registry, "The state cannot be loaded: %s", strerror(-r));
+			registry_due(registry, registry->clock() + RETRY_USEC);
+		}
 	}
 	if (registry->is_ready)
 		reap(registry);

@@ -209,7 +209,7 @@ const char *registry_code_to_string(enum registry_code code);
 struct registry_actor {
 	const char *who;   /* "root", "apikey:a...", "node:n...": for the events */
 	const char *from;  /* address or "unix"; may be NULL */
-	const char *login; /* a person: only what is theirs to give; NULL: an operator */
+	const char *login; /* a person: their own nodes and keys only; NULL: an operator */
 	unsigned scopes;   /* what it may hand on in API keys */
 };
 

@@ -1,4 +1,4 @@
-#include "coord/registry/state.h"
+#include "coord/registry/state_parts.h"
 
 #include <errno.h>
 #include <string.h>
@@ -107,8 +107,8 @@ void change_list_done(struct change_list *list)
 	*list = (struct change_list){ 0 };
 }
 
-static int add_change(struct change_list *list, int kind, const char *id,
-		      struct registry_change **ret_change)
+int change_list_add(struct change_list *list, int kind, const char *id,
+		    struct registry_change **ret_change)
 {
 	struct registry_change *change;
 	char *copy;
@@ -124,83 +124,7 @@ static int add_change(struct change_list *list, int kind, const char *id,
 	return 0;
 }
 
-/* ---- who is who ---- */
-
-const struct node_slot *state_node_by(const struct state *state, const struct strmap *map,
-				      const char *key)
-{
-	uint32_t number = strmap_get(map, key);
-
-	return number == STRMAP_NONE ? NULL : state->slots[number];
-}
-
-struct node_slot *state_slot(const struct state *state, const char *id)
-{
-	return (struct node_slot *)table_find(&state->nodes, id);
-}
-
-static const char *clash(const struct state *state, const struct node_slot *slot)
-{
-	if (state_node_by(state, &state->names, slot->rec.name))
-		return "name";
-	if (state_node_by(state, &state->machines, slot->machine))
-		return "machine key";
-	if (state_node_by(state, &state->keys, slot->key))
-		return "node key";
-	if (state_node_by(state, &state->ips, slot->ipv4))
-		return "address";
-	return NULL;
-}
-
-static int take_number(struct state *state, struct node_slot *slot)
-{
-	for (size_t i = 0; i < state->n_slots; i++) {
-		size_t number = (slot->number + i) % state->n_slots;
-
-		if (!state->slots[number]) {
-			slot->number = (uint32_t)number;
-			state->slots[number] = slot;
-			return 0;
-		}
-	}
-	if (grow(&state->slots, state->n_slots + 1, &state->size_slots) < 0)
-		return -ENOMEM;
-	slot->number = (uint32_t)state->n_slots;
-	state->slots[state->n_slots++] = slot;
-	return 0;
-}
-
-static void unindex(struct state *state, struct node_slot *slot)
-{
-	if (!slot->is_indexed)
-		return;
-	strmap_remove(&state->names, slot->rec.name);
-	strmap_remove(&state->machines, slot->machine);
-	strmap_remove(&state->keys, slot->key);
-	strmap_remove(&state->ips, slot->ipv4);
-	state->slots[slot->number] = NULL;
-	slot->is_indexed = false;
-}
-
-static int index_slot(struct state *state, struct node_slot *slot)
-{
-	int r = take_number(state, slot);
-
-	if (r < 0)
-		return r;
-	slot->is_indexed = true;
-	r = strmap_set(&state->names, slot->rec.name, slot->number);
-	if (r == 0)
-		r = strmap_set(&state->machines, slot->machine, slot->number);
-	if (r == 0)
-		r = strmap_set(&state->keys, slot->key, slot->number);
-	if (r == 0)
-		r = strmap_set(&state->ips, slot->ipv4, slot->number);
-	return r;
-}
-
-static void complain(const struct state *state, const char *fmt, ...) _printf_(2, 3);
-static void complain(const struct state *state, const char *fmt, ...)
+void state_complain(const struct state *state, const char *fmt, ...)
 {
 	_cleanup_free_ char *text = NULL;
 	va_list ap;
@@ -212,16 +136,38 @@ static void complain(const struct state *state, const char *fmt, ...)
 		state->problem(text, state->userdata);
 }
 
-/* Return: 0, -EEXIST: it claims what is another's; -ENOMEM. */
-static int admit(struct state *state, struct node_slot *slot)
-{
-	const char *what = clash(state, slot);
+/* ---- events ---- */
 
-	if (!what)
-		return index_slot(state, slot);
-	complain(state, "nodes/%s: has the %s of another node; it is set aside", slot->rec.head.id,
-		 what);
-	return -EEXIST;
+static int apply_event(struct state *state, const struct store_entry *entry,
+		       struct change_list *list)
+{
+	_cleanup_free_ struct event_record *event = NULL;
+	_cleanup_free_ char *error = NULL;
+	struct registry_change *change;
+	int r;
+
+	if (!entry->value) {
+		state->n_events -= state->n_events > 0;
+		return 0;
+	}
+	state->n_events++;
+	if (!list)
+		return 0;
+	event = calloc(1, sizeof(*event));
+	if (!event || grow(&list->events, list->n_events + 1, &list->size_events) < 0)
+		return -ENOMEM;
+	r = event_record_read(entry->key, entry->value, entry->len, &error, event);
+	if (r < 0)
+		return r == -EINVAL ? 0 : r;
+	event->head.revision = entry->revision;
+	r = change_list_add(list, REGISTRY_EVENT, event->head.id, &change);
+	if (r < 0) {
+		event_record_done(event);
+		return r;
+	}
+	change->event = event;
+	list->events[list->n_events++] = take_ptr(event);
+	return 0;
 }
 
 /* ---- entries ---- */
@@ -238,7 +184,7 @@ static int read_item(struct state *state, const struct table_kind *kind,
 		return -ENOMEM;
 	r = record_read(kind->kind, entry->key, entry->value, entry->len, &error, item);
 	if (r == -EINVAL) {
-		complain(state, "%s; the entry is set aside", error);
+		state_complain(state, "%s; the entry is set aside", error);
 		*ret_item = NULL;
 		return 0;
 	}
@@ -263,7 +209,7 @@ static int bury(struct state *state, const struct table_kind *kind, struct recor
 	if (!old)
 		return 0;
 	if (is_node(kind))
-		unindex(state, (struct node_slot *)old);
+		state_unindex(state, (struct node_slot *)old);
 	if (!is_node(kind) || !list) {
 		item_free(kind, old);
 		return 0;
@@ -291,7 +237,7 @@ static int note_change(const struct table_kind *kind, const struct record_head *
 
 	if (!list || kind->change < 0 || (!old && !new))
 		return 0;
-	r = add_change(list, kind->change, new ? new->id : old->id, &change);
+	r = change_list_add(list, kind->change, new ? new->id : old->id, &change);
 	if (r == 0 && is_node(kind)) {
 		change->old_node = (const struct node_record *)old;
 		change->new_node = (const struct node_record *)new;
@@ -340,127 +286,6 @@ static int apply_item(struct state *state, const struct table_kind *kind,
 	return r < 0 ? r : replace(state, kind, id, item, list);
 }
 
-/* ---- entries that there is one of ---- */
-
-static int read_mesh(struct state *state, const struct store_entry *entry, char **reterr_text)
-{
-	_cleanup_free_ struct mesh_record *mesh = calloc(1, sizeof(*mesh));
-	int r;
-
-	if (!mesh)
-		return -ENOMEM;
-	r = mesh_record_read(entry->key, entry->value, entry->len, reterr_text, mesh);
-	if (r < 0)
-		return r;
-	mesh->head.revision = entry->revision;
-	if (state->mesh)
-		mesh_record_done(state->mesh);
-	free(state->mesh);
-	state->mesh = take_ptr(mesh);
-	return 0;
-}
-
-/* "policy/current: line 3 column 7: ..." */
-static int refuse_policy(const struct policy_problems *problems, char **reterr_text)
-{
-	_cleanup_free_ char *first = policy_problem_format(&problems->items[0]);
-	char *text = first ? text_printf("%s: %s", POLICY_CURRENT_KEY, first) : NULL;
-
-	if (!text)
-		return -ENOMEM;
-	*reterr_text = text;
-	return -EINVAL;
-}
-
-static void set_current(struct state *state, struct policy_current *current, struct policy *policy)
-{
-	if (state->current)
-		policy_current_done(state->current);
-	free(state->current);
-	policy_free(state->policy);
-	state->current = current;
-	state->policy = policy;
-}
-
-static int parse_policy(const char *text, struct policy **ret_policy, char **reterr_text)
-{
-	_cleanup_(policy_problems_done) struct policy_problems problems = { 0 };
-	int r = policy_parse(text, strlen(text), &problems, ret_policy);
-
-	return r == -EINVAL ? refuse_policy(&problems, reterr_text) : r;
-}
-
-static int read_current(struct state *state, const struct store_entry *entry, char **reterr_text)
-{
-	struct policy_current *current = calloc(1, sizeof(*current));
-	struct policy *policy = NULL;
-	int r;
-
-	if (!current)
-		return -ENOMEM;
-	r = policy_current_read(entry->key, entry->value, entry->len, reterr_text, current);
-	if (r == 0)
-		r = parse_policy(current->text, &policy, reterr_text);
-	if (r < 0) {
-		policy_current_done(current);
-		free(current);
-		return r;
-	}
-	current->head.revision = entry->revision;
-	set_current(state, current, policy);
-	return 0;
-}
-
-/* Return: 0, -EINVAL: is damaged; -ENOMEM. */
-static int apply_single(struct state *state, const struct store_entry *entry, char **reterr_text)
-{
-	bool is_policy = strcmp(entry->key, POLICY_CURRENT_KEY) == 0;
-	uint64_t known = is_policy     ? (state->current ? state->current->head.revision : 0)
-			 : state->mesh ? state->mesh->head.revision
-				       : 0;
-
-	if (known >= entry->revision)
-		return 0;
-	if (entry->value)
-		return is_policy ? read_current(state, entry, reterr_text)
-				 : read_mesh(state, entry, reterr_text);
-	if (is_policy)
-		set_current(state, NULL, NULL);
-	return 0;
-}
-
-static int apply_event(struct state *state, const struct store_entry *entry,
-		       struct change_list *list)
-{
-	_cleanup_free_ struct event_record *event = NULL;
-	_cleanup_free_ char *error = NULL;
-	struct registry_change *change;
-	int r;
-
-	if (!entry->value) {
-		state->n_events -= state->n_events > 0;
-		return 0;
-	}
-	state->n_events++;
-	if (!list)
-		return 0;
-	event = calloc(1, sizeof(*event));
-	if (!event || grow(&list->events, list->n_events + 1, &list->size_events) < 0)
-		return -ENOMEM;
-	r = event_record_read(entry->key, entry->value, entry->len, &error, event);
-	if (r < 0)
-		return r == -EINVAL ? 0 : r;
-	event->head.revision = entry->revision;
-	r = add_change(list, REGISTRY_EVENT, event->head.id, &change);
-	if (r < 0) {
-		event_record_done(event);
-		return r;
-	}
-	change->event = event;
-	list->events[list->n_events++] = take_ptr(event);
-	return 0;
-}
-
 /* ---- whole lists and transactions ---- */
 
 static const struct table_kind *kind_of(const char *key)
@@ -487,7 +312,7 @@ int state_load(struct state *state, const struct store_entry *entry, char **rete
 	const struct table_kind *kind = kind_of(entry->key);
 
 	if (is_single(entry->key))
-		return apply_single(state, entry, reterr_text);
+		return state_apply_single(state, entry, reterr_text);
 	if (is_event(entry->key))
 		return apply_event(state, entry, NULL);
 	return kind ? apply_item(state, kind, entry, NULL) : 0;
@@ -498,7 +323,7 @@ int state_loaded(struct state *state)
 	state->loading = false;
 	for (size_t i = 0; i < state->nodes.n;) {
 		struct node_slot *slot = (struct node_slot *)state->nodes.items[i];
-		int r = admit(state, slot);
+		int r = state_admit(state, slot);
 
 		if (r == -EEXIST)
 			r = replace(state, &table_kinds[0], slot->rec.head.id, NULL, NULL);
@@ -510,32 +335,13 @@ int state_loaded(struct state *state)
 	return 0;
 }
 
-/* The policy in force, or the mesh: a damaged one does not come into force. */
-static int change_single(struct state *state, const struct store_entry *entry,
-			 struct change_list *list)
-{
-	_cleanup_free_ char *error = NULL;
-	struct registry_change *change;
-	int r = apply_single(state, entry, &error);
-
-	if (r == -EINVAL) {
-		complain(state, "%s; what was in force stays", error);
-		return 0;
-	}
-	if (r < 0 || !list)
-		return r;
-	return add_change(
-		list, strcmp(entry->key, POLICY_CURRENT_KEY) == 0 ? REGISTRY_POLICY : REGISTRY_MESH,
-		strchr(entry->key, '/') + 1, &change);
-}
-
 static int change_entry(struct state *state, const struct store_entry *entry,
 			struct change_list *list)
 {
 	const struct table_kind *kind = kind_of(entry->key);
 
 	if (is_single(entry->key))
-		return change_single(state, entry, list);
+		return state_change_single(state, entry, list);
 	if (is_event(entry->key))
 		return apply_event(state, entry, list);
 	return kind ? apply_item(state, kind, entry, list) : 0;
@@ -548,7 +354,7 @@ static int admit_changed(struct state *state, struct change_list *list)
 		struct registry_change *change = &list->items[i];
 		struct node_slot *slot =
 			change->kind == REGISTRY_NODE ? state_slot(state, change->id) : NULL;
-		int r = slot && !slot->is_indexed ? admit(state, slot) : 0;
+		int r = slot && !slot->is_indexed ? state_admit(state, slot) : 0;
 
 		if (r == -EEXIST) {
 			change->new_node = NULL;

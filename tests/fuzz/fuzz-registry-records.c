@@ -148,7 +148,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-			if (entries[i].value)
+			if (entries[i].value && strncmp(entries[i].key, kinds[k]->prefix,
+							strlen(kinds[k]->prefix)) == 0)
 				check_record(kinds[k], &entries[i]);
 	fold(entries, n_loaded < n ? n_loaded : n, n);
 	return 0;

@@ -13,6 +13,8 @@
 
 const struct registry_actor fix_root = { .who = "root", .from = "unix", .scopes = SCOPE_ALL };
 
+uint64_t fix_max_events;
+
 static uint64_t now;
 
 void fix_set_time(uint64_t time)
@@ -74,7 +76,10 @@ static void on_changes(uint64_t revision, const struct registry_change *changes,
 
 struct fix *fix_new(struct store *store)
 {
-	static const struct registry_config config = { .coordinator_key = "pgc:coordinator" };
+	const struct registry_config config = {
+		.coordinator_key = "pgc:coordinator",
+		.max_events = fix_max_events,
+	};
 	struct fix *fix = calloc(1, sizeof(*fix));
 
 	assert_non_null(fix);

@@ -34,6 +34,8 @@ struct fix {
 };
 
 extern const struct registry_actor fix_root;
+/* Of the registries that are made; 0: the default. */
+extern uint64_t fix_max_events;
 
 /* The time, for all of them. */
 void fix_set_time(uint64_t now);

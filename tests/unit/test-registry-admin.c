@@ -301,6 +301,50 @@ static void test_facts(void **state)
 		    registry_update_facts(fix->registry, &fix_root, id, &facts, FIX_DONE(fix)));
 }
 
+/* People do with their own what they like, within bounds; nothing with what is others'. */
+static void test_people(void **state)
+{
+	struct fix *fix = *state;
+	const struct registry_actor bob = { .who = BOB, .login = BOB, .scopes = SCOPE_ALL };
+	const struct registry_apikey_request apikey = { .scopes = SCOPE_ALL };
+	const struct registry_policy_request policy = { .text = "{}", .len = 2 };
+	const char *key = fix_authkey(fix, BOB, NULL, false, false);
+	const char *others = fix_node(fix, 1);
+	unsigned roles = POLICY_ROLE_OWNER;
+	const struct registry_user_patch patch = { .roles = &roles };
+	uint64_t never = RECORD_NEVER;
+	char id[16];
+
+	FIX_OK(fix, fix_enrol(fix, &(struct fix_machine){ .number = 2, .auth_key = key }));
+	strcpy(id, fix->result.node);
+	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "host-1 is not yours",
+		    registry_expire_node(fix->registry, &bob, others, FIX_DONE(fix)));
+	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "host-1 is not yours",
+		    registry_delete_node(fix->registry, &bob, others, FIX_DONE(fix)));
+	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "host-1 is not yours",
+		    registry_patch_node(fix->registry, &bob, others,
+					&(struct registry_node_patch){ .name = "x" },
+					FIX_DONE(fix)));
+	FIX_OK(fix,
+	       registry_patch_node(fix->registry, &bob, id,
+				   &(struct registry_node_patch){ .name = "x" }, FIX_DONE(fix)));
+	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "for operators to change",
+		    registry_patch_node(fix->registry, &bob, id,
+					&(struct registry_node_patch){ .user = ALICE },
+					FIX_DONE(fix)));
+	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "for operators to change",
+		    registry_patch_node(fix->registry, &bob, id,
+					&(struct registry_node_patch){ .key_expiry = &never },
+					FIX_DONE(fix)));
+	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "for operators to do",
+		    registry_patch_user(fix->registry, &bob, BOB, &patch, FIX_DONE(fix)));
+	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "for operators to do",
+		    registry_create_apikey(fix->registry, &bob, &apikey, FIX_DONE(fix)));
+	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "for operators to do",
+		    registry_set_policy(fix->registry, &bob, &policy, FIX_DONE(fix)));
+	FIX_OK(fix, registry_expire_node(fix->registry, &bob, id, FIX_DONE(fix)));
+}
+
 /* ---- people ---- */
 
 static void test_users(void **state)
@@ -529,12 +573,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_expire),	TEST(test_expiry_by_time), TEST(test_rotate),
-		TEST(test_delete),	TEST(test_logout),	   TEST(test_ephemeral_goes),
-		TEST(test_rename),	TEST(test_owner),	   TEST(test_tag_limits),
-		TEST(test_key_expiry),	TEST(test_facts),	   TEST(test_users),
-		TEST(test_delete_user), TEST(test_auth_keys),	   TEST(test_api_keys),
-		TEST(test_mesh),	TEST(test_events),
+		TEST(test_expire),     TEST(test_expiry_by_time), TEST(test_rotate),
+		TEST(test_delete),     TEST(test_logout),	  TEST(test_ephemeral_goes),
+		TEST(test_rename),     TEST(test_owner),	  TEST(test_tag_limits),
+		TEST(test_key_expiry), TEST(test_facts),	  TEST(test_people),
+		TEST(test_users),      TEST(test_delete_user),	  TEST(test_auth_keys),
+		TEST(test_api_keys),   TEST(test_mesh),		  TEST(test_events),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
