@@ -37,8 +37,9 @@ int store_sqlite_backup(struct store *store, const char *path, char **reterr_tex
  * NULL if there was none (the caller's). Called by root, it gives what it makes to the owner of the
  * folder.
  *
- * If it fails, path is what it was. If it is interrupted, path is the old store or the new one;
- * beside a damaged one's PATH-wal there may be none for a moment, and then the old one is found
- * under the name to be kept. Return: as store_sqlite_open().
+ * If it fails, path is what it was (or *reterr_text says that it could not be synced). If it is
+ * interrupted, path is the old store or the new one; if the old one is damaged and has a PATH-wal,
+ * there is none for a moment: the two are found under the name to be kept. Return: as
+ * store_sqlite_open().
  */
 int store_sqlite_restore(const char *backup, const char *path, char **reterr_text, char **ret_kept);

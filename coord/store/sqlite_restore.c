@@ -181,6 +181,17 @@ static int move_old_with_log(const struct restore *restore)
 	return r < 0 ? r : sqlite_store_sync_folder(restore->path);
 }
 
+/* The log first: a store without it would have lost what was acknowledged. */
+static void move_old_back(const struct restore *restore)
+{
+	if (exists(restore->kept_wal))
+		(void)rename(restore->kept_wal, restore->wal);
+	if (exists(restore->path))
+		unlink(restore->kept);
+	else
+		(void)rename(restore->kept, restore->path);
+}
+
 static int exchange(const struct restore *restore)
 {
 	int r = 0;
@@ -192,7 +203,23 @@ static int exchange(const struct restore *restore)
 		r = move_old_with_log(restore);
 	if (r == 0 && rename(restore->copy, restore->path) < 0)
 		r = -errno;
-	return r < 0 ? r : sqlite_store_sync_folder(restore->path);
+	if (r < 0)
+		move_old_back(restore);
+	return r;
+}
+
+static int put_in_place(const struct restore *restore, char **reterr_text)
+{
+	int r = exchange(restore);
+
+	if (r < 0)
+		return sqlite_store_fail(reterr_text, r, "%s: %s", restore->path, strerror(-r));
+	r = sqlite_store_sync_folder(restore->path);
+	return r < 0 ? sqlite_store_fail(reterr_text, r,
+					 "%s is the restored store, but may be the old one after a "
+					 "power cut: %s",
+					 restore->path, strerror(-r))
+		     : 0;
 }
 
 static int restore_locked(struct restore *restore, char **reterr_text)
@@ -205,12 +232,8 @@ static int restore_locked(struct restore *restore, char **reterr_text)
 		r = copy_backup(restore, reterr_text);
 	if (r == 0)
 		r = make_ready(restore, reterr_text);
-	if (r == 0) {
-		r = exchange(restore);
-		if (r < 0)
-			r = sqlite_store_fail(reterr_text, r, "%s: %s", restore->path,
-					      strerror(-r));
-	}
+	if (r == 0)
+		r = put_in_place(restore, reterr_text);
 	if (r < 0)
 		remove_copy(restore);
 	return r;

@@ -217,12 +217,14 @@ int sqlite_store_read_span(sqlite3 *db, const char *path, struct sqlite_store_sp
 }
 
 /*
- * What happened in the meantime is unknown to a backup: nobody may go on from a revision before
- * this one, so that the log has to go.
+ * after: 0: of a new store. What happened in the meantime is unknown to a backup: nobody may go on
+ * from a revision before this one, so that the log has to go.
  */
 static int begin_revisions(sqlite3 *db, uint64_t after)
 {
-	uint64_t base = clock_usec(CLOCK_REALTIME) / USEC_PER_SEC << REVISIONS_PER_SECOND_SHIFT;
+	uint64_t seconds = clock_usec(CLOCK_REALTIME) / USEC_PER_SEC;
+	/* The one that is replaced may have been made in this very second. */
+	uint64_t base = (seconds + (after > 0)) << REVISIONS_PER_SECOND_SHIFT;
 	int rc = sqlite3_exec(db, "DELETE FROM log; DELETE FROM base", NULL, NULL, NULL);
 
 	if (base <= after)

@@ -84,6 +84,15 @@ bool shim_failed(void)
 	return shim.n_failed > 0;
 }
 
+bool shim_fails_now(void)
+{
+	if (shim.failing == 0 || ++shim.n < shim.failing ||
+	    (shim.n > shim.failing && shim.how != SHIM_IO_PERSISTS))
+		return false;
+	shim.n_failed++;
+	return true;
+}
+
 /* Return: SQLITE_OK or what the operation shall fail with. */
 static int meet_failure(enum operation operation)
 {
@@ -93,10 +102,8 @@ static int meet_failure(enum operation operation)
 		[SYNC] = SQLITE_IOERR_FSYNC,  [DELETE] = SQLITE_IOERR_DELETE,
 	};
 
-	if (shim.failing == 0 || ++shim.n < shim.failing ||
-	    (shim.n > shim.failing && shim.how != SHIM_IO_PERSISTS))
+	if (!shim_fails_now())
 		return SQLITE_OK;
-	shim.n_failed++;
 	return shim.how == SHIM_FULL && operation == WRITE ? SQLITE_FULL : codes[operation];
 }
 

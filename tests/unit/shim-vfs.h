@@ -22,6 +22,8 @@ enum shim_failure {
 
 /* Operation n (1: the next one) fails. 0: none does any more. */
 void shim_fail(unsigned n, enum shim_failure how);
+/* An operation that does not go through SQLite: has it to fail? */
+bool shim_fails_now(void);
 /* Whether one has failed since shim_fail(). */
 bool shim_failed(void);
 
