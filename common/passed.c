@@ -136,7 +136,7 @@ bool passed_is_terminal_master(int fd)
 	       S_ISCHR(stx.stx_mode) && stx.stx_rdev_major == 5 && stx.stx_rdev_minor == 2;
 }
 
-static bool is_socket(int fd)
+bool passed_is_socket(int fd)
 {
 	int type;
 	socklen_t len = sizeof(type);
@@ -152,7 +152,7 @@ void passed_drop(int fd)
 		return;
 	if (passed_is_pipe(fd) || passed_is_terminal_master(fd))
 		close(fd);
-	else if (is_socket(fd))
+	else if (passed_is_socket(fd))
 		close_aside(fd);
 	errno = saved;
 }

@@ -38,6 +38,7 @@ void passed_drop(int fd);
 /* Neither asks a filesystem. */
 bool passed_is_pipe(int fd);
 bool passed_is_terminal_master(int fd);
+bool passed_is_socket(int fd);
 
 static inline void passed_closep(int *fd)
 {

@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/monitor.h"
-#include "sshgw/monitor/scope.h"
+#include "sshgw/scope.h"
 
 /* After the notice: time for the net process to send it, and for PAM to close the session. */
 #define NET_END_USEC	(500 * 1000ull)
@@ -95,6 +95,16 @@ static int watch_scope(struct monitor *m)
  */
 static void keep_lease(struct monitor *m)
 {
+	int r = guard_start(m->scope, m->own_scope, &m->guard);
+
+	if (r < 0) {
+		log_error_errno(r, "Nobody would kill what the login left running if we could not, "
+				   "killing it");
+		m->killed = true;
+		kill_login(m);
+		arm_kill(m, LEADER_END_USEC);
+		return;
+	}
 	mon_enter(m, MON_LEFT, "programs go on without the connection");
 	mon_tell_listener(m);
 	/* The time limit was the leader's. */
@@ -172,6 +182,11 @@ static void end_again(struct monitor *m, enum mon_end how)
 	kill_login(m);
 	if (m->state == MON_LEFT)
 		arm_kill(m, LEADER_END_USEC);
+}
+
+void mon_end_now(struct monitor *m)
+{
+	kill_login(m);
 }
 
 void mon_end_opened(struct monitor *m)

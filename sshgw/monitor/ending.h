@@ -29,5 +29,8 @@ void mon_end_opened(struct monitor *m);
 /* A child was reaped; ends the loop when nothing is left to wait for. */
 void mon_end_child_gone(struct monitor *m);
 
+/* We cannot go on, and so nothing may that needs us. */
+void mon_end_now(struct monitor *m);
+
 /* Its timer. Return: 0, negative errno. */
 int mon_end_init(struct monitor *m);

@@ -8,8 +8,8 @@
 #include "common/text.h"
 #include "sshgw/build.h"
 #include "sshgw/child.h"
-#include "sshgw/monitor/scope.h"
 #include "sshgw/monitor/sessions.h"
+#include "sshgw/scope.h"
 
 /* One journal record for each decision. */
 static void log_decision(const struct monitor *m, bool accepted, const char *reason,

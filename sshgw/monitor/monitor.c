@@ -16,10 +16,10 @@
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/origin.h"
-#include "sshgw/monitor/scope.h"
 #include "sshgw/monitor/sessions.h"
 #include "sshgw/monitor/signing.h"
 #include "sshgw/priority.h"
+#include "sshgw/scope.h"
 
 #define KEYS_TIMEOUT_USEC (10 * 1000000ull)
 
@@ -412,6 +412,7 @@ static void monitor_done(struct monitor *m)
 	loop_source_free(m->term);
 	signing_done(m);
 	close_fd(m->scope_fd);
+	guard_dismiss(&m->guard);
 	m->agent = agent_link_free(m->agent);
 	msg_host_keys_done(&m->host_keys);
 	if (m->own_scope)
@@ -437,6 +438,7 @@ int monitor_run(const struct monitor_config *config)
 	struct monitor m = {
 		.config = *config,
 		.scope_fd = -1,
+		.guard = GUARD_NONE,
 		.peers = {
 			[MON_NET] = { .name = "net", .fd = -1, .pidfd = -1 },
 			[MON_LEADER] = { .name = "leader", .fd = -1, .pidfd = -1 },
@@ -451,6 +453,8 @@ int monitor_run(const struct monitor_config *config)
 
 	if (r == 0)
 		r = loop_run(m.loop);
+	if (r < 0)
+		mon_end_now(&m);
 	monitor_done(&m);
 	return r < 0 ? r : 0;
 }

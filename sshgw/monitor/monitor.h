@@ -17,6 +17,7 @@
 #include "sshgw/monitor/budget.h"
 #include "sshgw/monitor/channels.h"
 #include "sshgw/monitor/ending.h"
+#include "sshgw/monitor/guard.h"
 #include "sshgw/msg.h"
 
 enum mon_state {
@@ -92,9 +93,10 @@ struct monitor {
 	char *login_text; /* motd: for the first terminal */
 
 	struct loop_source *grace, *expiry, *duration, *kill, *left, *term;
-	int raised;   /* by how much our priority is above that of those we start */
-	bool killed;  /* MON_END_KILLED: nothing may go on */
-	int scope_fd; /* watched for the end of what was left running; -1: not */
+	int raised;	    /* by how much our priority is above that of those we start */
+	bool killed;	    /* MON_END_KILLED: nothing may go on */
+	struct guard guard; /* in MON_LEFT */
+	int scope_fd;	    /* watched for the end of what was left running; -1: not */
 };
 
 /*

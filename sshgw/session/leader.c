@@ -20,6 +20,7 @@
 #include "common/text.h"
 #include "sshgw/msg.h"
 #include "sshgw/session/environment.h"
+#include "sshgw/session/leader_scope.h"
 #include "sshgw/session/login_defs.h"
 #include "sshgw/session/login_process.h"
 #include "sshgw/session/login_record.h"
@@ -42,6 +43,8 @@ struct leader {
 	char *remote_host;
 	struct login_defs defs;
 	struct account *account;
+	struct leader_scope scope;
+	bool killed; /* what the login started */
 	struct login_pam *pam;
 	struct login_process process;
 	struct login_record *record;
@@ -127,6 +130,10 @@ static int handle_account(struct leader *leader, struct chan_msg *in)
 	_cleanup_free_ char *text = NULL;
 	int r = msg_account_get(in, &msg);
 
+	if (r < 0)
+		return r;
+	/* We were put into a group of our own before we were asked. */
+	r = leader_scope_init(&leader->scope);
 	if (r < 0)
 		return r;
 	leader->remote_host = take_ptr(msg.remote_host);
@@ -391,14 +398,39 @@ static int serve(struct leader *leader)
 	return 0;
 }
 
+/* As long as we run the monitor waits for us, and kills what must not go on. */
+static bool is_alone(const struct leader *leader)
+{
+	struct pollfd channel = { .fd = leader->config->channel };
+
+	return poll(&channel, 1, 0) > 0 && channel.revents & (POLLHUP | POLLERR);
+}
+
+/* One that was killed itself (for want of memory, for one) left that to us, whenever that was. */
+static void kill_if_alone(struct leader *leader, int error)
+{
+	/* Once is enough: nothing can have been started since. Before PAM was asked, nothing was.
+	 */
+	if (leader->killed || !leader->remote_host || (error == 0 && !is_alone(leader)))
+		return;
+	log_error("No monitor that we can follow: killing what the login started");
+	leader_scope_kill(&leader->scope);
+	leader->killed = true;
+}
+
 /* The reverse of the way in. */
-static void leader_done(struct leader *leader)
+static void close_login(struct leader *leader)
 {
 	login_process_end(&leader->process, USER_GRACE_USEC);
 	leader->record = login_record_free(leader->record);
 	leader->pam = login_pam_free(leader->pam);
+}
+
+static void leader_done(struct leader *leader)
+{
 	leader->account = account_free(leader->account);
 	login_defs_done(&leader->defs);
+	leader_scope_done(&leader->scope);
 	free(leader->remote_host);
 }
 
@@ -409,6 +441,10 @@ int leader_run(const struct leader_config *config)
 
 	catch_signals();
 	r = serve(&leader);
+	kill_if_alone(&leader, r);
+	close_login(&leader);
+	/* That may have taken PAM a while. */
+	kill_if_alone(&leader, r);
 	leader_done(&leader);
 	return r;
 }

@@ -18,6 +18,7 @@ struct leader_config {
 /*
  * Serve until the monitor closes the login or goes away, the user process ends, or SIGTERM comes.
  * Return: 0, negative errno after a message that was out of order or could not be read. In either
- * case all that was opened is closed.
+ * case all that was opened is closed. Without a monitor nothing that the login started goes on: it
+ * would have no lease.
  */
 int leader_run(const struct leader_config *config);

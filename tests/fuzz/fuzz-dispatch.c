@@ -26,7 +26,7 @@
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/env.h"
 #include "sshgw/monitor/login.h"
-#include "sshgw/monitor/scope.h"
+#include "sshgw/scope.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -25,6 +25,7 @@ from messages import (ACCOUNT, ACCOUNT_RESULT, CLOSE, EXEC, EXITED, HANGUP, LOGI
                       STARTED, START_FAILED, receive, send, text, u32)
 
 UID, GID, EXTRA_GID, PAM_GID = 4242, 4242, 4243, 4244
+CGROUP = "/sys/fs/cgroup"
 CLIENT, CONNECTION = "100.64.0.2 5555 22", "100.64.0.2 5555 100.64.0.1 22"
 
 
@@ -85,6 +86,19 @@ def set_up_namespace(work, pam_service):
     run("mount", "-t", "devpts", "-o", "newinstance,gid=5,mode=620,ptmxmode=666", "devpts",
         "/dev/pts")
     run("mount", "--bind", "/dev/pts/ptmx", "/dev/ptmx")
+    run("mount", "-t", "cgroup2", "none", CGROUP)
+
+
+def own_group():
+    """The cgroup v2 group that we are in."""
+    line = next(l for l in pathlib.Path("/proc/self/cgroup").read_text().splitlines() if l.startswith("0::"))
+    return pathlib.Path(CGROUP + line[3:])
+
+
+def remove_group(group):
+    if group.exists():
+        wait_until(lambda: "populated 0" in (group / "cgroup.events").read_text())
+        group.rmdir()
 
 
 def status_of(pid):
@@ -153,6 +167,13 @@ class Login:
         os.close(exe)
         self.leader, self.user, self.user_pid, self.motd = ours, None, 0, ""
         self.exit_status = None
+
+    def make_scope(self):
+        """As the monitor does (sshgw/scope.h). Return: the group."""
+        group = own_group() / f"login-{self.pid}"
+        group.mkdir()
+        (group / "cgroup.procs").write_text(str(self.pid))
+        return group
 
     def account(self, name, uid=None):
         """Ask for the account as the monitor does, with the ids that it found (or others)."""
@@ -455,6 +476,57 @@ class SessionTest(unittest.TestCase):
             self.assertEqual(log.read_text().splitlines(), [
                 f"{when} pg-alice 100.64.0.2 ssh {CONNECTION}"
                 for when in ("open_session", "close_session")])
+
+    def left_running(self, moved=False):
+        """A login in a group of its own, or moved to another by PAM, and a program that it left."""
+        login = Login(sys.argv[1])
+        group = login.make_scope()
+        self.addCleanup(remove_group, group)
+        login.open()
+        if moved:
+            group = own_group() / f"session-{login.pid}"
+            group.mkdir()
+            self.addCleanup(remove_group, group)
+            for pid in (login.pid, login.user_pid):
+                (group / "cgroup.procs").write_text(str(pid))
+        out, _, _ = login.run("setsid sleep 30 >/dev/null 2>&1 </dev/null & echo $!")
+        self.assertTrue(is_alive(int(out)))
+        return login, int(out)
+
+    def test_monitor_gone(self):
+        """Nothing goes on: there is no lease. PAM's session is closed all the same."""
+        log = pathlib.Path(namespace.WORK) / "hook.log"
+        for moved in (False, True):
+            log.unlink(missing_ok=True)
+            login, left = self.left_running(moved)
+            login.leader.close()
+            self.assertEqual(login.wait(), 0)
+            self.assertTrue(wait_until(lambda: not is_alive(left)), moved)
+            self.assertFalse(is_alive(login.user_pid))
+            self.assertEqual([line.split()[0] for line in log.read_text().splitlines()],
+                             ["open_session", "close_session"])
+
+    def test_monitor_gone_while_the_login_closes(self):
+        """Until the leader is gone it is the leader that sees to it."""
+        login, left = self.left_running()
+        os.kill(login.user_pid, signal.SIGSTOP)  # the end takes two seconds
+        send(login.leader, CLOSE)
+        time.sleep(0.5)
+        login.leader.close()
+        self.assertEqual(login.wait(), 0)
+        self.assertTrue(wait_until(lambda: not is_alive(left)))
+
+    def test_messages_out_of_order_kill_what_runs(self):
+        login, left = self.left_running()
+        send(login.leader, OPEN)
+        self.assertNotEqual(login.wait(), 0)
+        self.assertTrue(wait_until(lambda: not is_alive(left)))
+
+    def test_what_is_left_running_is_the_monitors_to_kill(self):
+        login, left = self.left_running()
+        self.assertEqual(login.close(), 0)
+        self.assertTrue(is_alive(left))
+        os.kill(left, signal.SIGKILL)
 
     def test_account_that_changed_meanwhile(self):
         login = Login(sys.argv[1])

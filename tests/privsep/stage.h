@@ -110,5 +110,7 @@ void stage_end(struct stage *s, const char *log);
 void stage_end_without(struct stage *s, const char *log);
 /* Likewise, of a monitor that did not even start a net process. */
 void stage_end_refused(struct stage *s, const char *log);
+/* Likewise, of a monitor that was killed; what it logged is of no interest. */
+void stage_end_killed(struct stage *s);
 /* Likewise, once the leader, if there is one, was told to close and did so. */
 void stage_end_with_leader(struct stage *s, const char *log);

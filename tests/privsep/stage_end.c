@@ -137,6 +137,11 @@ void stage_end_refused(struct stage *s, const char *log)
 	end(s, 1, log, NULL);
 }
 
+void stage_end_killed(struct stage *s)
+{
+	end(s, -1, NULL, NULL);
+}
+
 void stage_end_without(struct stage *s, const char *log)
 {
 	end(s, 0, NULL, log);

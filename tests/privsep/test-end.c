@@ -156,6 +156,23 @@ static void test_ended_after_the_client_left(void **state)
 	stage_end(&s, "Ending the programs that alice left running");
 }
 
+/* Nobody holds the lease any more. (While there is a leader that sees to it: session_native.py.) */
+static void test_killed_after_the_client_left(void **state)
+{
+	char steps[8];
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	assert_int_equal(read(s.status, steps, sizeof(steps)), 1);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	while (read(s.status, steps, sizeof(steps)) < 1)
+		usleep(20000);
+	kill(s.monitor, SIGKILL);
+	stage_end_killed(&s);
+}
+
 static void test_lease_runs_out(void **state)
 {
 	_cleanup_free_ char *keep = NULL;
@@ -430,6 +447,7 @@ int main(void)
 		ON_STAGE(test_revoked_while_the_leader_opens),
 		ON_STAGE(test_revoked_after_the_client_left),
 		ON_STAGE(test_ended_after_the_client_left),
+		ON_STAGE(test_killed_after_the_client_left),
 		ON_STAGE(test_lease_runs_out),
 		ON_STAGE(test_maximum_duration),
 		ON_STAGE(test_signal),

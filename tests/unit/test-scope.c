@@ -21,7 +21,7 @@
 #include <cmocka.h>
 
 #include "common/text.h"
-#include "sshgw/monitor/scope.h"
+#include "sshgw/scope.h"
 
 #define ROOT "/sys/fs/cgroup"
 

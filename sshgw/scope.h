@@ -26,6 +26,16 @@ int scope_kill_around(const char *path, pid_t leader);
 /* Take the leader out of the login's group, into our own. */
 int scope_leave(pid_t leader);
 /*
+ * For the leader itself: the group that scope_create() made for it, in which it still is, and the
+ * one of whoever made it, which is right above. The caller frees both. -ENOENT: it is in no such
+ * group.
+ */
+int scope_find_made(char **ret_made, char **ret_above);
+/* The group that this process is in; the caller frees. */
+int scope_own(char **ret_path);
+/* Move this process into a group. */
+int scope_enter(const char *path);
+/*
  * Kill every process of the group and of groups below it, forks that race with us included
  * (cgroup.kill, kernel 5.14). A group that is gone is no error. Return: 0, negative errno.
  */

@@ -1,4 +1,4 @@
-#include "sshgw/monitor/scope.h"
+#include "sshgw/scope.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -56,6 +56,11 @@ static int read_cgroup(const char *pid_text, char **ret_path)
 	return -ENODATA;
 }
 
+int scope_own(char **ret_path)
+{
+	return read_cgroup("self", ret_path);
+}
+
 static int write_control(const char *group, const char *name, const char *value)
 {
 	_cleanup_free_ char *file = text_printf("%s/%s", group, name);
@@ -78,6 +83,12 @@ static bool can_kill(const char *group)
 	return file && access(file, W_OK) == 0;
 }
 
+/* What the leader's group is called in that of whoever starts it. */
+static char *made_path(const char *above, pid_t leader)
+{
+	return text_printf("%s/login-%d", above, leader);
+}
+
 int scope_create(pid_t leader, char **ret_path)
 {
 	_cleanup_free_ char *own = NULL, *path = NULL, *pid = text_printf("%d", leader);
@@ -85,10 +96,10 @@ int scope_create(pid_t leader, char **ret_path)
 
 	if (!pid)
 		return -ENOMEM;
-	r = read_cgroup("self", &own);
+	r = scope_own(&own);
 	if (r < 0)
 		return r;
-	path = text_printf("%s/login-%s", own, pid);
+	path = made_path(own, leader);
 	if (!path)
 		return -ENOMEM;
 	/* One of that name is left over from a monitor that crashed, and from an earlier pid. */
@@ -110,7 +121,7 @@ int scope_find(pid_t leader, char **ret_path)
 
 	if (!pid)
 		return -ENOMEM;
-	r = read_cgroup("self", &own);
+	r = scope_own(&own);
 	if (r == 0)
 		r = read_cgroup(pid, &path);
 	if (r < 0)
@@ -128,8 +139,32 @@ int scope_leave(pid_t leader)
 
 	if (!pid)
 		return -ENOMEM;
-	r = read_cgroup("self", &own);
+	r = scope_own(&own);
 	return r < 0 ? r : write_control(own, "cgroup.procs", pid);
+}
+
+int scope_find_made(char **ret_made, char **ret_above)
+{
+	_cleanup_free_ char *own = NULL, *above = NULL, *made = NULL;
+	int r = scope_own(&own);
+
+	if (r < 0)
+		return r;
+	above = strndup(own, (size_t)(strrchr(own, '/') - own));
+	made = above ? made_path(above, getpid()) : NULL;
+	if (!made)
+		return -ENOMEM;
+	if (strcmp(made, own) != 0)
+		return -ENOENT;
+	*ret_made = take_ptr(made);
+	*ret_above = take_ptr(above);
+	return 0;
+}
+
+int scope_enter(const char *path)
+{
+	/* 0: whoever writes it (Documentation/admin-guide/cgroup-v2.rst). */
+	return write_control(path, "cgroup.procs", "0");
 }
 
 int scope_kill(const char *path)
