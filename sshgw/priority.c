@@ -1,5 +1,6 @@
 #include "sshgw/priority.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -25,4 +26,11 @@ int priority_raise(void)
 		return 0;
 	raise_session();
 	return before - getpriority(PRIO_PROCESS, 0);
+}
+
+int priority_reset_oom(void)
+{
+	_cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, "0", 1) != 1 ? -errno : 0;
 }

@@ -8,3 +8,10 @@
  * Return: by how much niceness is lower now; 0: not at all.
  */
 int priority_raise(void);
+
+/*
+ * The gateway is protected from being killed for want of memory (OOMScoreAdjust= of its unit),
+ * since what it started would go on without it. This process is not, nor are those that it starts.
+ * Return: 0, negative errno.
+ */
+int priority_reset_oom(void);

@@ -16,6 +16,7 @@
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/net.h"
 #include "sshgw/net/transport.h"
+#include "sshgw/priority.h"
 
 static int receive_init(struct net *net)
 {
@@ -73,6 +74,10 @@ int main(int argc, char *argv[])
 		fprintf(stderr, "peergate-sshgw-net is started by peergate-sshgw, not by hand.\n");
 		return 2;
 	}
+	/* What a stranger can make grow is the first to go. */
+	r = priority_reset_oom();
+	if (r < 0)
+		log_warning_errno(r, "Could not reset the OOM score, continuing");
 	r = transport_init(&net);
 	if (r == 0)
 		r = drop_stderr();

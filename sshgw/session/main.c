@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "sshgw/build.h"
+#include "sshgw/priority.h"
 #include "sshgw/session/leader.h"
 #include "sshgw/session/login_process.h"
 #include "sshgw/session/user.h"
@@ -30,15 +31,6 @@ static bool is_channel(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
 }
 
-/* The service may be protected from the OOM killer; a login is not, as with sshd. */
-static void reset_oom_score(void)
-{
-	_cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		log_warning_errno(-errno, "Could not reset the OOM score, continuing");
-}
-
 static int run_leader(void)
 {
 	const struct leader_config config = {
@@ -50,6 +42,7 @@ static int run_leader(void)
 		.wtmp = _PATH_WTMP,
 		.lastlog = _PATH_LASTLOG,
 	};
+	int r;
 
 	log_open_journal("peergate-sshgw-session");
 	/* Comm would be the number of the descriptor that this was exec'ed by. */
@@ -61,7 +54,9 @@ static int run_leader(void)
 	umask(022);
 	if (chdir("/") < 0)
 		return log_error_errno(-errno, "Could not change to /");
-	reset_oom_score();
+	r = priority_reset_oom();
+	if (r < 0)
+		log_warning_errno(r, "Could not reset the OOM score, continuing");
 	return leader_run(&config);
 }
 

@@ -3,6 +3,7 @@ import json
 import re
 
 import pytest
+from absence import main_pid
 from hosts import wait_for
 from test_revocation import WITHIN, client, nothing_left, session_pids
 
@@ -62,3 +63,18 @@ def test_guard_goes_with_what_it_guards(mesh):
     guard = children(server, monitor)["sshgw-guard"]
     server.run("pkill -f 'sleep 4753'", check=True)
     ended(server, [monitor, guard])
+
+
+def test_who_goes_first_when_memory_is_short(mesh):
+    server = mesh.server.host
+
+    def score(pid):
+        return int(server.read(f"/proc/{pid}/oom_score_adj"))
+
+    with client(mesh, "cat /proc/self/oom_score_adj; cat") as ssh:
+        ssh.out.read_until(r"\n0\n")
+        monitor = monitor_of_the_session(mesh)
+        net = server.run(f"pgrep -P {monitor} -f ^peergate-sshgw-net", check=True).stdout
+        assert score(monitor) == score(main_pid(server, "peergate-sshgw.service")) == -900
+        assert score(int(net)) == 0
+        assert all(score(pid) == 0 for pid in session_pids(mesh, "alice", "cat"))
