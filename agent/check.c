@@ -80,7 +80,7 @@ static int check_map(const struct agent_check *check, const char *path, const js
 					   path);
 		return -EINVAL;
 	}
-	r = mapfile_load(path, check->map_owner, &text, &len, reterr_text);
+	r = mapfile_load(path, check->owner, &text, &len, reterr_text);
 	if (r == 0)
 		r = netmap_parse(text, len, path, reterr_text, &map);
 	if (r == 0)
@@ -191,7 +191,7 @@ int agent_check_run(const struct agent_check *check, FILE *out, FILE *err)
 	json_auto_t *status = NULL;
 	int r, exit_status;
 
-	r = agent_config_load(check->config, check->required, &error, &config);
+	r = agent_config_load(check->config, check->owner, check->required, &error, &config);
 	if (r < 0) {
 		fprintf(err, "%s\n", error ? error : strerror(-r));
 		return 1;

@@ -9,7 +9,7 @@ struct agent_check {
 	const char *config; /* path */
 	bool required;	    /* a file that does not exist is an error */
 	const char *socket; /* of the agent that may be running */
-	uid_t map_owner;    /* who has to own the map: 0, except in tests */
+	uid_t owner;	    /* who has to own configuration and map: 0, except in tests */
 };
 
 /*

@@ -115,7 +115,7 @@ int agent_config_parse(const char *text, size_t len, const char *source, char **
 	return 0;
 }
 
-int agent_config_load(const char *path, bool required, char **reterr_text,
+int agent_config_load(const char *path, uid_t owner, bool required, char **reterr_text,
 		      struct agent_config **ret_config)
 {
 	_cleanup_(agent_config_freep) struct agent_config *config = NULL;
@@ -124,7 +124,7 @@ int agent_config_load(const char *path, bool required, char **reterr_text,
 	r = agent_config_new(&config);
 	if (r < 0)
 		return r;
-	r = conf_load(path, config_fields, ARRAY_SIZE(config_fields), config, reterr_text);
+	r = conf_load(path, owner, config_fields, ARRAY_SIZE(config_fields), config, reterr_text);
 	if (r == -ENOENT && required) {
 		*reterr_text = text_printf("%s: no such file", path);
 		return *reterr_text ? -ENOENT : -ENOMEM;

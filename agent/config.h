@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/cleanup.h"
 
@@ -29,8 +30,11 @@ DEFINE_CLEANUP(struct agent_config *, agent_config_free);
 int agent_config_parse(const char *text, size_t len, const char *source, char **reterr_text,
 		       struct agent_config **ret_config);
 
-/* Load the file. One that does not exist gives the defaults, unless required. */
-int agent_config_load(const char *path, bool required, char **reterr_text,
+/*
+ * Load the file, which owner (0, except in tests) alone may write: -EPERM. One that does not exist
+ * gives the defaults, unless required.
+ */
+int agent_config_load(const char *path, uid_t owner, bool required, char **reterr_text,
 		      struct agent_config **ret_config);
 
 /* "info", as in the file. */

@@ -115,7 +115,7 @@ static int load_config(const struct options *options, struct agent_config **ret_
 	_cleanup_free_ char *error = NULL;
 	int r;
 
-	r = agent_config_load(config_path(options), options->config != NULL, &error, ret_config);
+	r = agent_config_load(config_path(options), 0, options->config != NULL, &error, ret_config);
 	if (r < 0) {
 		log_error("Could not load the configuration: %s", error ? error : strerror(-r));
 		return r;

@@ -185,7 +185,7 @@ int state_load_generation(struct state *state, char **reterr_text)
 	path = text_printf("%s/%s", state->dir, STATE_MAP_FILE);
 	if (!path)
 		return -ENOMEM;
-	r = conf_load(path, map_fields, ARRAY_SIZE(map_fields), state, reterr_text);
+	r = conf_load(path, CONF_ANY_OWNER, map_fields, ARRAY_SIZE(map_fields), state, reterr_text);
 	if (r < 0)
 		forget_generation(state);
 	state->on_disk = r == 0;

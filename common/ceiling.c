@@ -1,12 +1,9 @@
 #include "common/ceiling.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/conf.h"
-#include "common/file.h"
 #include "common/text.h"
 
 #define SECOND 1000000ull
@@ -179,32 +176,6 @@ void ceiling_default(struct ceiling *ret_ceiling)
 	*ret_ceiling = defaults;
 }
 
-/* Return: 0, -ENOENT, negative errno with *reterr_text. */
-static int read_roots_file(const char *path, char **ret_text, size_t *ret_len, char **reterr_text)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	int r;
-
-	if (fd < 0 && errno == ENOENT)
-		return -ENOENT;
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		r = -errno;
-		*reterr_text = text_printf("%s: %s", path, strerror(-r));
-		return r;
-	}
-	if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH)) {
-		*reterr_text = text_printf("%s: others than root may write it; expected owner root "
-					   "and mode 0644 or less",
-					   path);
-		return -EPERM;
-	}
-	r = file_read_fd(fd, CONF_MAX_BYTES, ret_text, ret_len);
-	if (r < 0)
-		*reterr_text = text_printf("%s: %s", path, strerror(-r));
-	return r;
-}
-
 int ceiling_parse(const char *text, size_t len, const char *source, struct ceiling *ret_ceiling,
 		  char **reterr_text)
 {
@@ -233,7 +204,7 @@ int ceiling_load(const char *path, struct ceiling *ret_ceiling, char **reterr_te
 	size_t len;
 	int r;
 
-	r = read_roots_file(path, &text, &len, reterr_text);
+	r = conf_read_file(path, 0, &text, &len, reterr_text);
 	if (r == -ENOENT) {
 		*ret_ceiling = defaults;
 		return 0;

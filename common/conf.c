@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/text.h"
@@ -157,18 +159,48 @@ static int fail_read(const char *path, int error, char **reterr_text)
 	return *reterr_text ? error : -ENOMEM;
 }
 
-int conf_load(const char *path, const struct conf_field *fields, size_t n_fields, void *target,
-	      char **reterr_text)
+/* What others may write is theirs to say. */
+static int check_owner(const char *path, int fd, uid_t owner, char **reterr_text)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return fail_read(path, -errno, reterr_text);
+	if (!S_ISREG(st.st_mode))
+		return fail_read(path, -EINVAL, reterr_text);
+	if (owner == CONF_ANY_OWNER)
+		return 0;
+	if (st.st_uid == owner && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	*reterr_text = text_printf("%s: others than root may write it; expected owner root and "
+				   "mode 0644 or less",
+				   path);
+	return *reterr_text ? -EPERM : -ENOMEM;
+}
+
+int conf_read_file(const char *path, uid_t owner, char **ret_text, size_t *ret_len,
+		   char **reterr_text)
+{
+	/* O_NONBLOCK: a FIFO put there does not hang us. */
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int r;
+
+	if (fd < 0)
+		return errno == ENOENT ? -ENOENT : fail_read(path, -errno, reterr_text);
+	r = check_owner(path, fd, owner, reterr_text);
+	if (r < 0)
+		return r;
+	/* One byte more than allowed, so that conf_parse() does the refusing. */
+	r = file_read_fd(fd, CONF_MAX_BYTES + 1, ret_text, ret_len);
+	return r < 0 ? fail_read(path, r, reterr_text) : 0;
+}
+
+int conf_load(const char *path, uid_t owner, const struct conf_field *fields, size_t n_fields,
+	      void *target, char **reterr_text)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len;
-	int r;
+	int r = conf_read_file(path, owner, &text, &len, reterr_text);
 
-	/* One byte more than allowed, so that conf_parse() does the refusing. */
-	r = file_read(AT_FDCWD, path, CONF_MAX_BYTES + 1, &text, &len);
-	if (r == -ENOENT)
-		return r;
-	if (r < 0)
-		return fail_read(path, r, reterr_text);
-	return conf_parse(text, len, path, fields, n_fields, target, reterr_text);
+	return r < 0 ? r : conf_parse(text, len, path, fields, n_fields, target, reterr_text);
 }

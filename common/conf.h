@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/cleanup.h"
 
@@ -37,12 +38,19 @@ struct conf_field {
 int conf_parse(const char *text, size_t len, const char *source, const struct conf_field *fields,
 	       size_t n_fields, void *target, char **reterr_text);
 
+#define CONF_ANY_OWNER ((uid_t)-1) /* and whoever may write it */
+
 /*
- * Read and parse a file. A file that does not exist is -ENOENT, without a text: whether that
- * matters is the caller's to say.
+ * Read a file of root's, whose user id is owner (0, except in tests). One that does not exist is
+ * -ENOENT, without a text: whether that matters is the caller's to say.
+ * Return: 0; -EPERM (others may write it) or another negative errno, with *reterr_text.
  */
-int conf_load(const char *path, const struct conf_field *fields, size_t n_fields, void *target,
-	      char **reterr_text);
+int conf_read_file(const char *path, uid_t owner, char **ret_text, size_t *ret_len,
+		   char **reterr_text);
+
+/* Read a file likewise, and parse it. */
+int conf_load(const char *path, uid_t owner, const struct conf_field *fields, size_t n_fields,
+	      void *target, char **reterr_text);
 
 /* Readers. Strings and lists are the target owner's to free; older ones are freed here. */
 int conf_read_bool(const struct conf_field *f, const char *value, void *target /* bool * */);

@@ -178,15 +178,16 @@ static int add_socket(struct listener *l, int fd)
 	return 0;
 }
 
-void listener_reload(struct listener *l)
+/* Return: 0, negative errno after a message that ends with the consequence. */
+static int load_limits(struct listener *l, const char *consequence)
 {
 	_cleanup_free_ char *text = NULL;
 	struct ceiling ceiling;
 	int r = ceiling_load(l->config->ceiling_path, &ceiling, &text);
 
 	if (r < 0) {
-		log_error("%s; the limits stay as they were", text ? text : strerror(-r));
-		return;
+		log_error("%s; %s", text ? text : strerror(-r), consequence);
+		return r;
 	}
 	connections_set_limits(l->connections, &ceiling);
 	if (!ceiling.ssh)
@@ -194,6 +195,12 @@ void listener_reload(struct listener *l)
 			   "that reason",
 			   l->config->ceiling_path);
 	ceiling_done(&ceiling);
+	return 0;
+}
+
+void listener_reload(struct listener *l)
+{
+	load_limits(l, "the limits stay as they were");
 }
 
 static void set_default_limits(struct listener *l)
@@ -235,7 +242,10 @@ int listener_new(sd_event *event, const struct listener_config *config, const in
 	if (r < 0)
 		return log_error_errno(r, "Could not set up the event loop");
 	set_default_limits(l);
-	listener_reload(l);
+	r = load_limits(l, "nobody is let in until that is mended");
+	/* Who may write it would decide about root's logins. */
+	if (r == -EPERM)
+		return r;
 	for (size_t i = 0; i < n_fds; i++) {
 		r = add_socket(l, fds[i]);
 		if (r < 0)

@@ -1,8 +1,12 @@
 """--check and netmap check: what is wrong, or what would change, before it is in force."""
+import contextlib
 import json
+import re
+import time
 
 import pytest
 
+from hosts import wait_for
 from mesh import NETMAP
 
 AGENT = "/usr/libexec/peergate/peergate-agent"
@@ -108,6 +112,44 @@ def test_configuration_of_the_agent(mesh):
     said = host.run(f"{AGENT} --check /tmp/agent.conf")
     assert (said.returncode, said.stdout) == (1, "")
     assert said.stderr.startswith("/tmp/agent.conf:2: ListenPort: ")
+
+
+@contextlib.contextmanager
+def writable_by_others(host, path):
+    host.run(f"chmod 666 {path}", check=True)
+    try:
+        yield f"{path}: others than root may write it; expected owner root and mode 0644 or less"
+    finally:
+        host.run(f"chmod 644 {path}", check=True)
+
+
+def test_others_may_write_the_agents_configuration(mesh):
+    host, began = mesh.server.host, time.time()
+    with writable_by_others(host, "/etc/peergate/agent.conf") as problem:
+        said = host.run(f"{AGENT} --check")
+        assert (said.returncode, said.stdout, said.stderr) == (1, "", problem + "\n")
+        # What runs was started when the file was root's alone.
+        assert mesh.ssh("alice@server id -un").stdout == "alice\n"
+        host.run("systemctl restart --no-block peergate-agent", check=True)
+        host.wait_journal(unit="peergate-agent", since=began, grep=re.escape(problem))
+    wait_for(lambda: host.run("agentctl status").returncode == 0, 20, "the agent")
+    wait_for(lambda: mesh.ssh("alice@server id -un").stdout == "alice\n", 20, "a login")
+
+
+def test_others_may_write_the_gateways_configuration(mesh):
+    host, began = mesh.server.host, time.time()
+    host.run("systemctl start peergate-sshgw.service", check=True)
+    with writable_by_others(host, "/etc/peergate/sshgw.conf") as problem:
+        said = host.run(f"{GATEWAY} --check")
+        assert (said.returncode, said.stdout, said.stderr) == (1, "", problem + "\n")
+        assert "SSH is switched off" in mesh.ssh("alice@server id").stderr
+        host.run("systemctl reload peergate-sshgw.service", check=True)
+        host.wait_journal(since=began, grep="; the limits stay as they were")
+        host.run("systemctl restart --no-block peergate-sshgw.service", check=True)
+        host.wait_journal(since=began, grep=re.escape(problem) + "; nobody is let in until that is mended")
+        wait_for(lambda: host.run("systemctl is-active peergate-sshgw.service").stdout != "active\n", 10, "no gateway")
+    # Started again all by itself.
+    wait_for(lambda: mesh.ssh("alice@server id -un").stdout == "alice\n", 60, "a login")
 
 
 def test_configuration_of_the_gateway(mesh):

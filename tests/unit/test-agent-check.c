@@ -109,7 +109,7 @@ static char *check(const struct fixture *f, const char *config, bool required, i
 		.config = path,
 		.required = required,
 		.socket = socket_path,
-		.map_owner = getuid(),
+		.owner = getuid(),
 	};
 	size_t len, dir_len = strlen(f->dir) + 1;
 	FILE *file = open_memstream(&said, &len);

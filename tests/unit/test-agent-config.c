@@ -2,8 +2,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -31,7 +34,8 @@ static void test_defaults(void **state)
 
 	assert_int_equal(parse("", &error, &empty), 0);
 	assert_defaults(empty);
-	assert_int_equal(agent_config_load("/nonexistent/agent.conf", false, &error, &absent), 0);
+	assert_int_equal(agent_config_load("/nonexistent/agent.conf", 0, false, &error, &absent),
+			 0);
 	assert_defaults(absent);
 	assert_null(error);
 }
@@ -90,18 +94,47 @@ static void test_required_file(void **state)
 	_cleanup_free_ char *error = NULL;
 	struct agent_config *config = NULL;
 
-	assert_int_equal(agent_config_load("/nonexistent/agent.conf", true, &error, &config),
+	assert_int_equal(agent_config_load("/nonexistent/agent.conf", 0, true, &error, &config),
 			 -ENOENT);
 	assert_string_equal(error, "/nonexistent/agent.conf: no such file");
+}
+
+/* Who may write it says where the map is. */
+static void test_who_may_write_it(void **state)
+{
+	static const struct {
+		mode_t mode;
+		uid_t owner; /* added to ours */
+		int r;
+	} cases[] = {
+		{ 0644, 0, 0 },	     { 0600, 0, 0 },	  { 0664, 0, -EPERM },
+		{ 0646, 0, -EPERM }, { 0644, 1, -EPERM },
+	};
+	char path[] = "/tmp/test-agent-config.XXXXXX";
+
+	close(mkstemp(path));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(agent_config_freep) struct agent_config *config = NULL;
+		_cleanup_free_ char *error = NULL;
+
+		print_message("case %zu\n", i);
+		assert_int_equal(chmod(path, cases[i].mode), 0);
+		assert_int_equal(
+			agent_config_load(path, getuid() + cases[i].owner, true, &error, &config),
+			cases[i].r);
+		assert_int_equal(config == NULL, cases[i].r < 0);
+		if (cases[i].r < 0)
+			assert_non_null(strstr(error, ": others than root may write it"));
+	}
+	unlink(path);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_all_keys),
-		cmocka_unit_test(test_refuses),
-		cmocka_unit_test(test_required_file),
+		cmocka_unit_test(test_defaults),	 cmocka_unit_test(test_all_keys),
+		cmocka_unit_test(test_refuses),		 cmocka_unit_test(test_required_file),
+		cmocka_unit_test(test_who_may_write_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,7 +134,8 @@ static void test_loads_files_only(void **state)
 	_cleanup_free_ char *error = NULL;
 	struct settings s = { 0 };
 
-	assert_int_equal(conf_load("/dev/null", fields, ARRAY_SIZE(fields), &s, &error), -EINVAL);
+	assert_int_equal(conf_load("/dev/null", 0, fields, ARRAY_SIZE(fields), &s, &error),
+			 -EINVAL);
 	assert_string_equal(error, "/dev/null: cannot be read: is no regular file");
 }
 
@@ -166,16 +167,17 @@ static void test_load(void **state)
 
 	assert_non_null(mkdtemp(dir));
 	path = text_printf("%s/x.conf", dir);
-	assert_int_equal(conf_load(path, fields, ARRAY_SIZE(fields), &s, &error), -ENOENT);
+	assert_int_equal(conf_load(path, getuid(), fields, ARRAY_SIZE(fields), &s, &error),
+			 -ENOENT);
 	assert_null(error);
 	f = fopen(path, "we");
 	fputs("Number=12\n", f);
 	fclose(f);
-	assert_int_equal(conf_load(path, fields, ARRAY_SIZE(fields), &s, &error), 0);
+	assert_int_equal(conf_load(path, getuid(), fields, ARRAY_SIZE(fields), &s, &error), 0);
 	assert_int_equal(s.number, 12);
 	unlink(path);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_true(conf_load(path, fields, ARRAY_SIZE(fields), &s, &error2) < 0);
+	assert_true(conf_load(path, getuid(), fields, ARRAY_SIZE(fields), &s, &error2) < 0);
 	assert_non_null(strstr(error2, "x.conf: cannot be read: "));
 	rmdir(path);
 	rmdir(dir);
