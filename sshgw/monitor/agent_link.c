@@ -37,6 +37,7 @@ struct agent_link {
 	struct loop_source *io, *timer;
 	struct varlink_client *client; /* NULL: not connected */
 	struct agent_link_config config;
+	uid_t account; /* the agent's */
 	const struct agent_link_events *events;
 	void *userdata;
 	enum link_state state;
@@ -59,7 +60,7 @@ static int link_connect(struct agent_link *link)
 	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
 	int r;
 
-	r = agent_connect(link->config.socket_path, &client);
+	r = agent_connect(link->config.socket_path, link->account, &client);
 	if (r == 0)
 		r = loop_add_io(link->loop, varlink_client_fd(client), EPOLLIN, on_readable, link,
 				&link->io);
@@ -90,6 +91,7 @@ int agent_link_new(struct loop *loop, const struct agent_link_config *config,
 		log_debug_errno(-errno, "No random number");
 	link->loop = loop;
 	link->config = *config;
+	link->account = agent_account();
 	link->events = events;
 	link->userdata = userdata;
 	link->spread = 75 + chance % 50;

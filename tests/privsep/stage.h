@@ -21,6 +21,7 @@
 #define STAGE_TIMEOUT_USEC 20000000ull
 #define STAGE_UID	   4242u /* of the account "alice" */
 #define STAGE_OTHER_UID	   4243u /* of "bob" */
+#define STAGE_AGENT_UID	   4244u /* of the agent's own account */
 
 /* Group fixtures. The world is made once. */
 int stage_world_make(void **state);

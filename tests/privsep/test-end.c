@@ -251,6 +251,29 @@ static void test_agent_comes_back(void **state)
 	expect_revocation(&s, "after all", "The agent is back and keeps the lease");
 }
 
+/* Who the agent has to be was known before: the account database is not asked under a lease. */
+static void test_agent_comes_back_while_accounts_are_away(void **state)
+{
+	const struct stage_options options = { .agent_uid = STAGE_AGENT_UID };
+	_cleanup_free_ char *path = stage_agent_path();
+	struct stage s;
+
+	stage_begin(&s, &options, true);
+	stage_ready(&s);
+	stage_authorize(&s);
+	stage_agent_accepts(&s, NULL, NULL);
+	stage_account(&s);
+	stage_opening(&s);
+	stage_open(&s);
+	assert_int_equal(world_set_accounts(false), 0);
+	fake_agent_stop(&s.agent);
+	assert_int_equal(fake_agent_start(path, STAGE_AGENT_UID, &s.agent), 0);
+	free(stage_hear_agent(&s));
+	assert_int_equal(world_set_accounts(true), 0);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"no more\"}");
+	expect_revocation(&s, "no more", "Revoked the login");
+}
+
 static void test_agent_comes_back_with_another_mind(void **state)
 {
 	struct stage s;
@@ -452,6 +475,7 @@ int main(void)
 		ON_STAGE(test_maximum_duration),
 		ON_STAGE(test_signal),
 		ON_STAGE(test_agent_comes_back),
+		ON_STAGE(test_agent_comes_back_while_accounts_are_away),
 		ON_STAGE(test_agent_comes_back_with_another_mind),
 		ON_STAGE(test_agent_stays_away),
 		ON_STAGE(test_agent_falls_silent),

@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "common/file.h"
 #include "common/text.h"
+#include "peergate-config.h"
 #include "tests/privsep/stage.h"
 #include "tests/privsep/world.h"
 
@@ -28,6 +28,7 @@ static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
 			     "bob:x:4243:4243::/:/bin/sh\n"
 			     "toor:x:0:0::/root:/bin/sh\n"
 			     "daemon:x:1:1::/:/usr/sbin/nologin\n";
+static const char agent_passwd[] = PEERGATE_AGENT_USER ":x:4244:4244::/:/usr/sbin/nologin\n";
 
 char *world_path(const char *name)
 {
@@ -75,11 +76,20 @@ static int make_network(void)
 
 /* ---- accounts and keys ---- */
 
+/* In place: it is mounted on that of the machine. */
+int world_set_accounts(bool with_agent)
+{
+	_cleanup_free_ char *own = world_path("passwd");
+	_cleanup_close_ int fd = open(own, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	return fd >= 0 && dprintf(fd, "%s%s", passwd, with_agent ? agent_passwd : "") > 0 ? 0 : -1;
+}
+
 static int make_accounts(void)
 {
 	_cleanup_free_ char *own = world_path("passwd");
 
-	if (file_write_atomic(AT_FDCWD, own, passwd, sizeof(passwd) - 1, 0644) < 0)
+	if (world_set_accounts(true) < 0)
 		return -1;
 	return mount(own, "/etc/passwd", NULL, MS_BIND, NULL);
 }
