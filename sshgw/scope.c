@@ -211,12 +211,25 @@ struct dying {
 	size_t n;
 };
 
-static void kill_one(struct dying *dying, pid_t pid)
+static bool is_in(const char *path, const char *pid)
+{
+	_cleanup_free_ char *group = NULL;
+
+	return read_cgroup(pid, &group) == 0 && strcmp(group, path) == 0;
+}
+
+/*
+ * Since the list was read the process may have ended, and its number be that of a stranger. Whose
+ * it was when the descriptor was opened, shows afterwards.
+ */
+static void kill_one(struct dying *dying, const char *path, const char *pid_text, pid_t pid)
 {
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	bool ours = fd >= 0 && is_in(path, pid_text);
 
-	child_kill(fd);
-	if (fd >= 0 && dying->n < MAX_WAITED)
+	if (ours)
+		child_kill(fd);
+	if (ours && dying->n < MAX_WAITED)
 		dying->fds[dying->n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	else
 		close_fd(fd);
@@ -254,7 +267,7 @@ static int kill_listed(const char *path, pid_t spare, struct dying *dying)
 		/* 0: a process that our own pid namespace does not show. */
 		if (parse_u64(line, INT32_MAX, &pid) < 0 || pid == 0 || (pid_t)pid == spare)
 			continue;
-		kill_one(dying, (pid_t)pid);
+		kill_one(dying, path, line, (pid_t)pid);
 		n++;
 	}
 	return n;

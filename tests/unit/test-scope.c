@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -16,6 +17,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -192,6 +194,61 @@ static void test_kill_around_the_leader(void **state)
 	assert_int_equal(scope_kill_around(path, leader), 0);
 }
 
+/* ---- a number that changes hands ---- */
+
+/* The process that ends when it is looked for; its number becomes that of one outside. */
+static struct {
+	pid_t victim;
+	bool done, possible;
+} change;
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+
+/* A process with this very number, in our own group; it does nothing. */
+static bool start_idle_as(pid_t pid)
+{
+	struct clone_args args = { .exit_signal = SIGCHLD,
+				   .set_tid = (uint64_t)(uintptr_t)&pid,
+				   .set_tid_size = 1 };
+	long r = __real_syscall(SYS_clone3, &args, sizeof(args));
+
+	if (r == 0)
+		for (;;)
+			pause();
+	return r == pid;
+}
+
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	if (number == SYS_pidfd_open && !change.done && a == change.victim) {
+		change.done = true;
+		reap(change.victim);
+		change.possible = start_idle_as(change.victim);
+	}
+	return __real_syscall(number, a, b, c, d, e, f);
+}
+
+static void test_number_changes_hands(void **state)
+{
+	_cleanup_free_ char *path = NULL;
+	pid_t leader = start_idle(), other = start_idle();
+
+	assert_int_equal(scope_create(leader, &path), 0);
+	assert_int_equal(write_pid(path, other), 0);
+	change.victim = other;
+	assert_int_equal(scope_kill_around(path, leader), 0);
+	change.victim = 0;
+	assert_true(change.done);
+	reap(leader);
+	scope_remove(path);
+	if (!change.possible)
+		skip();
+	usleep(100000);
+	assert_int_equal(waitpid(other, NULL, WNOHANG), 0);
+	reap(other);
+}
+
 /* Groups below the login's are the login's as well. */
 static void test_kill_below(void **state)
 {
@@ -345,6 +402,7 @@ int main(void)
 		cmocka_unit_test(test_create_for_nobody),
 		cmocka_unit_test(test_leader_leaves),
 		cmocka_unit_test(test_kill_around_the_leader),
+		cmocka_unit_test(test_number_changes_hands),
 		cmocka_unit_test(test_kill_below),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_stale_group),
