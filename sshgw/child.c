@@ -77,8 +77,13 @@ int child_spawn(const struct child_spec *spec, pid_t *ret_pid, int *ret_pidfd)
 	return 0;
 }
 
-void child_kill(int pidfd)
+void child_signal(int pidfd, int sig)
 {
 	if (pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+		syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+void child_kill(int pidfd)
+{
+	child_signal(pidfd, SIGKILL);
 }

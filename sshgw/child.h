@@ -23,5 +23,6 @@ struct child_spec {
  * (the caller's) and *ret_pid; negative errno.
  */
 int child_spawn(const struct child_spec *spec, pid_t *ret_pid, int *ret_pidfd);
-/* SIGKILL by pidfd; does nothing for -1. */
+/* By pidfd; does nothing for -1. child_kill(): SIGKILL. */
+void child_signal(int pidfd, int sig);
 void child_kill(int pidfd);

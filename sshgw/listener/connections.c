@@ -1,16 +1,19 @@
 #include "sshgw/listener/connections.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/child.h"
 #include "sshgw/listener/limits.h"
 
 /* How far it has come: as many bytes are in the status pipe (sshgw/monitor/monitor.h). */
@@ -172,6 +175,19 @@ static enum stage read_stage(int fd)
 }
 
 /*
+ * Its number, which may have come to us through the service manager, is its own as long as the pipe
+ * is not at its end: if it still is not once we have a descriptor, that is the monitor's.
+ */
+static void end_monitor(const struct connection *c)
+{
+	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, c->monitor, 0);
+	struct pollfd pipe = { .fd = c->status_fd };
+
+	if (poll(&pipe, 1, 0) >= 0 && !(pipe.revents & (POLLHUP | POLLERR)))
+		child_signal(pidfd, SIGTERM);
+}
+
+/*
  * Who was let in is never locked out by what he left running: connections that are over count for
  * themselves. There is an end to that, too, and then it is the newest that has to go.
  */
@@ -182,7 +198,7 @@ static void enter_stage(struct connection *c, enum stage stage)
 	count_out(c);
 	if (stage == STAGE_LEFT && !has_room(c->all, &c->all->left, &c->peer, "MaxLeftRunning",
 					     "Ending what was left running by a connection from"))
-		kill(c->monitor, SIGTERM);
+		end_monitor(c);
 	c->stage = stage;
 	count_in(c);
 }

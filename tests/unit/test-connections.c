@@ -222,6 +222,49 @@ static void test_left_running(void **state)
 	expect_count(0, 0, 0);
 }
 
+/* The monitor ends while its bytes are read: its number may be another's by now. */
+static int closes_when_read = -1;
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, void *argument);
+
+int __wrap_ioctl(int fd, unsigned long request, void *argument)
+{
+	int r = __real_ioctl(fd, request, argument);
+
+	closes_when_read = close_fd(closes_when_read);
+	return r;
+}
+
+static void test_left_running_and_gone(void **state)
+{
+	int one = add("100.64.0.2", INT32_MAX), two = add("100.64.0.2", INT32_MAX), three;
+	pid_t stranger = fork();
+
+	if (stranger == 0) {
+		pause();
+		_exit(0);
+	}
+	for (int i = 0; i < 2; i++) {
+		step(one);
+		step(two);
+	}
+	pump();
+	three = add("100.64.0.2", stranger);
+	step(three);
+	step(three);
+	closes_when_read = three;
+	pump();
+	assert_int_equal(closes_when_read, -1);
+	usleep(100000);
+	assert_int_equal(waitpid(stranger, NULL, WNOHANG), 0);
+	kill(stranger, SIGKILL);
+	waitpid(stranger, NULL, 0);
+	close(one);
+	close(two);
+	expect_count(0, 0, 0);
+}
+
 /* What the manager keeps tells the next listener the same. */
 static void test_next_listener(void **state)
 {
@@ -355,6 +398,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_in_one_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_running, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_left_running_and_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_listener, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_listener_with_a_lower_limit, setup,
 						teardown),
