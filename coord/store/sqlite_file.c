@@ -1,6 +1,7 @@
 /* The files around the database: lock, modes, folder. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,14 +39,17 @@ static const char *network_file_system(int fd)
 	}
 }
 
-/* "/a/b/" of "/a/b/c" */
+/* "/a/b/" of "/a/b/c". Needs no memory: what has been done must not fail for want of it. */
 static int open_folder(const char *path)
 {
-	_cleanup_free_ char *folder = strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
+	size_t len = (size_t)(strrchr(path, '/') - path) + 1;
+	char folder[PATH_MAX];
 	int fd;
 
-	if (!folder)
-		return -ENOMEM;
+	if (len >= sizeof(folder))
+		return -ENAMETOOLONG;
+	memcpy(folder, path, len);
+	folder[len] = '\0';
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }

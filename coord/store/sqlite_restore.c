@@ -132,35 +132,24 @@ static int copy_backup(const struct restore *restore, char **reterr_text)
 	return r < 0 ? sqlite_store_fail(reterr_text, r, "%s: %s", restore->copy, strerror(-r)) : 0;
 }
 
-static int connect_copy(const struct restore *restore, char **reterr_text)
+static int make_ready(const struct restore *restore, char **reterr_text)
 {
 	_cleanup_(sqlite_store_closep) sqlite3 *db = NULL;
 	struct sqlite_store_span span;
-	int r;
+	int r, rc;
 
 	r = sqlite_store_connect(
 		&(struct sqlite_store_file){ .path = restore->copy,
 					     .name = restore->backup,
 					     .fresh_from = restore->old_revision + 1 },
 		reterr_text, &db);
-	return r < 0 ? r : sqlite_store_read_span(db, restore->backup, &span, reterr_text);
-}
-
-static int make_ready(const struct restore *restore, char **reterr_text)
-{
-	int r = connect_copy(restore, reterr_text);
-
-	/* When it is closed all is in the one file, or it could not be written. */
-	if (r == 0 && exists(restore->copy_wal))
-		return sqlite_store_fail(reterr_text, -EIO, "%s could not be written",
-					 restore->copy);
-	return r;
-}
-
-static void remove_copy(const struct restore *restore)
-{
-	unlink(restore->copy);
-	unlink(restore->copy_wal);
+	if (r == 0)
+		r = sqlite_store_read_span(db, restore->backup, &span, reterr_text);
+	if (r < 0)
+		return r;
+	/* All is in the one file then, and synced; the log goes with the connection. */
+	rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	return rc == SQLITE_OK ? 0 : sqlite_store_fail_sqlite(reterr_text, db, rc, restore->copy);
 }
 
 /* ---- the exchange ---- */
@@ -226,8 +215,9 @@ static int restore_locked(struct restore *restore, char **reterr_text)
 {
 	int r = close_old(restore, reterr_text);
 
-	/* One may be left of a restore that was interrupted. */
-	remove_copy(restore);
+	/* They may be left of a restore that was interrupted. */
+	unlink(restore->copy);
+	unlink(restore->copy_wal);
 	if (r == 0)
 		r = copy_backup(restore, reterr_text);
 	if (r == 0)
@@ -235,7 +225,9 @@ static int restore_locked(struct restore *restore, char **reterr_text)
 	if (r == 0)
 		r = put_in_place(restore, reterr_text);
 	if (r < 0)
-		remove_copy(restore);
+		unlink(restore->copy);
+	/* Nothing is in there, if closing has not removed it. */
+	unlink(restore->copy_wal);
 	return r;
 }
 

@@ -148,9 +148,12 @@ static int check_whole(sqlite3 *db, const char *path, char **reterr_text)
 
 	if (rc != SQLITE_OK)
 		return sqlite_store_fail_sqlite(reterr_text, db, rc, path);
+	/* To SQLite, a page that it has no memory for, or that the disk fails to give, is one. */
 	if (complaint[0])
 		return sqlite_store_fail(reterr_text, -EBADMSG,
-					 "%s is damaged (%s): restore a backup", path, complaint);
+					 "%s is damaged, or the disk is (%s): if that stays so, "
+					 "restore a backup",
+					 path, complaint);
 	return 0;
 }
 
