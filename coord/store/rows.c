@@ -3,24 +3,25 @@
 #include <errno.h>
 #include <string.h>
 
-int rows_init(struct rows *rows, size_t size)
+int entry_rows_init(struct entry_rows *rows, size_t size)
 {
-	*rows = (struct rows){ .size = size };
+	*rows = (struct entry_rows){ .size = size };
 	if (size == 0)
 		return 0;
 	rows->entries = calloc(size, sizeof(*rows->entries));
 	return rows->entries ? 0 : -ENOMEM;
 }
 
-void rows_done(struct rows *rows)
+void entry_rows_done(struct entry_rows *rows)
 {
 	while (rows->n > 0)
-		rows_drop_last(rows);
+		entry_rows_drop_last(rows);
 	free(rows->entries);
-	*rows = (struct rows){ 0 };
+	*rows = (struct entry_rows){ 0 };
 }
 
-int rows_add(struct rows *rows, const char *key, const void *value, size_t len, uint64_t revision)
+int entry_rows_add(struct entry_rows *rows, const char *key, const void *value, size_t len,
+		   uint64_t revision)
 {
 	size_t key_size = strlen(key) + 1;
 	char *copy = malloc(key_size + len);
@@ -40,7 +41,7 @@ int rows_add(struct rows *rows, const char *key, const void *value, size_t len, 
 	return 0;
 }
 
-void rows_drop_last(struct rows *rows)
+void entry_rows_drop_last(struct entry_rows *rows)
 {
 	struct store_entry *entry = &rows->entries[--rows->n];
 

@@ -3,15 +3,16 @@
 
 #include "coord/store/store.h"
 
-struct rows {
+struct entry_rows {
 	struct store_entry *entries;
 	size_t n, size;
 	size_t bytes; /* of keys and values */
 };
 /* Room for size entries. Return: 0, -ENOMEM. */
-int rows_init(struct rows *rows, size_t size);
-void rows_done(struct rows *rows);
+int entry_rows_init(struct entry_rows *rows, size_t size);
+void entry_rows_done(struct entry_rows *rows);
 /* Adds a copy; there has to be room. value NULL: deleted. Return: 0, -ENOMEM. */
-int rows_add(struct rows *rows, const char *key, const void *value, size_t len, uint64_t revision);
+int entry_rows_add(struct entry_rows *rows, const char *key, const void *value, size_t len,
+		   uint64_t revision);
 /* Takes the last one away. */
-void rows_drop_last(struct rows *rows);
+void entry_rows_drop_last(struct entry_rows *rows);

@@ -20,7 +20,7 @@ static int bind_text(sqlite3_stmt *statement, int i, const char *text)
 }
 
 /* The row that a statement stands at (k, v, rev). */
-static int add_row(struct rows *rows, sqlite3_stmt *statement)
+static int add_row(struct entry_rows *rows, sqlite3_stmt *statement)
 {
 	const char *key = (const char *)sqlite3_column_text(statement, 0);
 	const void *value = sqlite3_column_blob(statement, 1);
@@ -34,15 +34,15 @@ static int add_row(struct rows *rows, sqlite3_stmt *statement)
 			return -ENOMEM;
 		value = "";
 	}
-	return rows_add(rows, key, value, (size_t)len,
-			(uint64_t)sqlite3_column_int64(statement, 2));
+	return entry_rows_add(rows, key, value, (size_t)len,
+			      (uint64_t)sqlite3_column_int64(statement, 2));
 }
 
 /*
  * Rows as they come, until the statement ends, there are max, or they are too large. Return: what
  * sqlite3_step() said last: SQLITE_ROW: there are more.
  */
-static int collect(sqlite3_stmt *statement, struct rows *rows, size_t max)
+static int collect(sqlite3_stmt *statement, struct entry_rows *rows, size_t max)
 {
 	int rc;
 
@@ -55,8 +55,8 @@ static int collect(sqlite3_stmt *statement, struct rows *rows, size_t max)
 	return rc;
 }
 
-static void answer_rows(struct store *store, int rc, const struct rows *rows, store_answer_fn fn,
-			void *userdata)
+static void answer_rows(struct store *store, int rc, const struct entry_rows *rows,
+			store_answer_fn fn, void *userdata)
 {
 	char text[512];
 	struct store_answer answer = { .revision = store->revision };
@@ -77,12 +77,12 @@ int store_get(struct store *store, const char *key, store_answer_fn fn, void *us
 {
 	sqlite3_stmt *statement = store->statements[STATEMENT_GET];
 	const struct store_answer nothing = { .status = -ENOENT, .revision = store->revision };
-	struct rows rows;
+	struct entry_rows rows;
 	int rc;
 
 	if (store_check_key(key) < 0)
 		return -EINVAL;
-	if (rows_init(&rows, 1) < 0)
+	if (entry_rows_init(&rows, 1) < 0)
 		return -ENOMEM;
 	rc = bind_text(statement, 1, key);
 	if (rc == SQLITE_OK)
@@ -92,7 +92,7 @@ int store_get(struct store *store, const char *key, store_answer_fn fn, void *us
 		watch_hub_answer(&store->hub, &nothing, fn, userdata);
 	else
 		answer_rows(store, rc, &rows, fn, userdata);
-	rows_done(&rows);
+	entry_rows_done(&rows);
 	return 0;
 }
 
@@ -115,12 +115,12 @@ int store_list(struct store *store, const char *prefix, const char *after, unsig
 {
 	sqlite3_stmt *statement = store->statements[STATEMENT_LIST];
 	char end[STORE_MAX_KEY + 2];
-	struct rows rows;
+	struct entry_rows rows;
 	int rc;
 
 	if (store_check_list(prefix, after, limit) < 0)
 		return -EINVAL;
-	if (rows_init(&rows, limit) < 0)
+	if (entry_rows_init(&rows, limit) < 0)
 		return -ENOMEM;
 	prefix_end(prefix, end);
 	/* One more than asked for shows that there are more. */
@@ -129,7 +129,7 @@ int store_list(struct store *store, const char *prefix, const char *after, unsig
 		rc = collect(statement, &rows, limit);
 	sqlite3_reset(statement);
 	answer_rows(store, rc, &rows, fn, userdata);
-	rows_done(&rows);
+	entry_rows_done(&rows);
 	return 0;
 }
 
@@ -147,7 +147,7 @@ static int bind_replay(sqlite3_stmt *statement, const struct store_watch *watch,
 }
 
 /* The next revision that the watch has to be told. Return: as sqlite3_step(); no rows: none. */
-static int collect_revision(sqlite3_stmt *statement, struct rows *rows)
+static int collect_revision(sqlite3_stmt *statement, struct entry_rows *rows)
 {
 	int rc;
 
@@ -168,12 +168,12 @@ static void replay_next(struct store *store, struct store_watch *watch)
 {
 	sqlite3_stmt *statement = store->statements[STATEMENT_REPLAY];
 	char end[STORE_MAX_KEY + 2];
-	struct rows rows;
+	struct entry_rows rows;
 	int rc;
 
 	prefix_end(watch->prefix, end);
-	rc = rows_init(&rows, STORE_MAX_TXN) < 0 ? SQLITE_NOMEM
-						 : bind_replay(statement, watch, end);
+	rc = entry_rows_init(&rows, STORE_MAX_TXN) < 0 ? SQLITE_NOMEM
+						       : bind_replay(statement, watch, end);
 	if (rc == SQLITE_OK)
 		rc = collect_revision(statement, &rows);
 	sqlite3_reset(statement);
@@ -184,7 +184,7 @@ static void replay_next(struct store *store, struct store_watch *watch)
 		watch_tell(watch, rows.entries[0].revision, &rows);
 	else
 		watch->told = store->revision;
-	rows_done(&rows);
+	entry_rows_done(&rows);
 }
 
 int store_watch(struct store *store, const char *prefix, uint64_t from_revision, store_watch_fn fn,

@@ -112,12 +112,12 @@ static int log_change(struct txn *txn, const struct store_entry *change, size_t 
 
 static int change_one(struct txn *txn, const struct store_op *op)
 {
-	struct rows *changes = &txn->event->changes;
+	struct entry_rows *changes = &txn->event->changes;
 	struct store_entry *change;
 	bool changed = true;
 	int rc;
 
-	if (rows_add(changes, op->key, op->value, op->len, txn->event->revision) < 0)
+	if (entry_rows_add(changes, op->key, op->value, op->len, txn->event->revision) < 0)
 		return SQLITE_NOMEM;
 	change = &changes->entries[changes->n - 1];
 	rc = change->value ? put(txn->store, change)
@@ -126,7 +126,7 @@ static int change_one(struct txn *txn, const struct store_op *op)
 		return rc;
 	if (changed)
 		return log_change(txn, change, changes->n - 1);
-	rows_drop_last(changes);
+	entry_rows_drop_last(changes);
 	return SQLITE_OK;
 }
 

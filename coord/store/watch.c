@@ -11,14 +11,14 @@ struct watch_event *watch_event_new(size_t n, store_answer_fn fn, void *userdata
 		return NULL;
 	event->fn = fn;
 	event->userdata = userdata;
-	return rows_init(&event->changes, n) < 0 ? watch_event_free(event) : event;
+	return entry_rows_init(&event->changes, n) < 0 ? watch_event_free(event) : event;
 }
 
 struct watch_event *watch_event_free(struct watch_event *event)
 {
 	if (!event)
 		return NULL;
-	rows_done(&event->changes);
+	entry_rows_done(&event->changes);
 	free(event);
 	return NULL;
 }
@@ -75,7 +75,7 @@ struct store_watch *store_watch_free(struct store_watch *watch)
 	return NULL;
 }
 
-void watch_tell(struct store_watch *watch, uint64_t revision, const struct rows *changes)
+void watch_tell(struct store_watch *watch, uint64_t revision, const struct entry_rows *changes)
 {
 	struct store_entry matching[STORE_MAX_TXN];
 	size_t n = 0, prefix_len = strlen(watch->prefix);

@@ -30,7 +30,7 @@ struct store_watch {
 struct watch_event {
 	struct watch_event *next;
 	uint64_t revision;
-	struct rows changes;
+	struct entry_rows changes;
 	store_answer_fn fn;
 	void *userdata;
 };
@@ -53,7 +53,7 @@ void watch_hub_answer(struct watch_hub *hub, const struct store_answer *answer, 
 int watch_new(struct watch_hub *hub, const char *prefix, uint64_t from_revision, store_watch_fn fn,
 	      store_lost_fn lost, void *userdata, struct store_watch **ret_watch);
 /* The hub has to be held, as these call back. */
-void watch_tell(struct store_watch *watch, uint64_t revision, const struct rows *changes);
+void watch_tell(struct store_watch *watch, uint64_t revision, const struct entry_rows *changes);
 void watch_lose(struct store_watch *watch);
 
 /* Events that nobody will be told. */
