@@ -5,6 +5,7 @@
 
 #include "agent/netmap_index.h"
 #include "agent/netmap_read.h"
+#include "agent/refs.h"
 #include "agent/ssh_reach.h"
 #include "common/text.h"
 
@@ -44,27 +45,24 @@ static int compare_addresses(const void *a, const void *b)
 	return ip_addr_compare(a, b);
 }
 
-static void sort_lists(struct netmap *map)
+void netmap_sort_users(struct netmap *map)
 {
-	if (map->n_peers > 0)
-		qsort(map->peers, map->n_peers, sizeof(*map->peers), compare_peers);
 	if (map->n_users > 0)
 		qsort(map->users, map->n_users, sizeof(*map->users), compare_users);
-	for (size_t i = 0; i < map->n_ssh_rules; i++) {
-		struct ssh_rule *rule = &map->ssh_rules[i];
-
-		if (rule->n_principals > 0)
-			qsort(rule->principals, rule->n_principals, sizeof(*rule->principals),
-			      compare_addresses);
-	}
 }
 
-int netmap_build_index(struct netmap *map)
+void ssh_rule_sort(struct ssh_rule *rule)
+{
+	if (rule->n_principals > 0)
+		qsort(rule->principals, rule->n_principals, sizeof(*rule->principals),
+		      compare_addresses);
+}
+
+static int build_index(struct netmap *map)
 {
 	struct netmap_index *index;
 	size_t n = 0;
 
-	sort_lists(map);
 	for (size_t i = 0; i < map->n_peers; i++)
 		n += map->peers[i].n_addresses;
 	index = calloc(1, sizeof(*index) + n * sizeof(index->entries[0]));
@@ -79,47 +77,101 @@ int netmap_build_index(struct netmap *map)
 	return 0;
 }
 
-static void free_strings(char **strings, size_t n)
+/* The first n_sorted are in order. */
+static int sort_peers(struct netmap *map, size_t n_sorted)
 {
-	for (size_t i = 0; i < n; i++)
-		free(strings[i]);
-	free(strings);
+	struct netmap_node *peers = map->peers;
+	size_t n = map->n_peers, n_more = n - n_sorted;
+	_cleanup_free_ struct netmap_node *more = NULL;
+
+	if (n_more == 0)
+		return 0;
+	qsort(peers + n_sorted, n_more, sizeof(*peers), compare_peers);
+	more = reallocarray(NULL, n_more, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	memcpy(more, peers + n_sorted, n_more * sizeof(*more));
+	while (n_more > 0) {
+		if (n_sorted > 0 && compare_peers(&peers[n_sorted - 1], &more[n_more - 1]) > 0)
+			peers[--n] = peers[--n_sorted];
+		else
+			peers[--n] = more[--n_more];
+	}
+	return 0;
 }
 
-static void node_done(struct netmap_node *node)
+int netmap_finish(struct netmap *map, size_t n_sorted)
 {
-	free(node->id);
-	free(node->name);
-	free(node->addresses);
-	free(node->user);
-	free_strings(node->tags, node->n_tags);
-	free(node->routes);
-	free(node->endpoints);
-	free_strings(node->ssh_host_keys, node->n_ssh_host_keys);
+	int r;
+
+	r = sort_peers(map, n_sorted);
+	if (r == 0)
+		r = build_index(map);
+	return r < 0 ? r : ssh_reach_new(map, &map->ssh_reach);
+}
+
+int netmap_new(struct netmap **ret_map)
+{
+	_cleanup_(netmap_freep) struct netmap *map = calloc(1, sizeof(*map));
+
+	if (!map)
+		return -ENOMEM;
+	map->users_refs = refs_new();
+	map->filter_refs = refs_new();
+	map->ssh_rules_refs = refs_new();
+	if (!map->users_refs || !map->filter_refs || !map->ssh_rules_refs)
+		return -ENOMEM;
+	*ret_map = take_ptr(map);
+	return 0;
+}
+
+static void free_users(struct netmap *map)
+{
+	if (!refs_drop(map->users_refs))
+		return;
+	for (size_t i = 0; i < map->n_users; i++) {
+		free(map->users[i].login);
+		free(map->users[i].name);
+	}
+	free(map->users);
+}
+
+static void free_rules(struct netmap *map)
+{
+	if (refs_drop(map->filter_refs)) {
+		for (size_t i = 0; i < map->n_filter; i++)
+			filter_rule_done(&map->filter[i]);
+		free(map->filter);
+	}
+	if (refs_drop(map->ssh_rules_refs)) {
+		for (size_t i = 0; i < map->n_ssh_rules; i++)
+			ssh_rule_done(&map->ssh_rules[i]);
+		free(map->ssh_rules);
+	}
+}
+
+void netmap_tokens_done(struct netmap_tokens *tokens)
+{
+	free(tokens->policy);
+	free(tokens->filter);
+	free(tokens->ssh);
+	*tokens = (struct netmap_tokens){ 0 };
 }
 
 struct netmap *netmap_free(struct netmap *map)
 {
 	if (!map)
 		return NULL;
-	for (size_t i = 0; i < map->n_users; i++) {
-		free(map->users[i].login);
-		free(map->users[i].name);
-	}
+	free_users(map);
+	free_rules(map);
 	for (size_t i = 0; i < map->n_peers; i++)
-		node_done(&map->peers[i]);
-	for (size_t i = 0; i < map->n_filter; i++)
-		filter_rule_done(&map->filter[i]);
-	for (size_t i = 0; i < map->n_ssh_rules; i++)
-		ssh_rule_done(&map->ssh_rules[i]);
-	node_done(&map->self);
+		netmap_node_done(&map->peers[i]);
+	free(map->peers);
+	netmap_node_done(&map->self);
+	netmap_tokens_done(&map->tokens);
 	free(map->for_node);
 	free(map->domain);
 	free(map->prefixes);
-	free(map->users);
-	free(map->peers);
-	free(map->filter);
-	free(map->ssh_rules);
 	free(map->index);
 	ssh_reach_free(map->ssh_reach);
 	free(map);

@@ -1,9 +1,13 @@
 /*
  * The network map of one node (design: "Map format"): who the node is, whom it may talk to, its
  * packet filter and its SSH rules. Plain data, immutable once parsed; no I/O here.
+ *
+ * Successive maps share what a delta leaves as it was (agent/netmap_delta.h): what a node, a rule
+ * or a user points to is counted, and freed with the last map that holds it. One thread only.
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,6 +55,8 @@ struct netmap_node {
 	char **ssh_host_keys; /* peer: "TYPE BASE64", validated, no comment */
 	size_t n_ssh_host_keys;
 	bool online; /* peer, for display */
+
+	unsigned *refs; /* maps that hold what the pointers above lead to (agent/refs.h) */
 };
 
 struct port_range {
@@ -110,6 +116,11 @@ struct ssh_rule {
 	bool needs_recorder;	    /* recorders given: refused until recording exists */
 };
 
+/* What the coordinator knows a map by, beside its generation: opaque, for resuming its stream. */
+struct netmap_tokens {
+	char *policy, *filter, *ssh; /* NULL: none */
+};
+
 struct netmap {
 	uint64_t generation;
 	uint64_t issued_at; /* usec since 1970 */
@@ -126,6 +137,8 @@ struct netmap {
 	size_t n_filter;
 	struct ssh_rule *ssh_rules;
 	size_t n_ssh_rules;
+	struct netmap_tokens tokens;
+	unsigned *users_refs, *filter_refs, *ssh_rules_refs; /* as in struct netmap_node */
 
 	/* Built by the parser. */
 	struct netmap_index *index;  /* address -> peer */
@@ -139,6 +152,9 @@ struct netmap {
  */
 int netmap_parse(const char *text, size_t len, const char *source, char **reterr_text,
 		 struct netmap **ret_map);
+/* The same of JSON that has been parsed already. */
+int netmap_from_json(const json_t *document, const char *source, char **reterr_text,
+		     struct netmap **ret_map);
 struct netmap *netmap_free(struct netmap *map);
 DEFINE_CLEANUP(struct netmap *, netmap_free);
 

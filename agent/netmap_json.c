@@ -37,6 +37,14 @@ static void put_text(FILE *f, const char *text)
 	putc_unlocked('"', f);
 }
 
+/* Of characters that need no escape. */
+static void put_plain(FILE *f, const char *text)
+{
+	putc_unlocked('"', f);
+	fputs_unlocked(text, f);
+	putc_unlocked('"', f);
+}
+
 static void put_text_or_null(FILE *f, const char *text)
 {
 	if (text)
@@ -80,28 +88,28 @@ static void put_address(FILE *f, const struct ip_addr *addr)
 {
 	char text[IP_ADDR_STRLEN];
 
-	put_text(f, ip_addr_to_string(addr, text));
+	put_plain(f, ip_addr_to_string(addr, text));
 }
 
 static void put_prefix(FILE *f, const struct ip_prefix *prefix)
 {
 	char text[IP_PREFIX_STRLEN];
 
-	put_text(f, ip_prefix_to_string(prefix, text));
+	put_plain(f, ip_prefix_to_string(prefix, text));
 }
 
 static void put_endpoint(FILE *f, const struct ip_endpoint *endpoint)
 {
 	char text[IP_ENDPOINT_STRLEN];
 
-	put_text(f, ip_endpoint_to_string(endpoint, text));
+	put_plain(f, ip_endpoint_to_string(endpoint, text));
 }
 
 /* ,"key": and, of arrays, the bracket; elements are separated by next(). */
 static void begin(FILE *f, const char *key, const char *bracket)
 {
 	putc_unlocked(',', f);
-	put_text(f, key);
+	put_plain(f, key);
 	putc_unlocked(':', f);
 	fputs_unlocked(bracket, f);
 }
@@ -170,9 +178,8 @@ static void put_node(FILE *f, const struct netmap_node *node)
 	put_time_member(f, "key_expiry", node->key_expiry);
 }
 
-static void put_peer(FILE *f, const struct netmap *map, size_t i)
+static void put_peer_node(FILE *f, const struct netmap_node *peer)
 {
-	const struct netmap_node *peer = &map->peers[i];
 	char key[WG_KEY_B64LEN];
 
 	put_node(f, peer);
@@ -186,6 +193,11 @@ static void put_peer(FILE *f, const struct netmap *map, size_t i)
 	put_texts(f, "ssh_host_keys", peer->ssh_host_keys, peer->n_ssh_host_keys);
 	put_bool_member(f, "online", peer->online);
 	putc_unlocked('}', f);
+}
+
+static void put_peer(FILE *f, const struct netmap *map, size_t i)
+{
+	put_peer_node(f, &map->peers[i]);
 }
 
 /* ---- rules ---- */
@@ -299,12 +311,24 @@ static void put_user_names(FILE *f, const struct netmap *map)
 	putc_unlocked('}', f);
 }
 
+static void put_tokens(FILE *f, const struct netmap_tokens *tokens)
+{
+	if (!tokens->policy && !tokens->filter && !tokens->ssh)
+		return;
+	begin(f, "tokens", "{\"policy\":");
+	put_text_or_null(f, tokens->policy);
+	put_member(f, "filter", tokens->filter);
+	put_member(f, "ssh", tokens->ssh);
+	putc_unlocked('}', f);
+}
+
 static void put_map(FILE *f, const struct netmap *map)
 {
 	fputs_unlocked("{\"type\":\"full\",\"version\":1", f);
 	put_member(f, "for", map->for_node);
 	fprintf(f, ",\"generation\":%llu", (unsigned long long)map->generation);
 	put_time_member(f, "issued_at", map->issued_at);
+	put_tokens(f, &map->tokens);
 	fputs_unlocked(",\n\"self\":", f);
 	put_node(f, &map->self);
 	put_bool_member(f, "ssh", map->self.ssh);
@@ -319,18 +343,33 @@ static void put_map(FILE *f, const struct netmap *map)
 	fputs_unlocked("}\n", f);
 }
 
+static int finish(struct text_stream *out, char **ret_text, size_t *ret_len)
+{
+	char *text = text_stream_close(out);
+
+	if (!text)
+		return -ENOMEM;
+	*ret_len = strlen(text);
+	*ret_text = text;
+	return 0;
+}
+
 int netmap_to_json(const struct netmap *map, char **ret_text, size_t *ret_len)
 {
-	_cleanup_free_ char *text = NULL;
 	struct text_stream out;
 
 	if (text_stream_open(&out) < 0)
 		return -ENOMEM;
 	put_map(out.file, map);
-	text = text_stream_close(&out);
-	if (!text)
+	return finish(&out, ret_text, ret_len);
+}
+
+int netmap_peer_to_json(const struct netmap_node *peer, char **ret_text, size_t *ret_len)
+{
+	struct text_stream out;
+
+	if (text_stream_open(&out) < 0)
 		return -ENOMEM;
-	*ret_len = strlen(text);
-	*ret_text = take_ptr(text);
-	return 0;
+	put_peer_node(out.file, peer);
+	return finish(&out, ret_text, ret_len);
 }

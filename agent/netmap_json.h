@@ -10,3 +10,5 @@
  * Return: 0 and *ret_text (the caller's) with *ret_len, -ENOMEM.
  */
 int netmap_to_json(const struct netmap *map, char **ret_text, size_t *ret_len);
+/* A peer of it alone, as the same object. */
+int netmap_peer_to_json(const struct netmap_node *peer, char **ret_text, size_t *ret_len);

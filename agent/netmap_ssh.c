@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/netmap_index.h"
 #include "agent/netmap_read.h"
 #include "common/text.h"
 
@@ -46,6 +47,7 @@ static int read_principals(const json_t *v, const struct json_at *at, void *targ
 		if (r < 0)
 			return r;
 	}
+	ssh_rule_sort(rule);
 	return 0;
 }
 

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -10,89 +11,21 @@
 #include <jansson.h>
 
 #include "agent/netmap.h"
+#include "agent/netmap_json.h"
 #include "common/file.h"
 #include "common/text.h"
-
-/* The map of the data directory, to be changed at one place by each case. */
-static json_t *load_document(void)
-{
-	_cleanup_free_ char *path = text_printf("%s/netmap-full.json", getenv("TEST_DATA"));
-	json_t *document = json_load_file(path, 0, NULL);
-
-	assert_non_null(document);
-	return document;
-}
-
-static int parse_document(const json_t *document, char **reterr_text, struct netmap **ret_map)
-{
-	_cleanup_free_ char *text = json_dumps(document, 0);
-
-	assert_non_null(text);
-	return netmap_parse(text, strlen(text), "m.json", reterr_text, ret_map);
-}
-
-/* One step of "a.b[2].c": the name, or the index with a NULL name. */
-static bool next_step(const char **path, char *name, size_t size, size_t *index)
-{
-	size_t n;
-
-	if (**path == '\0')
-		return false;
-	if (**path == '[') {
-		char *end;
-
-		*index = strtoul(*path + 1, &end, 10);
-		name[0] = '\0';
-		*path = end + 1;
-	} else {
-		n = strcspn(*path, ".[");
-		assert_true(n < size);
-		memcpy(name, *path, n);
-		name[n] = '\0';
-		*path += n;
-	}
-	*path += **path == '.';
-	return true;
-}
-
-/* value NULL: delete. An array index one past the end appends. */
-static void set_value(json_t *root, const char *path, const char *value_text)
-{
-	json_t *value = value_text ? json_loads(value_text, JSON_DECODE_ANY, NULL) : NULL;
-	json_t *at = root, *next;
-	char name[64];
-	size_t index = 0;
-
-	if (value_text && !value)
-		fail_msg("test case is no JSON: %s", value_text);
-	while (next_step(&path, name, sizeof(name), &index)) {
-		if (*path) {
-			next = name[0] ? json_object_get(at, name) : json_array_get(at, index);
-			assert_non_null(next);
-			at = next;
-		} else if (!value) {
-			assert_int_equal(name[0] ? json_object_del(at, name)
-						 : json_array_remove(at, index),
-					 0);
-		} else if (name[0]) {
-			json_object_set_new(at, name, value);
-		} else if (index == json_array_size(at)) {
-			json_array_append_new(at, value);
-		} else {
-			json_array_set_new(at, index, value);
-		}
-	}
-}
+#include "tests/unit/netmap-document.h"
+#include "tests/unit/netmap-same.h"
 
 static struct netmap *parse_changed(const char *path, const char *value)
 {
-	json_t *document = load_document();
+	json_t *document = document_load();
 	struct netmap *map = NULL;
 	char *error = NULL;
 
 	if (path)
-		set_value(document, path, value);
-	if (parse_document(document, &error, &map) < 0)
+		document_set(document, path, value);
+	if (document_parse(document, &error, &map) < 0)
 		fail_msg("%s = %s: refused: %s", path, value, error);
 	json_decref(document);
 	return map;
@@ -519,12 +452,12 @@ static void test_refuses(void **state)
 		const struct refusal *c = &refusals[i];
 		_cleanup_free_ char *expected = text_printf("m.json: %s", c->report);
 		_cleanup_free_ char *error = NULL;
-		json_t *document = load_document();
+		json_t *document = document_load();
 		struct netmap *map = NULL;
 		int r;
 
-		set_value(document, c->path, c->value);
-		r = parse_document(document, &error, &map);
+		document_set(document, c->path, c->value);
+		r = document_parse(document, &error, &map);
 		if (r != -EINVAL || !error || strncmp(error, expected, strlen(expected)) != 0)
 			fail_msg("%s = %s: %d, \"%s\", expected \"%s\"", c->path,
 				 c->value ? c->value : "-", r, error ? error : "-", expected);
@@ -558,7 +491,7 @@ static void test_too_large(void **state)
 /* A few kilobytes of ranges would otherwise become gigabytes of prefixes. */
 static void test_too_many_prefixes(void **state)
 {
-	json_t *document = load_document(), *src = json_array();
+	json_t *document = document_load(), *src = json_array();
 	_cleanup_free_ char *error = NULL;
 	struct netmap *map = NULL;
 
@@ -567,7 +500,7 @@ static void test_too_many_prefixes(void **state)
 				      json_string("::1-ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe"));
 	json_object_set_new(json_array_get(json_object_get(document, "packet_filter"), 0), "src",
 			    src);
-	assert_int_equal(parse_document(document, &error, &map), -EINVAL);
+	assert_int_equal(document_parse(document, &error, &map), -EINVAL);
 	assert_non_null(strstr(error, "packet_filter[0].src[4128]: is one too many"));
 	json_decref(document);
 }
@@ -632,14 +565,14 @@ static void add_peer(json_t *peers, unsigned i)
 static void test_many_peers(void **state)
 {
 	_cleanup_(netmap_freep) struct netmap *map = NULL;
-	json_t *document = load_document(), *peers = json_array();
+	json_t *document = document_load(), *peers = json_array();
 	_cleanup_free_ char *error = NULL;
 	struct ip_addr addr;
 
 	for (unsigned i = 0; i < 10000; i++)
 		add_peer(peers, i);
 	json_object_set_new(document, "peers", peers);
-	assert_int_equal(parse_document(document, &error, &map), 0);
+	assert_int_equal(document_parse(document, &error, &map), 0);
 	for (unsigned i = 0; i < 10000; i++) {
 		_cleanup_free_ char *id = text_printf("p%u", i);
 
@@ -648,6 +581,77 @@ static void test_many_peers(void **state)
 		assert_string_equal(netmap_peer_by_id(map, id)->id, id);
 	}
 	json_decref(document);
+}
+
+/* Return: whether the text is a map. */
+static bool round_trip(const char *name, const char *text, size_t len)
+{
+	_cleanup_(netmap_freep) struct netmap *map = NULL, *again = NULL;
+	_cleanup_free_ char *written = NULL, *error = NULL;
+	size_t written_len;
+
+	if (netmap_parse(text, len, name, &error, &map) < 0)
+		return false;
+	assert_int_equal(netmap_to_json(map, &written, &written_len), 0);
+	free(take_ptr(error));
+	if (netmap_parse(written, written_len, name, &error, &again) < 0)
+		fail_msg("%s: refused when written: %s", name, error);
+	if (!netmap_same(map, again))
+		fail_msg("%s: is another map when written:\n%s", name, written);
+	return true;
+}
+
+/* What is kept on disk is the map that was in force: not a member is lost, for any map. */
+static void test_written_and_read_again(void **state)
+{
+	_cleanup_free_ char *dir = text_printf("%s/netmap", getenv("TEST_CORPUS"));
+	struct dirent **entries;
+	int n = scandir(dir, &entries, NULL, alphasort), n_maps = 0;
+
+	assert_true(n > 2);
+	for (int i = 0; i < n; i++) {
+		_cleanup_free_ char *path = text_printf("%s/%s", dir, entries[i]->d_name);
+		_cleanup_free_ char *text = NULL;
+		size_t len;
+
+		if (file_read(AT_FDCWD, path, NETMAP_MAX_BYTES, &text, &len) == 0)
+			n_maps += round_trip(path, text, len);
+		free(entries[i]);
+	}
+	free(entries);
+	assert_true(n_maps > 20);
+}
+
+/* As above, with every member set to something else than its default. */
+static void test_every_member_is_written(void **state)
+{
+	static const struct {
+		const char *path, *value;
+	} members[] = {
+		{ "issued_at", "\"2026-11-22T10:00:00.000001Z\"" },
+		{ "tokens", "{\"policy\":\"p\",\"filter\":\"f\",\"ssh\":\"s\"}" },
+		{ "tokens", "{\"ssh\":\"\\\"\"}" },
+		{ "self.key_expiry", "\"2099-11-22T10:00:00.999999Z\"" },
+		{ "self.ssh", "false" },
+		{ "peers[0].online", "true" },
+		{ "peers[1].keepalive", "65535" },
+		{ "ssh_rules[0].recorders", "[\"100.64.0.3\"]" },
+		{ "ssh_rules[0].rule_expires", "\"2099-11-22T10:00:00Z\"" },
+		{ "ssh_rules[0].check_period", "\"12h\"" },
+		{ "ssh_rules[0].force_command", "\"echo \\\"\\\\\"" },
+		{ "ssh_rules[0].idle_timeout", "\"1500ms\"" },
+		{ "ssh_rules[0].message", "\"two\\nlines\"" },
+		{ "packet_filter[0].proto", "[1, 58, 255]" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		json_auto_t *document = document_load();
+		_cleanup_free_ char *text = NULL;
+
+		document_set(document, members[i].path, members[i].value);
+		text = json_dumps(document, 0);
+		assert_true(round_trip(members[i].path, text, strlen(text)));
+	}
 }
 
 int main(void)
@@ -669,6 +673,8 @@ int main(void)
 		cmocka_unit_test(test_lookups_without_peers),
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_many_peers),
+		cmocka_unit_test(test_written_and_read_again),
+		cmocka_unit_test(test_every_member_is_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

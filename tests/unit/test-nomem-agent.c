@@ -18,6 +18,8 @@
 #include "agent/known_hosts.h"
 #include "agent/lease.h"
 #include "agent/names.h"
+#include "agent/netmap_delta.h"
+#include "agent/netmap_json.h"
 #include "agent/nft/layout.h"
 #include "agent/ssh_policy.h"
 #include "agent/stats.h"
@@ -93,12 +95,48 @@ static int refuse_map(void *userdata)
 	return r == -EINVAL ? 0 : r;
 }
 
+static const char delta[] =
+	"{\"type\":\"delta\",\"generation\":4294967295,\"users\":{\"new@example.com\":{}},"
+	"\"peers_removed\":[\"n1\"],\"peers_changed\":[{\"id\":\"new\",\"name\":\"new\","
+	"\"addresses\":[\"100.64.0.99\"],\"node_key\":"
+	"\"bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmU=\"}],"
+	"\"peers_patched\":[{\"id\":\"%s\",\"endpoints\":[\"192.0.2.99:99\"]}]}";
+
+/* What is shared has one holder less afterwards, or one more: never the map in force without it. */
+static int apply_delta(void *userdata)
+{
+	_cleanup_free_ char *error = NULL, *before = NULL, *after = NULL;
+	struct netmap *changed = NULL;
+	const char *text = userdata;
+	size_t len;
+	int r;
+
+	assert_int_equal(netmap_to_json(map, &before, &len), 0);
+	nomem_begin();
+	r = netmap_delta_parse(map, text, strlen(text), "c", &error, &changed);
+	nomem_end();
+	assert_true((r == 0) == (changed != NULL));
+	if (r == 0) {
+		assert_int_equal(changed->n_users, map->n_users + 1);
+		assert_int_equal(changed->n_filter, map->n_filter);
+		assert_int_equal(netmap_peer_by_id(changed, map->peers[0].id)->n_endpoints, 1);
+		assert_string_equal(netmap_peer_by_id(changed, "new")->name, "new");
+	}
+	netmap_free(changed);
+	assert_int_equal(netmap_to_json(map, &after, &len), 0);
+	assert_string_equal(before, after);
+	return r;
+}
+
 static void test_maps(void **state)
 {
 	char broken[] = "{\"version\": 1}";
+	_cleanup_free_ char *change = NULL;
 
 	nomem_try("a map", parse_map, map_text);
 	nomem_try("a bad map", refuse_map, broken);
+	change = text_printf(delta, map->peers[0].id);
+	nomem_try("a delta", apply_delta, change);
 }
 
 /* ---- what is made of a map ---- */
