@@ -23,6 +23,7 @@ double bench_run(const char *fmt, ...) _printf_(1, 2);
 const char *bench_folder(void);
 
 /* The benchmarks, each a section of the report. */
+void bench_deltas(void);
 void bench_rules(void);
 void bench_packets(void);
 void bench_kernel(void);

@@ -99,6 +99,7 @@ int main(int argc, char *argv[])
 		void (*run)(void);
 	} sections[] = {
 		{ "rules", bench_rules },
+		{ "deltas", bench_deltas },
 		{ "packets", bench_packets },
 		{ "kernel", bench_kernel },
 	};
@@ -111,7 +112,8 @@ int main(int argc, char *argv[])
 			return 0;
 		}
 	}
-	fputs("Usage: bench-kernel rules|packets|kernel\n"
+	fputs("Usage: bench-kernel deltas|rules|packets|kernel\n"
+	      "  deltas   one peer of the map changes, beside a whole map (needs no root)\n"
 	      "  rules    loading and changing the table, beside nft -f\n"
 	      "  packets  what the table costs a packet, beside a rule for each ACL\n"
 	      "  kernel   all that a map asks for, beside wg syncconf and nft -f (needs "
