@@ -56,11 +56,11 @@ static int open_state(struct agent *agent, const char *dir, char **reterr_text)
 	r = state_open(dir, reterr_text, &agent->state);
 	if (r < 0)
 		return r;
-	r = state_load_generation(agent->state, &warning);
+	r = state_load_map(agent->state, &warning);
 	if (r < 0)
 		log_warning("Could not recall the newest map's generation, continuing without: %s",
 			    warning ? warning : strerror(-r));
-	return 0;
+	return mapcache_new(agent->event, agent->state, &agent->mapcache);
 }
 
 int agent_new(sd_event *event, struct agent_config *config, const struct agent_paths *paths,
@@ -109,8 +109,10 @@ struct agent *agent_free(struct agent *agent)
 	close_fd(agent->clock_fd);
 	lease_table_free(agent->leases);
 	kernel_free(agent->kernel);
+	mapcache_free(agent->mapcache);
 	state_free(agent->state);
 	netmap_free(agent->map);
+	free(agent->map_source);
 	agent_config_free(agent->config);
 	hostfiles_free(agent->hostfiles);
 	free(agent->map_problem);
@@ -123,10 +125,7 @@ struct agent *agent_free(struct agent *agent)
 
 int agent_start(struct agent *agent)
 {
-	if (agent->mapfile)
-		mapfile_read(agent->mapfile);
-	else
-		log_warning("No map is configured (Netmap=), the mesh is blocked");
+	agent_map_start(agent);
 	/* With a map, accepting it has brought the kernel in step. */
 	if (!agent->map)
 		agent_apply(agent, false);
@@ -141,6 +140,11 @@ const struct netmap *agent_netmap(const struct agent *agent)
 uint64_t agent_map_serial(const struct agent *agent)
 {
 	return agent->map_serial;
+}
+
+const char *agent_map_source(const struct agent *agent)
+{
+	return agent->map_source;
 }
 
 const char *agent_map_problem(const struct agent *agent)

@@ -38,12 +38,33 @@ struct agent *agent_free(struct agent *agent);
 DEFINE_CLEANUP(struct agent *, agent_free);
 
 /*
- * Read the map and apply it for the first time, or block the mesh if there is no valid one; that
- * too is a success. Return: 0; negative errno when the kernel could not be brought into either
- * state (a retry is scheduled).
+ * Read the map file and apply the map for the first time; if there is no valid one, the last map
+ * that was in force, as kept on disk; else block the mesh; that too is a success. Return: 0;
+ * negative errno when the kernel could not be brought into either state (a retry is scheduled).
  */
 int agent_start(struct agent *agent);
 
+/*
+ * For sources of maps: the map file, the coordinator. A map is offered with the name of its source
+ * ("/etc/peergate/netmap.json", "https://coord.example"), and is in force when this returns 0. It
+ * is consumed in any case. What is refused is logged, counted, and shown as the map problem.
+ * Return: 0; -ESTALE: older than one from this source before; -EINVAL: it makes this very host a
+ * peer; -ENOMEM.
+ */
+int agent_offer_map(struct agent *agent, struct netmap *map, const char *source);
+/*
+ * The source has something that is no map, or nothing: as above. problem ("SOURCE: why") is
+ * consumed; NULL: no memory.
+ */
+void agent_refuse_map(struct agent *agent, char *problem);
+/*
+ * Where the source has none (yet): bring the last map that was in force into force again, if it was
+ * from this source. Return: 0; negative errno (logged).
+ */
+int agent_use_kept_map(struct agent *agent, const char *source);
+
+/* Where the map in force is from; NULL: there is none. Borrowed, as the map. */
+const char *agent_map_source(const struct agent *agent);
 /* The map in force; NULL: none yet. Borrowed: valid until control returns to the event loop. */
 const struct netmap *agent_netmap(const struct agent *agent);
 /* How many maps have come into force: the map is the same as long as this is. */

@@ -121,27 +121,11 @@ static void apply_kernel(struct agent *agent, uint64_t now, bool for_news)
 	log_changes(&changes);
 }
 
-static int note_generation(struct agent *agent)
-{
-	int r = state_store_generation(agent->state, agent->config->netmap, agent->map->generation);
-
-	if (r < 0)
-		log_warning_errno(r, "Could not note the map's generation on disk, continuing");
-	return r;
-}
-
-/*
- * Last, for a slow disk must not hold up a revocation. What could not be written (a full disk) is
- * tried again, by and by.
- */
+/* Last. What could not be written (a full disk) is tried again, by and by. */
 static void write_files(struct agent *agent)
 {
-	int r;
-
-	if (!agent->map)
-		return;
-	r = hostfiles_write(agent->hostfiles, agent->map);
-	if ((note_generation(agent) < 0 || r < 0) && !agent->kernel_problem)
+	if (agent->map && hostfiles_write(agent->hostfiles, agent->map) < 0 &&
+	    !agent->kernel_problem)
 		agent_schedule_apply(agent, RETRY_LONGEST_USEC);
 }
 

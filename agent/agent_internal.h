@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 #include "agent/hostfiles.h"
 #include "agent/lease.h"
+#include "agent/mapcache.h"
 #include "agent/mapfile.h"
 #include "agent/repair.h"
 #include "agent/state.h"
@@ -17,12 +18,15 @@ struct agent {
 	struct kernel *kernel;
 	struct lease_table *leases;
 	struct mapfile *mapfile; /* NULL: no Netmap= */
+	struct mapcache *mapcache;
 	sd_event_source *apply_timer;
 	sd_event_source *expiry_timer;
 	sd_event_source *clock_source;
 	int clock_fd;
 
 	struct netmap *map; /* in force; NULL: none yet */
+	char *map_source;
+	bool starting; /* the first map is being looked for */
 	uint64_t map_serial;
 	char *map_problem;
 	char *kernel_problem;
@@ -59,3 +63,5 @@ int agent_apply_open(struct agent *agent);
 
 /* Watch the map file of the configuration. Return: 0; negative errno and *reterr_text. */
 int agent_map_watch(struct agent *agent, uid_t owner, char **reterr_text);
+/* Read it for the first time; if it is no good, go on with the last map. */
+void agent_map_start(struct agent *agent);

@@ -1,4 +1,4 @@
-/* Which map is in force: a text that the map file offers is taken or refused, whole. */
+/* Which map is in force: what a source offers is taken or refused, whole. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,36 +7,46 @@
 #include "common/log.h"
 #include "common/text.h"
 
-/* Takes over problem. */
-static void refuse_map(struct agent *agent, char *problem)
+static const char *after_refusal(const struct agent *agent)
+{
+	if (agent->map)
+		return "the last one stays in force";
+	return agent->starting ? "looking for the last one" : "the mesh stays blocked";
+}
+
+void agent_refuse_map(struct agent *agent, char *problem)
 {
 	if (!problem)
 		problem = strdup("no memory");
-	log_error("Map refused, %s: %s",
-		  agent->map ? "the last one stays in force" : "the mesh stays blocked",
-		  problem ? problem : "no memory");
+	log_error("Map refused, %s: %s", after_refusal(agent), problem ? problem : "no memory");
 	agent_set_problem(&agent->map_problem, problem);
 	agent->stats.maps_refused++;
 	agent_publish_status(agent);
 }
 
-/* Parses and judges a map as a whole. Return: 0, negative errno and *reterr_text. */
-static int read_map(const struct agent *agent, const char *text, size_t len, char **reterr_text,
-		    struct netmap **ret_map)
+/* May the map be in force here? Return: 0, negative errno and *reterr_text. */
+static int judge_map(const struct agent *agent, const struct netmap *map, const char *source,
+		     char **reterr_text)
 {
-	_cleanup_(netmap_freep) struct netmap *map = NULL;
-	int r;
+	int r = state_check_generation(agent->state, source, map->generation, reterr_text);
 
-	r = netmap_parse(text, len, agent->config->netmap, reterr_text, &map);
-	if (r == 0)
-		r = state_check_generation(agent->state, agent->config->netmap, map->generation,
-					   reterr_text);
-	if (r == 0)
-		r = netmap_check_own_key(map, state_public_key(agent->state), agent->config->netmap,
-					 reterr_text);
-	if (r < 0)
+	return r < 0 ? r
+		     : netmap_check_own_key(map, state_public_key(agent->state), source,
+					    reterr_text);
+}
+
+static int note_source(struct agent *agent, const struct netmap *map, const char *source)
+{
+	char *copy = strdup(source);
+	int r = copy ? state_note_map(agent->state, source, map->for_node, map->generation)
+		     : -ENOMEM;
+
+	if (r < 0) {
+		free(copy);
 		return r;
-	*ret_map = take_ptr(map);
+	}
+	free(agent->map_source);
+	agent->map_source = copy;
 	return 0;
 }
 
@@ -55,26 +65,72 @@ static void accept_map(struct agent *agent, struct netmap *map)
 		   (unsigned long long)map->generation, map->n_peers, map->n_filter,
 		   map->n_ssh_rules, map->self.ssh ? "on" : "off");
 	agent_apply(agent, false);
+	mapcache_put(agent->mapcache, map);
 	netmap_free(old);
+}
+
+int agent_offer_map(struct agent *agent, struct netmap *map, const char *source)
+{
+	char *error = NULL;
+	int r;
+
+	r = judge_map(agent, map, source, &error);
+	if (r == 0)
+		r = note_source(agent, map, source);
+	if (r < 0) {
+		netmap_free(map);
+		agent_refuse_map(agent, error);
+		return r;
+	}
+	accept_map(agent, map);
+	return 0;
+}
+
+int agent_use_kept_map(struct agent *agent, const char *source)
+{
+	_cleanup_free_ char *error = NULL;
+	struct netmap *map = NULL;
+	char *problem;
+	int r;
+
+	r = mapcache_load(agent->state, source, &error, &map);
+	if (r < 0) {
+		log_warning("There is no last map to go on with, the mesh is blocked: %s",
+			    error ? error : strerror(-r));
+		return r;
+	}
+	log_warning(
+		"Going on with the last map that was in force, generation %llu of %s, as kept on "
+		"disk: what has changed since is not known",
+		(unsigned long long)map->generation, source);
+	/* That it is in force does not mean that the source's own is good. */
+	problem = take_ptr(agent->map_problem);
+	r = agent_offer_map(agent, map, source);
+	if (r < 0)
+		free(problem);
+	else
+		agent_set_problem(&agent->map_problem, problem);
+	agent_publish_status(agent);
+	return r;
 }
 
 static void on_map_text(void *userdata, const char *text, size_t len, const char *problem)
 {
 	struct agent *agent = userdata;
+	const char *source = agent->config->netmap;
 	struct netmap *map = NULL;
 	char *error = NULL;
-	int r = 0;
+	int r;
 
 	if (!text)
-		refuse_map(agent, strdup(problem));
-	else
-		r = read_map(agent, text, len, &error, &map);
+		return agent_refuse_map(agent, strdup(problem));
+	r = netmap_parse(text, len, source, &error, &map);
 	if (r < 0)
-		refuse_map(agent, error);
+		agent_refuse_map(agent, error);
+	else
+		r = agent_offer_map(agent, map, source);
 	if (r == -ENOMEM)
 		mapfile_read_later(agent->mapfile);
-	if (map)
-		accept_map(agent, map);
 	agent_give_back_memory();
 }
 
@@ -96,4 +152,17 @@ int agent_map_watch(struct agent *agent, uid_t owner, char **reterr_text)
 		*reterr_text = text_printf("%s: cannot be watched: %s", agent->config->netmap,
 					   strerror(-r));
 	return r;
+}
+
+void agent_map_start(struct agent *agent)
+{
+	if (!agent->mapfile) {
+		log_warning("No map is configured (Netmap=), the mesh is blocked");
+		return;
+	}
+	agent->starting = true;
+	mapfile_read(agent->mapfile);
+	agent->starting = false;
+	if (!agent->map)
+		(void)agent_use_kept_map(agent, agent->config->netmap);
 }

@@ -17,14 +17,16 @@ struct state {
 	char *dir;
 	int dir_fd;
 	struct wg_key private_key, public_key;
-	char *source; /* of the newest map; NULL: none seen yet */
+	/* Of the newest map. */
+	char *source; /* NULL: none seen yet */
+	char *node;   /* id of this host in it; NULL: an older version has not noted it */
 	uint64_t generation;
-	bool on_disk; /* these two */
 };
 
 static const struct conf_field map_fields[] = {
 	{ "Source", conf_read_string, offsetof(struct state, source),
 	  .expected = "the source of a map" },
+	{ "Node", conf_read_string, offsetof(struct state, node), .expected = "the id of a node" },
 	{ "Generation", conf_read_u64, offsetof(struct state, generation), 0, UINT64_MAX,
 	  "a number" },
 };
@@ -154,6 +156,7 @@ struct state *state_free(struct state *state)
 	close_fd(state->dir_fd);
 	free(state->dir);
 	free(state->source);
+	free(state->node);
 	free(state);
 	return NULL;
 }
@@ -168,36 +171,48 @@ const struct wg_key *state_public_key(const struct state *state)
 	return &state->public_key;
 }
 
-static void forget_generation(struct state *state)
+const char *state_dir(const struct state *state)
 {
-	free(state->source);
-	state->source = NULL;
-	state->generation = 0;
-	state->on_disk = false;
+	return state->dir;
 }
 
-int state_load_generation(struct state *state, char **reterr_text)
+int state_dir_fd(const struct state *state)
+{
+	return state->dir_fd;
+}
+
+static void forget_map(struct state *state)
+{
+	free(state->source);
+	free(state->node);
+	state->source = state->node = NULL;
+	state->generation = 0;
+}
+
+int state_load_map(struct state *state, char **reterr_text)
 {
 	_cleanup_free_ char *path = NULL;
 	int r;
 
-	forget_generation(state);
+	forget_map(state);
 	path = text_printf("%s/%s", state->dir, STATE_MAP_FILE);
 	if (!path)
 		return -ENOMEM;
 	r = conf_load(path, CONF_ANY_OWNER, map_fields, ARRAY_SIZE(map_fields), state, reterr_text);
 	if (r < 0)
-		forget_generation(state);
-	state->on_disk = r == 0;
+		forget_map(state);
 	return r == -ENOENT ? 0 : r;
+}
+
+static bool is_from(const struct state *state, const char *source)
+{
+	return state->source && strcmp(state->source, source) == 0;
 }
 
 int state_check_generation(const struct state *state, const char *source, uint64_t generation,
 			   char **reterr_text)
 {
-	if (!state->source || strcmp(state->source, source) != 0)
-		return 0;
-	if (generation >= state->generation)
+	if (!is_from(state, source) || generation >= state->generation)
 		return 0;
 	return fail(reterr_text, -ESTALE,
 		    "%s: generation: %llu is older than %llu, which was in force already; expected "
@@ -207,23 +222,40 @@ int state_check_generation(const struct state *state, const char *source, uint64
 		    state->dir, STATE_MAP_FILE);
 }
 
-int state_store_generation(struct state *state, const char *source, uint64_t generation)
+int state_check_kept(const struct state *state, const char *path, const char *source,
+		     const char *node, uint64_t generation, char **reterr_text)
 {
-	bool known = state->source && strcmp(state->source, source) == 0 &&
-		     state->generation == generation;
-	_cleanup_free_ char *copy = NULL, *text = NULL;
-	int r;
+	if (!is_from(state, source))
+		return fail(reterr_text, -ESTALE, "%s: the last map in force was not from %s", path,
+			    source);
+	if (!state->node || strcmp(state->node, node) != 0)
+		return fail(reterr_text, -ESTALE,
+			    "%s: for: the last map in force was not for node \"%s\"", path, node);
+	if (generation < state->generation)
+		return fail(reterr_text, -ESTALE,
+			    "%s: generation: %llu is older than %llu, which was in force already",
+			    path, (unsigned long long)generation,
+			    (unsigned long long)state->generation);
+	return 0;
+}
 
-	if (known && state->on_disk)
-		return 0;
-	copy = strdup(source);
-	text = text_printf("Source=%s\nGeneration=%llu\n", source, (unsigned long long)generation);
-	if (!copy || !text)
+int state_note_map(struct state *state, const char *source, const char *node, uint64_t generation)
+{
+	_cleanup_free_ char *source_copy = strdup(source), *node_copy = strdup(node);
+
+	if (!source_copy || !node_copy)
 		return -ENOMEM;
-	free(state->source);
-	state->source = take_ptr(copy);
+	forget_map(state);
+	state->source = take_ptr(source_copy);
+	state->node = take_ptr(node_copy);
 	state->generation = generation;
-	r = file_write_atomic(state->dir_fd, STATE_MAP_FILE, text, strlen(text), 0600);
-	state->on_disk = r == 0;
-	return r;
+	return 0;
+}
+
+char *state_map_text(const struct state *state)
+{
+	if (!state->source || !state->node)
+		return NULL;
+	return text_printf("Source=%s\nNode=%s\nGeneration=%llu\n", state->source, state->node,
+			   (unsigned long long)state->generation);
 }

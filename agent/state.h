@@ -7,7 +7,7 @@
 #include "common/wgkey.h"
 
 #define STATE_KEY_FILE "node.key"  /* private key in base64, mode 0600 */
-#define STATE_MAP_FILE "map.state" /* Source= and Generation= of the newest map accepted */
+#define STATE_MAP_FILE "map.state" /* Source=, Node= and Generation= of the newest map accepted */
 
 struct state;
 
@@ -24,11 +24,15 @@ DEFINE_CLEANUP(struct state *, state_free);
 const struct wg_key *state_private_key(const struct state *state);
 const struct wg_key *state_public_key(const struct state *state);
 
+/* The directory, borrowed, for what else is kept there (agent/mapcache.h). */
+const char *state_dir(const struct state *state);
+int state_dir_fd(const struct state *state);
+
 /*
- * Recall the newest generation seen. A damaged file counts as none, since who can damage it can
- * remove it as well. Return: 0; -EINVAL or another errno, and *reterr_text for a warning.
+ * Recall the newest map seen. A damaged file counts as none, since who can damage it can remove it
+ * as well. Return: 0; -EINVAL or another errno, and *reterr_text for a warning.
  */
-int state_load_generation(struct state *state, char **reterr_text);
+int state_load_map(struct state *state, char **reterr_text);
 
 /*
  * May a map of this generation, from this source, follow those seen before? An older one may not,
@@ -40,7 +44,15 @@ int state_check_generation(const struct state *state, const char *source, uint64
 			   char **reterr_text);
 
 /*
- * Remember it, on disk unless it is there. Return: 0; negative errno (kept in memory all the same:
- * to be called again).
+ * May a map that was kept on this host be used again in place of one from this source? It has to be
+ * from there, for the node that this host was, and no older than the newest seen. path names it in
+ * messages. Return: 0; -ESTALE and *reterr_text (the caller's), -ENOMEM.
  */
-int state_store_generation(struct state *state, const char *source, uint64_t generation);
+int state_check_kept(const struct state *state, const char *path, const char *source,
+		     const char *node, uint64_t generation, char **reterr_text);
+
+/* This map has been accepted. Return: 0, -ENOMEM (then the last one still counts). */
+int state_note_map(struct state *state, const char *source, const char *node, uint64_t generation);
+
+/* What STATE_MAP_FILE has to say of it. The caller's; NULL: no memory, or no map was noted. */
+char *state_map_text(const struct state *state);

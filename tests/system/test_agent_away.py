@@ -11,6 +11,7 @@ from mesh import NETMAP, login_processes
 from test_revocation import WITHIN, client, in_a_while, nothing_left, revoke_and_wait, session_pids, wake_tunnel
 
 AGENT = "/usr/libexec/peergate/peergate-agent"
+KEPT = "/var/lib/peergate/netmap.json"
 
 
 def replace_and_restart(server):
@@ -221,23 +222,69 @@ def test_agent_restarts_while_pam_runs(mesh, kind, right):
             assert revoke_and_wait(mesh, session_pids(mesh, "alice", "cat")) < WITHIN
 
 
-# -- without a map
+# -- without a good map file
 
 
-@pytest.mark.parametrize("content", [None, '{"type": "full", "version"'])
+def restart_with(mesh, content, *more):
+    """The agent finds this in place of a good map file; None: no file."""
+    server = mesh.server.host
+    server.run("systemctl stop peergate-agent", check=True)
+    mesh.changed = True
+    if content:
+        server.write(NETMAP, content)
+    else:
+        server.run(f"rm {NETMAP}", check=True)
+    for command in more:
+        server.run(command, check=True)
+    server.run("systemctl start peergate-agent", check=True)
+    assert mesh.status(mesh.server)["mapProblem"]
+
+
+BROKEN = '{"type": "full", "version"'
+
+
+@pytest.mark.parametrize("content", [None, BROKEN])
+def test_back_with_the_last_map(mesh, content):
+    """What was in force last stays so: sessions are judged by it, and logins."""
+    server, began = mesh.server.host, time.time()
+    with client(mesh, "cat") as ssh:
+        pids = session_pids(mesh, "alice", "cat")
+        generation = mesh.status(mesh.server)["generation"]
+        restart_with(mesh, content)
+        server.wait_journal(since=began, grep="Going on with the last map that was in force")
+        assert mesh.status(mesh.server)["generation"] == generation
+        server.wait_journal(since=began, grep="The agent is back and keeps the lease")
+        still_there(ssh)
+        assert mesh.ssh("alice@server id -un").stdout == "alice\n"
+        assert server.run(f"stat -c '%a %U' {KEPT}").stdout == "600 peergate\n"
+        assert revoke_and_wait(mesh, pids) < WITHIN
+        assert not mesh.status(mesh.server).get("mapProblem")
+    nothing_left(mesh, "alice")
+
+
+def test_last_map_does_not_bring_rights_back(mesh):
+    """What a map took away before the restart is not in the one that is kept, and its keys end at their time."""
+    server = mesh.server.host
+    mesh.ssh_rules["server"][0]["rule_expires"], when = in_a_while(30)
+    mesh.apply(mesh.server)
+    wait_for(lambda: "rule_expires\":\"" in server.read(KEPT), 20, "the map on disk")
+    restart_with(mesh, BROKEN)
+    with client(mesh, "sleep 4733"):
+        session_pids(mesh, "alice", "sleep 4733")
+        time.sleep(max(0, when - 1 - time.time()))
+        wait_for(lambda: not login_processes(server, "alice"), 10, "end of the session at its time")
+    assert mesh.ssh("alice@server id").returncode == 255
+    restart_with(mesh, BROKEN)
+    assert mesh.ssh("alice@server id").returncode == 255
+
+
+@pytest.mark.parametrize("content", [None, BROKEN])
 def test_back_without_a_map(mesh, content):
     """NotReady: nothing is judged, so nothing ends before MaxAgentAbsence; with a map it is judged."""
     server, began = mesh.server.host, time.time()
     with client(mesh, "cat") as ssh:
         pids = session_pids(mesh, "alice", "cat")
-        server.run("systemctl stop peergate-agent", check=True)
-        mesh.changed = True
-        if content:
-            server.write(NETMAP, content)
-        else:
-            server.run(f"rm {NETMAP}", check=True)
-        server.run("systemctl start peergate-agent", check=True)
-        assert mesh.status(mesh.server)["mapProblem"]
+        restart_with(mesh, content, f"rm {KEPT}")
         time.sleep(5)
         assert set(pids) <= set(login_processes(server, "alice"))
         assert not server.journal(since=began, grep="The agent is back and keeps the lease")
@@ -254,9 +301,7 @@ def test_without_a_map_for_too_long(mesh):
     with ceiling(mesh, "MaxAgentAbsence=12s"), client(mesh, "sleep 4731"):
         session_pids(mesh, "alice", "sleep 4731")
         began = time.monotonic()
-        mesh.changed = True
-        server.run(f"systemctl stop peergate-agent; rm {NETMAP}; systemctl start peergate-agent", check=True)
-        assert mesh.status(mesh.server)["mapProblem"]
+        restart_with(mesh, None, f"rm {KEPT}")
         wait_for(lambda: not login_processes(server, "alice"), 40, "end of the session")
         assert time.monotonic() - began > 10
         server.wait_journal(grep="Revoked the login", REASON="agent-absent")

@@ -7,7 +7,7 @@ import pytest
 from hosts import wait_for
 
 MESSAGES = {
-    "generation": "Could not note the map's generation on disk, continuing: No space left on device",
+    "kept": "Could not keep the map on disk for the next start, continuing: No space left on device",
     "known": "Could not write /run/peergate/ssh_known_hosts, continuing with the old one: ",
 }
 
@@ -53,7 +53,8 @@ def small_file_systems(mesh, *dirs):
 def test_full_disk(mesh):
     """The map is in force all the same; files stay whole, and follow when there is room."""
     host, dirs = mesh.server.host, ("/var/lib/peergate", "/run/peergate")
-    contents = "sha256sum /var/lib/peergate/map.state /run/peergate/names /run/peergate/ssh_known_hosts"
+    contents = "sha256sum /run/peergate/names /run/peergate/ssh_known_hosts"
+    kept = "/var/lib/peergate/netmap.json"
     with small_file_systems(mesh, *dirs), logged_in(mesh) as ssh:
         before = host.run(contents, check=True).stdout
         for path in dirs:
@@ -63,7 +64,9 @@ def test_full_disk(mesh):
         mesh.apply(mesh.server)
         generation = mesh.server.generation
         assert mesh.phone.key not in host.run("wg show mesh0 peers", check=True).stdout
-        host.wait_journal(unit="peergate-agent", since=began, grep=MESSAGES["generation"])
+        host.wait_journal(unit="peergate-agent", since=began, grep=MESSAGES["kept"])
+        # The map before this one would bring the phone back.
+        assert host.run(f"test -e {kept}").returncode
         host.wait_journal(unit="peergate-agent", since=began, grep=MESSAGES["known"] + "No space left")
         assert host.run(contents, check=True).stdout == before
         assert host.run(f"find {' '.join(dirs)} -name '*.tmp'", check=True).stdout == ""
@@ -72,6 +75,7 @@ def test_full_disk(mesh):
         for path in dirs:
             host.run(f"rm {path}/filler", check=True)
         wait_for(lambda: f"Generation={generation}\n" in host.read("/var/lib/peergate/map.state"), 90, "the generation")
+        wait_for(lambda: f'"generation":{generation},' in host.run(f"cat {kept}").stdout, 90, "the map on disk")
         wait_for(lambda: "phone" not in host.read("/run/peergate/ssh_known_hosts"), 90, "known_hosts")
         assert "phone" not in host.read("/run/peergate/names")
         still_there(ssh)

@@ -40,7 +40,7 @@ struct kernel {
 };
 
 struct fixture {
-	char *dir, *map_path;
+	char *dir, *state_dir, *map_path;
 	sd_event *event;
 	struct agent *agent;
 	struct lease *lease;
@@ -183,6 +183,9 @@ static int setup(void **state)
 	if (!mkdtemp(f->dir))
 		return -1;
 	f->map_path = text_printf("%s/map.json", f->dir);
+	f->state_dir = text_printf("%s/state", f->dir);
+	if (mkdir(f->state_dir, 0700) < 0)
+		return -1;
 	*state = f;
 	return sd_event_new(&f->event);
 }
@@ -197,6 +200,7 @@ static int teardown(void **state)
 	agent_free(f->agent);
 	sd_event_unref(f->event);
 	free(f->map_path);
+	free(f->state_dir);
 	free(f->dir);
 	free(f);
 	return system(command);
@@ -204,7 +208,7 @@ static int teardown(void **state)
 
 static struct agent *new_agent(struct fixture *f)
 {
-	const struct agent_paths paths = { f->dir, f->dir, getuid() };
+	const struct agent_paths paths = { f->state_dir, f->dir, getuid() };
 	struct agent_config *config = NULL;
 	struct agent *agent = NULL;
 	char *error = NULL;
@@ -253,6 +257,17 @@ static void run_for(struct fixture *f, uint64_t usec)
 			assert_true(sd_event_run((f)->event, 10000) >= 0); \
 		assert_true(condition);                                    \
 	} while (0)
+
+static char *soon(uint64_t usec)
+{
+	uint64_t when = now(CLOCK_REALTIME) + usec;
+	char whole[32];
+
+	/* Whole seconds, then the fraction that format_rfc3339() leaves out. */
+	format_rfc3339(when, whole, sizeof(whole));
+	whole[strlen(whole) - 1] = '\0';
+	return text_printf("\"%s.%06uZ\"", whole, (unsigned)(when % 1000000));
+}
 
 static void on_revoked(struct lease *lease, enum lease_end end, const char *message, void *userdata)
 {
@@ -364,20 +379,38 @@ static void test_a_file_that_cannot_be_written(void **state)
 	assert_int_equal(find_name(f, "laptop"), -ENOENT);
 }
 
-/* A full disk: the generation is noted once there is room, without another map. */
+static char *state_path(const struct fixture *f, const char *name)
+{
+	return text_printf("%s/%s", f->state_dir, name);
+}
+
+/* The generation in the note of the newest map; 0: there is none. */
+static unsigned noted_generation(const struct fixture *f)
+{
+	_cleanup_free_ char *path = state_path(f, "map.state"), *text = NULL;
+	const char *found;
+	size_t len;
+
+	if (file_read(AT_FDCWD, path, 4096, &text, &len) < 0)
+		return 0;
+	found = strstr(text, "Generation=");
+	return found ? (unsigned)strtoul(found + strlen("Generation="), NULL, 10) : 0;
+}
+
+/* A full disk: the generation is noted with the next map at the latest. */
 static void test_generation_that_cannot_be_written(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_free_ char *noted = text_printf("%s/map.state", f->dir);
+	_cleanup_free_ char *noted = state_path(f, "map.state");
 
-	start_with(f, 5);
-	assert_int_equal(unlink(noted), 0);
 	assert_int_equal(mkdir(noted, 0755), 0);
-	put_map(f, &(struct map_options){ .generation = 6 });
-	AWAIT(f, agent_netmap(f->agent)->generation == 6);
+	start_with(f, 5);
+	run_for(f, 300000);
+	assert_int_equal(noted_generation(f), 0);
 	assert_int_equal(rmdir(noted), 0);
-	the_kernel->foreign(the_kernel->userdata, "Somebody did something");
-	AWAIT(f, access(noted, R_OK) == 0);
+	/* Soon, though the next try is far away: what is due is written at the end. */
+	f->agent = agent_free(f->agent);
+	assert_int_equal(noted_generation(f), 5);
 }
 
 static void test_no_map_blocks(void **state)
@@ -411,17 +444,250 @@ static void test_refused_map_changes_nothing(void **state)
 	assert_int_equal(the_kernel->generation, 6);
 }
 
+static void start_again(struct fixture *f)
+{
+	f->agent = agent_free(f->agent);
+	start(f, 0);
+}
+
 static void test_older_map_after_restart(void **state)
 {
 	struct fixture *f = *state;
+	_cleanup_free_ char *kept = state_path(f, "netmap.json");
 
 	start_with(f, 5);
 	f->agent = agent_free(f->agent);
 	put_map(f, &(struct map_options){ .generation = 4 });
+	assert_int_equal(unlink(kept), 0);
 	start(f, 0);
 	assert_null(agent_netmap(f->agent));
 	assert_false(the_kernel->map_seen);
 	assert_non_null(strstr(agent_map_problem(f->agent), "generation: 4 is older than 5"));
+}
+
+/* ---- the last map, kept on disk ---- */
+
+static void break_map(struct fixture *f)
+{
+	put_text(f, "{");
+}
+
+static void remove_map(struct fixture *f)
+{
+	assert_int_equal(unlink(f->map_path), 0);
+}
+
+static void put_older_map(struct fixture *f)
+{
+	put_map(f, &(struct map_options){ .generation = 4 });
+}
+
+/* Whatever is wrong with the file, the last good map stays in force over a restart. */
+static void test_last_map_after_restart(void **state)
+{
+	static const struct {
+		void (*spoil)(struct fixture *f);
+		const char *problem;
+	} cases[] = {
+		{ break_map, "map.json: line 1" },
+		{ remove_map, "cannot be opened" },
+		{ put_older_map, "generation: 4 is older than 6" },
+	};
+	struct fixture *f = *state;
+
+	start_with(f, 5);
+	put_map(f, &(struct map_options){ .generation = 6 });
+	AWAIT(f, agent_netmap(f->agent)->generation == 6);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		cases[i].spoil(f);
+		start_again(f);
+		assert_int_equal(the_kernel->n_applied, 1);
+		assert_int_equal(the_kernel->generation, 6);
+		assert_string_equal(agent_map_source(f->agent), f->map_path);
+		assert_non_null(strstr(agent_map_problem(f->agent), cases[i].problem));
+	}
+	/* Its file mended, all is as ever. */
+	put_map(f, &(struct map_options){ .generation = 7 });
+	AWAIT(f, the_kernel->generation == 7);
+	assert_null(agent_map_problem(f->agent));
+}
+
+/* Keys end by the clock, not by whether the map can be read. */
+static void test_last_map_expires(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *expiry = soon(1500000);
+
+	put_map(f, &(struct map_options){ .generation = 1, .self_expiry = expiry });
+	start(f, 0);
+	break_map(f);
+	start_again(f);
+	assert_non_null(agent_netmap(f->agent));
+	AWAIT(f, !the_kernel->map_seen);
+}
+
+static void replace_kept(struct fixture *f, const char *text, mode_t mode)
+{
+	_cleanup_free_ char *kept = state_path(f, "netmap.json");
+
+	assert_int_equal(file_write_atomic(AT_FDCWD, kept, text, strlen(text), mode), 0);
+}
+
+static char *kept_text(struct fixture *f)
+{
+	_cleanup_free_ char *kept = state_path(f, "netmap.json");
+	struct stat st;
+	size_t len;
+	char *text;
+
+	assert_int_equal(stat(kept, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(file_read(AT_FDCWD, kept, 1 << 20, &text, &len), 0);
+	return text;
+}
+
+static void edit(char *text, const char *from, const char *to)
+{
+	char *at = strstr(text, from);
+
+	assert_non_null(at);
+	assert_int_equal(strlen(from), strlen(to));
+	memcpy(at, to, strlen(to));
+}
+
+/* What is on disk has to be the map that was in force, and ours. */
+static void test_last_map_that_is_none(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		mode_t mode;
+	} cases[] = {
+		{ "\"generation\":5", "\"generation\":4", 0600 },
+		{ "\"for\":\"n1\"", "\"for\":\"n9\"", 0600 },
+		{ "{\"type\"", "[\"type\"", 0600 },
+		{ "{", "{", 0620 },
+	};
+	struct fixture *f = *state;
+	_cleanup_free_ char *good = NULL;
+
+	start_with(f, 5);
+	f->agent = agent_free(f->agent);
+	good = kept_text(f);
+	break_map(f);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *text = strdup(good);
+
+		edit(text, cases[i].from, cases[i].to);
+		if (strstr(cases[i].to, "n9"))
+			edit(text, "\"id\":\"n1\"", "\"id\":\"n9\"");
+		replace_kept(f, text, cases[i].mode);
+		start(f, 0);
+		assert_null(agent_netmap(f->agent));
+		assert_false(the_kernel->map_seen);
+		f->agent = agent_free(f->agent);
+	}
+	replace_kept(f, good, 0600);
+	start(f, 0);
+	assert_int_equal(the_kernel->generation, 5);
+}
+
+/* Nobody asked for the map of another source, or after "forget what was". */
+static void test_last_map_of_another_source(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *noted = state_path(f, "map.state");
+
+	start_with(f, 5);
+	f->agent = agent_free(f->agent);
+	free(f->map_path);
+	f->map_path = text_printf("%s/other.json", f->dir);
+	start(f, 0);
+	assert_null(agent_netmap(f->agent));
+	f->agent = agent_free(f->agent);
+	free(f->map_path);
+	f->map_path = text_printf("%s/map.json", f->dir);
+	break_map(f);
+	assert_int_equal(unlink(noted), 0);
+	start(f, 0);
+	assert_null(agent_netmap(f->agent));
+}
+
+/* The host's own key in the kept map: its state directory was copied together with a new key. */
+static void test_last_map_with_own_key(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *text = NULL;
+	char key[WG_KEY_B64LEN];
+
+	start_with(f, 5);
+	wg_key_to_string(agent_public_key(f->agent), key);
+	f->agent = agent_free(f->agent);
+	text = kept_text(f);
+	edit(text, KEY_2, key);
+	replace_kept(f, text, 0600);
+	break_map(f);
+	start(f, 0);
+	assert_null(agent_netmap(f->agent));
+}
+
+/* Written while the agent runs, but not once for each of many maps. */
+static void test_map_is_kept_soon_and_not_too_often(void **state)
+{
+	struct fixture *f = *state;
+	unsigned noted = 5, n_noted = 0;
+	uint64_t begin;
+
+	start_with(f, 5);
+	AWAIT(f, noted_generation(f) == 5);
+	begin = now(CLOCK_MONOTONIC);
+	for (int generation = 6; generation < 16; generation++) {
+		put_map(f, &(struct map_options){ .generation = generation });
+		AWAIT(f, agent_netmap(f->agent)->generation == (uint64_t)generation);
+		run_for(f, 10000);
+		n_noted += noted_generation(f) != noted;
+		noted = noted_generation(f);
+	}
+	assert_true(n_noted <= 1 + (now(CLOCK_MONOTONIC) - begin) / 1000000);
+	AWAIT(f, noted_generation(f) == 15);
+}
+
+static struct netmap *map_of(struct fixture *f, int generation)
+{
+	_cleanup_free_ char *text = text_printf(map_template, generation, "null", "laptop", KEY_2,
+						"null", "100.64.0.2", RULE);
+	struct netmap *map = NULL;
+	char *error = NULL;
+
+	if (netmap_parse(text, strlen(text), "coord", &error, &map) < 0)
+		fail_msg("%s", error);
+	return map;
+}
+
+/* Sources other than the file count for themselves. */
+static void test_maps_are_offered(void **state)
+{
+	struct fixture *f = *state;
+
+	start_with(f, 5);
+	assert_int_equal(agent_offer_map(f->agent, map_of(f, 3), "coord"), 0);
+	assert_int_equal(the_kernel->generation, 3);
+	assert_string_equal(agent_map_source(f->agent), "coord");
+	assert_int_equal(agent_offer_map(f->agent, map_of(f, 2), "coord"), -ESTALE);
+	assert_non_null(
+		strstr(agent_map_problem(f->agent), "coord: generation: 2 is older than 3"));
+	assert_int_equal(the_kernel->generation, 3);
+	assert_int_equal(agent_offer_map(f->agent, map_of(f, 3), "coord"), 0);
+	assert_null(agent_map_problem(f->agent));
+	agent_refuse_map(f->agent, strdup("coord: says nonsense"));
+	assert_string_equal(agent_map_problem(f->agent), "coord: says nonsense");
+	f->agent = agent_free(f->agent);
+
+	/* An agent without a file, whose source is not there yet. */
+	f->agent = new_agent(f);
+	assert_int_equal(agent_use_kept_map(f->agent, "coord"), 0);
+	assert_int_equal(the_kernel->generation, 3);
+	assert_int_equal(agent_use_kept_map(f->agent, "other"), -ESTALE);
+	assert_int_equal(the_kernel->generation, 3);
 }
 
 static void test_same_generation_edited(void **state)
@@ -470,17 +736,6 @@ static void test_refused_map_keeps_leases(void **state)
 	put_text(f, "");
 	AWAIT(f, agent_map_problem(f->agent));
 	assert_non_null(f->lease);
-}
-
-static char *soon(uint64_t usec)
-{
-	uint64_t when = now(CLOCK_REALTIME) + usec;
-	char whole[32];
-
-	/* Whole seconds, then the fraction that format_rfc3339() leaves out. */
-	format_rfc3339(when, whole, sizeof(whole));
-	whole[strlen(whole) - 1] = '\0';
-	return text_printf("\"%s.%06uZ\"", whole, (unsigned)(when % 1000000));
 }
 
 /* The packet filter's half of the right is taken away. */
@@ -719,6 +974,13 @@ int main(void)
 		AGENT_TEST(test_no_map_blocks),
 		AGENT_TEST(test_refused_map_changes_nothing),
 		AGENT_TEST(test_older_map_after_restart),
+		AGENT_TEST(test_last_map_after_restart),
+		AGENT_TEST(test_last_map_expires),
+		AGENT_TEST(test_last_map_that_is_none),
+		AGENT_TEST(test_last_map_of_another_source),
+		AGENT_TEST(test_last_map_with_own_key),
+		AGENT_TEST(test_map_is_kept_soon_and_not_too_often),
+		AGENT_TEST(test_maps_are_offered),
 		AGENT_TEST(test_same_generation_edited),
 		AGENT_TEST(test_own_key_is_refused),
 		AGENT_TEST(test_leases_end_before_the_kernel_changes),
