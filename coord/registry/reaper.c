@@ -24,24 +24,23 @@
 
 #define NEVER UINT64_MAX
 
-/* ---- when ---- */
-
-static uint64_t node_due(const struct registry *registry, const struct node_slot *slot)
+static const struct node_slot *node_at(const struct registry *registry, size_t i)
 {
-	uint64_t gone_since = slot->last_seen ? slot->last_seen : registry->loaded_at;
-	uint64_t due = slot->rec.expired_by ? NEVER : slot->rec.key_expiry;
-
-	if (slot->rec.ephemeral && !slot->online && gone_since + EPHEMERAL_GONE_USEC < due)
-		due = gone_since + EPHEMERAL_GONE_USEC;
-	return due;
+	return (const struct node_slot *)registry->state->nodes.items[i];
 }
 
-static bool is_gone(const struct registry *registry, const struct node_slot *slot)
+/* ---- when ---- */
+
+static uint64_t gone_due(const struct registry *registry, const struct node_slot *slot)
 {
 	uint64_t gone_since = slot->last_seen ? slot->last_seen : registry->loaded_at;
 
-	return slot->rec.ephemeral && !slot->online &&
-	       gone_since + EPHEMERAL_GONE_USEC <= registry->clock();
+	return slot->rec.ephemeral && !slot->online ? gone_since + EPHEMERAL_GONE_USEC : NEVER;
+}
+
+static uint64_t expiry_due(const struct registry *registry, const struct node_slot *slot)
+{
+	return slot->rec.expired_by ? NEVER : slot->rec.key_expiry;
 }
 
 static uint64_t pending_due(const struct registry *registry, const struct record_head *item)
@@ -114,9 +113,12 @@ uint64_t reap_next(const struct registry *registry)
 	next = registry->events_due;
 	if (current && current->confirm_by)
 		sooner(current->confirm_by, &next);
-	for (size_t i = 0; i < registry->state->nodes.n; i++)
-		sooner(node_due(registry, (struct node_slot *)registry->state->nodes.items[i]),
-		       &next);
+	for (size_t i = 0; i < registry->state->nodes.n; i++) {
+		const struct node_slot *slot = node_at(registry, i);
+
+		sooner(gone_due(registry, slot), &next);
+		sooner(expiry_due(registry, slot), &next);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(swept); i++) {
 		const struct table *table = table_of(registry, &swept[i]);
 
@@ -157,13 +159,12 @@ static void on_done(const struct registry_result *result, void *userdata)
 
 static int prepare_gone(struct op *op, struct txn *txn)
 {
-	const struct table *nodes = &op->registry->state->nodes;
 	size_t n = 0;
 
-	for (size_t i = 0; i < nodes->n && n < NODES_AT_ONCE; i++) {
-		const struct node_slot *slot = (struct node_slot *)nodes->items[i];
+	for (size_t i = 0; i < op->registry->state->nodes.n && n < NODES_AT_ONCE; i++) {
+		const struct node_slot *slot = node_at(op->registry, i);
 
-		if (!is_gone(op->registry, slot))
+		if (gone_due(op->registry, slot) > op->registry->clock())
 			continue;
 		node_txn_delete(op, txn, &slot->rec);
 		n++;
@@ -173,14 +174,12 @@ static int prepare_gone(struct op *op, struct txn *txn)
 
 static int prepare_expired(struct op *op, struct txn *txn)
 {
-	const struct table *nodes = &op->registry->state->nodes;
-	uint64_t now = op->registry->clock();
 	size_t n = 0;
 
-	for (size_t i = 0; i < nodes->n && n < NODES_AT_ONCE; i++) {
-		const struct node_slot *slot = (struct node_slot *)nodes->items[i];
+	for (size_t i = 0; i < op->registry->state->nodes.n && n < NODES_AT_ONCE; i++) {
+		const struct node_slot *slot = node_at(op->registry, i);
 
-		if (slot->rec.expired_by || slot->rec.key_expiry > now)
+		if (expiry_due(op->registry, slot) > op->registry->clock())
 			continue;
 		node_txn_expire(op, txn, &slot->rec, "time");
 		n++;
@@ -309,17 +308,12 @@ static void reap_events(struct registry *registry)
 /* ---- what comes first ---- */
 
 static bool any_node(const struct registry *registry,
-		     bool (*test)(const struct registry *registry, const struct node_slot *slot))
+		     uint64_t (*due)(const struct registry *registry, const struct node_slot *slot))
 {
 	for (size_t i = 0; i < registry->state->nodes.n; i++)
-		if (test(registry, (struct node_slot *)registry->state->nodes.items[i]))
+		if (due(registry, node_at(registry, i)) <= registry->clock())
 			return true;
 	return false;
-}
-
-static bool has_run_out(const struct registry *registry, const struct node_slot *slot)
-{
-	return !slot->rec.expired_by && slot->rec.key_expiry <= registry->clock();
 }
 
 static void start(struct registry *registry, const struct op_kind *kind)
@@ -340,9 +334,9 @@ void reap(struct registry *registry)
 	if (current && current->confirm_by && current->confirm_by <= now) {
 		registry->is_reaping = true;
 		policy_roll_back_unconfirmed(registry, on_done, registry);
-	} else if (any_node(registry, is_gone)) {
+	} else if (any_node(registry, gone_due)) {
 		start(registry, &gone_kind);
-	} else if (any_node(registry, has_run_out)) {
+	} else if (any_node(registry, expiry_due)) {
 		start(registry, &expired_kind);
 	} else if (registry->events_due <= now) {
 		reap_events(registry);

@@ -340,6 +340,24 @@ static void test_addresses(void **state)
 	assert_non_null(strstr(dump, "ip4/100.64.0.1 "));
 }
 
+/* A released address is not given again for a day; after that it is as good as any. */
+static void test_quarantine(void **state)
+{
+	struct fix *fix = *state, *other;
+
+	fix_put(fix->store, "ip4/100.127.255.254", "{\"released\":1800000000000000}");
+	fix_put(fix->store, "ip4/100.64.0.1", "{\"released\":1799913600000001}");
+	fix_put(fix->store, "ip4/100.64.0.2", "{\"released\":1799913600000000}");
+	other = fix_new(fix->store);
+	assert_string_equal(ipv4(registry_node(other->registry, fix_node(other, 1))), "100.64.0.2");
+	fix_free(other, false);
+	fix_pass(fix, 1);
+	assert_int_equal(fix->n_problems, 0);
+	other = fix_new(fix->store);
+	assert_string_equal(ipv4(registry_node(other->registry, fix_node(other, 2))), "100.64.0.1");
+	fix_free(other, false);
+}
+
 /* The end of the range, then the beginning; reserved addresses are left out. */
 static void test_addresses_wrap(void **state)
 {
@@ -383,6 +401,7 @@ int main(void)
 		TEST(test_tags),
 		TEST(test_addresses),
 		TEST(test_addresses_wrap),
+		TEST(test_quarantine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,7 +121,9 @@ static void test_policy_is_needed(void **state)
 {
 	struct fix *fix = *state;
 
+	fix_set_policy(fix, "{\"acls\": []}");
 	fix_put(fix->store, "policy/current", "{");
+	assert_string_equal(registry_policy_current(fix->registry)->text, "{\"acls\": []}");
 	assert_non_null(strstr(bad_start(fix), "policy/current: line 1"));
 	/* The one that runs keeps what it has. */
 	assert_non_null(strstr(fix->problem, "what was in force stays"));

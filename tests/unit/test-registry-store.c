@@ -120,11 +120,23 @@ static void race(struct fix *fix, struct rival *rival)
 	fix->result = (struct fix_result){ 0 };
 }
 
+/*
+ * Nothing but the auth key stands between them: it is of nobody, and the address that the first one
+ * would take is another, since an attempt before has failed.
+ */
 static void test_one_key_two_machines(void **state)
 {
-	struct fix *fix = *state, *other = fix_new(fix->store);
-	const char *key = fix_authkey(fix, ALICE, NULL, false, false);
-	struct rival rival = { other, { .number = 2, .auth_key = key } };
+	struct fix *fix = *state, *other;
+	struct rival rival = { .machine = { .number = 2 } };
+	const char *key;
+
+	fix_set_policy(fix, "{\"tagOwners\": {\"tag:a\": []}}");
+	key = fix_authkey(fix, NULL, "tag:a", false, false);
+	other = rival.fix = fix_new(fix->store);
+	rival.machine.auth_key = key;
+	next.status = -EIO;
+	FIX_REFUSED(fix, REGISTRY_UNAVAILABLE, "could not do it",
+		    fix_enrol(fix, &(struct fix_machine){ .number = 1, .auth_key = key }));
 
 	race(fix, &rival);
 	fix_enrol(fix, &(struct fix_machine){ .number = 1, .auth_key = key });
