@@ -33,12 +33,13 @@ static const char *clash(const struct state *state, const struct node_slot *slot
 
 static int take_number(struct state *state, struct node_slot *slot)
 {
-	for (size_t i = 0; i < state->n_slots; i++) {
+	for (size_t i = 0; i < state->n_slots && state->n_free > 0; i++) {
 		size_t number = (slot->number + i) % state->n_slots;
 
 		if (!state->slots[number]) {
 			slot->number = (uint32_t)number;
 			state->slots[number] = slot;
+			state->n_free--;
 			return 0;
 		}
 	}
@@ -58,6 +59,7 @@ void state_unindex(struct state *state, struct node_slot *slot)
 	strmap_remove(&state->keys, slot->key);
 	strmap_remove(&state->ips, slot->ipv4);
 	state->slots[slot->number] = NULL;
+	state->n_free++;
 	slot->is_indexed = false;
 }
 
