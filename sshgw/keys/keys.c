@@ -4,12 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "common/chan.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "sshgw/keys/hostkeys.h"
 #include "sshgw/msg.h"
+
+/* Without memory or descriptors: a message that could not be taken is still there. */
+#define SHORTAGE_USEC 10000
 
 /* One monitor. What it was told the public halves of is what it may have signed with. */
 struct client {
@@ -144,6 +148,14 @@ static int serve(struct keys *keys, int fd)
 	return r;
 }
 
+static void on_listener_gone(struct keys *keys)
+{
+	/* Connections live on, and exchange keys again. */
+	keys->control = loop_source_free(keys->control);
+	keys->control_fd = close_fd(keys->control_fd);
+	leave_when_unused(keys);
+}
+
 static void on_control(struct loop_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct keys *keys = userdata;
@@ -152,11 +164,14 @@ static void on_control(struct loop_source *source, int fd, uint32_t revents, voi
 
 	if (r == -EAGAIN)
 		return;
+	if (r == -ECONNRESET) {
+		on_listener_gone(keys);
+		return;
+	}
 	if (r < 0) {
-		/* The listener is gone; connections live on, and exchange keys again. */
-		keys->control = loop_source_free(keys->control);
-		keys->control_fd = close_fd(keys->control_fd);
-		leave_when_unused(keys);
+		/* This one came to nothing, as its monitor sees; there may be room for the next. */
+		log_error_errno(r, "Could not receive a connection to be served");
+		usleep(SHORTAGE_USEC);
 		return;
 	}
 	if (msg.type == KEYS_SERVE && msg.n_fds == 1 && msg.len == 0)

@@ -91,15 +91,25 @@ pid_t keys_process_pid(const struct keys_process *keys)
 	return keys->pid;
 }
 
+static int ask_to_serve(struct keys_process *keys, int fd)
+{
+	int r = keys->control_fd < 0 ? start(keys) : 0;
+
+	return r < 0 ? r : chan_send(keys->control_fd, KEYS_SERVE, NULL, &fd, 1);
+}
+
 int keys_process_open(struct keys_process *keys, int *ret_fd)
 {
-	int pair[2], r = keys->control_fd < 0 ? start(keys) : 0;
+	int pair[2], r = chan_pair(pair);
 
-	if (r == 0)
-		r = chan_pair(pair);
 	if (r < 0)
 		return r;
-	r = chan_send(keys->control_fd, KEYS_SERVE, NULL, &pair[1], 1);
+	r = ask_to_serve(keys, pair[1]);
+	if (r == -EPIPE || r == -ECONNRESET) {
+		log_error("The keys process does not listen any more, starting another one");
+		forget(keys);
+		r = ask_to_serve(keys, pair[1]);
+	}
 	close_fd(pair[1]);
 	if (r < 0) {
 		close_fd(pair[0]);

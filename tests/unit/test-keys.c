@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -146,6 +147,35 @@ static void test_signs_key_exchanges_and_nothing_else(void **state)
 	close_fd(fd);
 }
 
+/* Want of descriptors is no word of the listener: the next connection is served again. */
+static void test_without_descriptors(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit usual, none;
+	struct msg_host_keys public;
+	struct chan_msg msg = { 0 };
+	int pair[2], fd;
+
+	fd = become_client(f, &public);
+	msg_host_keys_done(&public);
+	assert_int_equal(prlimit(f->pid, RLIMIT_NOFILE, NULL, &usual), 0);
+	none = usual;
+	none.rlim_cur = 0;
+	assert_int_equal(prlimit(f->pid, RLIMIT_NOFILE, &none, NULL), 0);
+	assert_int_equal(chan_pair(pair), 0);
+	assert_int_equal(chan_send(f->control, KEYS_SERVE, NULL, &pair[1], 1), 0);
+	close_fd(pair[1]);
+	assert_int_equal(chan_receive_wait(pair[0], WAIT_USEC, &msg), -ECONNRESET);
+	close_fd(pair[0]);
+	assert_int_equal(prlimit(f->pid, RLIMIT_NOFILE, &usual, NULL), 0);
+	assert_true(sign(fd, &good) > 0);
+	close_fd(fd);
+	fd = become_client(f, &public);
+	assert_true(sign(fd, &good) > 0);
+	msg_host_keys_done(&public);
+	close_fd(fd);
+}
+
 static bool same_key(const struct msg_host_keys *a, const struct msg_host_keys *b)
 {
 	return a->keys[0].len == b->keys[0].len &&
@@ -214,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_signs_key_exchanges_and_nothing_else, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_without_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_new_key_is_for_new_connections, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_whoever_breaks_the_protocol_is_dropped, setup,
