@@ -106,7 +106,7 @@ static void keep_lease(struct monitor *m)
 		return;
 	}
 	mon_enter(m, MON_LEFT, "programs go on without the connection");
-	mon_tell_listener(m);
+	mon_tell_listener(m, MON_STEP_LEFT);
 	/* The time limit was the leader's. */
 	loop_time_enable(m->kill, LOOP_OFF);
 	log_info("The connection ended; programs that %s left running keep its lease",

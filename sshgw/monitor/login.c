@@ -236,7 +236,7 @@ static void accept_login(struct monitor *m)
 	msg_auth_result_put(&w,
 			    &(struct msg_auth_result){ .verdict = AUTH_ACCEPTED, .text = message });
 	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
-	mon_tell_listener(m);
+	mon_tell_listener(m, MON_STEP_LOGGED_IN);
 	loop_time_enable(m->grace, LOOP_OFF);
 	if (m->lease.max_duration_usec > 0) {
 		loop_time_set_relative(m->duration, m->lease.max_duration_usec);

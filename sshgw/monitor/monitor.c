@@ -92,10 +92,11 @@ void mon_send(struct monitor *m, enum mon_peer_index index, uint32_t type, struc
 	mon_end(m, MON_END_KILLED, NULL, "a process does not read");
 }
 
-void mon_tell_listener(struct monitor *m)
+void mon_tell_listener(struct monitor *m, enum mon_step step)
 {
-	if (m->config.status_fd >= 0 && write(m->config.status_fd, "+", 1) < 0)
-		log_debug_errno(-errno, "The listener is away");
+	for (; m->told < step; m->told++)
+		if (m->config.status_fd >= 0 && write(m->config.status_fd, "+", 1) < 0)
+			log_debug_errno(-errno, "The listener is away");
 }
 
 static enum mon_peer_index peer_by_fd(const struct monitor *m, int fd)

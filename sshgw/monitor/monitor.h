@@ -53,6 +53,12 @@ enum mon_peer_index {
 /* Room for one counter for each entry of the handler table. */
 #define MON_MAX_HANDLERS 16u
 
+/* As many bytes are in the status pipe, in which the listener only counts them. */
+enum mon_step {
+	MON_STEP_LOGGED_IN = 1,
+	MON_STEP_LEFT, /* over, but for what it left running; also of one that was never let in */
+};
+
 struct monitor_config {
 	int connection_fd; /* the accepted socket */
 	int status_fd;	   /* to the listener: mon_tell_listener(); -1: none */
@@ -72,6 +78,7 @@ struct monitor {
 	struct msg_host_keys host_keys; /* public halves */
 	struct agent_link *agent;
 	struct mon_peer peers[MON_N_PEERS];
+	enum mon_step told;		 /* to the listener; 0: nothing */
 	unsigned n_logged;		 /* lines of the net process */
 	unsigned uses[MON_MAX_HANDLERS]; /* how often each request was made */
 
@@ -113,10 +120,7 @@ void mon_send(struct monitor *m, enum mon_peer_index peer, uint32_t type, struct
 	      const int *fds, size_t n_fds);
 /* Hand a channel of ours to the event loop. */
 int mon_attach(struct monitor *m, enum mon_peer_index peer, int fd);
-/*
- * The connection has come one step further: logged in; over, but for what it left running. As many
- * bytes are in the pipe, in which the listener only counts them.
- */
-void mon_tell_listener(struct monitor *m);
+/* The connection has come this far. */
+void mon_tell_listener(struct monitor *m, enum mon_step step);
 int mon_watch_exit(struct monitor *m, enum mon_peer_index peer, pid_t pid, int pidfd);
 void mon_detach(struct monitor *m, enum mon_peer_index peer);

@@ -271,7 +271,7 @@ int mon_attach(struct monitor *m, enum mon_peer_index peer, int fd)
 	return 0;
 }
 
-void mon_tell_listener(struct monitor *m)
+void mon_tell_listener(struct monitor *m, enum mon_step step)
 {
 	check(seen.let_in || m->state == MON_ENDING);
 }

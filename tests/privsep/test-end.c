@@ -156,6 +156,29 @@ static void test_ended_after_the_client_left(void **state)
 	stage_end(&s, "Ending the programs that alice left running");
 }
 
+/* The client left while PAM was asked, whose modules left something running: over, not logged in.
+ */
+static void test_left_running_by_one_that_was_not_let_in(void **state)
+{
+	char steps[8] = "";
+	int n = 0;
+	struct stage s;
+
+	stage_reach(&s, MON_ACCOUNT);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	for (int i = 0; i < 500 && n < 2; i++) {
+		ssize_t r = read(s.status, steps, sizeof(steps));
+
+		n += r > 0 ? (int)r : 0;
+		usleep(20000);
+	}
+	assert_int_equal(n, 2);
+	kill(s.monitor, SIGTERM);
+	stage_end(&s, "Ending the programs that alice left running");
+}
+
 /* Nobody holds the lease any more. (While there is a leader that sees to it: session_native.py.) */
 static void test_killed_after_the_client_left(void **state)
 {
@@ -470,6 +493,7 @@ int main(void)
 		ON_STAGE(test_revoked_while_the_leader_opens),
 		ON_STAGE(test_revoked_after_the_client_left),
 		ON_STAGE(test_ended_after_the_client_left),
+		ON_STAGE(test_left_running_by_one_that_was_not_let_in),
 		ON_STAGE(test_killed_after_the_client_left),
 		ON_STAGE(test_lease_runs_out),
 		ON_STAGE(test_maximum_duration),
