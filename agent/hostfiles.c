@@ -76,7 +76,7 @@ static int write_one(const struct hostfiles *hostfiles, size_t kind, const struc
 	if (!path)
 		return -ENOMEM;
 	r = kinds[kind].format(map, &text, &len);
-	return r < 0 ? r : file_write_atomic(AT_FDCWD, path, text, len, 0644);
+	return r < 0 ? r : file_replace(AT_FDCWD, path, text, len, 0644);
 }
 
 int hostfiles_write(struct hostfiles *hostfiles, const struct netmap *map)

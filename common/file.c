@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,7 +111,7 @@ static int sync_parent(int dirfd, const char *path)
 }
 
 static int write_temporary(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
-			   char **ret_temporary)
+			   bool sync, char **ret_temporary)
 {
 	_cleanup_free_ char *temporary = NULL;
 	_cleanup_close_ int fd = -1;
@@ -127,7 +128,7 @@ static int write_temporary(int dirfd, const char *path, const void *data, size_t
 		return -errno;
 	r = write_all(fd, data, len);
 	/* fchmod: the caller's mode, whatever the umask says. */
-	if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
+	if (r == 0 && (fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0)))
 		r = -errno;
 	if (r < 0) {
 		unlinkat(dirfd, temporary, 0);
@@ -137,20 +138,32 @@ static int write_temporary(int dirfd, const char *path, const void *data, size_t
 	return 0;
 }
 
-int file_write_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
+static int replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
+		   bool sync)
 {
 	_cleanup_free_ char *temporary = NULL;
 	int r;
 
-	r = write_temporary(dirfd, path, data, len, mode, &temporary);
+	r = write_temporary(dirfd, path, data, len, mode, sync, &temporary);
 	if (r < 0)
 		return r;
 	if (renameat(dirfd, temporary, dirfd, path) < 0) {
 		r = -errno;
 		unlinkat(dirfd, temporary, 0);
-		return r;
 	}
-	return sync_parent(dirfd, path);
+	return r;
+}
+
+int file_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
+{
+	return replace(dirfd, path, data, len, mode, false);
+}
+
+int file_write_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
+{
+	int r = replace(dirfd, path, data, len, mode, true);
+
+	return r < 0 ? r : sync_parent(dirfd, path);
 }
 
 int file_write_new(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
@@ -158,7 +171,7 @@ int file_write_new(int dirfd, const char *path, const void *data, size_t len, mo
 	_cleanup_free_ char *temporary = NULL;
 	int r;
 
-	r = write_temporary(dirfd, path, data, len, mode, &temporary);
+	r = write_temporary(dirfd, path, data, len, mode, true, &temporary);
 	if (r < 0)
 		return r;
 	/* link() refuses an existing name, which rename() would replace. */

@@ -25,6 +25,12 @@ const char *file_read_problem(int error);
 int file_write_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
 
 /*
- * Like above, but only if path does not exist (-EEXIST): for keys, which are made once.
+ * Like above for what need not outlive a crash of the machine (in /run): waits for no disk. Old or
+ * new it is for readers all the same.
+ */
+int file_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
+
+/*
+ * Like the first, but only if path does not exist (-EEXIST): for keys, which are made once.
  */
 int file_write_new(int dirfd, const char *path, const void *data, size_t len, mode_t mode);

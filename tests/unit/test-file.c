@@ -203,6 +203,33 @@ static void test_stream_bound(void **state)
 	close(fds[1]);
 }
 
+/* What waits for a disk, and what does not. */
+static unsigned n_synced;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd)
+{
+	n_synced++;
+	return __real_fsync(fd);
+}
+
+static void test_who_waits_for_the_disk(void **state)
+{
+	const struct place *place = *state;
+
+	n_synced = 0;
+	assert_int_equal(file_replace(place->fd, "f", "one", 3, 0644), 0);
+	assert_int_equal(file_replace(place->fd, "f", "three", 5, 0640), 0);
+	expect_content(place->fd, "f", "three", 5);
+	assert_int_equal(n_synced, 0);
+	/* The file and the directory. */
+	assert_int_equal(file_write_atomic(place->fd, "f", "two", 3, 0644), 0);
+	expect_content(place->fd, "f", "two", 3);
+	assert_int_equal(n_synced, 2);
+}
+
 static void test_write_new(void **state)
 {
 	struct place *place = *state;
@@ -255,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_stream_bound),
 		IN_PLACE(test_not_regular),
 		IN_PLACE(test_read_fd_goes_on_where_it_is),
+		IN_PLACE(test_who_waits_for_the_disk),
 		IN_PLACE(test_write_new),
 		IN_PLACE(test_failure_leaves_nothing),
 		IN_PLACE(test_replaces_link),
