@@ -359,13 +359,16 @@ size_t shim_now(void)
 /* A file on the disk. */
 struct image {
 	uint8_t *data;
-	size_t len;
+	size_t len, size;
 	size_t pending; /* the first record that may not have got there */
 };
 
 static void image_resize(struct image *image, size_t len)
 {
-	image->data = realloc(image->data, len ? len : 1);
+	if (len > image->size) {
+		image->size = 2 * len;
+		image->data = realloc(image->data, image->size);
+	}
 	if (len > image->len)
 		memset(image->data + image->len, 0, len - image->len);
 	image->len = len;
