@@ -248,6 +248,12 @@ int http_stream_open(struct http_request *req, const struct http_stream_config *
  * queue. Return: 0, -ENOBUFS (the queue is full: the client reads too slowly), -ENOMEM.
  */
 int http_stream_write(struct http_stream *stream, struct http_buf *buf);
+/*
+ * The same of a message that begins with some bytes of this stream's own, which are copied: what
+ * many are told, behind what each knows it by.
+ */
+int http_stream_write_line(struct http_stream *stream, const char *head, size_t head_len,
+			   struct http_buf *buf);
 /* Drop what is queued, but for a message that is partly out. */
 void http_stream_clear(struct http_stream *stream);
 /* Messages that wait. */

@@ -94,6 +94,8 @@ struct http_request {
 struct http_message {
 	STAILQ_ENTRY(http_message) next;
 	struct http_buf *buf;
+	size_t head_len; /* bytes that go before the buffer */
+	char head[];
 };
 
 struct http_stream {

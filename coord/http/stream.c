@@ -12,16 +12,33 @@
 #define BLOCK_HTTP10  1024u
 #define BLOCK_CHUNKED 16u
 
+static size_t message_len(const struct http_message *m)
+{
+	return m->head_len + http_buf_len(m->buf);
+}
+
 static void drop_first(struct http_stream *s)
 {
 	struct http_message *m = STAILQ_FIRST(&s->queue);
 
 	STAILQ_REMOVE_HEAD(&s->queue, next);
 	s->n_queued--;
-	s->bytes_queued -= http_buf_len(m->buf);
+	s->bytes_queued -= message_len(m);
 	s->sent = 0;
 	http_buf_unref(m->buf);
 	free(m);
+}
+
+/* What is left of the first message, as far as it is in one piece. */
+static const char *next_piece(const struct http_stream *s, const struct http_message *m,
+			      size_t *ret_len)
+{
+	if (s->sent < m->head_len) {
+		*ret_len = m->head_len - s->sent;
+		return m->head + s->sent;
+	}
+	*ret_len = message_len(m) - s->sent;
+	return http_buf_data(m->buf) + (s->sent - m->head_len);
 }
 
 /* Copy what fits. Return: bytes. */
@@ -31,13 +48,14 @@ static size_t take(struct http_stream *s, char *to, size_t max)
 	size_t n = 0;
 
 	while (n < max && (m = STAILQ_FIRST(&s->queue))) {
-		size_t left = http_buf_len(m->buf) - s->sent;
-		size_t part = left < max - n ? left : max - n;
+		size_t left, part;
+		const char *piece = next_piece(s, m, &left);
 
-		memcpy(to + n, http_buf_data(m->buf) + s->sent, part);
+		part = left < max - n ? left : max - n;
+		memcpy(to + n, piece, part);
 		n += part;
 		s->sent += part;
-		if (part == left)
+		if (s->sent == message_len(m))
 			drop_first(s);
 	}
 	return n;
@@ -127,25 +145,34 @@ static bool has_place(const struct http_stream *s, size_t len)
 	       s->bytes_queued + len <= limits->stream_bytes;
 }
 
-int http_stream_write(struct http_stream *s, struct http_buf *buf)
+int http_stream_write_line(struct http_stream *s, const char *head, size_t head_len,
+			   struct http_buf *buf)
 {
-	size_t len = http_buf_len(buf);
+	size_t len = head_len + http_buf_len(buf);
 	struct http_message *m;
 
 	if (!has_place(s, len)) {
 		s->req->listener->server->stats.queue_full++;
 		return -ENOBUFS;
 	}
-	m = malloc(sizeof(*m));
+	m = malloc(sizeof(*m) + head_len);
 	if (!m)
 		return -ENOMEM;
 	m->buf = http_buf_ref(buf);
+	m->head_len = head_len;
+	if (head_len > 0)
+		memcpy(m->head, head, head_len);
 	STAILQ_INSERT_TAIL(&s->queue, m, next);
 	s->n_queued++;
 	s->bytes_queued += len;
 	s->undrained = true;
 	http_flush_later(s->req);
 	return 0;
+}
+
+int http_stream_write(struct http_stream *s, struct http_buf *buf)
+{
+	return http_stream_write_line(s, NULL, 0, buf);
 }
 
 /* Drop messages, from the second on if the first has begun. */

@@ -166,6 +166,25 @@ static void test_chunks(void **state)
 	close(fd);
 }
 
+/* What is a stream's own goes before what is shared, and with it or not at all. */
+static void test_lines(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(http_buf_unrefp) struct http_buf *buf = message("shared\n");
+	int fd;
+
+	f->http.config.limits.stream_messages = 2;
+	http_fixture_start(&f->http, NULL);
+	fd = open_client(f, GET_STREAM);
+	assert_int_equal(http_stream_write_line(f->streams[0], "one ", 4, buf), 0);
+	assert_int_equal(http_stream_write_line(f->streams[0], "two ", 4, buf), 0);
+	assert_int_equal(http_stream_write_line(f->streams[0], "three ", 6, buf), -ENOBUFS);
+	http_fixture_receive(&f->http, fd, "\r\n16\r\none shared\ntwo shared\n\r\n", &f->reply);
+	http_fixture_wait(&f->http, f->n_drained == 1);
+	assert_int_equal(http_fixture_stats(&f->http).bytes_out, 22);
+	close(fd);
+}
+
 /* As nginx asks by default. */
 static void test_http10(void **state)
 {
@@ -595,6 +614,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_chunks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_http10, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stream_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_message, setup, teardown),
