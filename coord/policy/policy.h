@@ -205,6 +205,15 @@ bool policy_sees(const struct policy_engine *engine, uint32_t a, uint32_t b);
 /* Indexes of all peers, ascending. The caller frees. Return: 0, -ENOMEM. */
 int policy_peers(const struct policy_engine *engine, uint32_t node, uint32_t **ret_peers,
 		 size_t *ret_n_peers);
+/*
+ * Nodes of the same key have, as long as the engine is not changed, the same peers (themselves
+ * apart); the same "packet_filter"; the same "ssh_rules".
+ */
+uint64_t policy_peers_key(const struct policy_engine *engine, uint32_t node);
+uint64_t policy_filter_key(const struct policy_engine *engine, uint32_t node);
+uint64_t policy_ssh_key(const struct policy_engine *engine, uint32_t node);
+/* Are nodes of the same policy_peers_key() as this one peers of each other? */
+bool policy_sees_alike(const struct policy_engine *engine, uint32_t node);
 /* Routes of the peer that the viewer is told of, sorted. The caller frees. Return: 0, -ENOMEM. */
 int policy_peer_routes(const struct policy_engine *engine, uint32_t viewer, uint32_t peer,
 		       struct ip_prefix **ret_routes, size_t *ret_n_routes);

@@ -214,13 +214,85 @@ static void test_peers(void **state)
 	assert_false(policy_sees(fx.engine, web, fixture_node(&fx, "web2")));
 }
 
+static char *text_of(const struct fixture *fx, uint32_t node, bool ssh)
+{
+	struct policy_text out = { 0 };
+
+	assert_int_equal(ssh ? policy_ssh_json(fx->engine, node, &out)
+			     : policy_filter_json(fx->engine, node, &out),
+			 0);
+	return out.data;
+}
+
+static void check_same_text(const struct fixture *fx, uint32_t a, uint32_t b, bool ssh)
+{
+	_cleanup_free_ char *x = text_of(fx, a, ssh), *y = text_of(fx, b, ssh);
+
+	assert_string_equal(x, y);
+}
+
+static void check_same_peers(const struct fixture *fx, uint32_t a, uint32_t b)
+{
+	assert_int_equal(policy_sees(fx->engine, a, b), policy_sees_alike(fx->engine, a));
+	for (uint32_t i = 0; i < policy_engine_n_indexes(fx->engine); i++)
+		if (i != a && i != b)
+			assert_int_equal(policy_sees(fx->engine, a, i),
+					 policy_sees(fx->engine, b, i));
+}
+
+/* How many pairs of nodes have a key in common: of peers, filter, SSH rules. */
+static void check_keys(const char *policy, unsigned n_same[3])
+{
+	_cleanup_(fixture_done) struct fixture fx = { 0 };
+	uint32_t n;
+
+	fixture_load_text(&fx, policy);
+	n = policy_engine_n_indexes(fx.engine);
+	for (uint32_t a = 0; a < n; a++)
+		for (uint32_t b = a + 1; b < n; b++) {
+			const struct policy_engine *e = fx.engine;
+
+			if (policy_peers_key(e, a) == policy_peers_key(e, b) && ++n_same[0])
+				check_same_peers(&fx, a, b);
+			if (policy_filter_key(e, a) == policy_filter_key(e, b) && ++n_same[1])
+				check_same_text(&fx, a, b, false);
+			if (policy_ssh_key(e, a) == policy_ssh_key(e, b) && ++n_same[2])
+				check_same_text(&fx, a, b, true);
+		}
+}
+
+/* Nodes that have a key in common are told the same. */
+static void test_keys(void **state)
+{
+#define SSH(src, dst, users)                                                    \
+	"\"ssh\":[{\"action\":\"accept\",\"src\":[\"" src "\"],\"dst\":[\"" dst \
+	"\"],\"users\":[" users "]}]"
+	static const char *const policies[] = {
+		ACL("*", "*:*"),
+		ACL("autogroup:member", "autogroup:self:22"),
+		ACL("bob@example.com", "autogroup:tagged:22"),
+		ACL("alice@example.com", "alice@example.com:22"),
+		ACL("autogroup:member", "100.64.0.3:22"),
+		ACL("bob@example.com", "10.33.0.0/16:53"),
+		ACL("autogroup:member", "autogroup:internet:443"),
+		"{" SSH("autogroup:member", "autogroup:self", "\"root\"") "}",
+		"{" SSH("autogroup:member", "autogroup:tagged",
+			"\"localpart:*@example.com\",\"root\"") "}",
+	};
+	unsigned n_same[3] = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++)
+		check_keys(policies[i], n_same);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(n_same[i] >= 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_golden),
-		cmocka_unit_test(test_agent_takes_it),
-		cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_golden),	cmocka_unit_test(test_agent_takes_it),
+		cmocka_unit_test(test_filters), cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
