@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "agent/api_internal.h"
 #include "common/text.h"
@@ -22,6 +23,29 @@ int warning_add(json_t *warnings, const char *code, const char *fmt, ...)
 				     json_pack("{s:s, s:s}", "code", code, "message", message)) < 0
 		       ? -ENOMEM
 		       : 0;
+}
+
+/* They refuse, which may not be what was meant by "allow". */
+static int warn_actions(const struct netmap *map, json_t *warnings)
+{
+	const struct ssh_rule *first = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < map->n_ssh_rules; i++) {
+		const struct ssh_rule *rule = &map->ssh_rules[i];
+
+		if (rule->action != SSH_ACTION_REJECT || strcmp(rule->action_text, "reject") == 0)
+			continue;
+		if (n++ == 0)
+			first = rule;
+	}
+	if (n == 0)
+		return 0;
+	return warning_add(warnings, "ssh-action",
+			   "%zu SSH rule%s an action that is not known here (ssh_rules[%zu]: "
+			   "\"%s\"): refused; known are accept, check and reject",
+			   n, n == 1 ? " has" : "s have", (size_t)(first - map->ssh_rules),
+			   first->action_text);
 }
 
 static int warn_ssh(const struct netmap *map, const struct api_digest *digest, json_t *warnings)
@@ -48,7 +72,7 @@ static int warn_ssh(const struct netmap *map, const struct api_digest *digest, j
 		r = warning_add(warnings, "ssh-recorder",
 				"%zu SSH rule%s for recording, which cannot be done here: refused",
 				digest->n_recorders, digest->n_recorders == 1 ? " asks" : "s ask");
-	return r;
+	return r < 0 ? r : warn_actions(map, warnings);
 }
 
 static int warn_key(const struct netmap *map, uint64_t now_usec, json_t *warnings)

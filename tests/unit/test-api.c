@@ -165,6 +165,10 @@ static void test_warnings(void **state)
 		{ "\"100.64.0.6\"],\n     \"users\"", "\"100.64.0.2\"],\n     \"users\"",
 		  "ssh-check", "ssh-unreachable" },
 		{ "\"ssh_rules\"", "\"ssh_rules\":[],\"later\"", "ssh-nobody", "ssh-check" },
+		{ "\"action\": \"accept\"", "\"action\": \"allow\"",
+		  "2 SSH rules have an action that is not known here (ssh_rules[0]: \\\"allow\\\")",
+		  "ssh-recorder" },
+		{ "\"permit\"", "\"reject\"", "ssh-check", "ssh-action" },
 	};
 	struct fixture *f = *state;
 

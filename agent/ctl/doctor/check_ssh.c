@@ -24,6 +24,7 @@ static const struct {
 	  "add tcp/22 to the packet filter for them; agentctl ssh-policy show names them" },
 	{ "ssh-check", DOCTOR_WARN, "let these rules say accept, or write others" },
 	{ "ssh-recorder", DOCTOR_WARN, "take the recorders out of these rules, or write others" },
+	{ "ssh-action", DOCTOR_WARN, "let these rules say accept, or reject if that is meant" },
 };
 
 /* Return: whether the policy lets anybody in. */
