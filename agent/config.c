@@ -22,25 +22,6 @@ static int read_interface(const struct conf_field *f, const char *value, void *t
 	return conf_read_string(f, value, target);
 }
 
-static const struct {
-	const char *name;
-	int level;
-} levels[] = {
-	{ "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
-	{ "info", LOG_INFO }, { "debug", LOG_DEBUG },
-};
-
-static int read_log_level(const struct conf_field *f, const char *value, void *target)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
-		if (strcmp(levels[i].name, value) == 0) {
-			*(int *)target = levels[i].level;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
 #define AT(member) offsetof(struct agent_config, member)
 static const struct conf_field config_fields[] = {
 	{ "Netmap", conf_read_path, AT(netmap), .expected = "the absolute path of a map file" },
@@ -49,17 +30,14 @@ static const struct conf_field config_fields[] = {
 	{ "ListenPort", conf_read_u64, AT(listen_port), 1, UINT16_MAX, "a UDP port, 1 to 65535" },
 	{ "FwMark", conf_read_u64, AT(fwmark), 0, UINT32_MAX, "0 (none) to 4294967295" },
 	{ "GatewayPort", conf_read_u64, AT(gateway_port), 1, UINT16_MAX, "a TCP port, 1 to 65535" },
-	{ "LogLevel", read_log_level, AT(log_level),
+	{ "LogLevel", conf_read_log_level, AT(log_level),
 	  .expected = "error, warning, notice, info or debug" },
 };
 #undef AT
 
 const char *agent_config_log_level(const struct agent_config *config)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
-		if (levels[i].level == config->log_level)
-			return levels[i].name;
-	return "";
+	return conf_log_level_to_string(config->log_level);
 }
 
 json_t *agent_config_values(const struct agent_config *config)

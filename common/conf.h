@@ -64,5 +64,10 @@ int conf_read_path(const struct conf_field *f, const char *value, void *target /
 /* Words separated by blanks; an empty value is an empty list. The list ends with NULL. */
 int conf_read_strv(const struct conf_field *f, const char *value, void *target /* char *** */);
 
+/* "error", "warning", "notice", "info" or "debug". */
+int conf_read_log_level(const struct conf_field *f, const char *value, void *target /* int * */);
+/* The reverse; "" for other levels. */
+const char *conf_log_level_to_string(int level);
+
 /* Free a NULL-terminated list and its words. Returns NULL. */
 char **conf_strv_free(char **list);

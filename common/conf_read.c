@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "common/text.h"
 
@@ -102,4 +103,31 @@ int conf_read_strv(const struct conf_field *f, const char *value, void *target)
 	conf_strv_free(*slot);
 	*slot = list;
 	return 0;
+}
+
+static const struct {
+	const char *name;
+	int level;
+} levels[] = {
+	{ "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
+	{ "info", LOG_INFO }, { "debug", LOG_DEBUG },
+};
+
+int conf_read_log_level(const struct conf_field *f, const char *value, void *target)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
+		if (strcmp(levels[i].name, value) == 0) {
+			*(int *)target = levels[i].level;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *conf_log_level_to_string(int level)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+		if (levels[i].level == level)
+			return levels[i].name;
+	return "";
 }
