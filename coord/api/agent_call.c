@@ -1,0 +1,327 @@
+#include "coord/api/agent_call.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/text.h"
+
+#define EPOCH_HEADER  "Peergate-Epoch"
+#define ANSWER_HEADER "Peergate-Answer"
+
+struct agent_call *agent_call_free(struct agent_call *call)
+{
+	if (!call)
+		return NULL;
+	http_request_unref(call->req);
+	json_decref(call->body);
+	free(call->node);
+	free(call);
+	return NULL;
+}
+
+/* ---- answers ---- */
+
+static int sign_body(const struct agent_call *call, unsigned status, const struct http_buf *body,
+		     char ret_sig[FRAME_SIG_CHARS + 1])
+{
+	struct frame_id id = call->id;
+	uint8_t digest[SHA256_LEN];
+	int r;
+
+	id.purpose = FRAME_ANSWER;
+	id.number = status;
+	r = sha256(http_buf_data(body), http_buf_len(body), digest);
+	return r < 0 ? r : frame_sign(call->api->key, &id, digest, ret_sig);
+}
+
+static int respond(struct agent_call *call, unsigned status, struct http_buf *body)
+{
+	char sig[FRAME_SIG_CHARS + 1];
+	const struct http_header headers[] = {
+		{ ANSWER_HEADER, sig },
+		{ EPOCH_HEADER, call->api->epoch_text },
+	};
+	const struct http_response response = {
+		.status = status,
+		.content_type = "application/json",
+		.headers = headers,
+		.n_headers = ARRAY_SIZE(headers),
+		.body = body,
+	};
+	int r = sign_body(call, status, body, sig);
+
+	return r < 0 ? r : http_respond(call->req, &response);
+}
+
+int agent_call_answer(struct agent_call *call, unsigned status, json_t *body)
+{
+	_cleanup_(http_buf_unrefp) struct http_buf *buf = body ? http_buf_json(body) : NULL;
+	int r = buf ? respond(call, status, buf) : -ENOMEM;
+
+	json_decref(body);
+	agent_call_free(call);
+	/* Nobody is left to hear it: no fault. */
+	return r == -ENOTCONN ? 0 : r;
+}
+
+static json_t *error_json(const char *code, const char *message)
+{
+	return json_pack("{s:{s:s, s:s}}", "error", "code", code, "message", message);
+}
+
+int agent_call_refuse(struct agent_call *call, unsigned status, const char *code, const char *fmt,
+		      ...)
+{
+	_cleanup_free_ char *message = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	message = text_vprintf(fmt, ap);
+	va_end(ap);
+	return agent_call_answer(call, status, message ? error_json(code, message) : NULL);
+}
+
+int agent_call_refused(struct agent_call *call, const struct registry_result *result)
+{
+	if (result->code == REGISTRY_OK || result->code == REGISTRY_WAITING)
+		return -ENOENT;
+	agent_call_refuse(call, api_status(result->code), registry_code_to_string(result->code),
+			  "%s", result->text);
+	return 0;
+}
+
+/* ---- what is asked ---- */
+
+static int json_add_addresses(const struct api *api, const struct node_record *node, json_t *list)
+{
+	struct ip_addr addresses[2];
+	char buf[IP_ADDR_STRLEN];
+
+	registry_node_addresses(api->registry, node, addresses);
+	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
+		if (json_array_append_new(list,
+					  json_string(ip_addr_to_string(&addresses[i], buf))) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+json_t *agent_node_json(const struct api *api, const struct node_record *node)
+{
+	json_auto_t *addresses = json_array(), *tags = json_array();
+	char expiry[32];
+
+	if (!addresses || !tags || json_add_addresses(api, node, addresses) < 0)
+		return NULL;
+	for (size_t i = 0; i < node->tags.n; i++)
+		if (json_array_append_new(tags, json_string(node->tags.items[i])) < 0)
+			return NULL;
+	return json_pack("{s:s, s:s, s:O, s:s?, s:O, s:s?}", "id", node->head.id, "name",
+			 node->name, "addresses", addresses, "user", node->user, "tags", tags,
+			 "key_expiry",
+			 node->key_expiry == RECORD_NEVER
+				 ? NULL
+				 : format_rfc3339(node->key_expiry, expiry, sizeof(expiry)));
+}
+
+/* ---- who asks ---- */
+
+static void collect(struct http_request *req, struct httpsig_headers *headers)
+{
+	for (enum httpsig_field f = 0; f < HTTPSIG_N_FIELDS; f++) {
+		const char *name = httpsig_field_name(f), *value;
+
+		for (size_t n = 0; n < 2 && (value = http_request_header(req, name, n)); n++)
+			httpsig_collect(headers, name, value);
+	}
+}
+
+static struct agent_call *call_new(struct api *api, struct http_request *req,
+				   const struct httpsig *sig)
+{
+	struct agent_call *call = calloc(1, sizeof(*call));
+	const struct node_record *node = registry_node_by_machine(api->registry, &sig->key);
+	const struct ip_addr *client = http_request_client(req);
+	char machine[ED25519_TEXT_LEN];
+
+	if (!call)
+		return NULL;
+	call->api = api;
+	call->req = http_request_ref(req);
+	call->id.machine = sig->key;
+	call->id.nonce = sig->nonce;
+	if (node && !(call->node = strdup(node->head.id)))
+		return agent_call_free(call);
+	if (node)
+		snprintf(call->who, sizeof(call->who), "node:%s", node->head.id);
+	else
+		snprintf(call->who, sizeof(call->who), "machine:%s",
+			 ed25519_public_to_string(ED25519_MACHINE, &sig->key, machine));
+	if (client)
+		ip_addr_to_string(client, call->from);
+	call->actor =
+		(struct registry_actor){ .who = call->who, .from = client ? call->from : "unix" };
+	return call;
+}
+
+/* Strangers, and those who are refused, are heard only so often. */
+static int refuse_limited(struct agent_call *call, unsigned status, const char *code,
+			  const char *text)
+{
+	int r = http_request_limit(call->req, call->api->refusals);
+
+	if (r == 0) {
+		agent_call_refuse(call, status, code, "%s", text);
+		return HTTP_ANSWERED;
+	}
+	agent_call_free(call);
+	return r;
+}
+
+static int refuse_signature(struct agent_call *call, int why, const char *text)
+{
+	static const struct {
+		int error;
+		unsigned status;
+		const char *code;
+	} codes[] = {
+		{ -EXDEV, 401, "other-coordinator" },
+		{ -ESTALE, 401, "other-epoch" },
+		{ -ETIME, 401, "clock" },
+		{ -EBADMSG, 401, "bad-signature" },
+		{ -EKEYREJECTED, 401, "bad-signature" },
+		{ -EINVAL, 400, "bad-request" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+		if (codes[i].error == why)
+			return refuse_limited(call, codes[i].status, codes[i].code,
+					      text ? text : "refused");
+	agent_call_free(call);
+	return why;
+}
+
+static uint64_t now_seconds(void)
+{
+	return clock_usec(CLOCK_REALTIME) / USEC_PER_SEC;
+}
+
+/* Return: 0, HTTP_ANSWERED and negative errno, after which the call is gone. */
+static int verify(struct agent_call *call, const struct httpsig *sig)
+{
+	struct httpsig_audience audience = { .key = *ed25519_key_public(call->api->key),
+					     .epoch = call->api->epoch };
+	struct httpsig_request request = {
+		.method = http_request_method(call->req),
+		.path = http_request_raw_path(call->req),
+		.query = http_request_raw_query(call->req),
+	};
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	request.body = http_request_body(call->req, &request.body_len);
+	r = httpsig_verify(sig, &request, &audience, now_seconds(), &text);
+	return r < 0 ? refuse_signature(call, r, text) : 0;
+}
+
+static int accept_once(struct agent_call *call, const struct httpsig *sig)
+{
+	struct replay *replay = call->node ? call->api->members : call->api->strangers;
+	int r = replay_accept(replay, &sig->key, sig->nonce, sig->created, now_seconds());
+
+	switch (r) {
+	case -EALREADY:
+		return refuse_limited(call, 401, "replay", "this request has been here before");
+	case -ESTALE:
+		return refuse_limited(call, 401, "old-nonce",
+				      "the nonce is too low; expected one above all that the "
+				      "machine has signed with");
+	case -ENOBUFS:
+		return refuse_limited(call, 429, "too-many",
+				      "too many machines at a time; try again later");
+	}
+	if (r < 0)
+		agent_call_free(call);
+	return r;
+}
+
+static int read_body(struct agent_call *call)
+{
+	_cleanup_(json_report_done) struct json_report report = { 0 };
+	size_t len;
+	const char *body = http_request_body(call->req, &len);
+	uint64_t version = 0;
+	const struct json_at root = { 0 };
+	const struct json_field fields[] = { { "version", json_read_u64, 0, 0 } };
+	int r = json_parse(body, len, &report, &call->body);
+
+	if (r == 0)
+		r = json_read_object(call->body, &root, fields, 1, &version, &report);
+	if (r == -EINVAL)
+		return refuse_limited(call, 400, "bad-request",
+				      report.text ? report.text : "no JSON object");
+	if (r == 0 && version > PROTOCOL_VERSION)
+		return refuse_limited(call, 400, "bad-request",
+				      "version: this coordinator speaks version 1 of the protocol; "
+				      "upgrade it before its agents");
+	if (r < 0)
+		agent_call_free(call);
+	return r;
+}
+
+static int check_membership(struct agent_call *call, enum agent_who who)
+{
+	int r;
+
+	if (call->node)
+		return 0;
+	if (who == AGENT_MEMBER)
+		return refuse_limited(call, 403, "not-enrolled",
+				      "this machine is not enrolled here, or was deleted");
+	r = http_request_limit(call->req, call->api->refusals);
+	if (r != 0)
+		agent_call_free(call);
+	return r;
+}
+
+/* Without a well-formed signature there is nobody to sign an answer for. */
+static int refuse_malformed(struct api *api, struct http_request *req, const char *text)
+{
+	int r = http_request_limit(req, api->refusals);
+
+	if (r == 0)
+		r = http_respond_error(req, 400, "bad-request", "%s", text);
+	return r < 0 ? r : HTTP_ANSWERED;
+}
+
+int agent_call_begin(struct api *api, struct http_request *req, enum agent_who who,
+		     struct agent_call **ret_call)
+{
+	struct httpsig_headers headers = { 0 };
+	_cleanup_free_ char *text = NULL;
+	struct agent_call *call;
+	struct httpsig sig;
+	int r;
+
+	collect(req, &headers);
+	r = httpsig_parse(&headers, &sig, &text);
+	if (r == -EINVAL)
+		return refuse_malformed(api, req, text);
+	if (r < 0)
+		return r;
+	call = call_new(api, req, &sig);
+	if (!call)
+		return -ENOMEM;
+	r = verify(call, &sig);
+	if (r == 0)
+		r = accept_once(call, &sig);
+	if (r == 0)
+		r = check_membership(call, who);
+	if (r == 0)
+		r = read_body(call);
+	if (r == 0)
+		*ret_call = call;
+	return r;
+}

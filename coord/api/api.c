@@ -1,0 +1,100 @@
+#include "coord/api/api.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coord/api/internal.h"
+
+/* Machines that ask to be let in; members are config->max_machines. */
+#define MAX_STRANGERS 4096u
+
+/* Refused requests, and those of strangers, from one address. */
+static const struct http_rate_config refusal_rate = {
+	.per_second = 2,
+	.burst = 60,
+	.max_addresses = 16384,
+};
+
+static void on_changes(uint64_t revision, const struct registry_change *changes, size_t n_changes,
+		       void *userdata)
+{
+	for (size_t i = 0; i < n_changes; i++)
+		if (changes[i].kind == REGISTRY_PENDING || changes[i].kind == REGISTRY_RESET) {
+			api_waiters_wake(userdata);
+			return;
+		}
+}
+
+int api_handle_coordinator(struct http_request *req, void *userdata)
+{
+	const struct api *api = userdata;
+	const struct mesh_record *mesh = registry_mesh(api->registry);
+
+	if (!mesh)
+		return http_respond_error(req, 503, "unavailable",
+					  "there is no mesh yet; run \"coordctl init\"");
+	return http_respond_json(req, 200,
+				 json_pack("{s:i, s:s, s:s, s:s, s:s}", "version", PROTOCOL_VERSION,
+					   "key", api->key_text, "domain", mesh->domain, "url",
+					   api->url, "epoch", api->epoch_text));
+}
+
+static int set_up(struct api *api, const struct api_config *config)
+{
+	int r = httpsig_epoch_generate(&api->epoch);
+
+	if (r == 0)
+		r = replay_new(config->max_machines, &api->members);
+	if (r == 0)
+		r = replay_new(MAX_STRANGERS, &api->strangers);
+	if (r == 0)
+		r = http_rate_new(&refusal_rate, &api->refusals);
+	if (r == 0)
+		r = registry_subscribe(api->registry, on_changes, api, &api->changes);
+	if (r < 0)
+		return r;
+	httpsig_epoch_to_string(&api->epoch, api->epoch_text);
+	ed25519_public_to_string(ED25519_COORDINATOR, ed25519_key_public(api->key), api->key_text);
+	return 0;
+}
+
+int api_new(sd_event *event, const struct api_config *config, struct api **ret_api)
+{
+	_cleanup_(api_freep) struct api *api = calloc(1, sizeof(*api));
+	int r;
+
+	if (!api)
+		return -ENOMEM;
+	api->event = event;
+	api->registry = config->registry;
+	api->map = config->map;
+	api->store = config->store;
+	api->key = config->key;
+	api->admin_group = config->admin_group;
+	api->url = strdup(config->url);
+	LIST_INIT(&api->waiters);
+	r = api->url ? set_up(api, config) : -ENOMEM;
+	if (r == 0)
+		*ret_api = take_ptr(api);
+	return r;
+}
+
+struct api *api_free(struct api *api)
+{
+	if (!api)
+		return NULL;
+	api_waiters_end(api);
+	registry_subscription_free(api->changes);
+	http_rate_free(api->refusals);
+	replay_free(api->strangers);
+	replay_free(api->members);
+	free(api->url);
+	free(api);
+	return NULL;
+}
+
+void api_set_server(struct api *api, const struct http_server *server)
+{
+	api->server = server;
+}

@@ -1,0 +1,90 @@
+/* POST /v1/node, rotate, logout: what a node that is enrolled says and wants. */
+#include <errno.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "coord/api/agent_call.h"
+#include "coord/api/facts.h"
+#include "coord/registry/field.h"
+
+static int refuse(struct agent_call *call, int error, const char *text)
+{
+	if (error == -EINVAL)
+		return agent_call_refuse(call, 400, "bad-request", "%s", text);
+	return agent_call_refuse(call, 503, "unavailable", "%s", strerror(-error));
+}
+
+static void on_updated(const struct registry_result *result, void *userdata)
+{
+	struct agent_call *call = userdata;
+
+	if (agent_call_refused(call, result) < 0)
+		agent_call_answer(call, 200,
+				  json_pack("{s:I}", "generation", (json_int_t)result->revision));
+}
+
+int api_handle_node(struct http_request *req, void *userdata)
+{
+	_cleanup_(node_facts_done) struct node_facts facts = { 0 };
+	_cleanup_free_ char *text = NULL;
+	const struct node_record *node;
+	struct agent_call *call;
+	int r = agent_call_begin(userdata, req, AGENT_MEMBER, &call);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	node = registry_node(call->api->registry, call->node);
+	r = facts_read(call->body, &node->facts, http_request_client(req), &text, &facts);
+	if (r < 0)
+		return refuse(call, r, text);
+	registry_update_facts(call->api->registry, &call->actor, call->node, &facts, on_updated,
+			      call);
+	return 0;
+}
+
+static void on_rotated(const struct registry_result *result, void *userdata)
+{
+	struct agent_call *call = userdata;
+
+	if (agent_call_refused(call, result) < 0)
+		agent_call_answer(call, 200,
+				  json_pack("{s:s, s:o}", "state", "enrolled", "node",
+					    agent_node_json(call->api, result->node)));
+}
+
+int api_handle_rotate(struct http_request *req, void *userdata)
+{
+	_cleanup_(json_report_done) struct json_report report = { 0 };
+	const struct field fields[] = { { "node_key", &field_wg_key, 0, JSON_REQUIRED } };
+	const struct json_at root = { 0 };
+	struct agent_call *call;
+	struct wg_key key;
+	int r = agent_call_begin(userdata, req, AGENT_MEMBER, &call);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = fields_read(call->body, &root, fields, ARRAY_SIZE(fields), &key, &report);
+	if (r < 0)
+		return refuse(call, r, report.text);
+	registry_rotate_key(call->api->registry, &call->actor, call->node, &key, on_rotated, call);
+	return 0;
+}
+
+static void on_logged_out(const struct registry_result *result, void *userdata)
+{
+	struct agent_call *call = userdata;
+
+	if (agent_call_refused(call, result) < 0)
+		agent_call_answer(call, 200, json_object());
+}
+
+int api_handle_logout(struct http_request *req, void *userdata)
+{
+	struct agent_call *call;
+	int r = agent_call_begin(userdata, req, AGENT_MEMBER, &call);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	registry_logout(call->api->registry, &call->actor, call->node, on_logged_out, call);
+	return 0;
+}
