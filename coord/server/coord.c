@@ -1,0 +1,235 @@
+#include "coord/server/coord.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "common/ed25519.h"
+#include "common/log.h"
+#include "common/text.h"
+#include "coord/api/api.h"
+#include "coord/server/listeners.h"
+#include "coord/store/sqlite.h"
+
+#define STOP_USEC     (5 * UINT64_C(1000000))
+#define BACKUP_REASON "the registry cannot be read"
+
+struct coord {
+	sd_event *event;
+	const struct coord_config *config;
+	char *admin_path, *store_path, *key_path;
+	struct ed25519_key *key;
+	struct store *store;
+	struct registry *registry;
+	struct map *map;
+	struct api *api;
+	struct http_server *server;
+	int ready; /* of the registry: 1: not told yet */
+	char *problem;
+};
+
+static int fail(char **reterr_text, int error, const char *what)
+{
+	*reterr_text = text_printf("%s: %s", what, strerror(-error));
+	return *reterr_text ? error : -ENOMEM;
+}
+
+static int open_files(struct coord *coord, const struct coord_paths *paths, char **reterr_text)
+{
+	int r;
+
+	coord->admin_path = text_printf("%s/admin.sock", paths->runtime_dir);
+	coord->store_path = text_printf("%s/coord.db", paths->state_dir);
+	coord->key_path = text_printf("%s/coordinator.key", paths->state_dir);
+	if (!coord->admin_path || !coord->store_path || !coord->key_path)
+		return -ENOMEM;
+	/* The store first: without one, a new key would only add to the confusion. */
+	r = store_sqlite_open(coord->store_path, 0, reterr_text, &coord->store);
+	if (r == 0)
+		r = ed25519_key_load_or_create(AT_FDCWD, coord->key_path, &coord->key, reterr_text);
+	if (r == ED25519_CREATED)
+		log_warning("%s: there was none: made a new key. Hosts that were enrolled with "
+			    "another one have to enrol anew",
+			    coord->key_path);
+	return r < 0 ? r : 0;
+}
+
+/* ---- registry ---- */
+
+static void on_ready(int status, const char *text, void *userdata)
+{
+	struct coord *coord = userdata;
+
+	coord->ready = status;
+	if (status < 0 && text)
+		coord->problem = strdup(text);
+}
+
+static void on_problem(const char *text, void *userdata)
+{
+	log_warning("%s", text);
+}
+
+/* The embedded store answers at once; one that does not is waited for. */
+static int wait_ready(struct coord *coord)
+{
+	int r = 0;
+
+	while (coord->ready == 1 && r >= 0)
+		r = sd_event_run(coord->event, UINT64_MAX);
+	return r < 0 ? r : coord->ready;
+}
+
+static int open_registry(struct coord *coord, char **reterr_text)
+{
+	char key[ED25519_TEXT_LEN];
+	const struct registry_config config = {
+		.coordinator_key = ed25519_public_to_string(ED25519_COORDINATOR,
+							    ed25519_key_public(coord->key), key),
+		.key_lifetime_usec = coord->config->key_lifetime_usec,
+		.event_lifetime_usec = coord->config->event_lifetime_usec,
+	};
+	int r;
+
+	coord->ready = 1;
+	r = registry_new(coord->store, coord->event, registry_clock, &config, on_ready, on_problem,
+			 coord, &coord->registry);
+	if (r == 0)
+		r = wait_ready(coord);
+	if (r == 0)
+		return 0;
+	if (!coord->problem)
+		return fail(reterr_text, r, BACKUP_REASON);
+	*reterr_text = take_ptr(coord->problem);
+	return r;
+}
+
+/* ---- serving ---- */
+
+static gid_t find_group(const char *name)
+{
+	const struct group *group = getgrnam(name);
+
+	return group ? group->gr_gid : (gid_t)-1;
+}
+
+static int open_api(struct coord *coord, char **reterr_text)
+{
+	const struct map_config map_config = {
+		.key = coord->key,
+		.max_streams = (unsigned)coord->config->max_nodes,
+		.problem = on_problem,
+	};
+	struct api_config config = {
+		.registry = coord->registry,
+		.store = coord->store,
+		.key = coord->key,
+		.url = coord->config->url,
+		.max_machines = 2 * (unsigned)coord->config->max_nodes,
+		.admin_group = find_group(coord->config->admin_group),
+	};
+	int r;
+
+	r = map_new(coord->event, coord->registry, coord->store, &map_config, &coord->map);
+	if (r < 0)
+		return fail(reterr_text, r, "maps");
+	config.map = coord->map;
+	r = api_new(coord->event, &config, &coord->api);
+	return r < 0 ? fail(reterr_text, r, "API") : 0;
+}
+
+static int serve(struct coord *coord, char **reterr_text)
+{
+	struct http_config config = {
+		.trusted_proxies = coord->config->trusted,
+		.n_trusted_proxies = coord->config->n_trusted,
+		.userdata = coord->api,
+	};
+	int r;
+
+	http_limits_default(&config.limits);
+	/* Requests come besides the streams. */
+	config.limits.max_connections = (unsigned)coord->config->max_nodes + 1024;
+	config.limits.stream_bytes = 1 << 20;
+	config.routes = api_routes(&config.n_routes);
+	r = http_server_new(coord->event, &config, &coord->server);
+	if (r < 0)
+		return fail(reterr_text, r, "HTTP server");
+	api_set_server(coord->api, coord->server);
+	return listeners_open(coord->server, coord->config, coord->admin_path, reterr_text);
+}
+
+int coord_new(sd_event *event, const struct coord_config *config, const struct coord_paths *paths,
+	      char **reterr_text, struct coord **ret_coord)
+{
+	_cleanup_(coord_freep) struct coord *coord = calloc(1, sizeof(*coord));
+	int r;
+
+	if (!coord)
+		return -ENOMEM;
+	coord->event = sd_event_ref(event);
+	coord->config = config;
+	r = open_files(coord, paths, reterr_text);
+	if (r == 0)
+		r = open_registry(coord, reterr_text);
+	if (r == 0)
+		r = open_api(coord, reterr_text);
+	if (r == 0)
+		r = serve(coord, reterr_text);
+	if (r == 0)
+		*ret_coord = take_ptr(coord);
+	return r;
+}
+
+struct coord *coord_free(struct coord *coord)
+{
+	if (!coord)
+		return NULL;
+	if (coord->api)
+		api_set_server(coord->api, NULL);
+	http_server_free(coord->server);
+	api_free(coord->api);
+	map_free(coord->map);
+	registry_free(coord->registry);
+	store_free(coord->store);
+	ed25519_key_free(coord->key);
+	sd_event_unref(coord->event);
+	free(coord->problem);
+	free(coord->admin_path);
+	free(coord->store_path);
+	free(coord->key_path);
+	free(coord);
+	return NULL;
+}
+
+void coord_reload(struct coord *coord)
+{
+	_cleanup_free_ char *error = NULL;
+	int r = http_server_reload_tls(coord->server, &error);
+
+	if (r < 0)
+		log_error("Certificates not exchanged, those in use stay: %s",
+			  error ? error : strerror(-r));
+	else
+		log_notice("Certificates read anew");
+}
+
+static void on_stopped(void *userdata)
+{
+	struct coord *coord = userdata;
+
+	sd_event_exit(coord->event, 0);
+}
+
+void coord_stop(struct coord *coord)
+{
+	int r;
+
+	map_stop(coord->map);
+	r = http_server_stop(coord->server, STOP_USEC, on_stopped, coord);
+	if (r < 0 && r != -EALREADY)
+		sd_event_exit(coord->event, 0);
+}
