@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "agent/ctl/metrics/metrics.h"
-#include "agent/ctl/metrics/openmetrics.h"
+#include "common/openmetrics.h"
 #include "agent/nft/tally.h"
 #include "agent/stats.h"
 #include "common/cleanup.h"

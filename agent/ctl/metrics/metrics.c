@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "agent/ctl/metrics/openmetrics.h"
 #include "common/cleanup.h"
 #include "common/cli/value.h"
 #include "common/clock.h"
+#include "common/openmetrics.h"
 
 /* WireGuard makes a new handshake at least this often while there is traffic. */
 #define ACTIVE_USEC (180 * USEC_PER_SEC)

@@ -1,4 +1,4 @@
-#include "agent/ctl/metrics/openmetrics.h"
+#include "common/openmetrics.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
