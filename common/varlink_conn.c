@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include "common/passed.h"
+#include "common/peer_group.h"
 #include "common/varlink_msg.h"
 #include "common/varlink_stream.h"
 
@@ -168,23 +169,11 @@ const struct ucred *varlink_call_creds(const struct varlink_call *call)
 	return &call->creds;
 }
 
-#define MAX_GROUPS 65536u /* NGROUPS_MAX */
-
 bool varlink_call_in_group(const struct varlink_call *call, gid_t gid)
 {
-	_cleanup_free_ gid_t *groups = NULL;
-	socklen_t len = MAX_GROUPS * sizeof(*groups);
-
 	if (call->creds.gid == gid)
 		return true;
-	groups = call->conn ? malloc(len) : NULL;
-	if (!groups ||
-	    getsockopt(call->conn->stream.fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-		return false;
-	for (size_t i = 0; i < len / sizeof(*groups); i++)
-		if (groups[i] == gid)
-			return true;
-	return false;
+	return call->conn && peer_in_group(call->conn->stream.fd, gid);
 }
 
 size_t varlink_call_backlog(const struct varlink_call *call)
