@@ -48,6 +48,7 @@ struct http_route {
 	unsigned on;	 /* HTTP_ON_...; elsewhere the route does not exist */
 	size_t max_body; /* bytes; 0: http_limits.max_body */
 	http_handler_fn handler;
+	const void *data; /* for the handler, by http_request_route(); may be NULL */
 };
 
 /* ---- server ---- */
@@ -151,6 +152,8 @@ const char *http_request_method(const struct http_request *req);
 /* As sent, percent-encoded (for signatures); the query is without '?', NULL: there is none. */
 const char *http_request_raw_path(const struct http_request *req);
 const char *http_request_raw_query(const struct http_request *req);
+/* The route that was taken, for as long as the server lives. */
+const struct http_route *http_request_route(const struct http_request *req);
 /* The segment that "{name}" of the route stands for, decoded; NULL: no such. */
 const char *http_request_param(const struct http_request *req, const char *name);
 /* The n-th value of a query parameter, decoded; NULL: no such. */
@@ -178,6 +181,11 @@ uint16_t http_request_client_port(const struct http_request *req);
 bool http_request_is_secure(const struct http_request *req);
 /* The peer of a Unix socket when it connected (SO_PEERCRED); NULL: another transport. */
 const struct ucred *http_request_creds(const struct http_request *req);
+/*
+ * Was the peer of a Unix socket a member of the group when it connected (SO_PEERGROUPS: no name
+ * service is asked)? False when it is gone, and for other transports.
+ */
+bool http_request_in_group(const struct http_request *req, gid_t gid);
 struct http_server *http_request_server(const struct http_request *req);
 
 /* To answer later. The last reference to a request without an answer makes it 500. */
@@ -212,7 +220,11 @@ struct http_response {
 int http_respond(struct http_request *req, const struct http_response *response);
 /* body is stolen, also on failure. */
 int http_respond_json(struct http_request *req, unsigned status, json_t *body);
-/* {"error":{"code":CODE,"message":...}} */
+int http_respond_json_with(struct http_request *req, unsigned status, json_t *body,
+			   const struct http_header *headers, size_t n_headers);
+/* {"error":{"code":CODE,"message":...}}; NULL: out of memory. */
+json_t *http_error_json(const char *code, const char *message);
+/* An answer of this. */
 int http_respond_error(struct http_request *req, unsigned status, const char *code, const char *fmt,
 		       ...) _printf_(4, 5);
 

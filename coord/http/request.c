@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "common/json.h"
+#include "common/peer_group.h"
 #include "coord/http/internal.h"
 
 /* Proxies in a row whose X-Forwarded-For are fields of their own. */
@@ -23,6 +24,11 @@ const char *http_request_raw_path(const struct http_request *req)
 const char *http_request_raw_query(const struct http_request *req)
 {
 	return req->target.query;
+}
+
+const struct http_route *http_request_route(const struct http_request *req)
+{
+	return req->route;
 }
 
 const char *http_request_param(const struct http_request *req, const char *name)
@@ -164,6 +170,13 @@ bool http_request_is_secure(const struct http_request *req)
 const struct ucred *http_request_creds(const struct http_request *req)
 {
 	return req->listener->transport == HTTP_UNIX ? &req->creds : NULL;
+}
+
+bool http_request_in_group(const struct http_request *req, gid_t gid)
+{
+	if (req->listener->transport != HTTP_UNIX || !req->conn)
+		return false;
+	return req->creds.gid == gid || peer_in_group(req->conn->fd, gid);
 }
 
 struct http_server *http_request_server(const struct http_request *req)

@@ -103,8 +103,8 @@ int http_respond(struct http_request *req, const struct http_response *r)
 	return error;
 }
 
-static int respond_json(struct http_request *req, unsigned status, json_t *body,
-			const struct http_header *headers, size_t n_headers)
+int http_respond_json_with(struct http_request *req, unsigned status, json_t *body,
+			   const struct http_header *headers, size_t n_headers)
 {
 	_cleanup_(http_buf_unrefp) struct http_buf *buf = body ? http_buf_json(body) : NULL;
 	const struct http_response response = {
@@ -121,10 +121,10 @@ static int respond_json(struct http_request *req, unsigned status, json_t *body,
 
 int http_respond_json(struct http_request *req, unsigned status, json_t *body)
 {
-	return respond_json(req, status, body, NULL, 0);
+	return http_respond_json_with(req, status, body, NULL, 0);
 }
 
-static json_t *error_json(const char *code, const char *message)
+json_t *http_error_json(const char *code, const char *message)
 {
 	return json_pack("{s:{s:s, s:s}}", "error", "code", code, "message", message);
 }
@@ -138,7 +138,7 @@ int http_respond_error(struct http_request *req, unsigned status, const char *co
 	va_start(ap, fmt);
 	message = text_vprintf(fmt, ap);
 	va_end(ap);
-	return message ? http_respond_json(req, status, error_json(code, message)) : -ENOMEM;
+	return message ? http_respond_json(req, status, http_error_json(code, message)) : -ENOMEM;
 }
 
 int http_respond_refusal(struct http_request *req)
@@ -146,8 +146,9 @@ int http_respond_refusal(struct http_request *req)
 	const struct http_refusal *refusal = &req->refusal;
 	const struct http_header allow = { "Allow", refusal->allow };
 
-	return respond_json(req, refusal->status, error_json(refusal->code, refusal->message),
-			    &allow, refusal->status == 405 ? 1 : 0);
+	return http_respond_json_with(req, refusal->status,
+				      http_error_json(refusal->code, refusal->message), &allow,
+				      refusal->status == 405 ? 1 : 0);
 }
 
 int http_respond_later(struct http_request *req, unsigned seconds)
@@ -157,8 +158,9 @@ int http_respond_later(struct http_request *req, unsigned seconds)
 	int r;
 
 	snprintf(text, sizeof(text), "%u", seconds);
-	r = respond_json(req, 429,
-			 error_json("too_many_requests", "too many requests; try again later"),
-			 &retry, 1);
+	r = http_respond_json_with(
+		req, 429,
+		http_error_json("too_many_requests", "too many requests; try again later"), &retry,
+		1);
 	return r < 0 ? r : HTTP_ANSWERED;
 }
