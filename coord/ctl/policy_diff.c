@@ -1,6 +1,7 @@
 /* "policy diff": access that one policy gives and the other does not. */
 #include "coord/ctl/ctl.h"
 #include "coord/ctl/render.h"
+#include "coord/policy/policy_json.h"
 
 static int compare(struct ctl *ctl, struct ctl_setup *old, struct ctl_setup *new)
 {
@@ -11,7 +12,7 @@ static int compare(struct ctl *ctl, struct ctl_setup *old, struct ctl_setup *new
 	if (r < 0)
 		return ctl_rendered(ctl, r);
 	if (ctl->json)
-		r = ctl_print_json(ctl, ctl_diff_json(diff));
+		r = ctl_print_json(ctl, policy_diff_json(diff));
 	else
 		r = ctl_rendered(ctl, ctl_render_diff(diff, &old->policy.source,
 						      &new->policy.source, &ctl->out));

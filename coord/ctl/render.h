@@ -11,7 +11,7 @@
 #include "common/cli/style.h"
 #include "coord/ctl/names.h"
 #include "coord/ctl/source.h"
-#include "coord/policy/policy.h"
+#include "coord/policy/question.h"
 
 /* ---- check, test ---- */
 
@@ -31,35 +31,17 @@ json_t *ctl_check_json(const struct ctl_check *check);
 
 /* ---- explain ---- */
 
-enum ctl_answer {
-	CTL_ANSWER_NO,
-	CTL_ANSWER_PARTLY, /* for some of the nodes */
-	CTL_ANSWER_YES,
-};
-
-struct ctl_question {
-	const char *src, *dst;
-	const char *login;	/* NULL: about packets, not a login */
-	uint16_t port;		/* 0: any */
-	uint8_t proto;		/* 0: tcp */
-	const char *proto_name; /* as asked; NULL: tcp */
-	bool portless;		/* the protocol has no ports */
-};
-
 struct ctl_explained {
-	struct ctl_question question;
 	const struct source *source;
-	const struct policy_explanation *network, *ssh; /* ssh: NULL unless about a login */
+	const struct policy_question *question;
+	const struct policy_answers *answers;
 };
-enum ctl_answer ctl_answer(const struct ctl_explained *explained);
 int ctl_render_explained(const struct ctl_explained *explained, const struct cli_out *out);
-json_t *ctl_explained_json(const struct ctl_explained *explained);
 
 /* ---- diff ---- */
 
 int ctl_render_diff(const struct policy_diff *diff, const struct source *old_source,
 		    const struct source *new_source, const struct cli_out *out);
-json_t *ctl_diff_json(const struct policy_diff *diff);
 
 /* ---- compile ---- */
 

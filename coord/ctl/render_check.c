@@ -2,6 +2,7 @@
 
 #include "coord/ctl/render.h"
 #include "coord/ctl/shown.h"
+#include "coord/policy/policy_json.h"
 
 /* "FILE:LINE:COLUMN: error: ...", as compilers write it; the line itself for people only. */
 static int render_problem(const struct source *source, const struct policy_problem *problem,
@@ -119,36 +120,13 @@ int ctl_render_tests(const struct ctl_check *check, const struct cli_out *out)
 
 /* ---- JSON ---- */
 
-static json_t *problem_json(const struct policy_problem *problem)
-{
-	const char *severity = problem->severity == POLICY_ERROR ? "error" : "warning";
-
-	if (problem->line == 0)
-		return json_pack("{s:s, s:s}", "severity", severity, "text", problem->text);
-	return json_pack("{s:s, s:i, s:i, s:s}", "severity", severity, "line", (int)problem->line,
-			 "column", (int)problem->column, "text", problem->text);
-}
-
-static json_t *tests_json(const struct ctl_check *check)
-{
-	if (!check->tested)
-		return json_null();
-	return json_pack("{s:I, s:I}", "run", (json_int_t)check->tests.n_tests, "failed",
-			 (json_int_t)check->tests.n_failed);
-}
-
 json_t *ctl_check_json(const struct ctl_check *check)
 {
 	const struct policy_problems *problems = check->problems;
-	json_t *list = json_array();
 
-	for (size_t i = 0; i < problems->n; i++)
-		if (json_array_append_new(list, problem_json(&problems->items[i])) < 0) {
-			json_decref(list);
-			return NULL;
-		}
 	return json_pack("{s:s, s:b, s:I, s:I, s:o, s:o}", "file", check->source->name, "good",
 			 ctl_check_is_good(check), "errors", (json_int_t)problems->n_errors,
-			 "warnings", (json_int_t)problems->n_warnings, "tests", tests_json(check),
-			 "problems", list);
+			 "warnings", (json_int_t)problems->n_warnings, "tests",
+			 check->tested ? policy_tests_json(&check->tests) : json_null(), "problems",
+			 policy_problems_json(problems));
 }

@@ -2,17 +2,9 @@
 
 #include "coord/ctl/render.h"
 #include "coord/ctl/shown.h"
+#include "coord/policy/policy_json.h"
 
 #define SHOWN_ITEMS 50 /* of packets, and of logins */
-
-static size_t count_items(const struct policy_diff *diff, bool gained)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < diff->n_items; i++)
-		n += diff->items[i].gained == gained;
-	return n;
-}
 
 static int render_item(const struct policy_diff_item *item, const struct source *source,
 		       const struct cli_out *out)
@@ -61,37 +53,10 @@ int ctl_render_diff(const struct policy_diff *diff, const struct source *old_sou
 	if (render_group(diff, false, old_source, new_source, out) < 0 ||
 	    render_group(diff, true, old_source, new_source, out) < 0)
 		return -ENOMEM;
-	fprintf(out->file, "%zu gained, %zu lost", count_items(diff, true),
-		count_items(diff, false));
+	fprintf(out->file, "%zu gained, %zu lost", policy_diff_count(diff, true),
+		policy_diff_count(diff, false));
 	if (diff->truncated)
 		fprintf(out->file, "; there are more differences than these %u", POLICY_MAX_DIFF);
 	fputc('\n', out->file);
 	return 0;
-}
-
-/* ---- JSON ---- */
-
-static json_t *item_json(const struct policy_diff_item *item)
-{
-	json_t *line = item->line > 0 ? json_integer(item->line) : NULL;
-
-	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:s, s:s, s:o*}", "change",
-			 item->gained ? "gained" : "lost", "kind", item->ssh ? "login" : "packets",
-			 "src", item->src, "src_nodes", (json_int_t)item->n_src, "dst", item->dst,
-			 "dst_nodes", (json_int_t)item->n_dst, "what", item->what, "text",
-			 item->text, "line", line);
-}
-
-json_t *ctl_diff_json(const struct policy_diff *diff)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < diff->n_items; i++)
-		if (json_array_append_new(list, item_json(&diff->items[i])) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-	return json_pack("{s:I, s:I, s:b, s:o}", "gained", (json_int_t)count_items(diff, true),
-			 "lost", (json_int_t)count_items(diff, false), "truncated", diff->truncated,
-			 "changes", list);
 }

@@ -3,35 +3,14 @@
 
 #include "coord/ctl/render.h"
 #include "coord/ctl/shown.h"
+#include "coord/policy/policy_json.h"
 
 #define SHOWN_FINDINGS 12
-
-static enum ctl_answer answer_of(const struct policy_explanation *explanation)
-{
-	bool some = false, all = true;
-
-	for (size_t i = 0; i < explanation->n_findings; i++) {
-		bool yes = explanation->findings[i].verdict != POLICY_DENIED;
-
-		some |= yes;
-		all &= yes;
-	}
-	return !some ? CTL_ANSWER_NO : all ? CTL_ANSWER_YES : CTL_ANSWER_PARTLY;
-}
-
-/* A login takes both: packets that get through and a rule for it. */
-enum ctl_answer ctl_answer(const struct ctl_explained *explained)
-{
-	enum ctl_answer network = answer_of(explained->network);
-	enum ctl_answer ssh = explained->ssh ? answer_of(explained->ssh) : CTL_ANSWER_YES;
-
-	return network < ssh ? network : ssh;
-}
 
 /* ---- the answer in one line ---- */
 
 /* "on tcp 22", "on some tcp port", "by icmp" */
-static void print_service(const struct ctl_question *question, bool yes, FILE *f)
+static void print_service(const struct policy_question *question, bool yes, FILE *f)
 {
 	const char *proto = question->proto_name ? question->proto_name : "tcp";
 
@@ -53,32 +32,32 @@ static bool has_check(const struct policy_explanation *ssh)
 
 static int render_answer(const struct ctl_explained *explained, const struct cli_out *out)
 {
-	const struct ctl_question *question = &explained->question;
-	enum ctl_answer answer = ctl_answer(explained);
+	const struct policy_question *question = explained->question;
+	enum policy_answer answer = policy_answer_of_all(explained->answers);
 	int r;
 
 	cli_print(out,
-		  answer == CTL_ANSWER_YES  ? CLI_GOOD
-		  : answer == CTL_ANSWER_NO ? CLI_BAD
-					    : CLI_WARN,
+		  answer == POLICY_ANSWER_YES  ? CLI_GOOD
+		  : answer == POLICY_ANSWER_NO ? CLI_BAD
+					       : CLI_WARN,
 		  "%s",
-		  answer == CTL_ANSWER_YES  ? "yes:"
-		  : answer == CTL_ANSWER_NO ? "no:"
-					    : "partly:");
+		  answer == POLICY_ANSWER_YES  ? "yes:"
+		  : answer == POLICY_ANSWER_NO ? "no:"
+					       : "partly:");
 	if (question->login)
 		r = cli_show(out, CLI_PLAIN, " %s %s log in on %s as %s", question->src,
-			     answer == CTL_ANSWER_NO ? "cannot" : "can", question->dst,
+			     answer == POLICY_ANSWER_NO ? "cannot" : "can", question->dst,
 			     question->login);
 	else
 		r = cli_show(out, CLI_PLAIN, " %s %s reach %s ", question->src,
-			     answer == CTL_ANSWER_NO ? "cannot" : "can", question->dst);
+			     answer == POLICY_ANSWER_NO ? "cannot" : "can", question->dst);
 	if (r < 0)
 		return r;
 	if (!question->login)
-		print_service(question, answer != CTL_ANSWER_NO, out->file);
-	if (answer == CTL_ANSWER_PARTLY)
+		print_service(question, answer != POLICY_ANSWER_NO, out->file);
+	if (answer == POLICY_ANSWER_PARTLY)
 		fputs(", but not between all of these nodes", out->file);
-	else if (answer == CTL_ANSWER_YES && has_check(explained->ssh))
+	else if (answer == POLICY_ANSWER_YES && has_check(explained->answers->ssh))
 		fputs(", after a check", out->file);
 	fputc('\n', out->file);
 	return 0;
@@ -99,22 +78,9 @@ static enum cli_style verdict_style(enum policy_verdict verdict)
 	return CLI_PLAIN;
 }
 
-static const char *verdict_word(enum policy_verdict verdict)
-{
-	switch (verdict) {
-	case POLICY_DENIED:
-		return "denied";
-	case POLICY_ALLOWED:
-		return "allowed";
-	case POLICY_CHECK:
-		return "check";
-	}
-	return "";
-}
-
 /* "laptop to server and 3 more pairs"; nothing when the question said as much. */
-static int render_pairs(const struct policy_finding *finding, const struct ctl_question *question,
-			const struct cli_out *out)
+static int render_pairs(const struct policy_finding *finding,
+			const struct policy_question *question, const struct cli_out *out)
 {
 	if (finding->n_pairs == 1 && strcmp(finding->src_name, question->src) == 0 &&
 	    strcmp(finding->dst_name, question->dst) == 0)
@@ -133,11 +99,12 @@ static int render_finding(const struct ctl_explained *explained,
 			  const struct policy_finding *finding, const struct cli_out *out)
 {
 	fputs("  ", out->file);
-	cli_print(out, verdict_style(finding->verdict), "%-7s", verdict_word(finding->verdict));
+	cli_print(out, verdict_style(finding->verdict), "%-7s",
+		  policy_verdict_to_string(finding->verdict));
 	if (cli_show(out, CLI_PLAIN, "  %s", finding->why) < 0)
 		return -ENOMEM;
 	fputc('\n', out->file);
-	if (render_pairs(finding, &explained->question, out) < 0)
+	if (render_pairs(finding, explained->question, out) < 0)
 		return -ENOMEM;
 	return source_quote_object(explained->source, finding->line, finding->column, out);
 }
@@ -158,9 +125,9 @@ static int render_findings(const struct ctl_explained *explained,
 /* What has to be written so that the answer becomes yes. */
 static int render_missing(const struct ctl_explained *explained, const struct cli_out *out)
 {
-	const struct ctl_question *question = &explained->question;
-	bool network = answer_of(explained->network) == CTL_ANSWER_YES;
-	bool ssh = answer_of(explained->ssh) == CTL_ANSWER_YES;
+	const struct policy_question *question = explained->question;
+	bool network = policy_answer_of(explained->answers->network) == POLICY_ANSWER_YES;
+	bool ssh = policy_answer_of(explained->answers->ssh) == POLICY_ANSWER_YES;
 	int r = 0;
 
 	if (network && ssh)
@@ -187,13 +154,13 @@ static int render_login(const struct ctl_explained *explained, const struct cli_
 
 	cli_print(out, CLI_HEADING, "Packets to tcp 22");
 	fputc('\n', out->file);
-	r = render_findings(explained, explained->network, out);
+	r = render_findings(explained, explained->answers->network, out);
 	if (r < 0)
 		return r;
 	fputc('\n', out->file);
 	cli_print(out, CLI_HEADING, "Login");
 	fputc('\n', out->file);
-	r = render_findings(explained, explained->ssh, out);
+	r = render_findings(explained, explained->answers->ssh, out);
 	return r < 0 ? r : render_missing(explained, out);
 }
 
@@ -204,52 +171,7 @@ int ctl_render_explained(const struct ctl_explained *explained, const struct cli
 	if (r < 0)
 		return r;
 	fputc('\n', out->file);
-	if (explained->ssh)
+	if (explained->answers->ssh)
 		return render_login(explained, out);
-	return render_findings(explained, explained->network, out);
-}
-
-/* ---- JSON ---- */
-
-static json_t *finding_json(const struct policy_finding *finding)
-{
-	json_t *place = finding->line > 0 ? json_integer(finding->line) : NULL;
-	json_t *column = finding->line > 0 ? json_integer(finding->column) : NULL;
-
-	return json_pack("{s:s, s:s*, s:o*, s:o*, s:s*, s:s*, s:s, s:I, s:s, s:s}", "verdict",
-			 verdict_word(finding->verdict), "origin", finding->origin, "line", place,
-			 "column", column, "src_entry", finding->src_entry, "dst_entry",
-			 finding->dst_entry, "why", finding->why, "pairs",
-			 (json_int_t)finding->n_pairs, "src", finding->src_name, "dst",
-			 finding->dst_name);
-}
-
-static json_t *findings_json(const struct policy_explanation *explanation)
-{
-	json_t *list = explanation ? json_array() : NULL;
-
-	for (size_t i = 0; list && i < explanation->n_findings; i++)
-		if (json_array_append_new(list, finding_json(&explanation->findings[i])) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-	return list;
-}
-
-json_t *ctl_explained_json(const struct ctl_explained *explained)
-{
-	static const char *const answers[] = {
-		[CTL_ANSWER_NO] = "no",
-		[CTL_ANSWER_PARTLY] = "partly",
-		[CTL_ANSWER_YES] = "yes",
-	};
-	const struct ctl_question *question = &explained->question;
-	json_t *port = question->port > 0 ? json_integer(question->port) : NULL;
-
-	return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:o*, s:o, s:o*}", "answer",
-			 answers[ctl_answer(explained)], "src", question->src, "dst", question->dst,
-			 "login", question->login, "proto",
-			 question->proto_name ? question->proto_name : "tcp", "port", port,
-			 "network", findings_json(explained->network), "ssh",
-			 findings_json(explained->ssh));
+	return render_findings(explained, explained->answers->network, out);
 }

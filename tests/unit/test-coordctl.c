@@ -296,7 +296,7 @@ static const struct {
 	  "coordctl: 'root@' lacks a node; write, say, root@server\n" },
 	{ { "policy", "explain", "policy.hujson", ON_NODES, "desk", "root@web", "--proto=tcp" },
 	  CLI_USAGE,
-	  "coordctl: --proto is for packets, and 'root@web' asks about a login\n" },
+	  "coordctl: a protocol is for packets, and 'root@web' asks about a login\n" },
 	{ { "policy", "explain", "policy.hujson", ON_NODES, "desk", "web", "--proto=foo" },
 	  CLI_USAGE,
 	  "coordctl: 'foo' is no protocol; write tcp, udp, icmp or a number from 1 to 255\n" },
