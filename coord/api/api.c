@@ -73,8 +73,9 @@ int api_new(sd_event *event, const struct api_config *config, struct api **ret_a
 	api->key = config->key;
 	api->admin_group = config->admin_group;
 	api->url = strdup(config->url);
+	api->state_dir = strdup(config->state_dir);
 	LIST_INIT(&api->waiters);
-	r = api->url ? set_up(api, config) : -ENOMEM;
+	r = api->url && api->state_dir ? set_up(api, config) : -ENOMEM;
 	if (r == 0)
 		*ret_api = take_ptr(api);
 	return r;
@@ -90,6 +91,7 @@ struct api *api_free(struct api *api)
 	replay_free(api->strangers);
 	replay_free(api->members);
 	free(api->url);
+	free(api->state_dir);
 	free(api);
 	return NULL;
 }

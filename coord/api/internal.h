@@ -21,8 +21,10 @@ struct api {
 	const struct http_server *server;
 	const struct ed25519_key *key;
 	char key_text[ED25519_TEXT_LEN];
-	char *url;
+	char *url, *state_dir;
 	gid_t admin_group;
+	unsigned n_followers; /* of events */
+	bool is_backing_up;
 
 	struct httpsig_epoch epoch; /* of this process */
 	char epoch_text[HTTPSIG_EPOCH_LEN];

@@ -116,7 +116,7 @@ static gid_t find_group(const char *name)
 	return group ? group->gr_gid : (gid_t)-1;
 }
 
-static int open_api(struct coord *coord, char **reterr_text)
+static int open_api(struct coord *coord, const struct coord_paths *paths, char **reterr_text)
 {
 	const struct map_config map_config = {
 		.key = coord->key,
@@ -128,6 +128,7 @@ static int open_api(struct coord *coord, char **reterr_text)
 		.store = coord->store,
 		.key = coord->key,
 		.url = coord->config->url,
+		.state_dir = paths->state_dir,
 		.max_machines = 2 * (unsigned)coord->config->max_nodes,
 		.admin_group = find_group(coord->config->admin_group),
 	};
@@ -176,7 +177,7 @@ int coord_new(sd_event *event, const struct coord_config *config, const struct c
 	if (r == 0)
 		r = open_registry(coord, reterr_text);
 	if (r == 0)
-		r = open_api(coord, reterr_text);
+		r = open_api(coord, paths, reterr_text);
 	if (r == 0)
 		r = serve(coord, reterr_text);
 	if (r == 0)

@@ -1,0 +1,94 @@
+/* People. */
+#include <stdlib.h>
+
+#include "coord/api/admin.h"
+
+static json_t *user_json(const struct user_record *user)
+{
+	return json_pack("{s:s, s:s?, s:o, s:o}", "login", user->head.id, "name", user->name,
+			 "roles", admin_words(user->roles, role_name), "created",
+			 admin_time(user->created));
+}
+
+static json_t *user_at(const struct api *api, size_t i)
+{
+	return user_json(registry_user_at(api->registry, i));
+}
+
+int admin_users_list(struct admin_call *call)
+{
+	const struct api *api = call->api;
+
+	return admin_call_answer(
+		call, 200, admin_list(api, "users", registry_n_users(api->registry), user_at));
+}
+
+static void on_user(const struct registry_result *result, void *userdata)
+{
+	struct admin_call *call = userdata;
+
+	if (admin_call_refused(call, result) < 0)
+		admin_call_answer(call, 200, user_json(result->user));
+}
+
+struct user_body {
+	char *login, *name;
+	struct admin_bits roles;
+};
+
+static void user_body_done(struct user_body *body)
+{
+	free(body->login);
+	free(body->name);
+}
+
+static struct registry_user_patch patch_of(const struct user_body *body)
+{
+	return (struct registry_user_patch){
+		.name = body->name,
+		.roles = body->roles.is_given ? &body->roles.bits : NULL,
+	};
+}
+
+#define AT(member) offsetof(struct user_body, member)
+/* The login comes first: PATCH has none in its body. */
+static const struct json_field fields[] = {
+	{ "login", json_read_string, AT(login), JSON_REQUIRED },
+	{ "name", json_read_string, AT(name), JSON_NULLABLE },
+	{ "roles", admin_read_roles, AT(roles), JSON_NULLABLE },
+};
+#undef AT
+
+int admin_users_add(struct admin_call *call)
+{
+	_cleanup_(user_body_done) struct user_body body = { 0 };
+	struct registry_user_patch patch;
+	int r = admin_call_body(call, fields, ARRAY_SIZE(fields), &body);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	patch = patch_of(&body);
+	registry_add_user(call->api->registry, &call->actor, body.login, &patch, on_user, call);
+	return 0;
+}
+
+int admin_users_set(struct admin_call *call)
+{
+	_cleanup_(user_body_done) struct user_body body = { 0 };
+	struct registry_user_patch patch;
+	int r = admin_call_body(call, fields + 1, ARRAY_SIZE(fields) - 1, &body);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	patch = patch_of(&body);
+	registry_patch_user(call->api->registry, &call->actor,
+			    http_request_param(call->req, "login"), &patch, on_user, call);
+	return 0;
+}
+
+int admin_users_delete(struct admin_call *call)
+{
+	registry_delete_user(call->api->registry, &call->actor,
+			     http_request_param(call->req, "login"), admin_call_done, call);
+	return 0;
+}
