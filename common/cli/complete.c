@@ -41,9 +41,12 @@ static struct complete_kind literal(const char *text)
 
 struct complete_kind complete_kind_of(const struct cli_completion *completion, const char *name)
 {
-	size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 	struct complete_kind kind = { .type = COMPLETE_NOTHING };
+	size_t len;
 
+	/* "[FILE]": may be left out. */
+	name += name[0] == '[';
+	len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 	if (islower((unsigned char)name[0]))
 		return literal(name);
 	for (size_t i = 0; i < completion->n_listers; i++)

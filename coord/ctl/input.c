@@ -10,9 +10,8 @@
 #include "coord/ctl/ctl.h"
 #include "coord/ctl/render.h"
 
-#define MAX_MESSAGE    1024u
-#define MAX_NAME       256u
-#define MAX_NODES_FILE ((size_t)128 << 20)
+#define MAX_MESSAGE 1024u
+#define MAX_NAME    256u
 
 _printf_(2, 0) static void tell(const struct ctl *ctl, const char *fmt, va_list ap)
 {
@@ -90,7 +89,7 @@ static int tell_unreadable(const struct ctl *ctl, const char *name, size_t max, 
 	return ctl_tell(ctl, "%s: %s", name, strerror(-error));
 }
 
-static int read_source(struct ctl *ctl, const char *path, size_t max, struct source *ret_source)
+int ctl_read_source(struct ctl *ctl, const char *path, size_t max, struct source *ret_source)
 {
 	bool from_stdin = strcmp(path, "-") == 0;
 	struct source source = { 0 };
@@ -129,7 +128,7 @@ int ctl_read_policy(struct ctl *ctl, const char *path, struct ctl_policy *ret_po
 	struct ctl_policy policy = { 0 };
 	int r;
 
-	r = read_source(ctl, path, POLICY_MAX_BYTES, &policy.source);
+	r = ctl_read_source(ctl, path, POLICY_MAX_BYTES, &policy.source);
 	if (r != CLI_OK)
 		return r;
 	r = policy_parse(policy.source.text, policy.source.len, &policy.problems, &policy.policy);
@@ -151,26 +150,6 @@ static int tell_refused(const struct ctl *ctl, const struct ctl_policy *policy)
 	else
 		(void)ctl_rendered(ctl, ctl_render_check(&check, &ctl->err));
 	return CTL_NO_ANSWER;
-}
-
-/* ---- nodes ---- */
-
-int ctl_read_network(struct ctl *ctl, struct policy_network **ret_network)
-{
-	_cleanup_(source_done) struct source source = { 0 };
-	_cleanup_free_ char *text = NULL;
-	int r;
-
-	if (!ctl->nodes)
-		return ctl_tell_usage(ctl, "this needs --nodes FILE, which says what users and "
-					   "nodes there are");
-	r = read_source(ctl, ctl->nodes, MAX_NODES_FILE, &source);
-	if (r != CLI_OK)
-		return r;
-	r = policy_network_parse(source.text, source.len, &text, ret_network);
-	if (r == -EINVAL)
-		return ctl_tell(ctl, "%s: %s", source.name, text);
-	return ctl_rendered(ctl, r);
 }
 
 /* ---- both ---- */

@@ -1,123 +1,362 @@
 #include "coord/ctl/ctl.h"
+#include "coord/ctl/options.h"
 #include "peergate-config.h"
-
-enum {
-	OPTION_JSON = 1,
-	OPTION_NODES,
-	OPTION_NODE,
-	OPTION_STRICT,
-	OPTION_PROTO,
-};
-
-static int take_option(int id, const char *arg, void *userdata)
-{
-	struct ctl *ctl = userdata;
-
-	switch (id) {
-	case OPTION_JSON:
-		ctl->json = true;
-		break;
-	case OPTION_NODES:
-		ctl->nodes = arg;
-		break;
-	case OPTION_NODE:
-		ctl->node = arg;
-		break;
-	case OPTION_STRICT:
-		ctl->strict = true;
-		break;
-	case OPTION_PROTO:
-		ctl->proto = arg;
-		break;
-	}
-	return CLI_OK;
-}
-
-#define NODES                                                                              \
-	{                                                                                  \
-		"nodes", "FILE", "Users and nodes, as JSON; see coordctl(1)", OPTION_NODES \
-	}
 
 static const struct cli_option options[] = {
 	{ "json", NULL, "Answer for programs", OPTION_JSON },
+	{ "socket", "PATH", "Ask the coordinator here, instead of at its usual place",
+	  OPTION_SOCKET },
+	{ "url", "URL", "Ask the coordinator there, with --api-key-file", OPTION_URL },
+	{ "api-key-file", "FILE", "Holds the API key; '-': standard input", OPTION_API_KEY_FILE },
+	{ "ca-file", "FILE", "Trust these certificates, not the system's", OPTION_CA_FILE },
 };
 static const struct cli_option check_options[] = {
-	NODES,
+	{ "nodes", "FILE", "Users and nodes, as JSON, instead of the coordinator's", OPTION_NODES },
 	{ "strict", NULL, "Warnings count as errors do", OPTION_STRICT },
 };
-static const struct cli_option nodes_options[] = { NODES };
+static const struct cli_option nodes_options[] = {
+	{ "nodes", "FILE", "Users and nodes, as JSON, instead of the coordinator's", OPTION_NODES },
+};
 static const struct cli_option compile_options[] = {
-	NODES,
+	{ "nodes", "FILE", "Users and nodes, as JSON, instead of the coordinator's", OPTION_NODES },
 	{ "node", "NAME", "Only this node", OPTION_NODE },
 };
 static const struct cli_option explain_options[] = {
-	NODES,
+	{ "nodes", "FILE", "Users and nodes, as JSON, instead of the coordinator's", OPTION_NODES },
 	{ "proto", "PROTOCOL", "Instead of tcp: udp, icmp, ... or a number", OPTION_PROTO },
 };
+static const struct cli_option get_options[] = {
+	{ "version", "VERSION", "An older one; 0: the default policy", OPTION_VERSION },
+};
+static const struct cli_option set_options[] = {
+	{ "confirm-within", "TIME", "Roll back unless confirmed: 5m", OPTION_CONFIRM_WITHIN },
+	{ "if-version", "VERSION", "Only if this version is in force", OPTION_IF_VERSION },
+	{ "comment", "TEXT", "For the history", OPTION_COMMENT },
+};
+static const struct cli_option user_options[] = {
+	{ "name", "TEXT", "The person's name", OPTION_NAME },
+	{ "role", "ROLE",
+	  "owner, admin, network-admin, it-admin, billing-admin, auditor; may come again",
+	  OPTION_ROLE },
+};
+static const struct cli_option user_set_options[] = {
+	{ "name", "TEXT", "The person's name", OPTION_NAME },
+	{ "role", "ROLE",
+	  "owner, admin, network-admin, it-admin, billing-admin, auditor; may come again",
+	  OPTION_ROLE },
+	{ "no-roles", NULL, "Take all roles away", OPTION_NO_ROLES },
+};
+static const struct cli_option approve_options[] = {
+	{ "user", "LOGIN", "The host will be this person's", OPTION_USER },
+	{ "tag", "TAG", "The host gets this tag; may come again", OPTION_TAG },
+};
+static const struct cli_option authkey_options[] = {
+	{ "user", "LOGIN", "The host will be this person's", OPTION_USER },
+	{ "tag", "TAG", "The host gets this tag; may come again", OPTION_TAG },
+	{ "reusable", NULL, "For more than one host", OPTION_REUSABLE },
+	{ "ephemeral", NULL,
+	  "Hosts that come with it are deleted when they have been gone for long",
+	  OPTION_EPHEMERAL },
+	{ "expires", "TIME", "12h, 90d, never; one day unless given", OPTION_EXPIRES },
+	{ "description", "TEXT", "For the list", OPTION_DESCRIPTION },
+};
+static const struct cli_option apikey_options[] = {
+	{ "scope", "SCOPE", "policy:write, nodes:read, ..., all; may come again", OPTION_SCOPE },
+	{ "expires", "TIME", "12h, 90d, never; 90 days unless given", OPTION_EXPIRES },
+	{ "description", "TEXT", "For the list", OPTION_DESCRIPTION },
+};
+static const struct cli_option events_options[] = {
+	{ "since", "TIME", "2h, 30d, or a time; the last day unless given", OPTION_SINCE },
+	{ "follow", NULL, "Go on as they happen", OPTION_FOLLOW },
+};
+static const struct cli_option restore_options[] = {
+	{ "state-dir", "PATH", "Where the coordinator keeps its files", OPTION_STATE_DIR },
+};
+static const struct cli_option init_options[] = {
+	{ "domain", "DOMAIN", "What the names of hosts end in: mesh.example", OPTION_DOMAIN },
+	{ "listen", "ADDRESSES", "[::]:443, or 127.0.0.1:8080 without a certificate",
+	  OPTION_LISTEN },
+	{ "certificate", "FILE", "PEM, with its chain; without, a reverse proxy speaks TLS",
+	  OPTION_CERTIFICATE },
+	{ "private-key", "FILE", "PEM", OPTION_PRIVATE_KEY },
+	{ "config", "FILE", "Instead of /etc/peergate/coord.conf", OPTION_CONFIG },
+	{ "state-dir", "PATH", "Where the coordinator keeps its files", OPTION_STATE_DIR },
+};
+
+#define OPTIONS(list) .options = list, .n_options = ARRAY_SIZE(list)
 
 static const struct cli_verb verbs[] = {
+	{ .name = "status",
+	  .summary = "The coordinator, and what needs attention",
+	  .run = verb_status },
+	{ .name = "users list", .summary = "People", .run = verb_users_list },
+	{ .name = "users add",
+	  .args = "LOGIN",
+	  .summary = "Let somebody have hosts",
+	  .help = "LOGIN looks like an address for mail: alice@example.com.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  OPTIONS(user_options),
+	  .run = verb_users_add },
+	{ .name = "users set",
+	  .args = "LOGIN",
+	  .summary = "Change name and roles",
+	  .help = "The roles that are given replace those that there are.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  OPTIONS(user_set_options),
+	  .run = verb_users_set },
+	{ .name = "users delete",
+	  .args = "LOGIN",
+	  .summary = "Delete somebody who has no hosts",
+	  .help = "Auth keys of theirs go along.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_users_delete },
+	{ .name = "nodes list", .summary = "Hosts that are enrolled", .run = verb_nodes_list },
+	{ .name = "nodes show",
+	  .args = "NODE",
+	  .summary = "All about one",
+	  .help = "NODE is a name or an id, here and below.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_nodes_show },
+	{ .name = "nodes approve",
+	  .args = "CODE",
+	  .summary = "Let a machine in that waits",
+	  .help = "CODE is what \"agentctl up\" shows there. Without --user and --tag the host "
+		  "gets the tags\n"
+		  "that it asked for, or what it had before.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  OPTIONS(approve_options),
+	  .run = verb_nodes_approve },
+	{ .name = "nodes reject",
+	  .args = "CODE",
+	  .summary = "Send a machine away that waits",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_nodes_reject },
+	{ .name = "nodes expire",
+	  .args = "NODE",
+	  .summary = "End the validity of its key now",
+	  .help = "Its peers drop it at once; it is back after \"agentctl login\".",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_nodes_expire },
+	{ .name = "nodes delete",
+	  .args = "NODE",
+	  .summary = "Forget it",
+	  .help = "It has to enrol anew to come back, and may get another address then.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_nodes_delete },
+	{ .name = "nodes rename",
+	  .args = "NODE NAME",
+	  .summary = "Give it another name",
+	  .min_args = 2,
+	  .max_args = 2,
+	  .run = verb_nodes_rename },
+	{ .name = "nodes tag",
+	  .args = "NODE TAG...",
+	  .summary = "Give it these tags, and no others",
+	  .help = "The host belongs to nobody then.",
+	  .min_args = 2,
+	  .max_args = 17,
+	  .run = verb_nodes_tag },
+	{ .name = "nodes assign",
+	  .args = "NODE LOGIN",
+	  .summary = "Make it somebody's",
+	  .help = "The host has no tags then.",
+	  .min_args = 2,
+	  .max_args = 2,
+	  .run = verb_nodes_assign },
+	{ .name = "nodes set-expiry",
+	  .args = "NODE TIME",
+	  .summary = "Say when its key expires",
+	  .help = "TIME: from now on (90d), or a time (2027-01-31T00:00:00Z), or never.",
+	  .min_args = 2,
+	  .max_args = 2,
+	  .run = verb_nodes_set_expiry },
+	{ .name = "nodes disable-key-expiry",
+	  .args = "NODE",
+	  .summary = "Let its key be valid for ever",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_nodes_disable_expiry },
+	{ .name = "auth list",
+	  .summary = "Machines that wait to be let in",
+	  .run = verb_auth_list },
+	{ .name = "auth approve",
+	  .args = "CODE",
+	  .summary = "As nodes approve",
+	  .min_args = 1,
+	  .max_args = 1,
+	  OPTIONS(approve_options),
+	  .run = verb_nodes_approve },
+	{ .name = "auth reject",
+	  .args = "CODE",
+	  .summary = "As nodes reject",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_nodes_reject },
+	{ .name = "authkeys create",
+	  .summary = "Make a key that lets hosts in",
+	  .help = "The key is printed this once, and goes into a file for \"agentctl up "
+		  "--auth-key-file\".\n"
+		  "Without --reusable it is for one host.",
+	  OPTIONS(authkey_options),
+	  .run = verb_authkeys_create },
+	{ .name = "authkeys list", .summary = "Keys that let hosts in", .run = verb_authkeys_list },
+	{ .name = "authkeys revoke",
+	  .args = "AUTHKEY",
+	  .summary = "Let it open nothing any more",
+	  .help = "Hosts that came with it stay.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_authkeys_revoke },
+	{ .name = "apikeys create",
+	  .summary = "Make a key for programs",
+	  .help = "The key is printed this once. Scopes: users, nodes, keys and policy, each with "
+		  ":read and\n"
+		  ":write; events:read, metrics:read; all.",
+	  OPTIONS(apikey_options),
+	  .run = verb_apikeys_create },
+	{ .name = "apikeys list", .summary = "Keys of programs", .run = verb_apikeys_list },
+	{ .name = "apikeys revoke",
+	  .args = "APIKEY",
+	  .summary = "Let it be of no use any more",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_apikeys_revoke },
+	{ .name = "policy get",
+	  .summary = "The policy in force",
+	  OPTIONS(get_options),
+	  .run = verb_policy_get },
+	{ .name = "policy set",
+	  .args = "FILE",
+	  .summary = "Bring another policy into force",
+	  .help = "It is checked on the real hosts, its tests included; if it is refused, the one "
+		  "in force stays.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  OPTIONS(set_options),
+	  .run = verb_policy_set },
+	{ .name = "policy confirm",
+	  .summary = "Keep the policy that was set --confirm-within",
+	  .run = verb_policy_confirm },
+	{ .name = "policy history",
+	  .summary = "Versions of the policy",
+	  .run = verb_policy_history },
+	{ .name = "policy rollback",
+	  .args = "VERSION",
+	  .summary = "Bring an older version into force",
+	  .help = "0 is the default policy.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_policy_rollback },
 	{ .name = "policy check",
 	  .args = "FILE",
 	  .summary = "Errors and warnings, tests included",
-	  .help = "Without --nodes, tests and warnings go by one made-up node for each user and "
+	  .help = "Without --nodes the coordinator is asked, about the hosts there are. If none "
+		  "was named and\n"
+		  "none runs here, tests and warnings go by one made-up node for each user and "
 		  "tag.\n"
 		  "Exit status 1: there are errors, or tests fail.",
 	  .min_args = 1,
 	  .max_args = 1,
-	  .options = check_options,
-	  .n_options = ARRAY_SIZE(check_options),
+	  OPTIONS(check_options),
 	  .run = verb_policy_check },
 	{ .name = "policy test",
-	  .args = "FILE --nodes FILE",
+	  .args = "FILE",
 	  .summary = "Only the policy's tests and sshTests",
 	  .help = "Exit status 1: a test fails.",
 	  .min_args = 1,
 	  .max_args = 1,
-	  .options = nodes_options,
-	  .n_options = ARRAY_SIZE(nodes_options),
+	  OPTIONS(nodes_options),
 	  .run = verb_policy_test },
 	{ .name = "policy compile",
-	  .args = "FILE --nodes FILE",
+	  .args = "FILE",
 	  .summary = "What each node gets",
 	  .help = "Packet filter, SSH rules, peers and routes; with --json, in the map's format.",
 	  .min_args = 1,
 	  .max_args = 1,
-	  .options = compile_options,
-	  .n_options = ARRAY_SIZE(compile_options),
+	  OPTIONS(compile_options),
 	  .run = verb_policy_compile },
 	{ .name = "policy explain",
-	  .args = "FILE --nodes FILE SRC DST",
+	  .args = "[FILE] SRC DST",
 	  .summary = "Which line decides, and why",
-	  .help = "SRC and DST: a node, an address, a user, a tag, a group or a host.\n"
+	  .help = "Without FILE, of the policy in force.\n"
+		  "SRC and DST: a node, an address, a user, a tag, a group or a host.\n"
 		  "DST:PORT asks about this port, DST or DST:* about any. USER@DST asks about an "
 		  "SSH\n"
 		  "login, which needs packets to get through to tcp 22 and an SSH rule.\n"
 		  "Exit status 1: no, or only for some of the nodes.",
-	  .min_args = 3,
+	  .min_args = 2,
 	  .max_args = 3,
-	  .options = explain_options,
-	  .n_options = ARRAY_SIZE(explain_options),
+	  OPTIONS(explain_options),
 	  .run = verb_policy_explain },
 	{ .name = "policy diff",
-	  .args = "OLD NEW --nodes FILE",
+	  .args = "[OLD] NEW",
 	  .summary = "Access gained and lost",
-	  .help = "As with diff(1), exit status 0 means no difference and 1 some.",
-	  .min_args = 2,
+	  .help = "Without OLD, compared to the policy in force.\n"
+		  "As with diff(1), exit status 0 means no difference and 1 some.",
+	  .min_args = 1,
 	  .max_args = 2,
-	  .options = nodes_options,
-	  .n_options = ARRAY_SIZE(nodes_options),
+	  OPTIONS(nodes_options),
 	  .run = verb_policy_diff },
+	{ .name = "events",
+	  .summary = "What happened, by whom, from where",
+	  .help = "With --json an object on each line.",
+	  OPTIONS(events_options),
+	  .run = verb_events },
+	{ .name = "debug map",
+	  .args = "NODE",
+	  .summary = "The map that a node gets",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_debug_map },
+	{ .name = "metrics",
+	  .summary = "Numbers for monitoring, as OpenMetrics",
+	  .run = verb_metrics },
+	{ .name = "backup",
+	  .args = "FILE",
+	  .summary = "A copy of all that the coordinator knows",
+	  .help = "For root on the coordinator's host. FILE is replaced when all of the copy is "
+		  "there.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_backup },
+	{ .name = "restore",
+	  .args = "FILE",
+	  .summary = "Put a copy in its place",
+	  .help = "For root on the coordinator's host, while the coordinator does not run. What is "
+		  "there is kept.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  OPTIONS(restore_options),
+	  .run = verb_restore },
+	{ .name = "init",
+	  .summary = "Make this host a coordinator",
+	  .help = "For root. Takes --domain and --url, where hosts will reach it: "
+		  "https://coord.example.\n"
+		  "Writes the configuration if there is none, and makes the coordinator's key and "
+		  "store.\n"
+		  "Nothing is overwritten.",
+	  OPTIONS(init_options),
+	  .run = verb_init },
 };
 
 const struct cli_program ctl_program = {
 	.name = "coordctl",
 	.version = PEERGATE_VERSION,
-	.summary = "Look after the policy of a Peergate mesh. Files may be '-': standard input.",
+	.summary = "Look after a Peergate mesh: people, hosts, keys and policy.",
 	.verbs = verbs,
 	.n_verbs = ARRAY_SIZE(verbs),
 	.options = options,
 	.n_options = ARRAY_SIZE(options),
-	.footer =
-		"Exit status: 0 yes or good, 1 no or a problem, 2 usage, 3 a file cannot be used.",
-	.option = take_option,
+	.footer = "Files may be '-': standard input.\n"
+		  "Exit status: 0 done, yes or good, 1 no or refused, 2 usage, 3 no answer, or a "
+		  "file cannot\nbe used.",
+	.option = ctl_take_option,
 };

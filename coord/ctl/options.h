@@ -1,0 +1,39 @@
+/* Options of coordctl, by number: see options.c for where each goes. */
+#pragma once
+
+enum {
+	OPTION_JSON = 1,
+	OPTION_SOCKET,
+	OPTION_URL,
+	OPTION_API_KEY_FILE,
+	OPTION_CA_FILE,
+	OPTION_NODES,
+	OPTION_NODE,
+	OPTION_STRICT,
+	OPTION_PROTO,
+	OPTION_TAG,
+	OPTION_ROLE,
+	OPTION_NO_ROLES,
+	OPTION_SCOPE,
+	OPTION_USER,
+	OPTION_NAME,
+	OPTION_DESCRIPTION,
+	OPTION_EXPIRES,
+	OPTION_REUSABLE,
+	OPTION_EPHEMERAL,
+	OPTION_CONFIRM_WITHIN,
+	OPTION_IF_VERSION,
+	OPTION_VERSION,
+	OPTION_COMMENT,
+	OPTION_SINCE,
+	OPTION_FOLLOW,
+	OPTION_STATE_DIR,
+	OPTION_CONFIG,
+	OPTION_DOMAIN,
+	OPTION_LISTEN,
+	OPTION_CERTIFICATE,
+	OPTION_PRIVATE_KEY,
+};
+
+/* For struct cli_program; userdata: the struct ctl. */
+int ctl_take_option(int id, const char *arg, void *userdata);

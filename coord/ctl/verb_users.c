@@ -1,0 +1,96 @@
+/* "users": people. */
+#include <errno.h>
+
+#include "common/cli/value.h"
+#include "coord/ctl/ctl.h"
+#include "coord/ctl/listed.h"
+
+static int render_users(const struct ctl *ctl, const json_t *reply)
+{
+	static const struct cli_column columns[] = {
+		{ "LOGIN", false }, { "NAME", false }, { "ROLES", false }, { "ADDED", false }
+	};
+	const json_t *users = json_object_get(reply, "users"), *user;
+	struct cli_table *table;
+	size_t i;
+	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
+
+	if (r < 0)
+		return r;
+	json_array_foreach (users, i, user) {
+		listed_text(table, user, "login");
+		listed_text(table, user, "name");
+		listed_words(table, user, "roles");
+		listed_time(table, user, "created", ctl->now_usec, "-");
+	}
+	return listed_print(table, json_array_size(users),
+			    "There are no users. Add one: coordctl users add alice@example.com",
+			    &ctl->out);
+}
+
+int verb_users_list(int argc, char **argv, void *userdata)
+{
+	struct ctl *ctl = userdata;
+	json_t *reply;
+	int r = ctl_ask(ctl, "GET", "users", NULL, &reply);
+
+	return r == CLI_OK ? ctl_show(ctl, reply, render_users) : r;
+}
+
+static int render_user(const struct ctl *ctl, const json_t *reply)
+{
+	_cleanup_free_ char *roles = value_list(json_object_get(reply, "roles"), LISTED_WORDS);
+	int r = cli_show(&ctl->out, CLI_PLAIN, "%s: roles: %s", value_text(reply, "login"),
+			 roles ? roles : "-");
+
+	fputc('\n', ctl->out.file);
+	return r;
+}
+
+/* roles: of --role; set: also if there are none. */
+static json_t *user_body(const struct ctl *ctl, const char *login, bool set_roles)
+{
+	json_t *roles = ctl->roles.n > 0 || set_roles ? ctl_words_json(&ctl->roles) : NULL;
+
+	return json_pack("{s:s*, s:s*, s:o*}", "login", login, "name", ctl->name, "roles", roles);
+}
+
+int verb_users_add(int argc, char **argv, void *userdata)
+{
+	struct ctl *ctl = userdata;
+	json_t *reply;
+	int r = ctl_ask(ctl, "POST", "users", user_body(ctl, argv[0], false), &reply);
+
+	return r == CLI_OK ? ctl_show(ctl, reply, render_user) : r;
+}
+
+int verb_users_set(int argc, char **argv, void *userdata)
+{
+	struct ctl *ctl = userdata;
+	json_t *reply;
+	int r;
+
+	if (!ctl->name && ctl->roles.n == 0 && !ctl->no_roles)
+		return ctl_tell_usage(ctl, "say what to set: --name, --role or --no-roles");
+	if (ctl->roles.n > 0 && ctl->no_roles)
+		return ctl_tell_usage(ctl, "--role and --no-roles do not go together");
+	r = ctl_ask_about(ctl, "PATCH", "users/", argv[0], "", user_body(ctl, NULL, ctl->no_roles),
+			  &reply);
+	return r == CLI_OK ? ctl_show(ctl, reply, render_user) : r;
+}
+
+int verb_users_delete(int argc, char **argv, void *userdata)
+{
+	struct ctl *ctl = userdata;
+	json_t *reply;
+	int r = ctl_ask_about(ctl, "DELETE", "users/", argv[0], "", NULL, &reply);
+
+	if (r != CLI_OK)
+		return r;
+	if (ctl->json)
+		return ctl_print_json(ctl, reply);
+	json_decref(reply);
+	r = cli_show(&ctl->out, CLI_PLAIN, "%s: deleted, auth keys of theirs included", argv[0]);
+	fputc('\n', ctl->out.file);
+	return ctl_rendered(ctl, r);
+}
