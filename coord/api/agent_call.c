@@ -93,7 +93,7 @@ int agent_call_refused(struct agent_call *call, const struct registry_result *re
 	return 0;
 }
 
-/* ---- what is asked ---- */
+/* ---- what is enrolled ---- */
 
 static int json_add_addresses(const struct api *api, const struct node_record *node, json_t *list)
 {
@@ -124,6 +124,24 @@ json_t *agent_node_json(const struct api *api, const struct node_record *node)
 			 node->key_expiry == RECORD_NEVER
 				 ? NULL
 				 : format_rfc3339(node->key_expiry, expiry, sizeof(expiry)));
+}
+
+static json_t *mesh_json(const struct api *api)
+{
+	const struct mesh_record *mesh = registry_mesh(api->registry);
+	struct ip_prefix prefixes[2];
+	char v4[IP_PREFIX_STRLEN], v6[IP_PREFIX_STRLEN];
+
+	registry_mesh_prefixes(api->registry, prefixes);
+	return json_pack("{s:s, s:[s, s]}", "domain", mesh->domain, "prefixes",
+			 ip_prefix_to_string(&prefixes[0], v4),
+			 ip_prefix_to_string(&prefixes[1], v6));
+}
+
+json_t *agent_enrolled_json(const struct api *api, const struct node_record *node)
+{
+	return json_pack("{s:s, s:o, s:o}", "state", "enrolled", "node", agent_node_json(api, node),
+			 "mesh", mesh_json(api));
 }
 
 /* ---- who asks ---- */

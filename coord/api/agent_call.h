@@ -39,5 +39,7 @@ int agent_call_refuse(struct agent_call *call, unsigned status, const char *code
 		      ...) _printf_(4, 5);
 /* As the registry says, if it is a refusal. Return: 0: answered; -ENOENT: it is none. */
 int agent_call_refused(struct agent_call *call, const struct registry_result *result);
-/* "node": {"id", "name", "addresses", ...}, as answers have it. NULL: out of memory. */
+/* {"id", "name", "addresses", ...}, as answers have it. NULL: out of memory. */
 json_t *agent_node_json(const struct api *api, const struct node_record *node);
+/* {"state":"enrolled", "node":..., "mesh":...}. NULL: out of memory. */
+json_t *agent_enrolled_json(const struct api *api, const struct node_record *node);

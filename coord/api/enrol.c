@@ -24,24 +24,6 @@ struct agent_waiter {
 
 /* ---- answers ---- */
 
-static json_t *mesh_json(const struct api *api)
-{
-	const struct mesh_record *mesh = registry_mesh(api->registry);
-	struct ip_prefix prefixes[2];
-	char v4[IP_PREFIX_STRLEN], v6[IP_PREFIX_STRLEN];
-
-	registry_mesh_prefixes(api->registry, prefixes);
-	return json_pack("{s:s, s:[s, s]}", "domain", mesh->domain, "prefixes",
-			 ip_prefix_to_string(&prefixes[0], v4),
-			 ip_prefix_to_string(&prefixes[1], v6));
-}
-
-static json_t *enrolled_json(const struct api *api, const struct node_record *node)
-{
-	return json_pack("{s:s, s:o, s:o}", "state", "enrolled", "node", agent_node_json(api, node),
-			 "mesh", mesh_json(api));
-}
-
 /* secret: that the machine asks again with; NULL: it knows. */
 static json_t *pending_json(const struct pending_record *pending, const char *secret)
 {
@@ -60,7 +42,7 @@ static int answer_state(struct agent_call *call, const struct registry_result *r
 	if (agent_call_refused(call, result) == 0)
 		return 0;
 	if (result->code == REGISTRY_OK)
-		return agent_call_answer(call, 200, enrolled_json(call->api, result->node));
+		return agent_call_answer(call, 200, agent_enrolled_json(call->api, result->node));
 	return agent_call_answer(call, 202, pending_json(result->pending, result->secret));
 }
 

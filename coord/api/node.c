@@ -47,9 +47,7 @@ static void on_rotated(const struct registry_result *result, void *userdata)
 	struct agent_call *call = userdata;
 
 	if (agent_call_refused(call, result) < 0)
-		agent_call_answer(call, 200,
-				  json_pack("{s:s, s:o}", "state", "enrolled", "node",
-					    agent_node_json(call->api, result->node)));
+		agent_call_answer(call, 200, agent_enrolled_json(call->api, result->node));
 }
 
 int api_handle_rotate(struct http_request *req, void *userdata)

@@ -270,6 +270,7 @@ static void test_rotates_and_leaves(void **state)
 	assert_int_equal(wg_key_public(&private, &fresh), 0);
 	body = text_printf("{\"node_key\":\"%s\"}", wg_key_to_string(&fresh, key));
 	assert_int_equal(agent_fix_ask(coord, &agent, "/v1/rotate", body, &reply), 200);
+	assert_non_null(strstr(reply.text, "\"domain\":\"mesh.example\""));
 	assert_memory_equal(registry_node_at(coord->registry, 0)->key.bytes, fresh.bytes, 32);
 	assert_int_equal(agent_fix_ask(coord, &agent, "/v1/logout", "{}", &reply), 200);
 	assert_true(node_is_expired(registry_node_at(coord->registry, 0),
