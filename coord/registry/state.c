@@ -352,10 +352,13 @@ static int admit_changed(struct state *state, struct change_list *list)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		struct registry_change *change = &list->items[i];
-		struct node_slot *slot =
-			change->kind == REGISTRY_NODE ? state_slot(state, change->id) : NULL;
-		int r = slot && !slot->is_indexed ? state_admit(state, slot) : 0;
+		struct node_slot *slot;
+		int r;
 
+		if (change->kind != REGISTRY_NODE || !change->new_node)
+			continue;
+		slot = state_slot(state, change->id);
+		r = slot && &slot->rec == change->new_node ? state_admit(state, slot) : 0;
 		if (r == -EEXIST) {
 			change->new_node = NULL;
 			r = replace(state, &table_kinds[0], change->id, NULL, NULL);
