@@ -10,10 +10,12 @@
 
 #include <cmocka.h>
 
+#include "agent/netmap_delta.h"
 #include "common/base64.h"
 #include "common/text.h"
 #include "coord/map/streams_internal.h"
 #include "coord/map/write.h"
+#include "tests/unit/netmap-same.h"
 
 const char *const sim_users[MAX_USERS] = { "alice@example.com", "bob@example.com",
 					   "carol@example.com", "dave@example.org",
@@ -167,6 +169,20 @@ static void check_line(struct agent *agent, const json_t *line)
 	json_decref(full);
 }
 
+static void take_netmap(struct agent *agent, bool full)
+{
+	_cleanup_free_ char *error = NULL;
+	struct netmap *map = NULL;
+	size_t len = strlen(agent->last);
+	int r = full ? netmap_parse(agent->last, len, "map", &error, &map)
+		     : netmap_delta_parse(agent->netmap, agent->last, len, "delta", &error, &map);
+
+	if (r < 0)
+		fail_msg("%s: %s in %s", agent->id, error, agent->last);
+	netmap_free(agent->netmap);
+	agent->netmap = map;
+}
+
 static void take_object(struct agent *agent, json_t *line)
 {
 	const char *type = json_string_value(json_object_get(line, "type"));
@@ -177,11 +193,13 @@ static void take_object(struct agent *agent, json_t *line)
 		json_decref(agent->map);
 		agent->map = json_incref(line);
 		key_peers(agent->map);
+		take_netmap(agent, true);
 		agent->n_full++;
 	} else if (strcmp(type, "delta") == 0) {
 		assert_non_null(agent->map);
 		check_line(agent, line);
 		apply_delta(agent->map, line);
+		take_netmap(agent, false);
 		agent->n_delta++;
 	} else if (strcmp(type, "keepalive") == 0) {
 		agent->n_keepalive++;
@@ -347,6 +365,7 @@ static void agent_done(struct agent *agent)
 {
 	conn_free(agent->conn);
 	json_decref(agent->map);
+	netmap_free(agent->netmap);
 	free(agent->last);
 	frame_stream_done(&agent->key);
 	*agent = (struct agent){ 0 };
@@ -377,6 +396,7 @@ unsigned sim_add_node(struct sim *sim, int user)
 	node->record.head.id = node->id;
 	node->record.name = node->name;
 	memcpy(node->record.key.bytes, &sim->serial, sizeof(sim->serial));
+	node->record.key.bytes[16] = 1;
 	node->record.facts.listen_port = 51820;
 	set_addresses(node, sim->serial++);
 	set_owner(&node->record, user, "tag:web");
@@ -661,6 +681,25 @@ static void check_users(const struct agent *agent, const json_t *full)
 			fail_msg("%s: the user %s is missing, or is as before", agent->id, login);
 }
 
+/* The real agent understood the same. */
+static void check_netmap(const struct agent *agent)
+{
+	json_t *document = json_copy(agent->map), *peers = json_array(), *peer;
+	_cleanup_(netmap_freep) struct netmap *wanted = NULL;
+	_cleanup_free_ char *text = NULL, *error = NULL;
+	const char *id;
+
+	json_object_foreach (json_object_get(agent->map, "peers"), id, peer)
+		json_array_append(peers, peer);
+	json_object_set_new(document, "peers", peers);
+	text = json_dumps(document, 0);
+	json_decref(document);
+	if (netmap_parse(text, strlen(text), "map", &error, &wanted) < 0)
+		fail_msg("%s: %s in %s", agent->id, error, text);
+	if (!netmap_same(agent->netmap, wanted))
+		fail_msg("%s: the agent has not understood %s", agent->id, text);
+}
+
 void sim_check(struct sim *sim, unsigned number)
 {
 	static const char *const members[] = { "for",		"self",	     "mesh",  "peers",
@@ -672,6 +711,7 @@ void sim_check(struct sim *sim, unsigned number)
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
 		check_member(agent, full, members[i]);
 	check_users(agent, full);
+	check_netmap(agent);
 	assert_true(json_integer_value(json_object_get(agent->map, "generation")) <=
 		    json_integer_value(json_object_get(full, "generation")));
 	json_decref(full);

@@ -1,11 +1,13 @@
 /*
  * A coordinator's maps without registry, store and HTTP, and agents that keep what they are told as
- * JSON: by the rules of peergate-netmap(5), and with everything checked that an agent checks.
+ * JSON: by the rules of peergate-netmap(5). Beside them is the code of the real agent, which has to
+ * take all of it, and to understand the same.
  */
 #pragma once
 
 #include <jansson.h>
 
+#include "agent/netmap.h"
 #include "common/frame_stream.h"
 #include "coord/map/streams.h"
 #include "coord/map/world.h"
@@ -45,11 +47,12 @@ struct agent {
 	uint64_t nonce;
 	bool greeted;
 	struct frame_stream key;
-	struct conn *conn; /* that is read from; NULL: none */
-	size_t n_max;	   /* lines that a connection takes */
-	bool slow;	   /* does not read */
-	json_t *map;	   /* as an object "peers" by id; NULL: none yet */
-	char ended[32];	   /* reason; "": it did not */
+	struct conn *conn;     /* that is read from; NULL: none */
+	size_t n_max;	       /* lines that a connection takes */
+	bool slow;	       /* does not read */
+	json_t *map;	       /* as an object "peers" by id; NULL: none yet */
+	struct netmap *netmap; /* the same, as the agent itself has it */
+	char ended[32];	       /* reason; "": it did not */
 	unsigned n_full, n_delta, n_keepalive;
 	size_t bytes;
 	char *last; /* the last line's body */
