@@ -25,7 +25,7 @@ static void on_problem(const char *text, void *userdata)
 	fail_msg("%s", text);
 }
 
-static void open_registry(struct coord_fix *coord)
+static void open_registry(struct coord_fix *coord, registry_clock_fn clock)
 {
 	char text[ED25519_TEXT_LEN];
 	const struct registry_config config = {
@@ -36,8 +36,8 @@ static void open_registry(struct coord_fix *coord)
 	char *error = NULL;
 
 	assert_int_equal(store_sqlite_open(NULL, STORE_CREATE, &error, &coord->store), 0);
-	assert_int_equal(registry_new(coord->store, coord->http.event, registry_clock, &config,
-				      on_ready, on_problem, coord, &coord->registry),
+	assert_int_equal(registry_new(coord->store, coord->http.event, clock, &config, on_ready,
+				      on_problem, coord, &coord->registry),
 			 0);
 	registry_init_mesh(coord->registry, &fix_root, "mesh.example", DONE(coord));
 	assert_int_equal(coord->result.code, REGISTRY_OK);
@@ -53,10 +53,13 @@ static void open_api(struct coord_fix *coord)
 		.store = coord->store,
 		.key = coord->key,
 		.url = "http://127.0.0.1",
+		.state_dir = coord->folder,
 		.max_machines = 1000,
 		.admin_group = (gid_t)-1,
 	};
 
+	strcpy(coord->folder, "/tmp/coord-fixture-XXXXXX");
+	assert_non_null(mkdtemp(coord->folder));
 	assert_int_equal(
 		map_new(coord->http.event, coord->registry, coord->store, &map_config, &coord->map),
 		0);
@@ -67,7 +70,7 @@ static void open_api(struct coord_fix *coord)
 	api_set_server(coord->api, coord->http.server);
 }
 
-int coord_fix_setup(void **state)
+static int set_up(void **state, registry_clock_fn clock)
 {
 	struct coord_fix *coord = calloc(1, sizeof(*coord));
 	const struct http_route *routes;
@@ -77,10 +80,21 @@ int coord_fix_setup(void **state)
 	routes = api_routes(&n);
 	http_fixture_init(&coord->http, routes, n, NULL);
 	assert_int_equal(ed25519_key_generate(&coord->key), 0);
-	open_registry(coord);
+	open_registry(coord, clock);
 	open_api(coord);
 	*state = coord;
 	return 0;
+}
+
+int coord_fix_setup(void **state)
+{
+	return set_up(state, registry_clock);
+}
+
+int coord_fix_setup_then(void **state)
+{
+	fix_set_time(FIX_START);
+	return set_up(state, fix_time);
 }
 
 int coord_fix_teardown(void **state)
@@ -95,6 +109,8 @@ int coord_fix_teardown(void **state)
 	store_free(coord->store);
 	ed25519_key_free(coord->key);
 	sd_event_unref(coord->http.event);
+	/* Nothing was left in it. */
+	assert_int_equal(rmdir(coord->folder), 0);
 	free(coord);
 	return 0;
 }

@@ -16,10 +16,13 @@ struct coord_fix {
 	struct map *map;
 	struct api *api;
 	struct ed25519_key *key;
+	char folder[64];	  /* of state; empty */
 	struct fix_result result; /* of the last operation: coord_fix_done */
 };
 /* With the mesh "mesh.example" and the user alice@example.com. cmocka: *state. */
 int coord_fix_setup(void **state);
+/* The same at FIX_START; fix_set_time() goes on. */
+int coord_fix_setup_then(void **state);
 int coord_fix_teardown(void **state);
 
 /* A machine with its keys. Zero-initialise, then agent_fix_init(). */

@@ -1,0 +1,994 @@
+/* What people and programs ask of the coordinator, over HTTP and the unix socket. */
+#include <fcntl.h>
+#include <grp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/listen.h"
+#include "common/text.h"
+#include "coord/api/admin.h"
+#include "coord/api/admin_policy.h"
+#include "tests/unit/coord-fixture.h"
+
+static struct http_reply reply;
+static char authorization[384];
+
+/* ---- asking ---- */
+
+static char *request_text(const char *method, const char *path, const char *headers,
+			  const char *body)
+{
+	char *text = text_printf("%s /v1/admin/%s HTTP/1.1\r\nHost: c\r\nContent-Length: %zu\r\n%s"
+				 "\r\n%s",
+				 method, path, strlen(body), headers, body);
+
+	assert_non_null(text);
+	return text;
+}
+
+/* With these headers over the network. */
+static unsigned ask_with(struct coord_fix *coord, const char *headers, const char *method,
+			 const char *path, const char *body)
+{
+	_cleanup_free_ char *text = request_text(method, path, headers, body);
+
+	return http_fixture_ask(&coord->http, text, &reply);
+}
+
+static const char *make_key(struct coord_fix *coord, unsigned scopes)
+{
+	const struct registry_apikey_request request = { .scopes = scopes };
+
+	registry_create_apikey(coord->registry, &fix_root, &request, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	snprintf(authorization, sizeof(authorization), "Authorization: Bearer %s\r\n",
+		 coord->result.secret);
+	return authorization;
+}
+
+/* With the key that was made last. */
+static unsigned ask(struct coord_fix *coord, const char *method, const char *path, const char *body)
+{
+	return ask_with(coord, authorization, method, path, body);
+}
+
+/* The answer, whose status has to be this, as JSON; the caller's. */
+static json_t *expect(unsigned status, unsigned wanted)
+{
+	json_t *json = json_loads(http_reply_body(&reply), 0, NULL);
+
+	if (status != wanted)
+		fail_msg("%u, not %u: %s", status, wanted, http_reply_body(&reply));
+	assert_non_null(json);
+	return json;
+}
+
+static void assert_text(const json_t *json, const char *key, const char *wanted)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	assert_non_null(text);
+	assert_string_equal(text, wanted);
+}
+
+static void assert_refused(unsigned status, unsigned wanted, const char *code, const char *text)
+{
+	json_auto_t *json = expect(status, wanted);
+	const json_t *error = json_object_get(json, "error");
+
+	assert_text(error, "code", code);
+	if (!strstr(json_string_value(json_object_get(error, "message")), text))
+		fail_msg("\"%s\" does not say \"%s\"", http_reply_body(&reply), text);
+}
+
+static void assert_ok(unsigned status)
+{
+	json_auto_t *json = expect(status, 200);
+
+	assert_true(json_is_object(json));
+}
+
+static int set_up(void **state)
+{
+	authorization[0] = '\0';
+	return coord_fix_setup_then(state);
+}
+
+static int set_up_with_key(void **state)
+{
+	int r = coord_fix_setup_then(state);
+
+	make_key(*state, SCOPE_ALL);
+	return r;
+}
+
+/* ---- who asks ---- */
+
+/* A path of the route, with something in the place of "{name}". */
+static void fill_path(const char *path, char *buf)
+{
+	const char *rest = path + strlen("/v1/admin/");
+
+	while (*rest) {
+		if (*rest != '{') {
+			*buf++ = *rest++;
+			continue;
+		}
+		*buf++ = '1';
+		rest = strchr(rest, '}') + 1;
+	}
+	*buf = '\0';
+}
+
+static bool is_admin(const struct http_route *route)
+{
+	return strncmp(route->path, "/v1/admin/", 10) == 0;
+}
+
+static void test_every_route_wants_a_key(void **state)
+{
+	struct coord_fix *coord = *state;
+	const struct http_route *routes;
+	size_t n, n_admin = 0;
+	char path[128];
+
+	routes = api_routes(&n);
+	for (size_t i = 0; i < n; i++) {
+		if (!is_admin(&routes[i]) || !(routes[i].on & HTTP_ON_NETWORK))
+			continue;
+		n_admin++;
+		fill_path(routes[i].path, path);
+		assert_refused(ask_with(coord, "", routes[i].method, path, ""), 401, "not-allowed",
+			       "Authorization: Bearer");
+		assert_non_null(strstr(reply.text, "\r\nWWW-Authenticate: Bearer\r\n"));
+	}
+	assert_true(n_admin > 25);
+}
+
+/* A key with all other scopes is refused by each route that names one, and told which. */
+static void test_every_route_wants_its_scope(void **state)
+{
+	struct coord_fix *coord = *state;
+	const struct http_route *routes;
+	size_t n, n_scoped = 0;
+	char path[128];
+
+	routes = api_routes(&n);
+	for (size_t i = 0; i < n; i++) {
+		const struct admin_verb *verb = routes[i].data;
+		const char *scope = NULL;
+		unsigned bit;
+
+		if (!verb || verb->scope == 0 || !(routes[i].on & HTTP_ON_NETWORK))
+			continue;
+		for (unsigned s = 0; !scope && scope_name(s, &bit); s++)
+			scope = bit == verb->scope ? scope_name(s, &bit) : NULL;
+		assert_non_null(scope);
+		/* A GET may read, whatever changes something may write. */
+		assert_non_null(strstr(scope, strcmp(routes[i].method, "GET") == 0 ||
+							      strstr(routes[i].path, "/check") ||
+							      strstr(routes[i].path, "/diff")
+						      ? ":read"
+						      : ":write"));
+		n_scoped++;
+		make_key(coord, SCOPE_ALL & ~verb->scope);
+		fill_path(routes[i].path, path);
+		assert_refused(ask(coord, routes[i].method, path, ""), 403, "not-allowed", scope);
+	}
+	assert_true(n_scoped > 25);
+}
+
+static void test_a_backup_is_not_for_the_network(void **state)
+{
+	assert_int_equal(ask(*state, "GET", "backup", ""), 404);
+}
+
+static void test_keys_that_are_none(void **state)
+{
+	struct coord_fix *coord = *state;
+	char headers[1024], key[256];
+
+	make_key(coord, SCOPE_ALL);
+	snprintf(key, sizeof(key), "%s", coord->result.secret);
+	assert_ok(ask(coord, "GET", "users", ""));
+	/* Another letter at its end, another scheme, twice. */
+	snprintf(headers, sizeof(headers), "Authorization: Bearer %.*s%c\r\n", (int)strlen(key) - 1,
+		 key, key[strlen(key) - 1] == 'A' ? 'E' : 'A');
+	assert_refused(ask_with(coord, headers, "GET", "users", ""), 401, "not-allowed",
+		       "unknown, expired or revoked");
+	snprintf(headers, sizeof(headers), "Authorization: Basic %s\r\n", key);
+	assert_refused(ask_with(coord, headers, "GET", "users", ""), 401, "not-allowed", "Bearer");
+	snprintf(headers, sizeof(headers),
+		 "Authorization: Bearer %s\r\nAuthorization: Bearer %s\r\n", key, key);
+	assert_refused(ask_with(coord, headers, "GET", "users", ""), 401, "not-allowed", "Bearer");
+	/* Schemes know no case (RFC 9110, 11.1). */
+	snprintf(headers, sizeof(headers), "Authorization: bEARER %s\r\n", key);
+	assert_ok(ask_with(coord, headers, "GET", "users", ""));
+}
+
+static void test_revoked_and_expired(void **state)
+{
+	struct coord_fix *coord = *state;
+	_cleanup_free_ char *path = NULL;
+
+	make_key(coord, SCOPE_ALL);
+	path = text_printf("apikeys/%s", coord->result.id);
+	assert_ok(ask(coord, "GET", "users", ""));
+	fix_set_time(FIX_START + 90 * FIX_DAY);
+	assert_refused(ask(coord, "GET", "users", ""), 401, "not-allowed", "expired");
+	fix_set_time(FIX_START + 89 * FIX_DAY);
+	assert_ok(ask(coord, "DELETE", path, ""));
+	assert_refused(ask(coord, "GET", "users", ""), 401, "not-allowed", "revoked");
+}
+
+/* A proxy that is not trusted has spoken TLS, or not: nobody knows. */
+static void test_keys_in_the_clear(void **state)
+{
+	static const char *const forwarded[] = {
+		"X-Forwarded-For: 127.0.0.1\r\n",
+		"Forwarded: for=127.0.0.1\r\n",
+		"Via: 1.1 proxy\r\n",
+	};
+	struct coord_fix *coord = *state;
+	char headers[640];
+
+	for (size_t i = 0; i < ARRAY_SIZE(forwarded); i++) {
+		snprintf(headers, sizeof(headers), "%s%s", authorization, forwarded[i]);
+		assert_refused(ask_with(coord, headers, "GET", "users", ""), 403, "not-allowed",
+			       "TLS");
+	}
+}
+
+static void test_refusals_are_limited(void **state)
+{
+	struct coord_fix *coord = *state;
+	unsigned n = 0;
+
+	while (ask_with(coord, "", "GET", "users", "") == 401)
+		assert_true(++n < 1000);
+	assert_non_null(strstr(reply.text, "HTTP/1.1 429"));
+	assert_non_null(strstr(reply.text, "\r\nRetry-After: "));
+	/* Whoever has a key is not in the way of the others' mistakes. */
+	make_key(coord, SCOPE_ALL);
+	assert_ok(ask(coord, "GET", "users", ""));
+}
+
+/* ---- the unix socket ---- */
+
+static void listen_unix_socket(struct coord_fix *coord, char *path, size_t size)
+{
+	_cleanup_free_ char *error = NULL;
+	int fd;
+
+	snprintf(path, size, "%s/admin.sock", coord->folder);
+	assert_int_equal(listen_unix(path, 0666, &error, &fd), 0);
+	assert_int_equal(http_server_listen_fd(coord->http.server, fd, NULL, &error), 0);
+	/* Whoever connects as somebody else has to get there. */
+	assert_int_equal(chmod(coord->folder, 0711), 0);
+}
+
+static int connect_unix(const char *path)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	return fd;
+}
+
+static unsigned ask_unix(struct coord_fix *coord, int fd, const char *method, const char *path,
+			 const char *body)
+{
+	_cleanup_free_ char *text = request_text(method, path, "", body);
+
+	return http_fixture_exchange(&coord->http, fd, text, &reply);
+}
+
+/* A socket that was connected by somebody with these ids. */
+static int connect_as(const char *path, uid_t uid, gid_t gid, gid_t supplementary)
+{
+	int fd, r;
+
+	/* Of this thread alone, and only for the connection: its credentials are those of then. */
+	assert_int_equal(setgroups(1, &supplementary), 0);
+	assert_int_equal(setresgid(gid, gid, 0), 0);
+	assert_int_equal(setresuid(uid, uid, 0), 0);
+	fd = connect_unix(path);
+	r = setresuid(0, 0, 0) | setresgid(0, 0, 0);
+	assert_int_equal(r, 0);
+	assert_int_equal(setgroups(0, NULL), 0);
+	return fd;
+}
+
+#define ADMINS 4242u
+
+static void test_peers_of_the_socket(void **state)
+{
+	static const struct {
+		uid_t uid;
+		gid_t gid, supplementary;
+		unsigned status;
+	} cases[] = {
+		{ 65534, 65534, 65534, 403 },
+		{ 65534, ADMINS, 65534, 200 },
+		{ 65534, 65534, ADMINS, 200 },
+		{ 65534, 0, 0, 403 },
+		{ 0, 0, 0, 200 },
+	};
+	struct coord_fix *coord = *state;
+	char path[128];
+
+	if (geteuid() != 0)
+		skip();
+	listen_unix_socket(coord, path, sizeof(path));
+	coord->api->admin_group = ADMINS;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int fd = connect_as(path, cases[i].uid, cases[i].gid, cases[i].supplementary);
+
+		assert_int_equal(ask_unix(coord, fd, "GET", "users", ""), cases[i].status);
+		close(fd);
+	}
+	/* Without such a group nobody but root may. */
+	coord->api->admin_group = (gid_t)-1;
+	for (size_t i = 0; i < 3; i++) {
+		int fd = connect_as(path, 65534, (gid_t)-2, 65534);
+
+		assert_refused(ask_unix(coord, fd, "GET", "users", ""), 403, "not-allowed",
+			       "AdminGroup=");
+		close(fd);
+	}
+	unlink(path);
+}
+
+/* The events say who did it. */
+static void test_who_is_named(void **state)
+{
+	struct coord_fix *coord = *state;
+	char path[128];
+	int fd;
+
+	if (geteuid() != 0)
+		skip();
+	listen_unix_socket(coord, path, sizeof(path));
+	coord->api->admin_group = ADMINS;
+	fd = connect_as(path, 65534, ADMINS, ADMINS);
+	assert_ok(ask_unix(coord, fd, "POST", "users", "{\"login\":\"x@example.com\"}"));
+	close(fd);
+	fd = connect_as(path, 54321, ADMINS, ADMINS);
+	assert_ok(ask_unix(coord, fd, "POST", "users", "{\"login\":\"y@example.com\"}"));
+	close(fd);
+	fd = connect_unix(path);
+	assert_ok(ask_unix(coord, fd, "POST", "users", "{\"login\":\"z@example.com\"}"));
+	assert_int_equal(ask_unix(coord, fd, "GET", "events", ""), 200);
+	close(fd);
+	assert_non_null(strstr(reply.text, "\"actor\":\"unix:nobody\",\"from\":\"unix\",\"action\":"
+					   "\"user.add\",\"object\":\"x@example.com\""));
+	assert_non_null(strstr(reply.text, "\"actor\":\"unix:54321\",\"from\":\"unix\",\"action\":"
+					   "\"user.add\",\"object\":\"y@example.com\""));
+	assert_non_null(strstr(reply.text, "\"actor\":\"root\",\"from\":\"unix\",\"action\":"
+					   "\"user.add\",\"object\":\"z@example.com\""));
+	unlink(path);
+}
+
+static void test_backup(void **state)
+{
+	struct coord_fix *coord = *state;
+	char path[128];
+	int fd;
+
+	if (geteuid() != 0)
+		skip();
+	listen_unix_socket(coord, path, sizeof(path));
+	coord->api->admin_group = ADMINS;
+	fd = connect_as(path, 65534, ADMINS, ADMINS);
+	assert_refused(ask_unix(coord, fd, "GET", "backup", ""), 403, "not-allowed", "root");
+	close(fd);
+	fd = connect_unix(path);
+	http_fixture_send(fd, "GET /v1/admin/backup HTTP/1.0\r\n\r\n");
+	reply = (struct http_reply){ 0 };
+	http_fixture_receive(&coord->http, fd, NULL, &reply);
+	close(fd);
+	assert_non_null(strstr(reply.text, "200 OK"));
+	assert_string_equal(http_reply_body(&reply), "SQLite format 3");
+	assert_true(reply.len > 4096);
+	assert_false(coord->api->is_backing_up);
+	unlink(path);
+}
+
+/* ---- users ---- */
+
+static void test_users(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *user = NULL, *list = NULL;
+
+	user = expect(ask(coord, "POST", "users",
+			  "{\"login\":\"bob@example.com\",\"name\":\"Bob\",\"roles\":[\"admin\"]}"),
+		      200);
+	assert_text(user, "login", "bob@example.com");
+	assert_text(user, "name", "Bob");
+	assert_text(user, "created", "2027-01-15T08:00:00Z");
+	assert_refused(ask(coord, "POST", "users", "{\"login\":\"bob@example.com\"}"), 409,
+		       "conflict", "bob@example.com");
+	/* Roles are replaced; the name stays. */
+	assert_ok(ask(coord, "PATCH", "users/bob%40example.com", "{\"roles\":[]}"));
+	assert_non_null(strstr(reply.text, "\"name\":\"Bob\",\"roles\":[]"));
+	list = expect(ask(coord, "GET", "users", ""), 200);
+	assert_int_equal(json_array_size(json_object_get(list, "users")), 2);
+	assert_ok(ask(coord, "DELETE", "users/bob%40example.com", ""));
+	assert_refused(ask(coord, "DELETE", "users/bob%40example.com", ""), 404, "not-found", "");
+	assert_refused(ask(coord, "PATCH", "users/bob%40example.com", "{}"), 404, "not-found", "");
+}
+
+static void test_bodies_that_make_no_sense(void **state)
+{
+	static const struct {
+		const char *method, *path, *body, *text;
+	} cases[] = {
+		{ "POST", "users", "", "login: is missing" },
+		{ "POST", "users", "[]", "an object" },
+		{ "POST", "users", "{", "line 1" },
+		{ "POST", "users", "{\"login\":7}", "login:" },
+		{ "POST", "users", "{\"login\":\"x@y.example\",\"roles\":[\"king\"]}",
+		  "roles[0]: \"king\": expected owner" },
+		{ "POST", "apikeys", "{}", "scopes: is missing" },
+		{ "POST", "apikeys", "{\"scopes\":[\"nodes\"]}", "scopes[0]: \"nodes\": expected" },
+		{ "POST", "apikeys", "{\"scopes\":[]}", "scopes" },
+		{ "POST", "authkeys", "{\"tags\":[\"prod\"]}", "tags[0]: \"prod\":" },
+		{ "POST", "authkeys", "{\"user\":\"alice@example.com\",\"expires_in\":0}",
+		  "expires_in: expected seconds" },
+		{ "POST", "authkeys", "{\"user\":\"alice@example.com\",\"expires_in\":\"soon\"}",
+		  "expires_in: expected seconds" },
+		{ "POST", "authkeys", "{\"user\":\"alice@example.com\",\"reusable\":1}",
+		  "reusable:" },
+		{ "PATCH", "nodes/x", "{\"key_expiry\":\"tomorrow\"}", "key_expiry:" },
+		{ "POST", "policy/rollback", "{}", "version: is missing" },
+		{ "GET", "policy/history/x", "", "number" },
+		{ "PUT", "policy?confirm_within=0", "{}", "confirm_within" },
+		{ "PUT", "policy?confirm_within=5m", "{}", "confirm_within" },
+		{ "GET", "policy/explain?src=x", "", "dst=" },
+		{ "GET", "events?limit=0", "", "limit" },
+		{ "GET", "events?since=yesterday", "", "since" },
+		{ "GET", "events?since=2027-01-15T08:00:00Z&after=x", "", "one of them" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_refused(ask(*state, cases[i].method, cases[i].path, cases[i].body), 400,
+			       "bad-request", cases[i].text);
+}
+
+/* ---- keys ---- */
+
+static void test_authkeys(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *made = NULL, *list = NULL;
+	_cleanup_free_ char *path = NULL;
+	const json_t *key;
+
+	made = expect(ask(coord, "POST", "authkeys",
+			  "{\"user\":\"alice@example.com\",\"reusable\":true,\"expires_in\":3600,"
+			  "\"description\":\"rack 7\"}"),
+		      200);
+	assert_memory_equal(json_string_value(json_object_get(made, "key")), "pgauth.k", 8);
+	assert_text(made, "expires", "2027-01-15T09:00:00Z");
+	list = expect(ask(coord, "GET", "authkeys", ""), 200);
+	/* The key is in no other answer. */
+	assert_null(strstr(reply.text, "pgauth"));
+	assert_null(strstr(reply.text, "hash"));
+	key = json_array_get(json_object_get(list, "authkeys"), 0);
+	assert_text(key, "state", "valid");
+	assert_text(key, "description", "rack 7");
+	path = text_printf("authkeys/%s", json_string_value(json_object_get(made, "id")));
+	assert_ok(ask(coord, "DELETE", path, ""));
+	assert_int_equal(ask(coord, "GET", "authkeys", ""), 200);
+	assert_non_null(strstr(reply.text, "\"state\":\"revoked\""));
+	assert_ok(ask(coord, "POST", "authkeys",
+		      "{\"user\":\"alice@example.com\",\"expires_in\":\"never\"}"));
+	assert_non_null(strstr(reply.text, "\"expires\":null"));
+	assert_refused(ask(coord, "POST", "authkeys", "{\"user\":\"eve@example.com\"}"), 404,
+		       "not-found", "no such user");
+}
+
+static void test_an_api_key_gives_what_it_has(void **state)
+{
+	struct coord_fix *coord = *state;
+
+	make_key(coord, SCOPE_KEYS_WRITE | SCOPE_POLICY_READ);
+	assert_refused(ask(coord, "POST", "apikeys", "{\"scopes\":[\"policy:write\"]}"), 403,
+		       "not-allowed", "policy:write");
+	assert_refused(ask(coord, "POST", "apikeys", "{\"scopes\":[\"all\"]}"), 403, "not-allowed",
+		       "do not have it");
+	assert_ok(ask(coord, "POST", "apikeys", "{\"scopes\":[\"policy:read\"]}"));
+	make_key(coord, SCOPE_ALL);
+	assert_ok(ask(coord, "POST", "apikeys", "{\"scopes\":[\"all\"],\"expires_in\":60}"));
+}
+
+/* ---- nodes ---- */
+
+static void enrol(struct coord_fix *coord, const char *auth_key)
+{
+	struct agent_fix agent;
+
+	agent_fix_init(coord, &agent);
+	(void)agent_fix_ask(coord, &agent, "/v1/enrol", agent_fix_enrolment(&agent, auth_key),
+			    &reply);
+	agent_fix_done(&agent);
+}
+
+static void set_node(struct coord_fix *coord, unsigned number, const char *name)
+{
+	const struct registry_enrolment enrolment = {
+		.machine = fix_machine_key(number),
+		.key = fix_node_key(number),
+		.facts.hostname = (char *)name,
+		.facts.listen_port = 51820,
+		.auth_key = coord_fix_authkey(coord),
+	};
+
+	registry_enrol(coord->registry, &fix_root, &enrolment, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+}
+
+static void test_nodes(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *node = NULL, *list = NULL, *map = NULL;
+	_cleanup_free_ char *path = NULL;
+
+	set_node(coord, 1, "web");
+	set_node(coord, 2, "db");
+	list = expect(ask(coord, "GET", "nodes", ""), 200);
+	assert_int_equal(json_array_size(json_object_get(list, "nodes")), 2);
+	node = expect(ask(coord, "GET", "nodes/web", ""), 200);
+	assert_text(node, "user", "alice@example.com");
+	assert_text(node, "key_expiry", "2027-07-14T08:00:00Z");
+	assert_true(json_is_false(json_object_get(node, "online")));
+	map = expect(ask(coord, "GET", "nodes/web/map", ""), 200);
+	assert_text(map, "type", "full");
+	assert_int_equal(json_array_size(json_object_get(map, "peers")), 1);
+
+	/* By its id as well. */
+	path = text_printf("nodes/%s", json_string_value(json_object_get(node, "id")));
+	assert_ok(ask(coord, "PATCH", path, "{\"name\":\"www\",\"key_expiry\":null}"));
+	assert_non_null(strstr(reply.text, "\"name\":\"www\""));
+	assert_non_null(strstr(reply.text, "\"key_expiry\":null"));
+	assert_ok(ask(coord, "PATCH", path, "{\"key_expiry\":\"2027-02-01T00:00:00Z\"}"));
+	assert_non_null(strstr(reply.text, "\"key_expiry\":\"2027-02-01T00:00:00Z\""));
+	assert_refused(ask(coord, "PATCH", path, "{\"name\":\"db\"}"), 409, "conflict", "db");
+	assert_refused(ask(coord, "PATCH", path, "{\"tags\":[\"tag:prod\"]}"), 403, "bad-tag",
+		       "tag:prod");
+	assert_ok(ask(coord, "POST", "nodes/www/expire", ""));
+	assert_non_null(strstr(reply.text, "\"expired\":true"));
+	assert_ok(ask(coord, "DELETE", "nodes/www", ""));
+	assert_refused(ask(coord, "GET", "nodes/www", ""), 404, "not-found", "no such node");
+	assert_refused(ask(coord, "GET", "nodes/www/map", ""), 404, "not-found", "no such node");
+	assert_refused(ask(coord, "DELETE", "nodes/www", ""), 404, "not-found", "");
+}
+
+/* The one machine that waits. */
+static void waiting_code(struct coord_fix *coord, char code[16])
+{
+	json_auto_t *list = expect(ask(coord, "GET", "auth", ""), 200);
+	const json_t *one = json_array_get(json_object_get(list, "auth"), 0);
+
+	assert_text(one, "hostname", "server");
+	assert_text(one, "from", "127.0.0.1");
+	assert_text(one, "state", "waiting");
+	snprintf(code, 16, "%s", json_string_value(json_object_get(one, "code")));
+}
+
+/* The fixture's agents live now, not at FIX_START. */
+static int set_up_now(void **state)
+{
+	int r = coord_fix_setup(state);
+
+	make_key(*state, SCOPE_ALL);
+	return r;
+}
+
+static void test_machines_that_wait(void **state)
+{
+	struct coord_fix *coord = *state;
+	_cleanup_free_ char *approve = NULL, *reject = NULL;
+	json_auto_t *node = NULL;
+	char code[16];
+
+	enrol(coord, NULL);
+	waiting_code(coord, code);
+	approve = text_printf("auth/%s/approve", code);
+	reject = text_printf("auth/%s/reject", code);
+	assert_refused(ask(coord, "POST", approve, "{}"), 400, "bad-request", "");
+	node = expect(ask(coord, "POST", approve, "{\"user\":\"alice@example.com\"}"), 200);
+	assert_text(node, "name", "server");
+	assert_text(node, "user", "alice@example.com");
+	assert_refused(ask(coord, "POST", reject, "{}"), 409, "conflict", "");
+	assert_refused(ask(coord, "POST", "auth/AAAAAAAA/approve", "{}"), 404, "not-found", "");
+}
+
+/* ---- policy ---- */
+
+#define POLICY "// ours\n{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:22\"]}]}"
+
+static void etag_of(char buf[POLICY_ETAG_SIZE])
+{
+	const char *start = strstr(reply.text, "\r\nETag: ");
+
+	assert_non_null(start);
+	snprintf(buf, POLICY_ETAG_SIZE, "%.*s", (int)strcspn(start + 8, "\r"), start + 8);
+}
+
+static unsigned set_if(struct coord_fix *coord, const char *etag, const char *text)
+{
+	char headers[640];
+
+	snprintf(headers, sizeof(headers), "%sIf-Match: %s\r\n", authorization, etag);
+	return ask_with(coord, headers, "PUT", "policy", text);
+}
+
+static void test_etags(void **state)
+{
+	uint8_t hash[SHA256_LEN] = { 0x01, 0xfe }, parsed[SHA256_LEN];
+	char text[POLICY_ETAG_SIZE];
+	static const char *const bad[] = {
+		"",
+		"\"",
+		"\"\"",
+		"*",
+		"W/\"1-00\"",
+		"\"1-00\"",
+		"\"1\"",
+		"1-00",
+		"\"x-01fe000000000000000000000000000000000000000000000000000000000000\"",
+		"\"1-01FE000000000000000000000000000000000000000000000000000000000000\"",
+		"\"1-01fe000000000000000000000000000000000000000000000000000000000000",
+		"\"1-01fe00000000000000000000000000000000000000000000000000000000000000\"",
+	};
+	uint64_t version;
+
+	policy_etag(18446744073709551615ull, hash, text);
+	assert_int_equal(strlen(text), POLICY_ETAG_SIZE - 1);
+	assert_int_equal(policy_etag_parse(text, &version, parsed), 0);
+	assert_true(version == 18446744073709551615ull);
+	assert_memory_equal(parsed, hash, sizeof(hash));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (policy_etag_parse(bad[i], &version, parsed) == 0)
+			fail_msg("%s was taken for a tag", bad[i]);
+}
+
+static void test_policy_if_match(void **state)
+{
+	struct coord_fix *coord = *state;
+	char first[POLICY_ETAG_SIZE], second[POLICY_ETAG_SIZE], again[POLICY_ETAG_SIZE];
+
+	assert_int_equal(ask(coord, "GET", "policy", ""), 200);
+	assert_non_null(strstr(reply.text, "\r\nContent-Type: application/hujson\r\n"));
+	etag_of(first);
+	assert_memory_equal(first, "\"0-", 3);
+	assert_ok(set_if(coord, first, POLICY));
+	etag_of(second);
+	assert_memory_equal(second, "\"1-", 3);
+	/* Somebody else was faster: which version it is, is said. */
+	assert_refused(set_if(coord, first, "{}"), 412, "precondition-failed", "version 1");
+	etag_of(again);
+	assert_string_equal(again, second);
+	assert_int_equal(ask(coord, "GET", "policy", ""), 200);
+	assert_string_equal(http_reply_body(&reply), POLICY);
+	assert_refused(set_if(coord, "\"1\"", "{}"), 400, "bad-request", "If-Match");
+	assert_ok(set_if(coord, second, "{}"));
+	assert_ok(set_if(coord, "*", POLICY));
+	assert_int_equal(ask(coord, "GET", "policy/history", ""), 200);
+	assert_non_null(strstr(reply.text, "\"version\":3"));
+	assert_int_equal(ask(coord, "GET", "policy/history/1", ""), 200);
+	assert_string_equal(http_reply_body(&reply), POLICY);
+	assert_refused(ask(coord, "GET", "policy/history/9", ""), 404, "not-found", "9");
+}
+
+static void test_policy_refused(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *json = NULL, *again = NULL;
+	const json_t *problem;
+
+	json = expect(ask(coord, "PUT", "policy", "{\n  \"acls\": [{\"action\":\"deny\"}]\n}"),
+		      422);
+	assert_text(json_object_get(json, "error"), "code", "policy-refused");
+	problem = json_array_get(json_object_get(json, "problems"), 0);
+	assert_text(problem, "severity", "error");
+	assert_int_equal(json_integer_value(json_object_get(problem, "line")), 2);
+	assert_true(json_is_string(json_object_get(problem, "text")));
+	/* Its own tests count. */
+	again = expect(ask(coord, "PUT", "policy",
+			   "{\"acls\":[],\"tests\":[{\"src\":\"alice@example.com\","
+			   "\"accept\":[\"alice@example.com:22\"]}]}"),
+		       422);
+	assert_true(json_array_size(json_object_get(again, "problems")) > 0);
+	assert_int_equal(ask(coord, "GET", "policy", ""), 200);
+	assert_non_null(strstr(reply.text, "\r\nETag: \"0-"));
+}
+
+static void test_policy_confirm(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *json = NULL;
+
+	assert_refused(ask(coord, "POST", "policy/confirm", ""), 409, "conflict",
+		       "no policy waits");
+	json = expect(ask(coord, "PUT", "policy?confirm_within=300&comment=trial", POLICY), 200);
+	assert_text(json, "confirm_by", "2027-01-15T08:05:00Z");
+	assert_refused(ask(coord, "PUT", "policy", "{}"), 409, "conflict", "confirm");
+	assert_ok(ask(coord, "POST", "policy/confirm", ""));
+	fix_set_time(FIX_START + FIX_HOUR);
+	registry_tick(coord->registry);
+	http_fixture_pump(&coord->http, 1000);
+	assert_int_equal(ask(coord, "GET", "policy", ""), 200);
+	assert_string_equal(http_reply_body(&reply), POLICY);
+
+	/* Not confirmed: it is gone again, by itself. */
+	assert_ok(ask(coord, "PUT", "policy?confirm_within=300", "{}"));
+	fix_set_time(FIX_START + 2 * FIX_HOUR);
+	registry_tick(coord->registry);
+	http_fixture_pump(&coord->http, 1000);
+	assert_int_equal(ask(coord, "GET", "policy", ""), 200);
+	assert_string_equal(http_reply_body(&reply), POLICY);
+	assert_non_null(strstr(reply.text, "\r\nETag: \"1-"));
+	assert_ok(ask(coord, "POST", "policy/rollback", "{\"version\":0}"));
+	assert_refused(ask(coord, "POST", "policy/rollback", "{\"version\":0}"), 409, "conflict",
+		       "in force already");
+	assert_refused(ask(coord, "POST", "policy/rollback", "{\"version\":77}"), 404, "not-found",
+		       "77");
+}
+
+static void test_policy_tried(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *check = NULL, *bad = NULL, *diff = NULL, *explained = NULL;
+
+	set_node(coord, 1, "web");
+	set_node(coord, 2, "db");
+	check = expect(ask(coord, "POST", "policy/check", POLICY), 200);
+	assert_true(json_is_true(json_object_get(check, "good")));
+	bad = expect(ask(coord, "POST", "policy/check", "{\"acls\":7}"), 200);
+	assert_true(json_is_false(json_object_get(bad, "good")));
+	assert_true(json_is_null(json_object_get(bad, "tests")));
+	diff = expect(ask(coord, "POST", "policy/diff", POLICY), 200);
+	assert_int_equal(json_integer_value(json_object_get(diff, "gained")), 0);
+	assert_true(json_integer_value(json_object_get(diff, "lost")) > 0);
+	assert_refused(ask(coord, "POST", "policy/diff", "{\"acls\":7}"), 422, "policy-refused",
+		       "");
+	/* Nothing of it is in force. */
+	explained = expect(ask(coord, "GET", "policy/explain?src=web&dst=db%3A80", ""), 200);
+	assert_text(explained, "answer", "yes");
+	assert_refused(ask(coord, "GET", "policy/explain?src=web&dst=nowhere", ""), 400,
+		       "bad-request", "nowhere");
+	assert_refused(ask(coord, "GET", "policy/explain?src=web&dst=db%3A80&proto=icmp", ""), 400,
+		       "bad-request", "no ports");
+	assert_int_equal(ask(coord, "GET", "policy/explain?src=web&dst=root%40db", ""), 200);
+	assert_non_null(strstr(reply.text, "\"login\":\"root\""));
+}
+
+/* ---- events ---- */
+
+static void test_events(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *page = NULL, *next = NULL;
+	_cleanup_free_ char *path = NULL;
+	const char *last;
+
+	assert_ok(ask(coord, "POST", "users", "{\"login\":\"bob@example.com\"}"));
+	page = expect(ask(coord, "GET", "events?limit=2", ""), 200);
+	assert_int_equal(json_array_size(json_object_get(page, "events")), 2);
+	assert_true(json_is_true(json_object_get(page, "more")));
+	last = json_string_value(
+		json_object_get(json_array_get(json_object_get(page, "events"), 1), "id"));
+	path = text_printf("events?after=%s", last);
+	next = expect(ask(coord, "GET", path, ""), 200);
+	assert_true(json_array_size(json_object_get(next, "events")) > 0);
+	assert_true(json_is_false(json_object_get(next, "more")));
+	assert_null(strstr(reply.text, last));
+	assert_ok(ask(coord, "GET", "events?since=2027-01-15T08:00:01Z", ""));
+	assert_non_null(strstr(reply.text, "\"events\":[]"));
+}
+
+static int follow(struct coord_fix *coord, const char *query)
+{
+	_cleanup_free_ char *text =
+		text_printf("GET /v1/admin/events?follow=1%s HTTP/1.0\r\nHost: c\r\n%s\r\n", query,
+			    authorization);
+	int fd = http_fixture_connect(&coord->http);
+
+	http_fixture_send(fd, text);
+	reply = (struct http_reply){ 0 };
+	http_fixture_receive(&coord->http, fd, "\r\n\r\n", &reply);
+	assert_non_null(strstr(reply.text, "application/x-ndjson"));
+	return fd;
+}
+
+static void add_user(struct coord_fix *coord, const char *login)
+{
+	const struct registry_user_patch nothing = { 0 };
+
+	registry_add_user(coord->registry, &fix_root, login, &nothing, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+}
+
+static size_t count(const char *text, const char *part)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, part)); text++)
+		n++;
+	return n;
+}
+
+static void test_follow_from_now(void **state)
+{
+	struct coord_fix *coord = *state;
+	int fd;
+
+	add_user(coord, "before@example.com");
+	fd = follow(coord, "");
+	add_user(coord, "after@example.com");
+	http_fixture_receive(&coord->http, fd, "after@example.com", &reply);
+	assert_null(strstr(reply.text, "before@example.com"));
+	assert_int_equal(coord->api->n_followers, 1);
+	close(fd);
+	http_fixture_wait(&coord->http, coord->api->n_followers == 0);
+}
+
+/* What came with the head, and more until it is there, which is more than struct http_reply holds.
+ */
+static char *receive_all(struct coord_fix *coord, int fd, const char *wanted)
+{
+	const size_t size = 1 << 20;
+	char *text = calloc(1, size);
+	size_t len = reply.len;
+
+	assert_non_null(text);
+	memcpy(text, reply.text, len);
+	while (!strstr(text, wanted)) {
+		ssize_t n = recv(fd, text + len, size - 1 - len, MSG_DONTWAIT);
+
+		http_fixture_pump(&coord->http, 1000);
+		len += n > 0 ? (size_t)n : 0;
+		assert_true(n != 0 && len < size - 1);
+	}
+	return text;
+}
+
+/* All pages of what was, then what is; each once. */
+static void test_follow_from_the_beginning(void **state)
+{
+	struct coord_fix *coord = *state;
+	_cleanup_free_ char *text = NULL;
+	char login[64];
+	int fd;
+
+	for (unsigned i = 0; i < 450; i++) {
+		snprintf(login, sizeof(login), "u%03u@example.com", i);
+		add_user(coord, login);
+	}
+	fd = follow(coord, "&since=2027-01-15T08:00:00Z");
+	/* Its place in the pages is anywhere, as that of all of this time. */
+	add_user(coord, "meanwhile@example.com");
+	fix_set_time(FIX_START + FIX_SEC);
+	http_fixture_pump(&coord->http, 100000);
+	add_user(coord, "last@example.com");
+	text = receive_all(coord, fd, "last@example.com");
+	for (unsigned i = 0; i < 450; i++) {
+		snprintf(login, sizeof(login), "\"u%03u@example.com\"", i);
+		assert_int_equal(count(text, login), 1);
+	}
+	assert_int_equal(count(text, "meanwhile@"), 1);
+	assert_int_equal(count(text, "last@example.com"), 1);
+	close(fd);
+	http_fixture_wait(&coord->http, coord->api->n_followers == 0);
+}
+
+static void test_followers_are_few(void **state)
+{
+	struct coord_fix *coord = *state;
+	int fds[16];
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = follow(coord, "");
+	assert_refused(ask(coord, "GET", "events?follow=1", ""), 429, "too-many", "follow");
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	http_fixture_wait(&coord->http, coord->api->n_followers == 0);
+}
+
+/* One that does not read is cut, and what is kept for it is bounded. */
+static void test_a_follower_that_does_not_read(void **state)
+{
+	struct coord_fix *coord = *state;
+	int fd = follow(coord, "");
+	char login[64];
+
+	for (unsigned i = 0; coord->api->n_followers > 0; i++) {
+		assert_true(i < 50000);
+		snprintf(login, sizeof(login), "u%05u@example.com", i);
+		add_user(coord, login);
+	}
+	close(fd);
+}
+
+/* ---- status, metrics ---- */
+
+static void test_status(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *json = NULL;
+
+	set_node(coord, 1, "web");
+	make_key(coord, SCOPE_EVENTS_READ);
+	json = expect(ask(coord, "GET", "status", ""), 200);
+	assert_text(json_object_get(json, "mesh"), "domain", "mesh.example");
+	assert_int_equal(json_integer_value(json_object_get(json, "nodes")), 1);
+	assert_int_equal(json_integer_value(json_object_get(json, "generation")),
+			 registry_revision(coord->registry));
+	assert_non_null(strstr(reply.text, "AdminGroup="));
+}
+
+static void test_metrics(void **state)
+{
+	struct coord_fix *coord = *state;
+
+	set_node(coord, 1, "web");
+	assert_int_equal(ask(coord, "GET", "metrics", ""), 200);
+	assert_non_null(strstr(reply.text, "\r\nContent-Type: application/openmetrics-text;"));
+	assert_non_null(strstr(reply.text, "\npeergate_coord_nodes{key=\"valid\"} 1\n"));
+	assert_non_null(strstr(reply.text, "\npeergate_coord_nodes{key=\"expired\"} 0\n"));
+	assert_non_null(
+		strstr(reply.text, "\npeergate_coord_http_requests_total{status=\"2xx\"} "));
+	assert_string_equal(reply.text + reply.len - strlen("# EOF\n"), "# EOF\n");
+}
+
+#define TEST(test, setup) cmocka_unit_test_setup_teardown(test, setup, coord_fix_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_every_route_wants_a_key, set_up),
+		TEST(test_every_route_wants_its_scope, set_up),
+		TEST(test_a_backup_is_not_for_the_network, set_up_with_key),
+		TEST(test_keys_that_are_none, set_up),
+		TEST(test_revoked_and_expired, set_up),
+		TEST(test_keys_in_the_clear, set_up_with_key),
+		TEST(test_refusals_are_limited, set_up),
+		TEST(test_peers_of_the_socket, set_up),
+		TEST(test_who_is_named, set_up),
+		TEST(test_backup, set_up),
+		TEST(test_users, set_up_with_key),
+		TEST(test_bodies_that_make_no_sense, set_up_with_key),
+		TEST(test_authkeys, set_up_with_key),
+		TEST(test_an_api_key_gives_what_it_has, set_up_with_key),
+		TEST(test_nodes, set_up_with_key),
+		TEST(test_machines_that_wait, set_up_now),
+		cmocka_unit_test(test_etags),
+		TEST(test_policy_if_match, set_up_with_key),
+		TEST(test_policy_refused, set_up_with_key),
+		TEST(test_policy_confirm, set_up_with_key),
+		TEST(test_policy_tried, set_up_with_key),
+		TEST(test_events, set_up_with_key),
+		TEST(test_follow_from_now, set_up_with_key),
+		TEST(test_follow_from_the_beginning, set_up_with_key),
+		TEST(test_followers_are_few, set_up_with_key),
+		TEST(test_a_follower_that_does_not_read, set_up_with_key),
+		TEST(test_status, set_up_with_key),
+		TEST(test_metrics, set_up_with_key),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
