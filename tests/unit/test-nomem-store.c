@@ -10,15 +10,9 @@
 #include "common/text.h"
 #include "coord/store/sqlite.h"
 #include "tests/unit/nomem.h"
+#include "tests/unit/scratch.h"
 
 static char *folder, *db_path, *backup_path;
-
-static void empty_folder(void)
-{
-	_cleanup_free_ char *command = text_printf("rm -f %s/*", folder);
-
-	assert_int_equal(system(command), 0);
-}
 
 static struct store *open_store(const char *path)
 {
@@ -122,7 +116,7 @@ static int make(void *userdata)
 	struct store *store = NULL;
 	int r;
 
-	empty_folder();
+	scratch_empty(folder);
 	nomem_begin();
 	r = store_sqlite_open(db_path, STORE_CREATE, &error, &store);
 	nomem_end();
@@ -196,7 +190,7 @@ static int back_up_and_restore(void *userdata)
 	struct store *store;
 	int r;
 
-	empty_folder();
+	scratch_empty(folder);
 	store = open_store(db_path);
 	assert_int_equal(put(store, 1), 0);
 	nomem_begin();
@@ -231,10 +225,7 @@ static void test_store(void **state)
 
 static int set_up(void **state)
 {
-	folder = strdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/peergate-store.XXXXXX"
-						      : "/tmp/peergate-store.XXXXXX");
-	if (!mkdtemp(folder))
-		return -1;
+	folder = scratch_new();
 	db_path = text_printf("%s/store.db", folder);
 	backup_path = text_printf("%s/backup.db", folder);
 	return 0;
@@ -242,9 +233,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	empty_folder();
-	rmdir(folder);
-	free(folder);
+	folder = scratch_remove(folder);
 	free(db_path);
 	free(backup_path);
 	return 0;

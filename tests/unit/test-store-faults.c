@@ -15,6 +15,7 @@
 #include "common/file.h"
 #include "common/text.h"
 #include "coord/store/sqlite.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/shim-vfs.h"
 
 #define MAX_OPERATIONS 5000u
@@ -61,13 +62,6 @@ int __wrap_unlink(const char *path)
 }
 
 /* ---- */
-
-static void empty_folder(void)
-{
-	_cleanup_free_ char *command = text_printf("rm -f %s/*", folder);
-
-	assert_int_equal(system(command), 0);
-}
 
 static struct store *open_store(const char *where)
 {
@@ -199,7 +193,7 @@ static void test_transactions(void **state)
 			assert_true(n < MAX_OPERATIONS);
 			/* Else the log brings along what it has; it is to be long. */
 			if (n % 16 == 0)
-				empty_folder();
+				scratch_empty(folder);
 		}
 		print_message("%s at each of %u operations\n", how_names[how], n - 1);
 		assert_true(n > 50);
@@ -216,7 +210,7 @@ static bool open_with_failure(unsigned number, enum shim_failure how, bool exist
 	bool failed;
 	int r;
 
-	empty_folder();
+	scratch_empty(folder);
 	if (exists) {
 		store = open_store(where);
 		assert_int_equal(put(store, 1), 0);
@@ -270,7 +264,7 @@ static bool backup_with_failure(unsigned number, enum shim_failure how)
 	bool failed;
 	int r;
 
-	empty_folder();
+	scratch_empty(folder);
 	make_backup_and_more();
 	store = open_store(where);
 	shim_fail(number, how);
@@ -301,7 +295,7 @@ static bool restore_with_failure(unsigned number, enum shim_failure how)
 	bool in_place;
 	int r;
 
-	empty_folder();
+	scratch_empty(folder);
 	make_backup_and_more();
 	store = open_store(where);
 	revision = store_revision(store);
@@ -355,7 +349,7 @@ static bool restore_over_damaged(unsigned number, enum shim_failure how)
 	bool failed, in_place;
 	int r;
 
-	empty_folder();
+	scratch_empty(folder);
 	make_backup_and_more();
 	assert_int_equal(file_write_atomic(AT_FDCWD, db_path, rubbish[0], 8192, 0600), 0);
 	assert_int_equal(file_write_atomic(AT_FDCWD, wal, rubbish[1], 8192, 0600), 0);
@@ -389,10 +383,7 @@ static void test_restore_over_damaged(void **state)
 
 static int set_up(void **state)
 {
-	folder = strdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/peergate-store.XXXXXX"
-						      : "/tmp/peergate-store.XXXXXX");
-	if (!mkdtemp(folder))
-		return -1;
+	folder = scratch_new();
 	db_path = text_printf("%s/store.db", folder);
 	backup_path = text_printf("%s/backup.db", folder);
 	shim_install();
@@ -402,9 +393,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	shim_remove();
-	empty_folder();
-	rmdir(folder);
-	free(folder);
+	folder = scratch_remove(folder);
 	free(db_path);
 	free(backup_path);
 	return 0;

@@ -26,14 +26,13 @@
 
 #include "common/text.h"
 #include "coord/store/sqlite.h"
+#include "tests/unit/scratch.h"
 
 #define N_SLOTS	     8
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define MAX_PADDING  100000
 
-/* In memory, if there is such a file system: a sync that has nothing to wait for is as good. */
-static char *folder;
-static char *db_path, *copy_path;
+static char *folder, *db_path, *copy_path;
 
 static unsigned below(unsigned n)
 {
@@ -348,9 +347,7 @@ static void check(unsigned number)
 /* A store that is new, again: its making has points too. */
 static void start_over(void)
 {
-	_cleanup_free_ char *clean = text_printf("rm -f %s/*", folder);
-
-	assert_int_equal(system(clean), 0);
+	scratch_empty(folder);
 	memset(expected.slots, 0, sizeof(expected.slots));
 	expected.revision = 0;
 }
@@ -405,10 +402,7 @@ static void test_kill(void **state)
 
 static int set_up(void **state)
 {
-	folder = strdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/peergate-store.XXXXXX"
-						      : "/tmp/peergate-store.XXXXXX");
-	if (!mkdtemp(folder))
-		return -1;
+	folder = scratch_new();
 	db_path = text_printf("%s/store.db", folder);
 	copy_path = text_printf("%s/copy.db", folder);
 	return 0;
@@ -416,12 +410,10 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	_cleanup_free_ char *command = text_printf("rm -rf %s", folder);
-
 	free(db_path);
 	free(copy_path);
-	free(folder);
-	return system(command);
+	folder = scratch_remove(folder);
+	return 0;
 }
 
 int main(void)

@@ -17,6 +17,7 @@
 
 #include "common/text.h"
 #include "coord/store/sqlite.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/shim-vfs.h"
 
 #define N_TRANSACTIONS 200
@@ -25,21 +26,6 @@
 static char *folder, *db_path;
 /* When each was acknowledged; [0]: the store was open. */
 static size_t acknowledged[N_TRANSACTIONS + 1];
-
-static void make_folder(void)
-{
-	folder = strdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/peergate-store.XXXXXX"
-						      : "/tmp/peergate-store.XXXXXX");
-	assert_non_null(mkdtemp(folder));
-	db_path = text_printf("%s/store.db", folder);
-}
-
-static void empty_folder(void)
-{
-	_cleanup_free_ char *command = text_printf("rm -f %s/*", folder);
-
-	assert_int_equal(system(command), 0);
-}
 
 static struct store *open_store(unsigned flags, const char *where)
 {
@@ -147,7 +133,7 @@ static void cut(size_t now, enum shim_loss loss)
 
 	while (last < N_TRANSACTIONS && acknowledged[last + 1] <= now)
 		last++;
-	empty_folder();
+	scratch_empty(folder);
 	shim_make_files(folder, now, loss);
 	check(last, where);
 }
@@ -164,7 +150,8 @@ static void test_power(void **state)
 	unsigned n = setting("POWER_CUTS", 400), seed = setting("POWER_SEED", (unsigned)time(NULL));
 
 	srandom(seed);
-	make_folder();
+	folder = scratch_new();
+	db_path = text_printf("%s/store.db", folder);
 	record();
 	print_message("%u power cuts, POWER_SEED=%u, among %zu operations\n", n, seed, shim_now());
 	for (unsigned i = 0; i < n; i++)
@@ -176,9 +163,7 @@ static void test_power(void **state)
 	for (unsigned i = 0; i <= N_TRANSACTIONS; i++)
 		cut(acknowledged[i], SHIM_LOSE_ALL);
 	shim_record_end();
-	empty_folder();
-	rmdir(folder);
-	free(folder);
+	folder = scratch_remove(folder);
 	free(db_path);
 }
 
