@@ -353,7 +353,10 @@ static void test_endless_descriptor(void **state)
 
 		print_message("%s\n", endless[i].name);
 		begin_with(&s, STARTING);
+		/* Were it done with it before we have closed ours, it is we who would wait. */
+		assert_int_equal(kill(s.monitor, SIGSTOP), 0);
 		say_endless(&s, endless[i].open);
+		assert_int_equal(kill(s.monitor, SIGCONT), 0);
 		stage_end_with_leader(&s, STARTED_REFUSED);
 		mute_fs_end();
 		lingering_end();
