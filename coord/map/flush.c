@@ -286,7 +286,7 @@ static void note_revisions(const struct world *w, struct world_node *node, unsig
 
 	if (what & WORLD_IDENTITY)
 		node->identity_rev = revision;
-	if (what & (WORLD_TEXT | WORLD_IDENTITY))
+	if (what & WORLD_TEXT)
 		node->text_rev = revision;
 	if (what & WORLD_REACH)
 		node->reach_rev = revision;

@@ -5,7 +5,7 @@
 
 #include "coord/policy/text.h"
 
-/* Text grows by doubling, and lines may wait for their readers. */
+/* Text grows by doubling, and lines may wait for their readers. A NUL stays at the end. */
 static char *shrunk(char *data, size_t len)
 {
 	char *smaller = realloc(data, len);
@@ -26,7 +26,7 @@ static int frame_new(struct policy_text *text, struct map_frame **ret_frame)
 	data = policy_text_take(text);
 	if (!data)
 		return -ENOMEM;
-	frame->line = http_buf_take(shrunk(data, len + 1), len + 1);
+	frame->line = http_buf_take(shrunk(data, len + 2), len + 1);
 	if (!frame->line)
 		return -ENOMEM;
 	if (sha256(http_buf_data(frame->line), len, frame->digest) < 0)

@@ -7,6 +7,8 @@
 
 static void drop_first(struct removed *removed, size_t n)
 {
+	if (n == 0)
+		return;
 	for (size_t i = 0; i < n; i++) {
 		if (removed->items[i].revision > removed->dropped)
 			removed->dropped = removed->items[i].revision;
