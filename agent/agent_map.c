@@ -95,8 +95,7 @@ int agent_use_kept_map(struct agent *agent, const char *source)
 
 	r = mapcache_load(agent->state, source, &error, &map);
 	if (r < 0) {
-		log_warning("There is no last map to go on with, the mesh is blocked: %s",
-			    error ? error : strerror(-r));
+		log_warning("There is no last map to go on with: %s", error ? error : strerror(-r));
 		return r;
 	}
 	log_warning(
