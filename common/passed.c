@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,18 +68,17 @@ static bool is_empty(int fd)
 	return n < 0 || (n == 0 && !(has_credentials && option_is(fd, SO_TYPE, SOCK_SEQPACKET)));
 }
 
-/* Holds nothing but these two, until the other end of the pipe is closed. */
-static _Noreturn void hold(int fd, int pipe_fd)
+/*
+ * Until the other end of the pipe is closed. Whatever else was inherited is left to the end of this
+ * process as well: to close it here could be to drop a last reference, the others of its kind
+ * having been quicker.
+ */
+static _Noreturn void hold(const int ends[2])
 {
-	int low = fd < pipe_fd ? fd : pipe_fd, high = fd < pipe_fd ? pipe_fd : fd;
 	char byte;
 
-	if (low > 0)
-		close_range(0, (unsigned)low - 1, 0);
-	if (high > low + 1)
-		close_range((unsigned)low + 1, (unsigned)high - 1, 0);
-	close_range((unsigned)high + 1, ~0u, 0);
-	while (read(pipe_fd, &byte, 1) < 0 && errno == EINTR)
+	close(ends[1]);
+	while (read(ends[0], &byte, 1) < 0 && errno == EINTR)
 		;
 	_exit(0);
 }
@@ -98,7 +96,7 @@ static void close_aside(int fd)
 		return;
 	pid = _Fork();
 	if (pid == 0)
-		hold(fd, ends[0]);
+		hold(ends);
 	if (pid > 0)
 		close(fd);
 	close(ends[0]);

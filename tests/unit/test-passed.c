@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -141,6 +143,43 @@ static void test_close_with_descriptors(void **state)
 }
 
 /* Whose caller has not been accepted yet. */
+/* Children that are slow to begin have what others hold, and are the last to have it. */
+static unsigned first_fork_waits_usec;
+
+pid_t __real__Fork(void);
+pid_t __wrap__Fork(void);
+
+pid_t __wrap__Fork(void)
+{
+	pid_t pid = __real__Fork();
+
+	if (pid == 0)
+		usleep(first_fork_waits_usec);
+	else
+		first_fork_waits_usec = 0;
+	return pid;
+}
+
+static void test_child_does_not_linger(void **state)
+{
+	int fds[2], lingering;
+	uint64_t since;
+
+	make_pair(SOCK_STREAM, fds);
+	lingering = lingering_open(LINGER_SEC);
+	/* One more is on the way in the socket. */
+	pass(fds[0], 1, 0);
+	first_fork_waits_usec = 300000;
+	since = clock_usec(CLOCK_MONOTONIC);
+	passed_drop(lingering);
+	passed_close(fds[1]);
+	close(fds[0]);
+	assert_soon(since);
+	for (int i = 0; i < 300 && waitpid(-1, NULL, WNOHANG) >= 0; i++)
+		usleep(10000);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
 static void test_close_listener(void **state)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -204,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_read_bytes),
 		cmocka_unit_test_teardown(test_read_with_descriptor, teardown),
 		cmocka_unit_test_teardown(test_close_with_descriptors, teardown),
+		cmocka_unit_test_teardown(test_child_does_not_linger, teardown),
 		cmocka_unit_test_teardown(test_close_listener, teardown),
 		cmocka_unit_test_teardown(test_varlink_server, teardown),
 	};
