@@ -29,6 +29,7 @@ static void run_ctl(struct ctl ctl, const char *const *words, struct run *run)
 	size_t out_len, err_len;
 	int argc = 1;
 
+	ctl.server.socket = "/nonexistent/admin.sock";
 	for (; words[argc - 1]; argc++)
 		argv[argc] = (char *)words[argc - 1];
 	ctl.out.file = open_memstream(&run->out, &out_len);
@@ -253,7 +254,8 @@ static const struct {
 	  "coordctl: /dev/zero: larger than 2 MiB, which is the most that is read\n" },
 	{ { "policy", "test", "policy.hujson" },
 	  CLI_USAGE,
-	  "coordctl: this needs --nodes FILE, which says what users and nodes there are\n" },
+	  "coordctl: this needs --nodes FILE, which says what users and nodes there are, or a "
+	  "coordinator: none runs here, and no --url is given\n" },
 	{ { "policy", "test", "policy.hujson", "--nodes", "policy.hujson" },
 	  CTL_NO_ANSWER,
 	  "coordctl: policy.hujson: line 1 column 1: invalid token near '/'\n" },
@@ -407,11 +409,11 @@ static void test_many_findings(void **state)
 	struct policy_finding findings[20];
 	struct policy_explanation network = { findings, ARRAY_SIZE(findings) };
 	struct source source = { (char *)"f", (char *)"", 0 };
-	struct ctl_explained explained = {
-		.question = { .src = "a\033", .dst = "b", .port = 22 },
-		.source = &source,
-		.network = &network,
-	};
+	const struct policy_question question = { .src = (char *)"a\033",
+						  .dst = (char *)"b",
+						  .port = 22 };
+	const struct policy_answers answers = { .network = &network };
+	const struct ctl_explained explained = { &source, &question, &answers };
 	_cleanup_free_ char *text = NULL;
 	struct cli_out out = { 0 };
 	size_t len;
