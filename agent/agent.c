@@ -89,7 +89,8 @@ int agent_new(sd_event *event, struct agent_config *config, const struct agent_p
 	if (r >= 0)
 		r = agent_apply_open(agent);
 	if (r >= 0)
-		r = agent_map_watch(agent, paths->map_owner, reterr_text);
+		r = config->netmap ? agent_map_watch(agent, paths->map_owner, reterr_text)
+				   : agent_link_open(agent, reterr_text);
 	if (r < 0) {
 		agent->config = NULL;
 		return r;
@@ -103,6 +104,7 @@ struct agent *agent_free(struct agent *agent)
 	if (!agent)
 		return NULL;
 	mapfile_free(agent->mapfile);
+	link_free(agent->link);
 	sd_event_source_disable_unref(agent->apply_timer);
 	sd_event_source_disable_unref(agent->expiry_timer);
 	sd_event_source_disable_unref(agent->clock_source);

@@ -16,6 +16,7 @@
 
 struct agent;
 struct drop;
+struct link;
 struct stats;
 struct lease_table;
 
@@ -38,9 +39,10 @@ struct agent *agent_free(struct agent *agent);
 DEFINE_CLEANUP(struct agent *, agent_free);
 
 /*
- * Read the map file and apply the map for the first time; if there is no valid one, the last map
- * that was in force, as kept on disk; else block the mesh; that too is a success. Return: 0;
- * negative errno when the kernel could not be brought into either state (a retry is scheduled).
+ * Read the map file, or go on with the coordinator, and apply the map for the first time; if there
+ * is no valid one, the last map that was in force, as kept on disk; else block the mesh; that too
+ * is a success. Return: 0; negative errno when the kernel could not be brought into either state (a
+ * retry is scheduled).
  */
 int agent_start(struct agent *agent);
 
@@ -85,4 +87,8 @@ struct kernel *agent_kernel(const struct agent *agent);
 struct lease_table *agent_leases(const struct agent *agent);
 const struct agent_config *agent_config(const struct agent *agent);
 const struct wg_key *agent_public_key(const struct agent *agent);
+/* To the coordinator; NULL: maps come from a file. */
+struct link *agent_link(const struct agent *agent);
+/* fn is called whenever something about it has changed; NULL: nobody. */
+void agent_on_link_change(struct agent *agent, void (*fn)(void *userdata), void *userdata);
 sd_event *agent_event(const struct agent *agent);

@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 #include "agent/hostfiles.h"
 #include "agent/lease.h"
+#include "agent/link/link.h"
 #include "agent/mapcache.h"
 #include "agent/mapfile.h"
 #include "agent/repair.h"
@@ -19,6 +20,9 @@ struct agent {
 	struct lease_table *leases;
 	struct mapfile *mapfile; /* NULL: no Netmap= */
 	struct mapcache *mapcache;
+	struct link *link; /* NULL: maps come from a file */
+	void (*link_fn)(void *userdata);
+	void *link_userdata;
 	sd_event_source *apply_timer;
 	sd_event_source *expiry_timer;
 	sd_event_source *clock_source;
@@ -60,6 +64,12 @@ void agent_schedule_apply(struct agent *agent, uint64_t delay_usec);
  * kernel have to be open. Return: 0, negative errno; what was begun is agent_free()'s.
  */
 int agent_apply_open(struct agent *agent);
+
+/* No map any more, on purpose: all that it gave ends. */
+void agent_drop_map(struct agent *agent);
+
+/* The coordinator's link. Return: 0; negative errno and *reterr_text. */
+int agent_link_open(struct agent *agent, char **reterr_text);
 
 /* Watch the map file of the configuration. Return: 0; negative errno and *reterr_text. */
 int agent_map_watch(struct agent *agent, uid_t owner, char **reterr_text);

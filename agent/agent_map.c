@@ -133,14 +133,26 @@ static void on_map_text(void *userdata, const char *text, size_t len, const char
 	agent_give_back_memory();
 }
 
+void agent_drop_map(struct agent *agent)
+{
+	struct netmap *old = agent->map;
+
+	agent_set_problem(&agent->map_problem, NULL);
+	if (!old)
+		return;
+	log_notice("The map is not in force any more, the mesh is blocked");
+	agent->map = NULL;
+	agent->map_serial++;
+	agent_apply(agent, false);
+	hostfiles_remove(agent->hostfiles);
+	mapcache_drop(agent->mapcache);
+	netmap_free(old);
+}
+
 int agent_map_watch(struct agent *agent, uid_t owner, char **reterr_text)
 {
 	int r;
 
-	if (!agent->config->netmap) {
-		agent->map_problem = strdup("no map is configured; expected Netmap= in agent.conf");
-		return agent->map_problem ? 0 : -ENOMEM;
-	}
 	r = mapfile_new(agent->event, agent->config->netmap, owner, on_map_text, agent,
 			&agent->mapfile);
 	if (r == -EINVAL)
@@ -155,10 +167,8 @@ int agent_map_watch(struct agent *agent, uid_t owner, char **reterr_text)
 
 void agent_map_start(struct agent *agent)
 {
-	if (!agent->mapfile) {
-		log_warning("No map is configured (Netmap=), the mesh is blocked");
-		return;
-	}
+	if (!agent->mapfile)
+		return link_start(agent->link);
 	agent->starting = true;
 	mapfile_read(agent->mapfile);
 	agent->starting = false;

@@ -23,6 +23,11 @@ static const struct varlink_method api_methods[] = {
 	{ "Subscribe", api_subscribe, true },
 	{ "ExplainFlow", api_explain_flow, false },
 	{ "ExplainSSH", api_explain_ssh, false },
+	{ "Up", api_up, true },
+	{ "Down", api_down, false },
+	{ "Login", api_login, true },
+	{ "Logout", api_logout, false },
+	{ "Set", api_set, false },
 };
 
 static const struct varlink_interface api_interface = {
@@ -92,6 +97,7 @@ struct api *api_free(struct api *api)
 		return NULL;
 	/* The calls that are open end with the server, and their leases with them. */
 	varlink_server_free(api->server);
+	api_link_done(api);
 	api_drops_done(api);
 	sd_event_unref(api->event);
 	sd_event_source_disable_unref(api->alive);
@@ -99,6 +105,7 @@ struct api *api_free(struct api *api)
 	api_digest_done(&api->digest);
 	nft_tally_done(&api->tally);
 	free(api->peer_status);
+	json_decref(api->link_said);
 	free(api);
 	return NULL;
 }
@@ -140,6 +147,8 @@ int api_status(struct varlink_call *call, const json_t *params, void *userdata)
 		"kernelProblem", view.kernel_problem, "sessions",
 		(json_int_t)lease_table_count(view.leases), "warnings", api_warnings(api, &view));
 	if (!status)
+		return -ENOMEM;
+	if (view.link && json_object_set_new(status, "link", api_json_link(view.link)) < 0)
 		return -ENOMEM;
 	if (view.map) {
 		of_map = json_map_status(view.map);

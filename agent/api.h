@@ -16,6 +16,7 @@
 struct agent;
 struct api;
 struct drop;
+struct link;
 struct nft_tally;
 struct stats;
 
@@ -31,6 +32,7 @@ struct api_view {
 	uint32_t fwmark;       /* 0: none */
 	const char *log_level; /* "info" */
 	const struct wg_key *public_key;
+	const struct link *link; /* to the coordinator; NULL: maps come from a file */
 	struct lease_table *leases;
 	struct stats *stats; /* counted on by the api */
 	uint64_t now_usec;   /* since 1970 */
@@ -46,6 +48,8 @@ struct api_hooks {
 	/* As agent_watch_drops(). */
 	int (*watch_drops)(void *userdata, void (*fn)(const struct drop *drop, void *fn_userdata),
 			   void *fn_userdata);
+	/* As agent_link(). */
+	struct link *(*link)(void *userdata);
 };
 
 /*
@@ -57,6 +61,9 @@ int api_new(sd_event *event, const struct api_hooks *hooks, void *userdata, stru
 int api_new_for_agent(struct agent *agent, struct api **ret_api);
 struct api *api_free(struct api *api);
 DEFINE_CLEANUP(struct api *, api_free);
+
+/* Something about the coordinator's link has changed: who waits for it is told. */
+void api_link_changed(struct api *api);
 
 /* Serve a listening socket; the api owns fd, also on failure. */
 int api_listen(struct api *api, int fd);

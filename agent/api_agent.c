@@ -10,7 +10,9 @@ static void view_agent(void *userdata, struct api_view *ret_view)
 	*ret_view = (struct api_view){
 		.map = agent_netmap(agent),
 		.map_serial = agent_map_serial(agent),
-		.map_source = agent_config(agent)->netmap,
+		.map_source = agent_map_source(agent) ? agent_map_source(agent)
+						      : agent_config(agent)->netmap,
+		.link = agent_link(agent),
 		.map_problem = agent_map_problem(agent),
 		.kernel_problem = agent_kernel_problem(agent),
 		.ifname = agent_config(agent)->interface,
@@ -41,14 +43,29 @@ static int watch_agent_drops(void *userdata, void (*fn)(const struct drop *drop,
 	return agent_watch_drops(userdata, fn, fn_userdata);
 }
 
+static struct link *link_of_agent(void *userdata)
+{
+	return agent_link(userdata);
+}
+
+static void on_link_change(void *userdata)
+{
+	api_link_changed(userdata);
+}
+
 static const struct api_hooks agent_hooks = {
 	.view = view_agent,
 	.peer_status = agent_peer_status,
 	.count_packets = agent_count_packets,
 	.watch_drops = watch_agent_drops,
+	.link = link_of_agent,
 };
 
 int api_new_for_agent(struct agent *agent, struct api **ret_api)
 {
-	return api_new(agent_event(agent), &agent_hooks, agent, ret_api);
+	int r = api_new(agent_event(agent), &agent_hooks, agent, ret_api);
+
+	if (r == 0)
+		agent_on_link_change(agent, on_link_change, *ret_api);
+	return r;
 }

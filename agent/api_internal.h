@@ -56,7 +56,10 @@ struct api {
 	size_t n_peer_status;
 	uint64_t peer_status_usec; /* CLOCK_MONOTONIC; 0: never read */
 	struct api_digest digest;
-	sd_event_source *alive; /* on while there are leases */
+	struct link_waiter *link_waiters; /* api_link.c */
+	struct varlink_call *logout_call; /* NULL: nobody waits */
+	json_t *link_said;		  /* what subscribers know of it */
+	sd_event_source *alive;		  /* on while there are leases */
 	unsigned alive_slice;
 	struct subscriber *subscribers; /* api_sessions.c */
 	struct nft_tally tally;
@@ -145,6 +148,22 @@ int api_kill_session(struct varlink_call *call, const json_t *params, void *user
 int api_subscribe(struct varlink_call *call, const json_t *params, void *userdata);
 int api_explain_flow(struct varlink_call *call, const json_t *params, void *userdata);
 int api_explain_ssh(struct varlink_call *call, const json_t *params, void *userdata);
+int api_up(struct varlink_call *call, const json_t *params, void *userdata);
+int api_down(struct varlink_call *call, const json_t *params, void *userdata);
+int api_login(struct varlink_call *call, const json_t *params, void *userdata);
+int api_logout(struct varlink_call *call, const json_t *params, void *userdata);
+int api_set(struct varlink_call *call, const json_t *params, void *userdata);
+
+/* ---- the coordinator's link (api_link.c) ---- */
+
+/* As Status and Subscribe have it. NULL: no memory. */
+json_t *api_json_link(const struct link *link);
+/* Return: 0, -ENOMEM. */
+int api_link_warnings(const struct link *link, json_t *warnings);
+/* Nobody waits any more; after the server has gone. */
+void api_link_done(struct api *api);
+/* Tell subscribers who asked for it, if it is news (api_sessions.c). */
+void api_publish_link(struct api *api, const struct link *link);
 
 /* Read the table's counters, unless that has just been done. Return: 0, negative errno. */
 int api_refresh_tally(struct api *api);

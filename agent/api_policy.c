@@ -174,10 +174,13 @@ json_t *api_warnings(struct api *api, const struct api_view *view)
 				  : "there is no map in force, the mesh is blocked: %s",
 			view->map_problem);
 	else if (!view->map)
-		r = warning_add(warnings, "no-map", "there is no map yet, the mesh is blocked");
+		r = warning_add(warnings, "no-map", "there is no map yet, the mesh is blocked%s",
+				view->link ? " (agentctl up brings this host into one)" : "");
 	if (r == 0 && view->kernel_problem)
 		r = warning_add(warnings, "kernel", "the kernel does not agree with the map: %s",
 				view->kernel_problem);
+	if (r == 0 && view->link)
+		r = api_link_warnings(view->link, warnings);
 	if (r == 0 && view->map)
 		r = warn_of_map(api, view, warnings);
 	return r < 0 ? NULL : take_ptr(warnings);

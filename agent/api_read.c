@@ -84,10 +84,10 @@ static json_t *json_peer(const struct api *api, const struct api_view *view,
 	if (!status)
 		status = &want;
 	has_endpoint = status->endpoint.addr.family != AF_UNSPEC;
-	return json_pack("{s:o, s:s*, s:o*, s:I, s:I}", "node",
+	return json_pack("{s:o, s:s*, s:b, s:s*, s:o*, s:I, s:I}", "node",
 			 api_json_node(view->map, node, view->now_usec), "endpoint",
 			 has_endpoint ? ip_endpoint_to_string(&status->endpoint, endpoint) : NULL,
-			 "lastHandshake",
+			 "noPath", node->no_path, "pathReason", node->path_reason, "lastHandshake",
 			 status->last_handshake ? api_json_end(status->last_handshake) : NULL,
 			 "rxBytes", (json_int_t)status->rx_bytes, "txBytes",
 			 (json_int_t)status->tx_bytes);

@@ -164,6 +164,7 @@ int api_kill_session(struct varlink_call *call, const json_t *params, void *user
 struct subscriber {
 	struct subscriber *next, **at;
 	struct varlink_call *call;
+	bool link; /* also of the coordinator's link */
 };
 
 static struct subscriber *subscriber_free(struct subscriber *sub)
@@ -200,6 +201,15 @@ static void drop_subscriber(struct subscriber *sub)
 	subscriber_free(sub);
 }
 
+/* said: NULL: there is no memory for it. */
+static void tell_subscriber(struct subscriber *sub, json_t *said)
+{
+	if (!said || varlink_call_backlog(sub->call) > MAX_BACKLOG)
+		drop_subscriber(sub);
+	else
+		(void)varlink_call_notify(sub->call, json_incref(said));
+}
+
 static void publish(struct api *api, const struct lease *lease, const char *event,
 		    const char *reason, const char *message)
 {
@@ -213,11 +223,32 @@ static void publish(struct api *api, const struct lease *lease, const char *even
 	said = json_event(&view, event, json_session(&view, lease), reason, message);
 	for (struct subscriber *sub = api->subscribers; sub; sub = next) {
 		next = sub->next;
-		if (!said || varlink_call_backlog(sub->call) > MAX_BACKLOG)
-			drop_subscriber(sub);
-		else
-			(void)varlink_call_notify(sub->call, json_incref(said));
+		tell_subscriber(sub, said);
 	}
+}
+
+void api_publish_link(struct api *api, const struct link *link)
+{
+	json_auto_t *now = NULL, *said = NULL;
+	struct subscriber *next;
+	struct api_view view;
+
+	if (!api->subscribers)
+		return;
+	now = api_json_link(link);
+	if (now && api->link_said && json_equal(now, api->link_said))
+		return;
+	api_view(api, &view);
+	said = now ? json_pack("{s:s, s:I, s:O}", "event", "link", "time",
+			       (json_int_t)view.now_usec, "link", now)
+		   : NULL;
+	for (struct subscriber *sub = api->subscribers; sub; sub = next) {
+		next = sub->next;
+		if (sub->link)
+			tell_subscriber(sub, said);
+	}
+	json_decref(api->link_said);
+	api->link_said = take_ptr(now);
 }
 
 static void on_began(const struct lease *lease, bool resumed, void *userdata)
@@ -255,11 +286,17 @@ static bool has_place(const struct api *api, uid_t uid)
 
 int api_subscribe(struct varlink_call *call, const json_t *params, void *userdata)
 {
+	static const struct json_field fields[] = { { "link", json_read_bool, 0, JSON_NULLABLE } };
 	struct api *api = userdata;
 	struct subscriber *sub;
 	struct api_view view;
+	bool link = false;
 	json_t *ready;
+	int r;
 
+	r = api_read_params(call, params, fields, ARRAY_SIZE(fields), &link);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (!has_place(api, varlink_call_creds(call)->uid))
 		return varlink_call_error(call, "io.peergate.Agent.TooManySubscribers", NULL);
 	api_view(api, &view);
@@ -274,6 +311,7 @@ int api_subscribe(struct varlink_call *call, const json_t *params, void *userdat
 		.next = api->subscribers,
 		.at = &api->subscribers,
 		.call = varlink_call_ref(call),
+		.link = link,
 	};
 	if (sub->next)
 		sub->next->at = &sub->next;

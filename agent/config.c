@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "agent/link/url.h"
 #include "common/conf.h"
 #include "common/text.h"
 
@@ -22,9 +23,57 @@ static int read_interface(const struct conf_field *f, const char *value, void *t
 	return conf_read_string(f, value, target);
 }
 
+static int read_url(const struct conf_field *f, const char *value, void *target)
+{
+	_cleanup_(link_url_done) struct link_url url = { 0 };
+	_cleanup_free_ char *error = NULL;
+
+	/* What it may be is told by the field. */
+	if (link_url_parse(value, &url, &error) < 0)
+		return -EINVAL;
+	return conf_read_string(f, url.text, target);
+}
+
+/* A proxy is a URL of host and port, and may have a name and password in it. */
+static int read_proxy(const struct conf_field *f, const char *value, void *target)
+{
+	if (strncmp(value, "http://", 7) != 0 && strncmp(value, "https://", 8) != 0 &&
+	    strncmp(value, "socks5h://", 10) != 0)
+		return -EINVAL;
+	return conf_read_string(f, value, target);
+}
+
+static int read_endpoints(const struct conf_field *f, const char *value, void *target)
+{
+	struct agent_config *config = target;
+	char **words = NULL;
+	size_t n = 0;
+	int r;
+
+	r = conf_read_strv(f, value, &words);
+	while (r == 0 && words[n])
+		n++;
+	if (r == 0 && n > AGENT_CONFIG_MAX_ENDPOINTS)
+		r = -EINVAL;
+	config->endpoints = r == 0 ? calloc(n + 1, sizeof(*config->endpoints)) : NULL;
+	if (r == 0 && !config->endpoints)
+		r = -ENOMEM;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = ip_endpoint_parse(words[i], &config->endpoints[config->n_endpoints++]);
+	conf_strv_free(words);
+	return r;
+}
+
 #define AT(member) offsetof(struct agent_config, member)
 static const struct conf_field config_fields[] = {
 	{ "Netmap", conf_read_path, AT(netmap), .expected = "the absolute path of a map file" },
+	{ "Coordinator", read_url, AT(coordinator), .expected = "a URL as https://coord.example" },
+	{ "CAFile", conf_read_path, AT(ca_file),
+	  .expected = "the absolute path of a file of certificates" },
+	{ "Proxy", read_proxy, AT(proxy), .expected = "a URL as http://proxy.example:3128" },
+	{ "InsecureHTTP", conf_read_bool, AT(insecure_http), .expected = "yes or no" },
+	{ "Endpoint", read_endpoints, 0,
+	  .expected = "up to 16 of ADDRESS:PORT, separated by blanks; IPv6 in brackets" },
 	{ "Interface", read_interface, AT(interface),
 	  .expected = "an interface name of at most 15 letters, digits, '_', '.' and '-'" },
 	{ "ListenPort", conf_read_u64, AT(listen_port), 1, UINT16_MAX, "a UDP port, 1 to 65535" },
@@ -72,6 +121,10 @@ struct agent_config *agent_config_free(struct agent_config *config)
 	if (!config)
 		return NULL;
 	free(config->netmap);
+	free(config->coordinator);
+	free(config->ca_file);
+	free(config->proxy);
+	free(config->endpoints);
 	free(config->interface);
 	free(config);
 	return NULL;

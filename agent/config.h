@@ -8,9 +8,18 @@
 #include <sys/types.h>
 
 #include "common/cleanup.h"
+#include "common/ip.h"
+
+#define AGENT_CONFIG_MAX_ENDPOINTS 16u
 
 struct agent_config {
-	char *netmap;	       /* Netmap=: map file; NULL: none */
+	char *netmap;		       /* Netmap=: map file; NULL: maps come from the coordinator */
+	char *coordinator;	       /* Coordinator=: its URL; NULL: whoever comes up says */
+	char *ca_file;		       /* CAFile=: NULL: the system's */
+	char *proxy;		       /* Proxy=: NULL: none */
+	bool insecure_http;	       /* InsecureHTTP=: no */
+	struct ip_endpoint *endpoints; /* Endpoint= */
+	size_t n_endpoints;
 	char *interface;       /* Interface=: "mesh0" */
 	uint64_t listen_port;  /* ListenPort=: 51820, UDP */
 	uint64_t fwmark;       /* FwMark=: 0, none */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/known_hosts.h"
 #include "agent/names.h"
@@ -64,6 +65,18 @@ void hostfiles_outdate(struct hostfiles *hostfiles)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		hostfiles->outdated[i] = true;
+}
+
+void hostfiles_remove(struct hostfiles *hostfiles)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		_cleanup_free_ char *path = text_printf("%s/%s", hostfiles->dir, kinds[i].name);
+
+		if (!path || (unlink(path) < 0 && errno != ENOENT))
+			log_warning("Could not remove %s of %s, continuing", kinds[i].name,
+				    hostfiles->dir);
+		hostfiles->outdated[i] = true;
+	}
 }
 
 static int write_one(const struct hostfiles *hostfiles, size_t kind, const struct netmap *map)

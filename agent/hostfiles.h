@@ -17,6 +17,8 @@ int hostfiles_new(const char *dir, struct hostfiles **ret_hostfiles);
 struct hostfiles *hostfiles_free(struct hostfiles *hostfiles);
 DEFINE_CLEANUP(struct hostfiles *, hostfiles_free);
 
+/* There is no map any more: what they say is not true. */
+void hostfiles_remove(struct hostfiles *hostfiles);
 /* The map has changed: what is there says something else. */
 void hostfiles_outdate(struct hostfiles *hostfiles);
 

@@ -73,6 +73,18 @@ int kernel_new(sd_event *event, const struct kernel_config *config,
 	return 0;
 }
 
+int kernel_set_key(struct kernel *kernel, const struct wg_key *private_key)
+{
+	struct wg_key public;
+	int r = wg_key_public(private_key, &public);
+
+	if (r < 0)
+		return r;
+	kernel->private_key = *private_key;
+	kernel->settings.public_key = public;
+	return 0;
+}
+
 struct kernel *kernel_free(struct kernel *kernel)
 {
 	if (!kernel)

@@ -28,6 +28,8 @@ struct kernel_config {
 /* Strings are copied; private_key is copied and wiped in kernel_free(). event may be NULL. */
 int kernel_new(sd_event *event, const struct kernel_config *config,
 	       const struct wg_key *private_key, struct kernel **ret_kernel);
+/* The node has another key; the kernel has it with the next kernel_apply(). Return: 0, -EIO. */
+int kernel_set_key(struct kernel *kernel, const struct wg_key *private_key);
 /* Frees the object; what is in the kernel stays (sessions live through a restart). */
 struct kernel *kernel_free(struct kernel *kernel);
 DEFINE_CLEANUP(struct kernel *, kernel_free);

@@ -176,6 +176,12 @@ void mapcache_put(struct mapcache *cache, const struct netmap *map)
 		arm(cache, cache->next_usec);
 }
 
+void mapcache_drop(struct mapcache *cache)
+{
+	cache->map = NULL;
+	cache->due = false;
+}
+
 static int add_sources(struct mapcache *cache, sd_event *event)
 {
 	int r;

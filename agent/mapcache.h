@@ -28,6 +28,9 @@ DEFINE_CLEANUP(struct mapcache *, mapcache_free);
  */
 void mapcache_put(struct mapcache *cache, const struct netmap *map);
 
+/* There is no map in force any more; what is kept stays. */
+void mapcache_drop(struct mapcache *cache);
+
 /*
  * The map that was in force last, if it is from this source (state_check_kept()).
  * Return: 0 and *ret_map (the caller's); negative errno and *reterr_text (the caller's, "PATH: why

@@ -54,7 +54,11 @@ struct netmap_node {
 	uint16_t keepalive;   /* peer, seconds; 0: none */
 	char **ssh_host_keys; /* peer: "TYPE BASE64", validated, no comment */
 	size_t n_ssh_host_keys;
-	bool online; /* peer, for display */
+	bool online;	   /* peer, for display */
+	bool no_path;	   /* peer: neither side can reach the other, as far as is known */
+	char *path_reason; /* why; NULL: there is one, or nobody says */
+	bool key_expired;  /* self: as the coordinator says */
+	char *login_url;   /* self: where a new key is to be had; NULL: not said */
 
 	unsigned *refs; /* maps that hold what the pointers above lead to (agent/refs.h) */
 };

@@ -192,6 +192,28 @@ static void put_peer_node(FILE *f, const struct netmap_node *peer)
 	fprintf(f, "],\"keepalive\":%u", peer->keepalive);
 	put_texts(f, "ssh_host_keys", peer->ssh_host_keys, peer->n_ssh_host_keys);
 	put_bool_member(f, "online", peer->online);
+	if (peer->no_path) {
+		put_member(f, "path", "none");
+		put_member(f, "path_reason", peer->path_reason);
+	}
+	putc_unlocked('}', f);
+}
+
+/* The object stays open. */
+static void put_self(FILE *f, const struct netmap_node *self)
+{
+	char key[WG_KEY_B64LEN];
+
+	put_node(f, self);
+	put_bool_member(f, "ssh", self->ssh);
+	if (!wg_key_is_zero(&self->key))
+		put_member(f, "node_key", wg_key_to_string(&self->key, key));
+	if (self->key_expired)
+		put_bool_member(f, "key_expired", true);
+	if (!self->login_url)
+		return;
+	begin(f, "login", "{\"url\":");
+	put_text(f, self->login_url);
 	putc_unlocked('}', f);
 }
 
@@ -330,8 +352,7 @@ static void put_map(FILE *f, const struct netmap *map)
 	put_time_member(f, "issued_at", map->issued_at);
 	put_tokens(f, &map->tokens);
 	fputs_unlocked(",\n\"self\":", f);
-	put_node(f, &map->self);
-	put_bool_member(f, "ssh", map->self.ssh);
+	put_self(f, &map->self);
 	fputs_unlocked("},\n\"mesh\":{\"domain\":", f);
 	put_text(f, map->domain);
 	put_prefixes(f, "prefixes", map->prefixes, map->n_prefixes);

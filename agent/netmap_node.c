@@ -4,6 +4,7 @@
 
 #include "agent/netmap_read.h"
 #include "agent/refs.h"
+#include "common/text.h"
 
 static int read_addresses(const json_t *v, const struct json_at *at, void *target,
 			  struct json_report *rep)
@@ -30,8 +31,8 @@ static int read_routes(const json_t *v, const struct json_at *at, void *target,
 {
 	struct netmap_node *node = target;
 
-	return json_read_array(v, at, NETMAP_MAX_ROUTES, sizeof(struct ip_prefix),
-			       json_read_prefix, &node->routes, &node->n_routes, rep);
+	return json_read_array(v, at, NETMAP_MAX_ROUTES, sizeof(struct ip_prefix), json_read_prefix,
+			       &node->routes, &node->n_routes, rep);
 }
 
 static int read_endpoints(const json_t *v, const struct json_at *at, void *target,
@@ -52,6 +53,41 @@ static int read_host_keys(const json_t *v, const struct json_at *at, void *targe
 			       &node->ssh_host_keys, &node->n_ssh_host_keys, rep);
 }
 
+/* "none" with its reason, or no member at all. */
+static int read_path(const json_t *v, const struct json_at *at, void *target,
+		     struct json_report *rep)
+{
+	const char *text = json_string_value(v);
+	struct netmap_node *node = target;
+
+	if (!text || strcmp(text, "none") != 0)
+		return json_fail(rep, at, "is no path; expected \"none\", or no such member");
+	node->no_path = true;
+	return 0;
+}
+
+/* Where people are sent: to the web. */
+static int read_login_url(const json_t *v, const struct json_at *at, void *target,
+			  struct json_report *rep)
+{
+	const char *text = json_string_value(v);
+
+	if (!text || (strncmp(text, "https://", 8) != 0 && strncmp(text, "http://", 7) != 0) ||
+	    text_has_control(text) || strlen(text) > NETMAP_MAX_TEXT)
+		return json_fail(rep, at, "is no URL of https or http");
+	return json_read_string(v, at, target, rep);
+}
+
+static int read_login(const json_t *v, const struct json_at *at, void *target,
+		      struct json_report *rep)
+{
+	static const struct json_field fields[] = {
+		{ "url", read_login_url, offsetof(struct netmap_node, login_url), JSON_NULLABLE },
+	};
+
+	return json_read_object(v, at, fields, ARRAY_SIZE(fields), target, rep);
+}
+
 #define AT(member) offsetof(struct netmap_node, member)
 static const struct json_field node_fields[] = {
 	{ "id", netmap_read_id, AT(id), JSON_REQUIRED },
@@ -65,6 +101,9 @@ static const struct json_field node_fields[] = {
 
 static const struct json_field self_fields[] = {
 	{ "ssh", json_read_bool, AT(ssh), JSON_NULLABLE },
+	{ "node_key", json_read_wg_key, AT(key), JSON_NULLABLE },
+	{ "key_expired", json_read_bool, AT(key_expired), JSON_NULLABLE },
+	{ "login", read_login, 0, JSON_NULLABLE },
 };
 
 static const struct json_field peer_fields[] = {
@@ -73,6 +112,8 @@ static const struct json_field peer_fields[] = {
 	{ "keepalive", json_read_u16, AT(keepalive), JSON_NULLABLE },
 	{ "ssh_host_keys", read_host_keys, 0, JSON_NULLABLE },
 	{ "online", json_read_bool, AT(online), JSON_NULLABLE },
+	{ "path_reason", netmap_read_text, AT(path_reason), JSON_NULLABLE },
+	{ "path", read_path, 0, JSON_NULLABLE },
 };
 #undef AT
 
@@ -101,7 +142,15 @@ static int read_node(const json_t *v, const struct json_at *at, const struct jso
 int netmap_read_peer(const json_t *v, const struct json_at *at, void *target,
 		     struct json_report *rep)
 {
-	return read_node(v, at, peer_fields, ARRAY_SIZE(peer_fields), target, rep);
+	struct netmap_node *node = target;
+	int r = read_node(v, at, peer_fields, ARRAY_SIZE(peer_fields), node, rep);
+
+	/* A delta may take the one back and leave the other. */
+	if (r == 0 && !node->no_path) {
+		free(node->path_reason);
+		node->path_reason = NULL;
+	}
+	return r;
 }
 
 int netmap_read_self(const json_t *v, const struct json_at *at, void *target,
@@ -138,6 +187,8 @@ void netmap_node_done(struct netmap_node *node)
 		free(node->routes);
 		free(node->endpoints);
 		free_strings(node->ssh_host_keys, node->n_ssh_host_keys);
+		free(node->path_reason);
+		free(node->login_url);
 	}
 	*node = (struct netmap_node){ 0 };
 }

@@ -4,19 +4,20 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
+#include "agent/node_key.h"
 #include "common/conf.h"
 #include "common/file.h"
 #include "common/text.h"
 
-#define KEY_FILE_MAX 256
-
 struct state {
 	char *dir;
 	int dir_fd;
-	struct wg_key private_key, public_key;
+	struct node_key key, next_key;
+	bool has_next;
 	/* Of the newest map. */
 	char *source; /* NULL: none seen yet */
 	char *node;   /* id of this host in it; NULL: an older version has not noted it */
@@ -45,81 +46,28 @@ _printf_(3, 4) static int fail(char **reterr_text, int error, const char *fmt, .
 	return error;
 }
 
-static int make_key(const struct state *state, char **reterr_text)
+static int load_or_make(const struct state *state, const char *name, struct node_key *ret_key,
+			char **reterr_text)
 {
-	char text[WG_KEY_B64LEN + 1];
-	struct wg_key key;
-	int r;
+	int r = node_key_load(state->dir_fd, state->dir, name, ret_key, reterr_text);
 
-	r = wg_key_generate(&key);
-	if (r < 0)
-		return fail(reterr_text, r, "cannot make a node key: %s", strerror(-r));
-	wg_key_to_string(&key, text);
-	text[WG_KEY_B64LEN - 1] = '\n';
-	r = file_write_new(state->dir_fd, STATE_KEY_FILE, text, WG_KEY_B64LEN, 0600);
-	explicit_bzero(text, sizeof(text));
-	wg_key_wipe(&key);
-	/* Somebody else was faster: theirs is the key. */
-	if (r < 0 && r != -EEXIST)
-		return fail(reterr_text, r, "%s/%s: cannot be written: %s", state->dir,
-			    STATE_KEY_FILE, strerror(-r));
-	return 0;
+	if (r == -ENOENT)
+		r = node_key_make(state->dir_fd, state->dir, name, reterr_text);
+	else
+		return r;
+	return r < 0 ? r : node_key_load(state->dir_fd, state->dir, name, ret_key, reterr_text);
 }
 
-/* Return: 0, -ENOENT without a text, negative errno and *reterr_text. */
-static int open_key(const struct state *state, char **reterr_text, int *ret_fd)
+static int open_keys(struct state *state, char **reterr_text)
 {
-	_cleanup_close_ int fd = -1;
-	struct stat st;
+	int r = load_or_make(state, STATE_KEY_FILE, &state->key, reterr_text);
 
-	fd = openat(state->dir_fd, STATE_KEY_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0 && errno == ENOENT)
-		return -ENOENT;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return fail(reterr_text, -errno, "%s/%s: cannot be opened: %s", state->dir,
-			    STATE_KEY_FILE, strerror(errno));
-	if (st.st_mode & 077)
-		return fail(reterr_text, -EPERM,
-			    "%s/%s: others may read or write the node's key (mode %04o); expected "
-			    "0600",
-			    state->dir, STATE_KEY_FILE, st.st_mode & 07777);
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
-
-static int parse_key(struct state *state, char *text, size_t len)
-{
-	if (len > 0 && text[len - 1] == '\n')
-		text[len - 1] = '\0';
-	if (wg_key_parse(text, &state->private_key) < 0 || wg_key_is_zero(&state->private_key))
-		return -EINVAL;
-	return wg_key_public(&state->private_key, &state->public_key);
-}
-
-/* Return: 0, -ENOENT without a text, negative errno and *reterr_text. */
-static int load_key(struct state *state, char **reterr_text)
-{
-	_cleanup_close_ int fd = -1;
-	char *text = NULL;
-	size_t len;
-	int r;
-
-	r = open_key(state, reterr_text, &fd);
 	if (r < 0)
 		return r;
-	r = file_read_fd(fd, KEY_FILE_MAX, &text, &len);
-	if (r < 0)
-		return fail(reterr_text, r, "%s/%s: cannot be read: %s", state->dir, STATE_KEY_FILE,
-			    file_read_problem(r));
-	r = parse_key(state, text, len);
-	explicit_bzero(text, len);
-	free(text);
-	if (r < 0)
-		return fail(reterr_text, r,
-			    "%s/%s: is no private key; expected one line as wg(8) genkey prints it "
-			    "(remove the file to make a new node of this host)",
-			    state->dir, STATE_KEY_FILE);
-	return 0;
+	r = node_key_load(state->dir_fd, state->dir, STATE_NEXT_KEY_FILE, &state->next_key,
+			  reterr_text);
+	state->has_next = r == 0;
+	return r == -ENOENT ? 0 : r;
 }
 
 int state_open(const char *dir, char **reterr_text, struct state **ret_state)
@@ -136,12 +84,7 @@ int state_open(const char *dir, char **reterr_text, struct state **ret_state)
 	state->dir = strdup(dir);
 	if (!state->dir)
 		return -ENOMEM;
-	r = load_key(state, reterr_text);
-	if (r == -ENOENT) {
-		r = make_key(state, reterr_text);
-		if (r == 0)
-			r = load_key(state, reterr_text);
-	}
+	r = open_keys(state, reterr_text);
 	if (r < 0)
 		return r;
 	*ret_state = take_ptr(state);
@@ -152,7 +95,8 @@ struct state *state_free(struct state *state)
 {
 	if (!state)
 		return NULL;
-	wg_key_wipe(&state->private_key);
+	wg_key_wipe(&state->key.private);
+	wg_key_wipe(&state->next_key.private);
 	close_fd(state->dir_fd);
 	free(state->dir);
 	free(state->source);
@@ -163,12 +107,54 @@ struct state *state_free(struct state *state)
 
 const struct wg_key *state_private_key(const struct state *state)
 {
-	return &state->private_key;
+	return &state->key.private;
 }
 
 const struct wg_key *state_public_key(const struct state *state)
 {
-	return &state->public_key;
+	return &state->key.public;
+}
+
+const struct wg_key *state_next_public_key(const struct state *state)
+{
+	return state->has_next ? &state->next_key.public : NULL;
+}
+
+int state_make_next_key(struct state *state)
+{
+	_cleanup_free_ char *error = NULL;
+	int r;
+
+	if (state->has_next)
+		return 0;
+	r = load_or_make(state, STATE_NEXT_KEY_FILE, &state->next_key, &error);
+	state->has_next = r == 0;
+	return r;
+}
+
+/* In one step: at any time one of the files, or the other, is the key. */
+int state_use_next_key(struct state *state)
+{
+	if (!state->has_next)
+		return -ENOENT;
+	if (renameat(state->dir_fd, STATE_NEXT_KEY_FILE, state->dir_fd, STATE_KEY_FILE) < 0)
+		return -errno;
+	(void)fsync(state->dir_fd);
+	state->key = state->next_key;
+	wg_key_wipe(&state->next_key.private);
+	state->has_next = false;
+	return 0;
+}
+
+int state_renew_key(struct state *state)
+{
+	int r;
+
+	if (unlinkat(state->dir_fd, STATE_NEXT_KEY_FILE, 0) < 0 && errno != ENOENT)
+		return -errno;
+	state->has_next = false;
+	r = state_make_next_key(state);
+	return r < 0 ? r : state_use_next_key(state);
 }
 
 const char *state_dir(const struct state *state)

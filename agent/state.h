@@ -6,8 +6,9 @@
 #include "common/cleanup.h"
 #include "common/wgkey.h"
 
-#define STATE_KEY_FILE "node.key"  /* private key in base64, mode 0600 */
-#define STATE_MAP_FILE "map.state" /* Source=, Node= and Generation= of the newest map accepted */
+#define STATE_KEY_FILE	    "node.key"	    /* private key in base64, mode 0600 */
+#define STATE_NEXT_KEY_FILE "node.key.next" /* likewise; not in force yet */
+#define STATE_MAP_FILE	    "map.state" /* Source=, Node= and Generation= of the newest map accepted */
 
 struct state;
 
@@ -23,6 +24,19 @@ DEFINE_CLEANUP(struct state *, state_free);
 
 const struct wg_key *state_private_key(const struct state *state);
 const struct wg_key *state_public_key(const struct state *state);
+
+/*
+ * The key that is to take the place of this one, when the coordinator's map shows it in force.
+ * NULL: there is none.
+ */
+const struct wg_key *state_next_public_key(const struct state *state);
+/* Make it, unless there is one. Return, of all three: 0, negative errno; then nothing has changed.
+ */
+int state_make_next_key(struct state *state);
+/* It is in force: it is the key from now on, and the old one is gone. -ENOENT: there is none. */
+int state_use_next_key(struct state *state);
+/* A key that nobody knows, at once. */
+int state_renew_key(struct state *state);
 
 /* The directory, borrowed, for what else is kept there (agent/mapcache.h). */
 const char *state_dir(const struct state *state);

@@ -25,6 +25,7 @@ static void fake_view(void *userdata, struct api_view *ret_view)
 		.gateway_port = 2022,
 		.log_level = "info",
 		.public_key = &f->key,
+		.link = f->link,
 		.leases = f->leases,
 		.stats = &f->stats,
 		.now_usec = f->now_usec,
@@ -77,8 +78,15 @@ static int fake_watch_drops(void *userdata, void (*fn)(const struct drop *drop, 
 	return 0;
 }
 
+static struct link *fake_link(void *userdata)
+{
+	struct fixture *f = userdata;
+
+	return f->link;
+}
+
 static const struct api_hooks hooks = { fake_view, fake_peer_status, fake_count_packets,
-					fake_watch_drops };
+					fake_watch_drops, fake_link };
 
 struct netmap *load_map(const char *from, const char *to)
 {

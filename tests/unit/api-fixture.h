@@ -23,6 +23,7 @@ struct fixture {
 	int watch_drops_error;
 	uint64_t n_dropped;
 	uint64_t now_usec;
+	struct link *link;
 	int peer_status_error;
 	unsigned n_peer_status;
 	struct sockaddr_un addr;

@@ -51,7 +51,9 @@ static bool same_node(const struct netmap_node *a, const struct netmap_node *b)
 	       a->keepalive == b->keepalive &&
 	       same_texts(a->ssh_host_keys, a->n_ssh_host_keys, b->ssh_host_keys,
 			  b->n_ssh_host_keys) &&
-	       a->online == b->online;
+	       a->online == b->online && a->no_path == b->no_path &&
+	       same_text(a->path_reason, b->path_reason) && a->key_expired == b->key_expired &&
+	       same_text(a->login_url, b->login_url);
 }
 
 static bool same_filter_rule(const struct filter_rule *a, const struct filter_rule *b)

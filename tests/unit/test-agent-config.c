@@ -25,6 +25,9 @@ static void assert_defaults(const struct agent_config *config)
 	assert_int_equal(config->fwmark, 0);
 	assert_int_equal(config->gateway_port, 2022);
 	assert_int_equal(config->log_level, LOG_INFO);
+	assert_null(config->coordinator);
+	assert_false(config->insecure_http);
+	assert_int_equal(config->n_endpoints, 0);
 }
 
 static void test_defaults(void **state)
@@ -46,7 +49,10 @@ static void test_all_keys(void **state)
 	char *error = NULL;
 
 	assert_int_equal(parse("Netmap=/etc/peergate/netmap.json\nInterface=wg_1\nListenPort=1\n"
-			       "FwMark=4294967295\nGatewayPort=65535\nLogLevel=debug\n",
+			       "FwMark=4294967295\nGatewayPort=65535\nLogLevel=debug\n"
+			       "Coordinator=https://coord.example/\nCAFile=/etc/ca.pem\n"
+			       "Proxy=http://proxy.example:3128\nInsecureHTTP=yes\n"
+			       "Endpoint=192.0.2.7:51820 [2001:db8::7]:1\n",
 			       &error, &config),
 			 0);
 	assert_string_equal(config->netmap, "/etc/peergate/netmap.json");
@@ -55,10 +61,27 @@ static void test_all_keys(void **state)
 	assert_true(config->fwmark == UINT32_MAX);
 	assert_int_equal(config->gateway_port, 65535);
 	assert_int_equal(config->log_level, LOG_DEBUG);
+	assert_string_equal(config->coordinator, "https://coord.example");
+	assert_string_equal(config->ca_file, "/etc/ca.pem");
+	assert_string_equal(config->proxy, "http://proxy.example:3128");
+	assert_true(config->insecure_http);
+	assert_int_equal(config->n_endpoints, 2);
+	assert_int_equal(config->endpoints[1].port, 1);
 }
 
 static const char *const refusals[][2] = {
 	{ "Netmap=netmap.json", "agent.conf:1: Netmap: \"netmap.json\" does not fit" },
+	{ "Coordinator=coord.example",
+	  "agent.conf:1: Coordinator: \"coord.example\" does not fit; expected a URL as" },
+	{ "CAFile=ca.pem", "agent.conf:1: CAFile: " },
+	{ "Proxy=proxy.example:3128", "agent.conf:1: Proxy: " },
+	{ "InsecureHTTP=perhaps", "agent.conf:1: InsecureHTTP: " },
+	{ "Endpoint=192.0.2.7", "agent.conf:1: Endpoint: \"192.0.2.7\" does not fit; expected up" },
+	{ "Endpoint=192.0.2.7:1 host.example:1", "agent.conf:1: Endpoint: " },
+	{ "Endpoint=1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 "
+	  "1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 1.1.1.1:1 "
+	  "1.1.1.1:1 1.1.1.1:1",
+	  "agent.conf:1: Endpoint: " },
 	{ "Interface=", "agent.conf:1: Interface: " },
 	{ "Interface=abcdefghijklmnop", "agent.conf:1: Interface: " },
 	{ "Interface=a/b", "agent.conf:1: Interface: " },
@@ -72,8 +95,8 @@ static const char *const refusals[][2] = {
 	{ "FwMark=4294967296", "agent.conf:1: FwMark: " },
 	{ "LogLevel=Info", "agent.conf:1: LogLevel: \"Info\" does not fit; expected error, warn" },
 	{ "Port=1",
-	  "agent.conf:1: Port: unknown key; expected one of Netmap, Interface, ListenPort, "
-	  "FwMark, GatewayPort, LogLevel" },
+	  "agent.conf:1: Port: unknown key; expected one of Netmap, Coordinator, CAFile, Proxy, "
+	  "InsecureHTTP, Endpoint, Interface, ListenPort, FwMark, GatewayPort, LogLevel" },
 };
 
 static void test_refuses(void **state)

@@ -322,7 +322,8 @@ static int read_config(void *userdata)
 	if (r == -EINVAL)
 		assert_string_equal(error,
 				    "agent.conf:3: NoSuchKey: unknown key; expected one of Netmap, "
-				    "Interface, ListenPort, FwMark, GatewayPort, LogLevel");
+				    "Coordinator, CAFile, Proxy, InsecureHTTP, Endpoint, Interface, "
+				    "ListenPort, FwMark, GatewayPort, LogLevel");
 	return r == -EINVAL ? 0 : r;
 }
 
