@@ -10,7 +10,7 @@
 #include "common/varlink.h"
 
 #define INTERFACE    "io.peergate.Agent."
-#define TIMEOUT_USEC UINT64_C(10000000)
+#define TIMEOUT_USEC UINT64_C(20000000)
 
 static int tell_unreachable(const struct ctl *ctl, int error)
 {
@@ -83,6 +83,11 @@ static int tell_error(const struct varlink_reply *reply)
 	else if (strcmp(reply->error, INTERFACE "NotReady") == 0)
 		fprintf(stderr, "agentctl: this host has no network map yet; see 'agentctl "
 				"status'\n");
+	else if (strcmp(reply->error, INTERFACE "NotPossible") == 0)
+		fprintf(stderr, "agentctl: %s\n", shown ? shown : "it cannot be done");
+	else if (strcmp(reply->error, INTERFACE "OnlyRoot") == 0)
+		fprintf(stderr, "agentctl: you may not do this: another coordinator, and SSH, are "
+				"for root\n");
 	else if (strcmp(reply->error, "org.varlink.service.MethodNotFound") == 0 ||
 		 strcmp(reply->error, "org.varlink.service.InterfaceNotFound") == 0)
 		fprintf(stderr, "agentctl: the agent does not know this request; it may be of "
@@ -143,7 +148,7 @@ static int take_next(struct ctl *ctl, struct varlink_client *client,
 	return r == CLI_OK ? take(ctl, reply.parameters) : r;
 }
 
-int ctl_stream(struct ctl *ctl, const char *method,
+int ctl_stream(struct ctl *ctl, const char *method, json_t *params,
 	       int (*take)(struct ctl *ctl, const json_t *reply))
 {
 	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
@@ -154,7 +159,9 @@ int ctl_stream(struct ctl *ctl, const char *method,
 	snprintf(full_name, sizeof(full_name), INTERFACE "%s", method);
 	r = varlink_client_connect(ctl->socket, &client);
 	if (r == 0)
-		r = varlink_client_send(client, full_name, NULL, true, TIMEOUT_USEC);
+		r = varlink_client_send(client, full_name, params, true, TIMEOUT_USEC);
+	else
+		json_decref(params);
 	if (r < 0)
 		return tell_unreachable(ctl, r);
 	while (r == CLI_OK && more)

@@ -11,6 +11,14 @@
 #define CTL_SOCKET	 "/run/peergate/agent.sock"
 #define CTL_MAX_SESSIONS 64 /* that one "kill" may name */
 
+/* Of up, login and set; NULL: not said. */
+struct ctl_up {
+	const char *coordinator, *coordinator_key, *auth_key, *auth_key_file;
+	const char *tags; /* "tag:a,tag:b" */
+	const char *hostname;
+	bool set_ssh, ssh;
+};
+
 struct ctl {
 	const char *socket;
 	bool json;
@@ -19,7 +27,9 @@ struct ctl {
 	struct cli_out out;
 	const char *ceiling; /* the gateway's sshgw.conf */
 	const char *message; /* for whom it ends */
-	bool accept_risk;    /* of losing the SSH connection that we are called through */
+	struct ctl_up up;
+	json_t *link;	  /* what was told of it last */
+	bool accept_risk; /* of losing the SSH connection that we are called through */
 };
 
 /* Errors that the verbs themselves answer; anything else ctl_call() tells and turns into a status.
@@ -43,10 +53,10 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *params, struct ctl_err
  */
 int ctl_call_parts(struct ctl *ctl, const char *method, json_t **ret_reply);
 /*
- * The same for methods that answer many times, until they end or take() says so: CLI_OK goes on,
- * anything else is the exit status. reply is take()'s to read.
+ * The same for methods that answer many times (params is stolen), until they end or take() says so:
+ * CLI_OK goes on, anything else is the exit status. reply is take()'s to read.
  */
-int ctl_stream(struct ctl *ctl, const char *method,
+int ctl_stream(struct ctl *ctl, const char *method, json_t *params,
 	       int (*take)(struct ctl *ctl, const json_t *reply));
 /* "agentctl: ...", made fit for a terminal. Return: status. */
 int ctl_tell(int status, const char *fmt, ...) _printf_(2, 3);

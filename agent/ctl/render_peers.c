@@ -35,6 +35,8 @@ static void add_handshake(struct cli_table *table, const json_t *peer, uint64_t 
 
 	if (json_is_true(json_object_get(json_object_get(peer, "node"), "keyExpired")))
 		cli_table_add(table, CLI_BAD, "key expired");
+	else if (json_is_true(json_object_get(peer, "noPath")) && last == 0)
+		cli_table_add(table, CLI_BAD, "no path");
 	else if (last == 0)
 		cli_table_add(table, CLI_FAINT, "never");
 	else
@@ -60,6 +62,21 @@ static void add_peer(struct cli_table *table, const json_t *peer, uint64_t now_u
 		      cli_format_bytes(value_number(peer, "txBytes"), text));
 }
 
+/* Why there is none, below the table: it takes a sentence. */
+static int print_no_path(const json_t *peer, const struct cli_out *out)
+{
+	const char *reason = json_string_value(json_object_get(peer, "pathReason"));
+	int r;
+
+	if (!json_is_true(json_object_get(peer, "noPath")))
+		return 0;
+	r = cli_show(out, CLI_WARN, "No path to %s: %s",
+		     value_text(json_object_get(peer, "node"), "nodeName"),
+		     reason ? reason : "the coordinator does not say why");
+	fputc('\n', out->file);
+	return r;
+}
+
 int ctl_render_peers(const json_t *peers, uint64_t now_usec, const struct cli_out *out)
 {
 	static const struct cli_column columns[] = {
@@ -78,7 +95,10 @@ int ctl_render_peers(const json_t *peers, uint64_t now_usec, const struct cli_ou
 		return r;
 	for (size_t i = 0; i < json_array_size(peers); i++)
 		add_peer(table, json_array_get(peers, i), now_usec);
-	return cli_table_print(table, out);
+	r = cli_table_print(table, out);
+	for (size_t i = 0; i < json_array_size(peers) && r == 0; i++)
+		r = print_no_path(json_array_get(peers, i), out);
+	return r;
 }
 
 int ctl_render_known_hosts(const json_t *lines, const struct cli_out *out)

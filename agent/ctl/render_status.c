@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "agent/ctl/render.h"
 #include "common/cli/format.h"
@@ -134,6 +135,27 @@ static int print_of_map(const struct cli_out *out, const json_t *status, uint64_
 	return 0;
 }
 
+/* "https://coord.example, connected" */
+static int print_link(const struct cli_out *out, const json_t *link)
+{
+	_cleanup_free_ char *url = value_shown(link, "coordinator");
+	_cleanup_free_ char *state = value_shown(link, "state");
+	_cleanup_free_ char *join = value_shown(link, "join");
+	bool good = strcmp(value_text(link, "state"), "connected") == 0;
+
+	if (!url || !state || !join)
+		return -ENOMEM;
+	print_label(out, "coordinator");
+	if (json_object_get(link, "coordinator"))
+		fprintf(out->file, "%s, ", url);
+	cli_print(out, good ? CLI_GOOD : CLI_WARN, "%s", state);
+	/* A new key is on its way. */
+	if (json_object_get(link, "nodeId") && strcmp(value_text(link, "join"), "idle") != 0)
+		fprintf(out->file, ", new key: %s", join);
+	fputc('\n', out->file);
+	return 0;
+}
+
 static int print_warnings(const struct cli_out *out, const json_t *warnings)
 {
 	for (size_t i = 0; i < json_array_size(warnings); i++) {
@@ -172,8 +194,10 @@ int ctl_render_status(const json_t *status, uint64_t now_usec, const struct cli_
 	r = print_title(out, status, has_map);
 	if (r == 0 && has_map)
 		r = print_of_map(out, status, now_usec);
-	if (r == 0 && !has_map)
+	if (r == 0 && !has_map && json_string_length(json_object_get(status, "mapSource")) > 0)
 		r = print_member(out, "map", status, "mapSource");
+	if (r == 0 && json_object_get(status, "link"))
+		r = print_link(out, json_object_get(status, "link"));
 	if (r == 0)
 		r = print_member(out, "interface", status, "interface");
 	if (r == 0)

@@ -33,6 +33,8 @@ struct risk_places {
 
 /* Look around from this process. What cannot be read makes the scene blind. */
 void risk_scene_read(const struct risk_places *places, pid_t pid, struct risk_scene *ret_scene);
+/* The same of this process as it is, with where logind says it was logged in from. */
+void risk_scene_here(struct risk_scene *ret_scene);
 /* Note that an SSH connection above us comes from this address; others are ignored. */
 void risk_scene_add_address(struct risk_scene *scene, const char *text);
 
@@ -49,3 +51,10 @@ enum risk risk_judge(const struct risk_scene *scene, const json_t *sessions, con
  * was declined, or there is no terminal to ask on, which is told on stderr.
  */
 int risk_ask(enum risk risk, int fd, FILE *out);
+
+struct ctl;
+/*
+ * Ask, if need be, before something that ends every SSH connection through the mesh. Return:
+ * CLI_OK: go on; exit status.
+ */
+int risk_ask_all(struct ctl *ctl);

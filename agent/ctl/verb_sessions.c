@@ -1,7 +1,6 @@
 /* ssh-sessions list, kill, watch. */
 #include <errno.h>
 #include <string.h>
-#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include "agent/ctl/ctl.h"
@@ -81,22 +80,11 @@ static int choose(struct chosen *chosen, const char *text)
 	return CLI_OK;
 }
 
-/* Where logind says that our login comes from: this survives sudo, and needs no rights. */
-static void add_login_address(struct risk_scene *scene)
-{
-	_cleanup_free_ char *session = NULL, *host = NULL;
-
-	if (sd_pid_get_session(0, &session) >= 0 && sd_session_get_remote_host(session, &host) >= 0)
-		risk_scene_add_address(scene, host);
-}
-
 static void judge_risks(struct chosen *chosen)
 {
-	static const struct risk_places places = { "/proc", "/sys/fs/cgroup" };
 	struct risk_scene scene;
 
-	risk_scene_read(&places, getpid(), &scene);
-	add_login_address(&scene);
+	risk_scene_here(&scene);
 	for (size_t i = 0; i < chosen->n; i++) {
 		chosen->risks[i] = risk_judge(&scene, chosen->sessions, chosen->items[i]);
 		if (chosen->risks[i] > chosen->worst)
@@ -184,5 +172,5 @@ static int show_event(struct ctl *ctl, const json_t *event)
 
 int verb_sessions_watch(int argc, char **argv, void *userdata)
 {
-	return ctl_stream(userdata, "Subscribe", show_event);
+	return ctl_stream(userdata, "Subscribe", NULL, show_event);
 }

@@ -4,22 +4,15 @@
 #include "agent/ctl/ctl.h"
 #include "agent/ctl/doctor/verb.h"
 #include "agent/ctl/drops/drops.h"
+#include "agent/ctl/link.h"
 #include "agent/ctl/metrics/metrics.h"
+#include "agent/ctl/options.h"
 #include "agent/ctl/render.h"
 #include "common/cli/value.h"
 #include "common/clock.h"
 #include "common/ip.h"
 #include "common/text.h"
 #include "peergate-config.h"
-
-enum {
-	OPTION_JSON = 1,
-	OPTION_SOCKET,
-	OPTION_MESSAGE,
-	OPTION_ACCEPT_RISK,
-	OPTION_PER_PEER,
-	OPTION_FOR,
-};
 
 static int verb_status(int argc, char **argv, void *userdata)
 {
@@ -35,6 +28,7 @@ static int verb_status(int argc, char **argv, void *userdata)
 				ctl_render_status(status, clock_usec(CLOCK_REALTIME), &ctl->out));
 	if (r == CLI_OK &&
 	    (json_object_get(status, "mapProblem") || json_object_get(status, "kernelProblem") ||
+	     json_object_get(json_object_get(status, "link"), "problem") ||
 	     !json_object_get(status, "generation")))
 		return CLI_NO;
 	return r;
@@ -186,55 +180,35 @@ static int verb_version(int argc, char **argv, void *userdata)
 	return CLI_OK;
 }
 
-static int take_duration(const char *arg, struct ctl *ctl)
-{
-	if (parse_duration(arg, &ctl->for_usec) == 0 && ctl->for_usec > 0)
-		return CLI_OK;
-	fprintf(stderr, "agentctl: --for wants a time, as in 30s or 5m\n");
-	return CLI_USAGE;
-}
-
-static int take_option(int id, const char *arg, void *userdata)
-{
-	struct ctl *ctl = userdata;
-
-	switch (id) {
-	case OPTION_JSON:
-		ctl->json = true;
-		break;
-	case OPTION_SOCKET:
-		ctl->socket = arg;
-		break;
-	case OPTION_MESSAGE:
-		ctl->message = arg;
-		break;
-	case OPTION_ACCEPT_RISK:
-		if (strcmp(arg, "lose-ssh") != 0)
-			return ctl_tell(CLI_USAGE,
-					"--accept-risk: '%s' is no risk; there is "
-					"lose-ssh",
-					arg);
-		ctl->accept_risk = true;
-		break;
-	case OPTION_PER_PEER:
-		ctl->per_peer = true;
-		break;
-	case OPTION_FOR:
-		return take_duration(arg, ctl);
-	}
-	return CLI_OK;
-}
-
 static const struct cli_option options[] = {
 	{ "json", NULL, "Answer for programs", OPTION_JSON },
 	{ "socket", "PATH", "The agent's socket (" CTL_SOCKET ")", OPTION_SOCKET },
 };
 
+#define ACCEPT_RISK_OPTION                                                                  \
+	{                                                                                   \
+		"accept-risk", "lose-ssh", "Do not ask before ending one's own connection", \
+			OPTION_ACCEPT_RISK                                                  \
+	}
+#define KEY_OPTIONS                                                                         \
+	{ "auth-key-file", "FILE", "Enrol with the auth key in FILE (-: standard input)",   \
+	  OPTION_AUTH_KEY_FILE },                                                           \
+	{                                                                                   \
+		"auth-key", "KEY", "The same, for everybody on this host to see meanwhile", \
+			OPTION_AUTH_KEY                                                     \
+	}
+#define SELF_OPTIONS                                                                          \
+	{ "ssh", NULL, "Let the mesh log in by SSH, as far as sshgw.conf does", OPTION_SSH }, \
+		{ "no-ssh", NULL, "Not any more", OPTION_NO_SSH },                            \
+	{                                                                                     \
+		"hostname", "NAME", "Be called so, instead of the host's own name ('')",      \
+			OPTION_HOSTNAME                                                       \
+	}
+
 static const struct cli_option kill_options[] = {
 	{ "message", "TEXT", "Shown to whom it ends, besides that an operator did",
 	  OPTION_MESSAGE },
-	{ "accept-risk", "lose-ssh", "Do not ask before ending one's own connection",
-	  OPTION_ACCEPT_RISK },
+	ACCEPT_RISK_OPTION,
 };
 
 static const struct cli_option drops_options[] = {
@@ -245,13 +219,73 @@ static const struct cli_option metrics_options[] = {
 	{ "per-peer", NULL, "Series of each peer as well", OPTION_PER_PEER },
 };
 
+static const struct cli_option up_options[] = {
+	{ "coordinator", "URL", "Where the coordinator is (Coordinator= in agent.conf)",
+	  OPTION_COORDINATOR },
+	{ "coordinator-key", "PGC", "Its public key, if no auth key says it",
+	  OPTION_COORDINATOR_KEY },
+	KEY_OPTIONS,
+	{ "advertise-tags", "TAGS", "Be a tagged node: tag:a,tag:b", OPTION_TAGS },
+	SELF_OPTIONS,
+	ACCEPT_RISK_OPTION,
+};
+
+static const struct cli_option login_options[] = { KEY_OPTIONS };
+
+static const struct cli_option set_options[] = { SELF_OPTIONS, ACCEPT_RISK_OPTION };
+
+static const struct cli_option risk_options[] = { ACCEPT_RISK_OPTION };
+
 static const struct cli_verb verbs[] = {
 	{ .name = "status",
 	  .summary = "State of this host, with warnings",
-	  .help = "Exit status 1: there is no map, the newest map was refused, or the kernel does "
+	  .help = "Exit status 1: there is no map, the newest map was refused, the kernel does "
 		  "not\n"
-		  "agree with the map.",
+		  "agree with the map, or there is a problem with the coordinator.",
 	  .run = verb_status },
+	{ .name = "up",
+	  .summary = "Be in the mesh; enrol this host if it is not yet",
+	  .help = "Waits until the host is connected, and says who has to approve it if "
+		  "somebody has to.\nWhat it has begun goes on when it is interrupted. For root "
+		  "and "
+		  "members of the group\npeergate; another coordinator, and --ssh, are for root.\n"
+		  "Exit status 1: the coordinator refused, or the host was brought down meanwhile.",
+	  .options = up_options,
+	  .n_options = ARRAY_SIZE(up_options),
+	  .run = verb_up },
+	{ .name = "down",
+	  .summary = "Leave the mesh; the host stays enrolled",
+	  .help = "Ends everything that goes over the mesh, SSH connections included; asks if one "
+		  "of them\nmay be your own.",
+	  .options = risk_options,
+	  .n_options = ARRAY_SIZE(risk_options),
+	  .run = verb_down },
+	{ .name = "login",
+	  .summary = "Get a new key for this host",
+	  .help = "Name, addresses and open connections stay. A key that has expired needs an "
+		  "auth key, or\nsomebody to approve.",
+	  .options = login_options,
+	  .n_options = ARRAY_SIZE(login_options),
+	  .run = verb_login },
+	{ .name = "logout",
+	  .summary = "Give the host's key back, and forget the coordinator",
+	  .help = "The coordinator has to be reached. Asks as down does.",
+	  .options = risk_options,
+	  .n_options = ARRAY_SIZE(risk_options),
+	  .run = verb_logout },
+	{ .name = "set",
+	  .summary = "Change what this host says of itself",
+	  .options = set_options,
+	  .n_options = ARRAY_SIZE(set_options),
+	  .run = verb_set },
+	{ .name = "ping",
+	  .args = "PEER",
+	  .summary = "Whether a peer answers, how fast, and by which way",
+	  .help = "PEER: a node or one of its addresses.\n"
+		  "Exit status 1: it does not answer; why, as far as it can be told.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = verb_ping },
 	{ .name = "peers",
 	  .summary = "Peers, and what WireGuard knows of them",
 	  .run = verb_peers },
@@ -369,7 +403,7 @@ static const struct cli_verb verbs[] = {
 
 const struct cli_program ctl_program = {
 	.name = "agentctl",
-	.summary = "Ask the Peergate agent of this host.",
+	.summary = "Ask the Peergate agent of this host, and tell it what to do.",
 	.version = PEERGATE_VERSION,
 	.verbs = verbs,
 	.n_verbs = ARRAY_SIZE(verbs),
@@ -377,5 +411,5 @@ const struct cli_program ctl_program = {
 	.n_options = ARRAY_SIZE(options),
 	.footer = "Exit status: 0 yes or done, 1 no or a problem, 2 usage, 3 the agent does not "
 		  "answer.",
-	.option = take_option,
+	.option = ctl_take_option,
 };

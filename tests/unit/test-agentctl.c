@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "agent/ctl/ctl.h"
+#include "agent/ctl/link.h"
 #include "agent/ctl/render.h"
 #include "agent/ctl/render_explain.h"
 #include "agent/ctl/render_sessions.h"
@@ -81,6 +82,19 @@ static int render_session_list(const json_t *v, const struct cli_out *out)
 	return render_sessions(json_object_get(v, "sessions"), NOW, out);
 }
 
+/* As they come, one after the other. */
+static int render_up(const json_t *v, const struct cli_out *out)
+{
+	const json_t *states = json_object_get(v, "states"), *before = NULL;
+	int r = 0;
+
+	for (size_t i = 0; i < json_array_size(states) && r == 0; i++) {
+		r = ctl_render_link(json_array_get(states, i), before, out);
+		before = json_array_get(states, i);
+	}
+	return r;
+}
+
 static int render_events(const json_t *v, const struct cli_out *out)
 {
 	const json_t *events = json_object_get(v, "events");
@@ -121,6 +135,9 @@ static const struct {
 	{ "api/filter.json", render_filter, false, "agentctl/acl.txt" },
 	{ "api/ssh-policy.json", render_ssh_policy, false, "agentctl/ssh-policy.txt" },
 	{ "api/known-hosts.json", render_known_hosts, false, "agentctl/known-hosts.txt" },
+	{ "agentctl/link.json", render_status, false, "agentctl/link.txt" },
+	{ "agentctl/up.json", render_up, false, "agentctl/up.txt" },
+	{ "agentctl/no-path.json", render_peers, false, "agentctl/no-path.txt" },
 	{ "agentctl/no-map.json", render_status, false, "agentctl/no-map.txt" },
 	{ "agentctl/crowd.json", render_ssh_policy, false, "agentctl/crowd.txt" },
 	{ "agentctl/hostile.json", render_status, false, "agentctl/hostile-status.txt" },
@@ -174,7 +191,8 @@ static void test_golden(void **state)
 /* Words that decide what is shown, not only how it reads. */
 static bool is_word(const char *key)
 {
-	static const char *const words[] = { "answer", "verdict", "reason", "fit", "event" };
+	static const char *const words[] = { "answer", "verdict", "reason", "fit",
+					     "event",  "state",	  "join" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (strcmp(words[i], key) == 0)

@@ -46,5 +46,5 @@ int verb_drops(int argc, char **argv, void *userdata)
 
 	if (ctl->for_usec)
 		r = end_after(ctl->for_usec);
-	return r == CLI_OK ? ctl_stream(ctl, "WatchDrops", show) : r;
+	return r == CLI_OK ? ctl_stream(ctl, "WatchDrops", NULL, show) : r;
 }
