@@ -1,0 +1,202 @@
+"""The agent's side of the coordinator: up, login, down, and what it does while nobody is there.
+
+The coordinator is that of tests/coordinator, in the machine that the hosts are in; it lets every node see every
+other one. Its own promises are tested elsewhere.
+"""
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from hosts import wait_for
+
+PROGRAM = Path(__file__).resolve().parents[2] / "build/gcc/tests/coordinator/test-coordinator"
+ADDRESS, PORT = "192.0.2.254", 8080
+URL = f"http://{ADDRESS}:{PORT}"
+SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o StrictHostKeyChecking=no"
+
+
+class Coordinator:
+    def __init__(self, directory):
+        key = directory / "coordinator.key"
+        self.process = subprocess.Popen([PROGRAM, str(PORT), key], text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == "ready\n"
+        self.key = key.read_text().strip()
+        self.auth_key = f"pgauth.id.secret.{self.key}"
+
+    def say(self, line):
+        self.process.stdin.write(line + "\n")
+        return self.process.stdout.readline().strip()
+
+    def counts(self):
+        return {name: int(n) for name, n in (pair.split("=") for pair in self.say("counts").split())}
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+def link(host):
+    return status(host)["link"]
+
+
+def status(host):
+    return json.loads(host.run("agentctl status --json").stdout)
+
+
+def wait_state(host, state, timeout=40):
+    wait_for(lambda: link(host)["state"] == state, timeout, f"{host.name}: {state}")
+
+
+def pings(host, address, count=1):
+    return host.run(f"ping -c {count} -W 5 {address}").returncode == 0
+
+
+def clean(host):
+    host.run("systemctl disable --now peergate-agent peergate-sshgw.socket")
+    host.run("/usr/libexec/peergate/peergate-agent --down; rm -rf /var/lib/peergate /run/peergate"
+             " /etc/peergate/sshgw.conf /etc/peergate/agent.conf /root/auth.key")
+
+
+@pytest.fixture(scope="module")
+def coordinator(hosts, tmp_path_factory):
+    coordinator = Coordinator(tmp_path_factory.mktemp("coordinator"))
+    members = [hosts.server, hosts.laptop, hosts.phone]
+    for host in members:
+        host.write("/etc/peergate/agent.conf", f"Coordinator={URL}\nInsecureHTTP=yes\n")
+        host.write("/root/auth.key", coordinator.auth_key + "\n", mode=0o600)
+        host.run("systemctl enable --now --quiet peergate-agent", check=True)
+    hosts.server.write("/etc/peergate/sshgw.conf", "SSH=yes\nPermitRootLogin=yes\n")
+    hosts.server.run("systemctl enable --now --quiet peergate-sshgw.socket", check=True)
+    yield coordinator
+    coordinator.close()
+    for host in members:
+        clean(host)
+
+
+@pytest.fixture(scope="module")
+def members(hosts, coordinator):
+    """100.64.0.1 is the server, .2 the laptop; the phone waits to be approved, as .3."""
+    for host, options in ((hosts.server, "--ssh"), (hosts.laptop, "")):
+        result = host.run(f"agentctl up --auth-key-file /root/auth.key {options}")
+        assert result.returncode == 0, result.stderr
+        assert f"Connected to {URL} as {host.name}.mesh.example." in result.stdout
+    return hosts
+
+
+def test_joins_by_auth_key(members):
+    server = status(members.server)
+    assert server["mapSource"] == URL and server["nodeName"] == "server"
+    assert server["ssh"] and server["link"]["state"] == "connected"
+    # Used, and not kept.
+    assert "pgauth" not in members.server.read("/var/lib/peergate/link.json")
+    wait_for(lambda: pings(members.laptop, "100.64.0.1"), 40, "the laptop reaches the server")
+    login = members.laptop.run(f"{SSH} root@100.64.0.1 hostname")
+    assert login.stdout == "server\n", login.stderr
+
+
+def test_keys_are_the_agents_alone(members):
+    for name in ("link.json", "machine.key", "node.key"):
+        assert members.server.run(f"stat -c '%a %U' /var/lib/peergate/{name}").stdout == "600 peergate\n"
+
+
+def test_waits_for_approval(members, coordinator):
+    phone = members.phone
+    with phone.popen(f"agentctl up --coordinator-key {coordinator.key}") as up:
+        up.out.read_until("Code +CODE-n3")
+        assert up.poll() is None
+        assert "CODE-n3" in phone.run("agentctl status").stdout
+        assert coordinator.say("approve") == "done"
+        up.out.read_until("Connected to")
+        assert up.wait() == 0
+    wait_for(lambda: pings(phone, "100.64.0.1"), 40, "the phone reaches the server")
+
+
+def test_says_how_it_reaches_a_peer(members):
+    result = members.laptop.run("agentctl ping server")
+    assert result.returncode == 0, result.stdout
+    assert re.search(rf"server \(100.64.0.1\) answers in [\d.]+ ms, directly by {members.server.ip4}:51820",
+                     result.stdout)
+    assert members.laptop.run("agentctl ping nosuchnode").returncode == 1
+
+
+def test_new_keys_under_an_open_session(members):
+    """Both ends change their keys; the session does not notice."""
+    with members.laptop.popen(f"{SSH} root@100.64.0.1 'echo begun; cat; echo ended'") as session:
+        session.out.read_until("begun")
+        for host in (members.server, members.laptop):
+            before = host.run("agentctl pubkey").stdout
+            result = host.run("agentctl login")
+            assert result.returncode == 0, result.stdout + result.stderr
+            assert host.run("agentctl pubkey").stdout != before
+        session.stdin.write(b"still here\n")
+        session.out.read_until("still here")
+        session.stdin.close()
+        session.out.read_until("ended")
+        assert session.wait() == 0
+
+
+def test_goes_on_without_the_coordinator(members, coordinator):
+    """A host that starts while nobody is there has its last map; then the stream is resumed."""
+    coordinator.say("stop")
+    wait_state(members.laptop, "backoff")
+    members.laptop.run("systemctl restart peergate-agent", check=True)
+    wait_for(lambda: status(members.laptop).get("generation"), 40, "the last map")
+    assert link(members.laptop)["state"] != "connected"
+    assert pings(members.laptop, "100.64.0.1", 3)
+    assert members.laptop.run("agentctl status").returncode == 1
+    coordinator.say("start")
+    for host in (members.laptop, members.server, members.phone):
+        wait_state(host, "connected", 90)
+    assert pings(members.laptop, "100.64.0.1", 3)
+
+
+def test_down_and_up(members):
+    assert members.phone.run("agentctl down").returncode == 0
+    assert not pings(members.phone, "100.64.0.1")
+    members.phone.run("systemctl restart peergate-agent", check=True)
+    wait_state(members.phone, "down")
+    assert members.phone.run("agentctl up").returncode == 0
+    wait_for(lambda: pings(members.phone, "100.64.0.1"), 40, "the phone reaches the server")
+
+
+def test_expired_key(members, coordinator):
+    coordinator.say("expire laptop")
+    wait_state(members.laptop, "key-expired")
+    assert "agentctl login" in members.laptop.run("agentctl up").stdout
+    assert not pings(members.laptop, "100.64.0.1")
+    result = members.laptop.run("agentctl login --auth-key-file /root/auth.key")
+    assert result.returncode == 0, result.stdout
+    wait_for(lambda: pings(members.laptop, "100.64.0.1"), 40, "the laptop reaches the server")
+    assert status(members.laptop)["addresses"] == ["100.64.0.2"]
+
+
+def test_deleted_node_leaves(members, coordinator):
+    coordinator.say("delete phone")
+    wait_state(members.phone, "deleted")
+    assert "no-map" in [w["code"] for w in status(members.phone)["warnings"]]
+    assert not pings(members.phone, "100.64.0.1")
+    assert members.phone.run("test -e /run/peergate/names").returncode == 1
+    assert link(members.server)["state"] == "connected"
+
+
+def test_logout(members, coordinator):
+    assert members.laptop.run("agentctl logout").returncode == 0
+    assert link(members.laptop)["state"] == "unenrolled"
+    assert not pings(members.laptop, "100.64.0.1")
+    assert members.laptop.run("agentctl up --auth-key-file /root/auth.key").returncode == 0
+    assert status(members.laptop)["addresses"] == ["100.64.0.2"]
+
+
+def test_who_may(members):
+    """Everybody may look; the group may go down and up; another coordinator is for root."""
+    server = members.server
+    if server.run("id carol").returncode:
+        server.add_user("carol")
+        server.add_user("dave", groups=("peergate",))
+    assert server.run("agentctl status", user="carol").returncode == 0
+    assert "group peergate" in server.run("agentctl down", user="carol").stderr
+    assert "for root" in server.run("agentctl up --ssh --coordinator http://127.0.0.1:1", user="dave").stderr
+    assert server.run("agentctl up", user="dave").returncode == 0
