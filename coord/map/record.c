@@ -36,7 +36,7 @@ static void write_time(uint64_t usec, struct policy_text *out)
 static void write_common(const struct node_record *node, const struct ip_addr addresses[2],
 			 struct policy_text *out)
 {
-	char v4[IP_ADDR_STRLEN], v6[IP_ADDR_STRLEN];
+	char v4[IP_ADDR_STRLEN], v6[IP_ADDR_STRLEN], key[WG_KEY_B64LEN];
 
 	policy_text_puts(out, "\"id\":");
 	policy_text_string(out, node->head.id);
@@ -53,14 +53,12 @@ static void write_common(const struct node_record *node, const struct ip_addr ad
 	write_strings(&node->tags, out);
 	policy_text_puts(out, ",\"routes\":[],\"key_expiry\":");
 	write_time(node->key_expiry, out);
+	policy_text_printf(out, ",\"node_key\":\"%s\"", wg_key_to_string(&node->key, key));
 }
 
 static void write_peer_members(const struct node_record *node, struct policy_text *out)
 {
-	char key[WG_KEY_B64LEN];
-
-	policy_text_printf(
-		out, ",\"node_key\":\"%s\",\"ssh_host_keys\":", wg_key_to_string(&node->key, key));
+	policy_text_puts(out, ",\"ssh_host_keys\":");
 	write_strings(&node->facts.ssh_host_keys, out);
 }
 

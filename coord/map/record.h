@@ -2,8 +2,8 @@
  * A node as it is told: the pieces of JSON that its record is put together from, made once for all
  * who see it.
  *
- *	{ "id":...,"name":...,..."key_expiry":... ,"node_key":...,"ssh_host_keys":[...] ,TAIL }
- *	  text[0..common_len): also part of "self"	text[common_len..len)
+ *	{ "id":...,"name":...,..."node_key":... ,"ssh_host_keys":[...] ,TAIL }
+ *	  text[0..common_len): also of "self"	text[common_len..len)
  *
  * The tail is how the viewer reaches the node (reach.h); viewers are few kinds of hosts, so few
  * tails are kept.
