@@ -132,6 +132,8 @@ static int offer(struct link *link, struct netmap *map, char **reterr_text)
 		return r;
 	}
 	follow_key(link, &map->self.key);
+	/* The coordinator does not date maps: what it sends is what holds now. */
+	map->issued_at = clock_usec(CLOCK_REALTIME);
 	r = link->hooks->offer(link->userdata, map, link->store.url);
 	if (r < 0) {
 		*reterr_text = strdup("the coordinator's map was refused; see the map problem");
