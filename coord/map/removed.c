@@ -5,19 +5,24 @@
 
 #include "coord/policy/grow.h"
 
+/* One that was removed in this revision is not known any more. */
+static void forget(struct removed *removed, uint64_t revision)
+{
+	if (revision > removed->dropped)
+		removed->dropped = revision;
+	if (removed->dropped > removed->from)
+		removed->from = removed->dropped;
+}
+
 static void drop_first(struct removed *removed, size_t n)
 {
-	if (n == 0)
-		return;
 	for (size_t i = 0; i < n; i++) {
-		if (removed->items[i].revision > removed->dropped)
-			removed->dropped = removed->items[i].revision;
+		forget(removed, removed->items[i].revision);
 		free(removed->items[i].id);
 	}
 	removed->n -= n;
-	memmove(removed->items, removed->items + n, removed->n * sizeof(*removed->items));
-	if (removed->dropped > removed->from)
-		removed->from = removed->dropped;
+	if (n > 0 && removed->n > 0)
+		memmove(removed->items, removed->items + n, removed->n * sizeof(*removed->items));
 }
 
 void removed_begin(struct removed *removed, uint64_t revision)
@@ -56,9 +61,8 @@ void removed_add(struct removed *removed, uint64_t revision, const char *id)
 		drop_first(removed, REMOVED_MAX / 4);
 	if (!copy || grow(&removed->items, removed->n + 1, &removed->size) < 0) {
 		free(copy);
-		if (revision > removed->dropped)
-			removed->dropped = revision;
 		drop_first(removed, removed->n);
+		forget(removed, revision);
 		return;
 	}
 	at = removed_after(removed, revision);

@@ -46,6 +46,9 @@ static int make_text(const struct texts *texts, struct policy_engine *engine, ui
 					: policy_ssh_json(engine, node, &item->text);
 	if (r == 0)
 		r = map_hash_make(item->text.data, item->text.len, &item->hash);
+	/* Text that has failed once stays so. */
+	if (r < 0)
+		policy_text_done(&item->text);
 	return r;
 }
 

@@ -113,7 +113,7 @@ enum {
  * then nothing has changed, and everything has to be handed in again some time.
  */
 int world_set_mesh(struct world *world, const char *domain, const struct ip_prefix prefixes[2]);
-/* As stored: it has been checked. -EINVAL: it cannot be read, and the one in force stays. */
+/* As stored: it has been checked. -EINVAL: it cannot be read, and the one in force stays; -EIO. */
 int world_set_policy(struct world *world, const char *text, size_t len);
 int world_set_user(struct world *world, const struct user_record *user);
 int world_remove_user(struct world *world, const char *login, uint64_t revision);

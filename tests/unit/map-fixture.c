@@ -42,13 +42,16 @@ static struct conn *conn_free(struct conn *conn)
 static int sink_write(void *sink, const char *head, size_t head_len, struct http_buf *body)
 {
 	struct conn *conn = sink;
+	char *copy;
 
 	if (conn->agent && conn->n_lines > 0 && conn->n_lines >= conn->agent->n_max)
 		return -ENOBUFS;
 	assert_true(conn->n_lines < ARRAY_SIZE(conn->lines));
-	conn->lines[conn->n_lines++] = (struct line){ .head = strndup(head, head_len),
-						      .head_len = head_len,
-						      .body = http_buf_ref(body) };
+	copy = strndup(head, head_len);
+	if (!copy)
+		return -ENOMEM;
+	conn->lines[conn->n_lines++] =
+		(struct line){ .head = copy, .head_len = head_len, .body = http_buf_ref(body) };
 	return 0;
 }
 

@@ -101,6 +101,29 @@ static void test_apart(void **state)
 	assert_ptr_equal(sim.agents[0].conn->lines[0].body, sim.agents[1].conn->lines[0].body);
 	assert_ptr_equal(sim.agents[2].conn->lines[0].body, sim.agents[3].conn->lines[0].body);
 	assert_ptr_not_equal(sim.agents[0].conn->lines[0].body, sim.agents[2].conn->lines[0].body);
+	/* Who did not see a node is not told that it has gone. */
+	sim_remove_node(&sim, 0);
+	sim_run(&sim, 0);
+	assert_int_equal(agent_n_lines(&sim.agents[1]), 1);
+	assert_true(agent_n_lines(&sim.agents[2]) > 1);
+	sim_end(&sim);
+}
+
+/* A filter with a node's own addresses is nobody else's: the tokens are in the same line. */
+static void test_own_filter(void **state)
+{
+	struct sim sim;
+
+	begin(&sim, WEB, five, 5);
+	sim.agents[4].n_delta = 0;
+	sim_set_policy(&sim, "{\"tagOwners\":{\"tag:web\":[]},\"acls\":[{\"action\":\"accept\","
+			     "\"src\":[\"alice@example.com\",\"bob@example.com\"],"
+			     "\"dst\":[\"tag:web:443\"]}]}");
+	sim_settle(&sim);
+	assert_int_equal(sim.agents[4].n_delta, 1);
+	assert_non_null(strstr(sim.agents[4].last, "\"tokens\""));
+	assert_non_null(strstr(sim.agents[4].last, "\"packet_filter\""));
+	sim_check_all(&sim);
 	sim_end(&sim);
 }
 
@@ -216,6 +239,25 @@ static void test_resume(void **state)
 	sim_set_facts(&sim, 0, "10.0.0.1:51820", "", "203.0.113.1");
 	sim_settle(&sim);
 	check_resume(&sim, 0, true);
+	sim_end(&sim);
+}
+
+/* Who went while there was no coordinator, or before it had told anybody anything. */
+static void test_resume_gone(void **state)
+{
+	struct sim sim;
+
+	begin(&sim, OPEN, five, 5);
+	sim.nodes[1].record.expired_by = strdup("somebody");
+	sim_restart(&sim, 0);
+	sim_store_node(&sim, 1);
+	sim_restart(&sim, 0);
+	sim_remove_node(&sim, 2);
+	/* A backup that was restored brought this one back. */
+	removed_add(&sim.world->removed, sim.revision, "n3");
+	check_resume(&sim, 0, true);
+	assert_int_equal(json_object_size(json_object_get(sim.agents[0].map, "peers")), 2);
+	assert_null(strstr(sim.agents[0].last, "\"n3\""));
 	sim_end(&sim);
 }
 
@@ -359,6 +401,12 @@ static void test_expiry(void **state)
 	assert_true(json_is_true(
 		json_object_get(json_object_get(sim.agents[0].map, "self"), "key_expired")));
 	assert_non_null(strstr(sim.agents[0].last, "https://coord.example/login"));
+	/* It does not come back because the clock is set back. */
+	sim.wall -= 60 * USEC_PER_SEC;
+	sim_set_policy(&sim, OPEN_AND_SSH);
+	sim_settle(&sim);
+	sim_check_all(&sim);
+	assert_int_equal(json_object_size(json_object_get(sim.agents[1].map, "peers")), 1);
 	/* Renewed, it is back. */
 	sim.nodes[0].record.key_expiry = RECORD_NEVER;
 	sim_store_node(&sim, 0);
@@ -514,11 +562,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_body),
 		cmocka_unit_test(test_apart),
+		cmocka_unit_test(test_own_filter),
 		cmocka_unit_test(test_policy_shared),
 		cmocka_unit_test(test_coalescing),
 		cmocka_unit_test(test_urgent),
 		cmocka_unit_test(test_resume_nothing),
 		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_resume_gone),
 		cmocka_unit_test(test_resume_not_possible),
 		cmocka_unit_test(test_resume_other_ssh),
 		cmocka_unit_test(test_progress),
