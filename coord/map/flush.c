@@ -71,11 +71,9 @@ static unsigned what_changes(const struct world *w, const struct world_node *nod
 		return what | WORLD_REMOVED;
 	if (!node->exists)
 		return WORLD_IDENTITY | WORLD_TEXT | WORLD_REACH | WORLD_VIEW | WORLD_SELF;
-	if (node->expired != will_be_expired(node, wall))
-		what |= WORLD_EXPIRY | WORLD_SELF;
 	if (!record_same_text(&node->record, next))
 		what |= WORLD_TEXT;
-	if (!record_same_self(&node->record, next))
+	if (!record_same_self(&node->record, next) || node->expired != will_be_expired(node, wall))
 		what |= WORLD_SELF;
 	if (!reach_node_equal(&node->record.reach, &next->reach))
 		what |= WORLD_REACH;

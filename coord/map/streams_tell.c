@@ -189,8 +189,7 @@ static void tell_one(struct stream *s, struct plan_live *live)
 		stream_end(s, s->owner->deleted);
 		return;
 	}
-	if (live->changes->everybody || (own && (own->what & WORLD_EXPIRY)) ||
-	    (outside && outsider_changed(s, own)))
+	if (live->changes->everybody || (outside && outsider_changed(s, own)))
 		want_full(s);
 	else if (s->state == STREAM_CURRENT && !outside)
 		tell_live(s, live);

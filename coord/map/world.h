@@ -138,9 +138,8 @@ enum world_what {
 	WORLD_TEXT = 1 << 1,	 /* what all viewers are told */
 	WORLD_REACH = 1 << 2,	 /* how viewers may reach it */
 	WORLD_VIEW = 1 << 3,	 /* how it may reach others */
-	WORLD_SELF = 1 << 4,	 /* what it is told of itself */
-	WORLD_EXPIRY = 1 << 5,	 /* its key expired, or is valid again */
-	WORLD_REMOVED = 1 << 6,
+	WORLD_SELF = 1 << 4,	 /* what it is told of itself, that its key expired as well */
+	WORLD_REMOVED = 1 << 5,
 };
 
 struct world_change {

@@ -40,6 +40,10 @@ static const char *const policies[] = {
 	"{\"hosts\":{\"h\":\"100.64.0.3\"},\"acls\":["
 	"{\"action\":\"accept\",\"src\":[\"carol@example.com\",\"100.64.0.5\"],\"dst\":[\"h:*\"]},"
 	"{\"action\":\"accept\",\"src\":[\"bob@example.com\"],\"dst\":[\"autogroup:self:22\"]}]}",
+	/* A filter that is the same for all, and changes with every member that comes. */
+	"{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:member\"],\"dst\":[\"*:80\"]}],"
+	"\"ssh\":[{\"action\":\"accept\",\"src\":[\"autogroup:member\"],"
+	"\"dst\":[\"autogroup:tagged\"],\"users\":[\"root\"]}]}",
 	"{\"acls\":[]}",
 };
 

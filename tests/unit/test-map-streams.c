@@ -275,6 +275,11 @@ static void test_resume_not_possible(void **state)
 	sim_set_owner(&sim, 0, 3, NULL);
 	sim_settle(&sim);
 	check_resume(&sim, 0, false);
+	/* Other tags. */
+	sim_disconnect(&sim, 4);
+	sim_set_owner(&sim, 4, -1, "tag:db");
+	sim_settle(&sim);
+	check_resume(&sim, 4, false);
 	/* Somebody's role decides now. */
 	sim_disconnect(&sim, 0);
 	sim_store_user(&sim, 1, "bob", POLICY_ROLE_ADMIN);
@@ -307,6 +312,37 @@ static void test_resume_other_ssh(void **state)
 	assert_non_null(strstr(sim.agents[4].last, "\"ssh_rules\":[]"));
 	assert_null(strstr(sim.agents[4].last, "packet_filter"));
 	sim_end(&sim);
+}
+
+static void test_removed(void **state)
+{
+	struct removed removed = { 0 };
+	char id[16];
+
+	/* Those of the log come while others are removed. */
+	removed_begin(&removed, 100);
+	removed_add(&removed, 101, "d");
+	removed_add(&removed, 40, "b");
+	removed_add(&removed, 30, "a");
+	removed_add(&removed, 50, "c");
+	assert_int_equal(removed.from, 100);
+	removed_reach_back(&removed, 20);
+	assert_int_equal(removed.from, 20);
+	assert_int_equal(removed_after(&removed, 20), 0);
+	assert_int_equal(removed_after(&removed, 40), 2);
+	assert_string_equal(removed.items[2].id, "c");
+	assert_int_equal(removed_after(&removed, 101), 4);
+	for (unsigned i = 0; i < REMOVED_MAX; i++) {
+		snprintf(id, sizeof(id), "n%u", i);
+		removed_add(&removed, 200 + i, id);
+	}
+	assert_true(removed.n <= REMOVED_MAX);
+	/* A quarter went at once; what it was is known. */
+	assert_int_equal(removed.from, 200 + REMOVED_MAX / 4 - 4 - 1);
+	assert_int_equal(removed.items[0].revision, removed.from + 1);
+	removed_reach_back(&removed, 20);
+	assert_int_equal(removed.from, removed.items[0].revision - 1);
+	removed_done(&removed);
 }
 
 /* Whom nothing happens to hears now and then how far it has come. */
@@ -447,6 +483,28 @@ static void test_slow_reader(void **state)
 	sim_end(&sim);
 }
 
+/* Other SSH rules came with another engine, whose serials mean something else. */
+static void test_slow_reader_of_policy(void **state)
+{
+	struct sim sim;
+
+	begin(&sim, OPEN_AND_SSH, five, 5);
+	sim.agents[4].slow = true;
+	sim.agents[4].n_max = 1;
+	for (unsigned i = 0; i < 3; i++) {
+		sim_set_facts(&sim, 0, i % 2 ? "192.0.2.1:1" : "192.0.2.1:2", "", "192.0.2.1");
+		sim_settle(&sim);
+	}
+	assert_int_equal(stats(&sim).behind, 1);
+	sim_set_policy(&sim, OPEN);
+	sim_settle(&sim);
+	sim.agents[4].slow = false;
+	sim_settle(&sim);
+	assert_int_equal(sim.agents[4].n_full, 1);
+	sim_check_all(&sim);
+	sim_end(&sim);
+}
+
 static void test_admission(void **state)
 {
 	struct sim sim;
@@ -462,9 +520,19 @@ static void test_admission(void **state)
 	sim_settle(&sim);
 	assert_int_equal(stats(&sim).waiting_full, 3);
 	assert_int_equal(sim.streams->n_full, 2);
+	/* Who waits is kept alive, and not told to have come any further than it has. */
+	for (unsigned i = 0; i < 31; i++)
+		sim_run(&sim, USEC_PER_SEC);
+	for (unsigned i = 0; i < 5; i++) {
+		const struct conn *conn = sim.agents[i].conn;
+
+		for (size_t k = 0; k < conn->n_lines; k++)
+			assert_null(strstr(http_buf_data(conn->lines[k].body), "\"delta\""));
+		assert_true(conn->n_lines >= 1);
+	}
 	/* One reads, another one goes away: two others have their turn. */
 	for (unsigned i = 0, n = 0; i < 5 && n < 2; i++)
-		if (agent_n_lines(&sim.agents[i]) > 0) {
+		if (sim.agents[i].stream->full_bytes > 0) {
 			if (n++ == 0)
 				sim_disconnect(&sim, i);
 			else
@@ -571,11 +639,13 @@ int main(void)
 		cmocka_unit_test(test_resume_gone),
 		cmocka_unit_test(test_resume_not_possible),
 		cmocka_unit_test(test_resume_other_ssh),
+		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_keepalive),
 		cmocka_unit_test(test_no_keepalive),
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_slow_reader_of_policy),
 		cmocka_unit_test(test_admission),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_ends),
