@@ -29,8 +29,9 @@ void agent_publish_status(const struct agent *agent)
 		sd_notifyf(0, "STATUS=No map, the mesh is blocked: %s",
 			   agent->map_problem ? agent->map_problem : "none read yet");
 	else
-		sd_notifyf(0, "STATUS=Map generation %llu in force, %zu peers%s%s",
+		sd_notifyf(0, "STATUS=Map generation %llu in force, %zu peer%s%s%s",
 			   (unsigned long long)agent->map->generation, agent->map->n_peers,
+			   text_plural(agent->map->n_peers),
 			   agent->map_problem ? "; a newer one was refused: " : "",
 			   agent->map_problem ? agent->map_problem : "");
 }

@@ -14,11 +14,19 @@ static const char *after_refusal(const struct agent *agent)
 	return agent->starting ? "looking for the last one" : "the mesh stays blocked";
 }
 
+/*
+ * Said once: a file that is written again and again with the same mistake, or cannot be read for a
+ * while, is no news.
+ */
 void agent_refuse_map(struct agent *agent, char *problem)
 {
+	bool news;
+
 	if (!problem)
 		problem = strdup("no memory");
-	log_error("Map refused, %s: %s", after_refusal(agent), problem ? problem : "no memory");
+	news = !agent->map_problem || !problem || strcmp(agent->map_problem, problem) != 0;
+	log_full(news ? LOG_ERR : LOG_DEBUG, 0, NULL, 0, "Map refused, %s: %s",
+		 after_refusal(agent), problem ? problem : "no memory");
 	agent_set_problem(&agent->map_problem, problem);
 	agent->stats.maps_refused++;
 	agent_publish_status(agent);
@@ -60,10 +68,11 @@ static void accept_map(struct agent *agent, struct netmap *map)
 	stats_count_map(&agent->stats, clock_usec(CLOCK_REALTIME));
 	hostfiles_outdate(agent->hostfiles);
 	agent_set_problem(&agent->map_problem, NULL);
-	log_notice("Map generation %llu in force: %zu peers, %zu filter rules, %zu SSH rules, SSH "
-		   "%s",
-		   (unsigned long long)map->generation, map->n_peers, map->n_filter,
-		   map->n_ssh_rules, map->self.ssh ? "on" : "off");
+	log_notice("Map generation %llu in force: %zu peer%s, %zu filter rule%s, %zu SSH rule%s, "
+		   "SSH %s",
+		   (unsigned long long)map->generation, map->n_peers, text_plural(map->n_peers),
+		   map->n_filter, text_plural(map->n_filter), map->n_ssh_rules,
+		   text_plural(map->n_ssh_rules), map->self.ssh ? "on" : "off");
 	agent_apply(agent, false);
 	mapcache_put(agent->mapcache, map);
 	netmap_free(old);

@@ -31,8 +31,8 @@ static void print_help(void)
 	     "  --check         only say whether the configuration and its map are good, and\n"
 	     "                  what would change\n"
 	     "  --down          take link, routes and packet filter out of the kernel, and exit\n"
-	     "  --help          print this and exit\n"
-	     "  --version       print the version and exit\n\n"
+	     "  -h, --help      print this and exit\n"
+	     "  -V, --version   print the version and exit\n\n"
 	     "See peergate-agent(8), peergate-agent.conf(5) and peergate-netmap(5).");
 }
 
@@ -46,7 +46,9 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	/* getopt's messages begin with it. */
+	argv[0] = program_invocation_short_name;
+	while ((c = getopt_long(argc, argv, "hV", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			ret_options->config = optarg;
@@ -200,12 +202,11 @@ static int take_down(const struct options *options)
 		return r;
 	kernel_config.ifname = config->interface;
 	r = kernel_new(NULL, &kernel_config, &no_key, &kernel);
+	if (r == 0)
+		r = kernel_down(kernel, &error);
 	if (r < 0)
-		return log_error_errno(r, "Could not open the kernel's interfaces");
-	r = kernel_down(kernel, &error);
-	if (r < 0)
-		log_error("Could not take everything out of the kernel: %s",
-			  error ? error : strerror(-r));
+		log_error("Could not take everything out of the kernel%s: %s",
+			  r == -EPERM ? " (run this as root)" : "", error ? error : strerror(-r));
 	return r;
 }
 

@@ -356,3 +356,8 @@ char *format_rfc3339(uint64_t usec, char *buf, size_t len)
 		buf[0] = '\0';
 	return buf;
 }
+
+const char *text_plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}

@@ -45,3 +45,6 @@ int parse_size(const char *s, uint64_t *ret_bytes);
 int parse_rfc3339(const char *s, uint64_t *ret_usec);
 /* The reverse, whole seconds; buf of at least 21 bytes; returns buf. */
 char *format_rfc3339(uint64_t usec, char *buf, size_t len);
+
+/* "s" after so many of something, "" after one. */
+const char *text_plural(size_t n);

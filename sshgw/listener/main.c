@@ -1,4 +1,5 @@
 /* peergate-sshgw: the gateway's listener, socket-activated by systemd. */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -54,6 +55,8 @@ static int parse_options(int argc, char *argv[])
 		{ 0 },
 	};
 
+	/* getopt's messages begin with it. */
+	argv[0] = program_invocation_short_name;
 	switch (getopt_long(argc, argv, "hV", options, NULL)) {
 	case -1:
 		break;

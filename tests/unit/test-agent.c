@@ -19,6 +19,7 @@
 #include "agent/agent.h"
 #include "agent/clock_watch.h"
 #include "agent/lease.h"
+#include "agent/stats.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/names.h"
@@ -929,6 +930,40 @@ static void collect_line(void *userdata, int level, const char *text)
 		snprintf(lines + strlen(lines), 1000 - strlen(lines), "%s\n", text);
 }
 
+static void collect_notice(void *userdata, int level, const char *text)
+{
+	char *lines = userdata;
+
+	if (level <= LOG_NOTICE)
+		snprintf(lines + strlen(lines), 1000 - strlen(lines), "%s\n", text);
+}
+
+/* The same mistake once more is no news; it is again after a map that was good. */
+static void test_refusals_are_told_once(void **state)
+{
+	struct fixture *f = *state;
+	char lines[1000] = "";
+	unsigned n = 0;
+
+	start_with(f, 5);
+	log_set_sink(collect_notice, lines);
+	for (int i = 0; i < 2; i++) {
+		put_text(f, "");
+		AWAIT(f, agent_stats(f->agent)->maps_refused == n + 1);
+		put_text(f, "");
+		AWAIT(f, agent_stats(f->agent)->maps_refused == n + 2);
+		n += 2;
+		put_map(f, &(struct map_options){ .generation = 6 + i });
+		AWAIT(f, the_kernel->generation == (uint64_t)(6 + i));
+	}
+	log_set_sink(discard_log, NULL);
+	for (char *at = lines; (at = strstr(at, "Map refused")); at++)
+		n -= 2;
+	assert_int_equal(n, 0);
+	assert_non_null(strstr(
+		lines, "Map generation 7 in force: 1 peer, 1 filter rule, 1 SSH rule, SSH on"));
+}
+
 /* Told when something was wrong, with all that led to it; not when it was an echo. */
 static void test_repair_is_told(void **state)
 {
@@ -978,6 +1013,7 @@ int main(void)
 		AGENT_TEST(test_generation_that_cannot_be_written),
 		AGENT_TEST(test_no_map_blocks),
 		AGENT_TEST(test_refused_map_changes_nothing),
+		AGENT_TEST(test_refusals_are_told_once),
 		AGENT_TEST(test_older_map_after_restart),
 		AGENT_TEST(test_last_map_after_restart),
 		AGENT_TEST(test_last_map_expires),

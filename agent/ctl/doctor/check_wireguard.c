@@ -6,6 +6,7 @@
 #include "common/cli/format.h"
 #include "common/cli/value.h"
 #include "common/clock.h"
+#include "common/text.h"
 
 /* REJECT_AFTER_TIME: a session that is older carries nothing more. */
 #define SESSION_USEC (180 * USEC_PER_SEC)
@@ -81,10 +82,16 @@ static void say_silent(const struct doctor_facts *facts, const struct tally *tal
 			      doctor_listen_port(facts));
 		return;
 	}
-	doctor_say(rep, DOCTOR_WARN, "%zu of %zu peers do not answer: %s", tally->n_silent,
-		   tally->n_alive, names ? names : "");
+	doctor_say(rep, DOCTOR_WARN, "%zu of %zu peer%s %s not answer: %s", tally->n_silent,
+		   tally->n_alive, text_plural(tally->n_alive),
+		   tally->n_silent == 1 ? "does" : "do", names ? names : "");
 	doctor_advise(rep, "if they run: is the endpoint right, does UDP get there, and do they "
 			   "have this host's key (agentctl pubkey)?");
+}
+
+static const char *has_or_have(size_t n)
+{
+	return n == 1 ? "has" : "have";
 }
 
 static void say_tally(const struct doctor_facts *facts, const struct tally *tally,
@@ -98,16 +105,18 @@ static void say_tally(const struct doctor_facts *facts, const struct tally *tall
 	}
 	if (tally->n_answering > 0)
 		doctor_say(rep, DOCTOR_GOOD,
-			   "%zu of %zu peers have made a handshake in the last "
+			   "%zu of %zu peer%s %s made a handshake in the last "
 			   "three minutes",
-			   tally->n_answering, tally->n_alive);
+			   tally->n_answering, tally->n_alive, text_plural(tally->n_alive),
+			   has_or_have(tally->n_answering));
 	if (tally->n_silent > 0)
 		say_silent(facts, tally, rep);
 	if (tally->n_unheard > 0) {
 		doctor_say(rep, DOCTOR_UNKNOWN,
-			   "%zu of %zu peers have no endpoint and must come "
+			   "%zu of %zu peer%s %s no endpoint and must come "
 			   "to us: %s",
-			   tally->n_unheard, tally->n_alive, names ? names : "");
+			   tally->n_unheard, tally->n_alive, text_plural(tally->n_alive),
+			   has_or_have(tally->n_unheard), names ? names : "");
 		doctor_advise(rep,
 			      "give them one in the map, or see that UDP port %u of this "
 			      "host can be reached",
