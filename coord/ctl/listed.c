@@ -1,6 +1,8 @@
 #include "coord/ctl/listed.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/cli/format.h"
 #include "common/cli/value.h"
@@ -45,12 +47,38 @@ void listed_owner(struct cli_table *table, const json_t *object)
 		listed_words(table, object, "tags");
 }
 
-int listed_print(struct cli_table *table, size_t n_rows, const char *none,
+static int compare(const void *a, const void *b, void *key)
+{
+	const char *x = json_string_value(json_object_get(*(json_t *const *)a, key));
+	const char *y = json_string_value(json_object_get(*(json_t *const *)b, key));
+
+	if (!x || !y)
+		return !x - !y;
+	return strcmp(x, y);
+}
+
+const json_t **listed_sort(const json_t *array, const char *key, size_t *ret_n)
+{
+	size_t n = json_array_size(array);
+	const json_t **items = calloc(n + 1, sizeof(*items));
+
+	if (!items)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		items[i] = json_array_get(array, i);
+	qsort_r(items, n, sizeof(*items), compare, (void *)key);
+	*ret_n = n;
+	return items;
+}
+
+int listed_print(struct cli_table *table, const void *rows, size_t n_rows, const char *none,
 		 const struct cli_out *out)
 {
 	int r = 0;
 
-	if (n_rows == 0)
+	if (!rows)
+		r = -ENOMEM;
+	else if (n_rows == 0)
 		fprintf(out->file, "%s\n", none);
 	else
 		r = cli_table_print(table, out);

@@ -21,6 +21,15 @@ void listed_owner(struct cli_table *table, const json_t *object);
 /* For cells that are put together: the time as above, in buf (CLI_FORMAT_LEN). NULL: none. */
 const char *listed_relative(const json_t *object, const char *key, uint64_t now_usec, char *buf);
 
-/* Print the table and free it, or `none` if there are no rows. Return: 0, -ENOMEM. */
-int listed_print(struct cli_table *table, size_t n_rows, const char *none,
+/*
+ * The elements of an array of objects, sorted by the text of a member; those without it come last.
+ * The caller frees; *ret_n is how many there are. NULL: out of memory.
+ */
+const json_t **listed_sort(const json_t *array, const char *key, size_t *ret_n);
+
+/*
+ * Print the table and free it, or `none` if there are no rows. rows: what it was made of; NULL: out
+ * of memory. Return: 0, -ENOMEM.
+ */
+int listed_print(struct cli_table *table, const void *rows, size_t n_rows, const char *none,
 		 const struct cli_out *out);

@@ -48,14 +48,16 @@ static int render_authkeys(const struct ctl *ctl, const json_t *reply)
 		{ "KIND", false }, { "EXPIRES", false },     { "USED", true },
 		{ "BY", false },   { "DESCRIPTION", false },
 	};
-	const json_t *keys = json_object_get(reply, "authkeys"), *key;
+	_cleanup_free_ const json_t **keys = NULL;
 	struct cli_table *table;
-	size_t i;
+	size_t n;
 	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
 
 	if (r < 0)
 		return r;
-	json_array_foreach (keys, i, key) {
+	keys = listed_sort(json_object_get(reply, "authkeys"), "expires", &n);
+	for (size_t i = 0; keys && i < n; i++) {
+		const json_t *key = keys[i];
 		bool reusable = json_is_true(json_object_get(key, "reusable"));
 		bool ephemeral = json_is_true(json_object_get(key, "ephemeral"));
 
@@ -70,7 +72,7 @@ static int render_authkeys(const struct ctl *ctl, const json_t *reply)
 		listed_text(table, key, "created_by");
 		listed_text(table, key, "description");
 	}
-	return listed_print(table, json_array_size(keys), "There are no auth keys.", &ctl->out);
+	return listed_print(table, keys, n, "There are no auth keys.", &ctl->out);
 }
 
 int verb_authkeys_list(int argc, char **argv, void *userdata)
@@ -116,14 +118,17 @@ static int render_apikeys(const struct ctl *ctl, const json_t *reply)
 		{ "ID", false },      { "STATE", false }, { "SCOPES", false },
 		{ "EXPIRES", false }, { "BY", false },	  { "DESCRIPTION", false },
 	};
-	const json_t *keys = json_object_get(reply, "apikeys"), *key;
+	_cleanup_free_ const json_t **keys = NULL;
 	struct cli_table *table;
-	size_t i;
+	size_t n;
 	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
 
 	if (r < 0)
 		return r;
-	json_array_foreach (keys, i, key) {
+	keys = listed_sort(json_object_get(reply, "apikeys"), "expires", &n);
+	for (size_t i = 0; keys && i < n; i++) {
+		const json_t *key = keys[i];
+
 		listed_text(table, key, "id");
 		add_state(table, key);
 		listed_words(table, key, "scopes");
@@ -131,7 +136,7 @@ static int render_apikeys(const struct ctl *ctl, const json_t *reply)
 		listed_text(table, key, "created_by");
 		listed_text(table, key, "description");
 	}
-	return listed_print(table, json_array_size(keys), "There are no API keys.", &ctl->out);
+	return listed_print(table, keys, n, "There are no API keys.", &ctl->out);
 }
 
 int verb_apikeys_list(int argc, char **argv, void *userdata)

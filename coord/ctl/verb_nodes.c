@@ -35,14 +35,16 @@ static int render_nodes(const struct ctl *ctl, const json_t *reply)
 		{ "NAME", false }, { "ID", false },    { "ADDRESS", false },	 { "OWNER", false },
 		{ "SSH", false },  { "STATE", false }, { "KEY EXPIRES", false },
 	};
-	const json_t *nodes = json_object_get(reply, "nodes"), *node;
+	_cleanup_free_ const json_t **nodes = NULL;
 	struct cli_table *table;
-	size_t i;
+	size_t n;
 	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
 
 	if (r < 0)
 		return r;
-	json_array_foreach (nodes, i, node) {
+	nodes = listed_sort(json_object_get(reply, "nodes"), "name", &n);
+	for (size_t i = 0; nodes && i < n; i++) {
+		const json_t *node = nodes[i];
 		const json_t *address = json_array_get(json_object_get(node, "addresses"), 0);
 
 		listed_text(table, node, "name");
@@ -52,9 +54,12 @@ static int render_nodes(const struct ctl *ctl, const json_t *reply)
 		listed_owner(table, node);
 		cli_table_add(table, CLI_PLAIN, "%s", is_true(node, "ssh") ? "yes" : "no");
 		add_state(table, node, ctl->now_usec);
-		listed_time(table, node, "key_expiry", ctl->now_usec, "never");
+		if (is_true(node, "expired"))
+			cli_table_add(table, CLI_FAINT, "-");
+		else
+			listed_time(table, node, "key_expiry", ctl->now_usec, "never");
 	}
-	return listed_print(table, json_array_size(nodes),
+	return listed_print(table, nodes, n,
 			    "No hosts are enrolled. See \"coordctl authkeys create --help\".",
 			    &ctl->out);
 }
@@ -269,14 +274,17 @@ static int render_waiting(const struct ctl *ctl, const json_t *reply)
 		{ "SYSTEM", false },   { "ASKS FOR", false }, { "STATE", false },
 		{ "RUNS OUT", false },
 	};
-	const json_t *list = json_object_get(reply, "auth"), *one;
+	_cleanup_free_ const json_t **list = NULL;
 	struct cli_table *table;
-	size_t i;
+	size_t n;
 	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
 
 	if (r < 0)
 		return r;
-	json_array_foreach (list, i, one) {
+	list = listed_sort(json_object_get(reply, "auth"), "expires", &n);
+	for (size_t i = 0; list && i < n; i++) {
+		const json_t *one = list[i];
+
 		listed_text(table, one, "code");
 		listed_text(table, one, "hostname");
 		listed_text(table, one, "from");
@@ -285,8 +293,7 @@ static int render_waiting(const struct ctl *ctl, const json_t *reply)
 		listed_text(table, one, "state");
 		listed_time(table, one, "expires", ctl->now_usec, "-");
 	}
-	return listed_print(table, json_array_size(list), "No machine waits to be let in.",
-			    &ctl->out);
+	return listed_print(table, list, n, "No machine waits to be let in.", &ctl->out);
 }
 
 int verb_auth_list(int argc, char **argv, void *userdata)

@@ -298,7 +298,7 @@ static int render_history(const struct ctl *ctl, const json_t *reply)
 	}
 	if (r < 0)
 		return r;
-	return listed_print(table, json_array_size(versions),
+	return listed_print(table, versions, json_array_size(versions),
 			    "No policy was set yet: the default one is in force.", &ctl->out);
 }
 

@@ -10,20 +10,23 @@ static int render_users(const struct ctl *ctl, const json_t *reply)
 	static const struct cli_column columns[] = {
 		{ "LOGIN", false }, { "NAME", false }, { "ROLES", false }, { "ADDED", false }
 	};
-	const json_t *users = json_object_get(reply, "users"), *user;
+	_cleanup_free_ const json_t **users = NULL;
 	struct cli_table *table;
-	size_t i;
+	size_t n;
 	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
 
 	if (r < 0)
 		return r;
-	json_array_foreach (users, i, user) {
+	users = listed_sort(json_object_get(reply, "users"), "login", &n);
+	for (size_t i = 0; users && i < n; i++) {
+		const json_t *user = users[i];
+
 		listed_text(table, user, "login");
 		listed_text(table, user, "name");
 		listed_words(table, user, "roles");
 		listed_time(table, user, "created", ctl->now_usec, "-");
 	}
-	return listed_print(table, json_array_size(users),
+	return listed_print(table, users, n,
 			    "There are no users. Add one: coordctl users add alice@example.com",
 			    &ctl->out);
 }
