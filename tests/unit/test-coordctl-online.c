@@ -307,7 +307,7 @@ static const struct {
 	EXPECT("policy-confirm.txt", "policy", "confirm"),
 	REFUSED("policy-confirm-again.txt", "policy", "confirm"),
 	EXPECT("policy-history.txt", "policy", "history"),
-	EXPECT("policy-explain.txt", "policy", "explain", "alice@example.com", "web:22"),
+	EXPECT("policy-explain.txt", "policy", "explain", "desk", "web:22"),
 	REFUSED("policy-explain-login.txt", "policy", "explain", "desk", "root@web"),
 	REFUSED("policy-explain-what.txt", "policy", "explain", "desk", "printer"),
 	EXPECT("policy-explain-file.txt", "policy", "explain", POLICY, "desk", "web:22"),
