@@ -107,6 +107,11 @@ int ctl_ask_about(struct ctl *ctl, const char *method, const char *prefix, const
 	return ctl_rendered(ctl, -ENOMEM);
 }
 
+int ctl_unanswered(int status)
+{
+	return status == CLI_NO ? CTL_NO_ANSWER : status;
+}
+
 bool ctl_has_coordinator(const struct ctl *ctl)
 {
 	return ctl->server.url || access(ctl->server.socket, F_OK) == 0;

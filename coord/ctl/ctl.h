@@ -83,6 +83,8 @@ int ctl_tell_refused(struct ctl *ctl, const struct client_reply *reply);
 bool ctl_has_coordinator(const struct ctl *ctl);
 /* "5m", "never" to seconds, or "never", as bodies have it. */
 int ctl_read_lifetime(struct ctl *ctl, const char *option, const char *text, json_t **ret_value);
+/* For verbs of which "no" is an answer: a refusal is none. */
+int ctl_unanswered(int status);
 /* Send a policy's text; one that is refused is told. The answer is the caller's. */
 int ctl_send_policy(struct ctl *ctl, const char *path, const struct source *source,
 		    json_t **ret_reply);

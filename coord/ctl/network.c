@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "coord/ctl/ctl.h"
+#include "coord/ctl/listed.h"
 
 #define MAX_NODES_FILE ((size_t)128 << 20)
 
@@ -36,14 +37,16 @@ static json_t *some(const json_t *object, const char *key)
 											    : value;
 }
 
-/* Nodes whose key has expired are nobody's peers. */
+/* Nodes whose key has expired are nobody's peers. By name, as people expect them. */
 static json_t *valid_nodes(const json_t *list)
 {
-	json_t *nodes = json_array();
-	const json_t *node;
-	size_t i;
+	size_t n = 0;
+	_cleanup_free_ const json_t **sorted = listed_sort(list, "name", &n);
+	json_t *nodes = sorted ? json_array() : NULL;
 
-	json_array_foreach (list, i, node) {
+	for (size_t i = 0; i < n; i++) {
+		const json_t *node = sorted[i];
+
 		if (json_is_true(json_object_get(node, "expired")))
 			continue;
 		if (json_array_append_new(

@@ -63,7 +63,7 @@ static int explain_there(struct ctl *ctl, const char *src, const char *dst)
 	int r = path ? ctl_get_policy(ctl, &source) : ctl_rendered(ctl, -ENOMEM);
 
 	if (r == CLI_OK)
-		r = ctl_ask(ctl, "GET", path, NULL, &reply);
+		r = ctl_unanswered(ctl_ask(ctl, "GET", path, NULL, &reply));
 	return r == CLI_OK ? show_reply(ctl, reply, &source) : r;
 }
 

@@ -141,6 +141,21 @@ static char *absolute(const char *path)
 	return folder ? text_printf("%s/%s", folder, path) : NULL;
 }
 
+/* Without its key, the coordinator would make another when it starts. */
+static int tell_key(struct ctl *ctl)
+{
+	_cleanup_free_ char *key = text_printf("%s/" OFFLINE_KEY, ctl->state_dir);
+
+	if (!key)
+		return -ENOMEM;
+	if (access(key, F_OK) < 0)
+		ctl_tell(ctl,
+			 "warning: %s: %s; put the coordinator's key back before you start it, or "
+			 "all hosts have to enrol anew",
+			 key, strerror(errno));
+	return 0;
+}
+
 static int tell_restored(struct ctl *ctl, const char *path, const char *kept)
 {
 	int r;
@@ -176,5 +191,6 @@ int verb_restore(int argc, char **argv, void *userdata)
 				text);
 	if (r < 0)
 		return ctl_tell(ctl, "%s", text ? text : strerror(-r));
-	return tell_restored(ctl, path, kept);
+	r = tell_key(ctl);
+	return r < 0 ? ctl_rendered(ctl, r) : tell_restored(ctl, path, kept);
 }

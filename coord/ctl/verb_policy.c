@@ -133,11 +133,11 @@ int ctl_send_policy(struct ctl *ctl, const char *path, const struct source *sour
 	};
 	int r = ctl_ask_raw(ctl, &request, REFUSED, &reply);
 
-	if (r == CLI_OK && reply.status == REFUSED) {
+	if (r == CLI_OK && reply.status == REFUSED)
 		r = show_refused(ctl, source, &reply);
-		return r == CLI_NO ? CTL_NO_ANSWER : r;
-	}
-	return r == CLI_OK ? ctl_read_reply(ctl, &reply, ret_reply) : r;
+	else if (r == CLI_OK)
+		r = ctl_read_reply(ctl, &reply, ret_reply);
+	return ctl_unanswered(r);
 }
 
 int ctl_get_policy(struct ctl *ctl, struct source *ret_source)
@@ -147,7 +147,7 @@ int ctl_get_policy(struct ctl *ctl, struct source *ret_source)
 	int r = ctl_ask_raw(ctl, &request, 0, &reply);
 
 	if (r != CLI_OK)
-		return r;
+		return ctl_unanswered(r);
 	ret_source->name = strdup("policy");
 	ret_source->text = take_ptr(reply.body);
 	ret_source->len = reply.len;
