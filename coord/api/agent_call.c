@@ -184,18 +184,41 @@ static struct agent_call *call_new(struct api *api, struct http_request *req,
 	return call;
 }
 
-/* Strangers, and those who are refused, are heard only so often. */
+/*
+ * Strangers, and those who are refused, are heard only so often. cure: another member of the error,
+ * by which the machine may sign so that it is not refused; value is stolen. NULL: there is none.
+ */
+static int refuse_with_cure(struct agent_call *call, unsigned status, const char *code,
+			    const char *text, const char *cure, json_t *value)
+{
+	json_t *body = error_json(code, text);
+	int r = http_request_limit(call->req, call->api->refusals);
+
+	if (cure && json_object_set(json_object_get(body, "error"), cure, value) < 0) {
+		json_decref(body);
+		body = NULL;
+	}
+	json_decref(value);
+	if (r == 0) {
+		agent_call_answer(call, status, body);
+		return HTTP_ANSWERED;
+	}
+	json_decref(body);
+	agent_call_free(call);
+	return r;
+}
+
 static int refuse_limited(struct agent_call *call, unsigned status, const char *code,
 			  const char *text)
 {
-	int r = http_request_limit(call->req, call->api->refusals);
+	return refuse_with_cure(call, status, code, text, NULL, NULL);
+}
 
-	if (r == 0) {
-		agent_call_refuse(call, status, code, "%s", text);
-		return HTTP_ANSWERED;
-	}
-	agent_call_free(call);
-	return r;
+static json_t *json_now(void)
+{
+	char now[21];
+
+	return json_string(format_rfc3339(clock_usec(CLOCK_REALTIME), now, sizeof(now)));
 }
 
 static int refuse_signature(struct agent_call *call, int why, const char *text)
@@ -205,14 +228,14 @@ static int refuse_signature(struct agent_call *call, int why, const char *text)
 		unsigned status;
 		const char *code;
 	} codes[] = {
-		{ -EXDEV, 401, "other-coordinator" },
-		{ -ESTALE, 401, "other-epoch" },
-		{ -ETIME, 401, "clock" },
-		{ -EBADMSG, 401, "bad-signature" },
-		{ -EKEYREJECTED, 401, "bad-signature" },
+		{ -EXDEV, 401, "other-coordinator" }, { -ESTALE, 401, "other-epoch" },
+		{ -EBADMSG, 401, "bad-signature" },   { -EKEYREJECTED, 401, "bad-signature" },
 		{ -EINVAL, 400, "bad-request" },
 	};
 
+	if (why == -ETIME)
+		return refuse_with_cure(call, 401, "clock", text ? text : "refused", "time",
+					json_now());
 	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
 		if (codes[i].error == why)
 			return refuse_limited(call, codes[i].status, codes[i].code,
@@ -253,9 +276,11 @@ static int accept_once(struct agent_call *call, const struct httpsig *sig)
 	case -EALREADY:
 		return refuse_limited(call, 401, "replay", "this request has been here before");
 	case -ESTALE:
-		return refuse_limited(call, 401, "old-nonce",
-				      "the nonce is too low; expected one above all that the "
-				      "machine has signed with");
+		return refuse_with_cure(
+			call, 401, "old-nonce",
+			"the nonce is too low; expected one above all that the machine has signed "
+			"with",
+			"nonce", json_integer((json_int_t)replay_highest(replay, &sig->key)));
 	case -ENOBUFS:
 		return refuse_limited(call, 429, "too-many",
 				      "too many machines at a time; try again later");

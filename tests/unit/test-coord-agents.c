@@ -153,6 +153,8 @@ static void test_bad_signatures(void **state)
 	agent.clock = -1000;
 	status = agent_fix_ask(coord, &agent, "/v1/node", "{}", &reply);
 	assert_refused(coord, &agent, status, 401, "clock");
+	/* By what it is to sign anew. */
+	assert_non_null(strstr(reply.text, "\"time\":\"2"));
 	agent.clock = 0;
 
 	/* Another path, another body than what was signed. */
