@@ -444,6 +444,8 @@ static const struct refusal {
 	{ "ssh_rules[0].rule_expires", "\"never\"",
 	  "ssh_rules[0].rule_expires: \"never\" is no time" },
 	{ "ssh_rules[0].recorders", "\"x\"", "ssh_rules[0].recorders: expected an array" },
+	{ "peers[0].path", "\"relay\"", "peers[0].path: is no path" },
+	{ "self.login", "{\"url\":\"file:///x\"}", "self.login.url: is no URL" },
 };
 
 static void test_refuses(void **state)
@@ -633,7 +635,11 @@ static void test_every_member_is_written(void **state)
 		{ "tokens", "{\"ssh\":\"\\\"\"}" },
 		{ "self.key_expiry", "\"2099-11-22T10:00:00.999999Z\"" },
 		{ "self.ssh", "false" },
+		{ "self.node_key", "\"b3duMW93bjFvd24xb3duMW93bjFvd24xb3duMW93bjE=\"" },
+		{ "self.key_expired", "true" },
+		{ "self.login", "{\"url\":\"https://coord.example/a?b=\\\"c\"}" },
 		{ "peers[0].online", "true" },
+		{ "peers[0].path", "\"none\"" },
 		{ "peers[1].keepalive", "65535" },
 		{ "ssh_rules[0].recorders", "[\"100.64.0.3\"]" },
 		{ "ssh_rules[0].rule_expires", "\"2099-11-22T10:00:00Z\"" },

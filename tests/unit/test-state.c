@@ -74,6 +74,48 @@ static void test_key_is_made_once(void **state)
 	assert_int_equal(text[44], '\n');
 }
 
+/* At any time one of the two is the key, also for an agent that starts then. */
+static void test_next_key(void **state)
+{
+	const char *dir = *state;
+	_cleanup_(state_freep) struct state *first = open_ok(dir), *second = NULL, *third = NULL;
+	struct wg_key before = *state_public_key(first), next;
+
+	assert_null(state_next_public_key(first));
+	assert_int_equal(state_use_next_key(first), -ENOENT);
+	assert_int_equal(state_make_next_key(first), 0);
+	next = *state_next_public_key(first);
+	assert_false(wg_key_equal(&before, &next));
+	assert_int_equal(state_make_next_key(first), 0);
+	assert_true(wg_key_equal(&next, state_next_public_key(first)));
+	second = open_ok(dir);
+	assert_true(wg_key_equal(&before, state_public_key(second)));
+	assert_true(wg_key_equal(&next, state_next_public_key(second)));
+	assert_int_equal(state_use_next_key(second), 0);
+	assert_true(wg_key_equal(&next, state_public_key(second)));
+	assert_null(state_next_public_key(second));
+	third = open_ok(dir);
+	assert_true(wg_key_equal(&next, state_public_key(third)));
+	assert_null(state_next_public_key(third));
+}
+
+static void test_renewed_key(void **state)
+{
+	const char *dir = *state;
+	_cleanup_(state_freep) struct state *first = open_ok(dir), *second = NULL;
+	struct wg_key before = *state_public_key(first), next;
+
+	assert_int_equal(state_make_next_key(first), 0);
+	next = *state_next_public_key(first);
+	assert_int_equal(state_renew_key(first), 0);
+	/* Neither is known to anybody any more. */
+	assert_false(wg_key_equal(&before, state_public_key(first)));
+	assert_false(wg_key_equal(&next, state_public_key(first)));
+	second = open_ok(dir);
+	assert_true(wg_key_equal(state_public_key(first), state_public_key(second)));
+	assert_null(state_next_public_key(second));
+}
+
 static void refuse_key(const char *dir, const char *text, mode_t mode, const char *expected)
 {
 	_cleanup_free_ char *error = NULL, *after = NULL;
@@ -224,6 +266,8 @@ int main(void)
 						remove_dir),
 		cmocka_unit_test_setup_teardown(test_key_is_no_link, make_dir, remove_dir),
 		cmocka_unit_test(test_missing_directory),
+		cmocka_unit_test_setup_teardown(test_next_key, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_renewed_key, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_generation_never_goes_back, make_dir,
 						remove_dir),
 		cmocka_unit_test_setup_teardown(test_kept_map, make_dir, remove_dir),

@@ -1,0 +1,335 @@
+/* The agent's link and the coordinator proper, one with the other, in one event loop. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "agent/link/link.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/text.h"
+#include "tests/unit/coord-fixture.h"
+
+/*
+ * The node's keys, in memory: agent/state.c and the registry have functions of the same name, and
+ * are not of one program.
+ */
+struct state {
+	struct wg_key private, public, next_private, next_public;
+	bool has_next;
+};
+
+const struct wg_key *state_public_key(const struct state *state)
+{
+	return &state->public;
+}
+
+const struct wg_key *state_next_public_key(const struct state *state)
+{
+	return state->has_next ? &state->next_public : NULL;
+}
+
+int state_make_next_key(struct state *state)
+{
+	if (!state->has_next) {
+		assert_int_equal(wg_key_generate(&state->next_private), 0);
+		assert_int_equal(wg_key_public(&state->next_private, &state->next_public), 0);
+	}
+	state->has_next = true;
+	return 0;
+}
+
+int state_use_next_key(struct state *state)
+{
+	state->private = state->next_private;
+	state->public = state->next_public;
+	state->has_next = false;
+	return 0;
+}
+
+int state_renew_key(struct state *state)
+{
+	return state_make_next_key(state) | state_use_next_key(state);
+}
+
+struct host {
+	struct coord_fix *coord;
+	char dir[64], url[64];
+	struct state state;
+	int dirfd;
+	struct link *link;
+	struct netmap *map;
+	char *refused;
+	unsigned n_left;
+};
+
+static void discard_log(void *userdata, int level, const char *text)
+{
+}
+
+static const struct netmap *hook_map(void *userdata, const char *source)
+{
+	struct host *host = userdata;
+
+	return host->map;
+}
+
+static int hook_offer(void *userdata, struct netmap *map, const char *source)
+{
+	struct host *host = userdata;
+
+	netmap_free(host->map);
+	host->map = map;
+	return 0;
+}
+
+static void hook_refuse(void *userdata, char *problem)
+{
+	struct host *host = userdata;
+
+	free(host->refused);
+	host->refused = problem;
+}
+
+static int hook_use_kept(void *userdata, const char *source)
+{
+	return -ENOENT;
+}
+
+static void hook_leave(void *userdata)
+{
+	struct host *host = userdata;
+
+	host->n_left++;
+	host->map = netmap_free(host->map);
+}
+
+static void hook_nothing(void *userdata)
+{
+}
+
+static const struct link_hooks hooks = {
+	.map = hook_map,
+	.offer = hook_offer,
+	.refuse = hook_refuse,
+	.use_kept = hook_use_kept,
+	.leave = hook_leave,
+	.key_changed = hook_nothing,
+	.changed = hook_nothing,
+};
+
+static struct host *host_new(struct coord_fix *coord)
+{
+	struct link_config config = {
+		.ifname = "mesh-test",
+		.listen_port = 51820,
+		.places = { .etc = "/nonexistent" },
+	};
+	struct host *host = calloc(1, sizeof(*host));
+	char *error = NULL;
+
+	log_set_sink(discard_log, NULL);
+	host->coord = coord;
+	strcpy(host->dir, "/tmp/test-link-coord-XXXXXX");
+	assert_non_null(mkdtemp(host->dir));
+	snprintf(host->url, sizeof(host->url), "http://127.0.0.1:%u", coord->http.endpoint.port);
+	assert_int_equal(state_renew_key(&host->state), 0);
+	config.dirfd = host->dirfd = open(host->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (link_new(coord->http.event, &config, &host->state, &hooks, host, &error, &host->link) <
+	    0)
+		fail_msg("%s", error);
+	return host;
+}
+
+static void host_free(struct host *host)
+{
+	_cleanup_free_ char *command = text_printf("rm -rf %s", host->dir);
+
+	link_free(host->link);
+	close(host->dirfd);
+	netmap_free(host->map);
+	free(host->refused);
+	free(host);
+	assert_int_equal(system(command), 0);
+}
+
+static struct link_view view_of(const struct host *host)
+{
+	struct link_view view;
+
+	link_view(host->link, &view);
+	return view;
+}
+
+static bool is(const struct host *host, const char *state)
+{
+	return strcmp(view_of(host).state, state) == 0;
+}
+
+#define AWAIT(host, condition)                                                                 \
+	do {                                                                                   \
+		uint64_t end_ = clock_usec(CLOCK_MONOTONIC) + HTTP_PATIENCE_USEC;              \
+		while (!(condition) && clock_usec(CLOCK_MONOTONIC) < end_)                     \
+			http_fixture_pump(&(host)->coord->http, 1000);                         \
+		if (!(condition))                                                              \
+			fail_msg("in vain: %s (state %s, problem %s, refused %s)", #condition, \
+				 view_of(host).state, view_of(host).problem, (host)->refused); \
+	} while (0)
+
+static void up(struct host *host, const char *auth_key, const char *name)
+{
+	const struct link_wish wish = { .url = host->url, .auth_key = auth_key, .hostname = name };
+	_cleanup_free_ char *error = NULL;
+
+	if (link_up(host->link, &wish, &error) < 0)
+		fail_msg("%s", error);
+}
+
+static struct host *member(struct coord_fix *coord, const char *name)
+{
+	struct host *host = host_new(coord);
+
+	up(host, coord_fix_authkey(coord), name);
+	AWAIT(host, is(host, "connected") && host->map);
+	assert_null(host->refused);
+	return host;
+}
+
+static void test_two_hosts(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *a = member(coord, "server"), *b = member(coord, "laptop");
+
+	AWAIT(a, a->map->n_peers == 1);
+	AWAIT(b, b->map->n_peers == 1);
+	assert_string_equal(a->map->peers[0].name, "laptop");
+	assert_string_equal(b->map->self.name, "laptop");
+	assert_true(wg_key_equal(&a->map->peers[0].key, state_public_key(&b->state)));
+	assert_true(wg_key_equal(&b->map->self.key, state_public_key(&b->state)));
+	assert_null(view_of(a).problem);
+	host_free(a);
+	host_free(b);
+}
+
+static void test_rotates(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *a = member(coord, "server"), *b = member(coord, "laptop");
+	_cleanup_free_ char *error = NULL;
+	const struct link_wish wish = { 0 };
+	struct wg_key before = *state_public_key(&b->state);
+
+	AWAIT(a, a->map->n_peers == 1);
+	assert_int_equal(link_login(b->link, &wish, &error), 0);
+	AWAIT(b, !view_of(b).renewing && strcmp(view_of(b).join, "idle") == 0);
+	assert_false(wg_key_equal(&before, state_public_key(&b->state)));
+	AWAIT(a, wg_key_equal(&a->map->peers[0].key, state_public_key(&b->state)));
+	assert_int_equal(b->n_left, 0);
+	host_free(a);
+	host_free(b);
+}
+
+static void test_approval(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = host_new(coord);
+	char code[64];
+
+	up(host, NULL, "server");
+	AWAIT(host, is(host, "pending") && view_of(host).code);
+	snprintf(code, sizeof(code), "%s", view_of(host).code);
+	registry_approve(coord->registry, &fix_root, code, "alice@example.com", NULL, fix_done,
+			 &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	AWAIT(host, is(host, "connected") && host->map);
+	assert_string_equal(host->map->self.user, "alice@example.com");
+	host_free(host);
+}
+
+static void test_expired_and_renewed(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = member(coord, "server");
+	_cleanup_free_ char *error = NULL;
+	struct link_wish wish = { 0 };
+	struct wg_key before = *state_public_key(&host->state);
+
+	registry_expire_node(coord->registry, &fix_root, "server", fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	AWAIT(host, is(host, "key-expired"));
+	wish.auth_key = coord_fix_authkey(coord);
+	assert_int_equal(link_login(host->link, &wish, &error), 0);
+	AWAIT(host, is(host, "connected") && !view_of(host).renewing);
+	assert_false(wg_key_equal(&before, state_public_key(&host->state)));
+	assert_int_equal(host->n_left, 0);
+	host_free(host);
+}
+
+static void test_deleted(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = member(coord, "server");
+
+	registry_delete_node(coord->registry, &fix_root, "server", fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	AWAIT(host, is(host, "deleted"));
+	assert_int_equal(host->n_left, 1);
+	/* And back again, as another node. */
+	up(host, coord_fix_authkey(coord), "server");
+	AWAIT(host, is(host, "connected") && host->map);
+	host_free(host);
+}
+
+static void on_logged_out(const char *problem, void *userdata)
+{
+	*(const char **)userdata = problem ? "a problem" : "done";
+}
+
+static void test_logout(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = member(coord, "server");
+	const char *said = NULL;
+
+	assert_int_equal(link_logout(host->link, on_logged_out, &said), 0);
+	AWAIT(host, said);
+	assert_string_equal(said, "done");
+	assert_true(is(host, "unenrolled"));
+	/* The same node, after an approval or with a key. */
+	up(host, coord_fix_authkey(coord), "server");
+	AWAIT(host, is(host, "connected") && host->map && !host->map->self.key_expired);
+	assert_int_equal(registry_n_nodes(coord->registry), 1);
+	host_free(host);
+}
+
+static void test_tells(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = member(coord, "server");
+	const struct link_wish wish = { .set_ssh = true, .ssh = true };
+	_cleanup_free_ char *error = NULL;
+
+	assert_false(host->map->self.ssh);
+	assert_true(link_set(host->link, &wish, &error) >= 0);
+	AWAIT(host, host->map->self.ssh);
+	host_free(host);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, coord_fix_setup, coord_fix_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_two_hosts), TEST(test_rotates),
+		TEST(test_approval),  TEST(test_expired_and_renewed),
+		TEST(test_deleted),   TEST(test_logout),
+		TEST(test_tells),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
