@@ -19,10 +19,9 @@ static const struct record *coming_record(const struct world_node *node)
 	return node->pending ? &node->next : &node->record;
 }
 
-/* What has expired by the clock stays so until its record changes, however the clock is set. */
 static bool will_be_expired(const struct world_node *node, uint64_t wall)
 {
-	return record_is_expired(coming_record(node), wall) || (!node->pending && node->expired);
+	return record_is_expired(coming_record(node), wall);
 }
 
 static const struct policy_node *
@@ -34,6 +33,7 @@ coming_identity(const struct world *w, const struct world_node *node, const void
 		return NULL;
 	if (node->pending)
 		return &node->identity;
+	/* What has expired by the clock stays out until its record changes, however that is set. */
 	return node->index == WORLD_NONE ? NULL : policy_engine_node(w->now.engine, node->index);
 }
 

@@ -210,5 +210,10 @@ int source_ranges(const struct policy_engine *e, const struct source_set *set,
 		  struct range_set *ranges);
 /* Append the node's addresses as elements of a JSON array. */
 void text_add_addresses(struct policy_text *out, const struct policy_node *node);
+/*
+ * The same of several, in the order of their addresses: engines that came to the same nodes by
+ * other ways write the same text. The list is sorted.
+ */
+void text_add_nodes(const struct policy_engine *e, struct policy_text *out, struct id_list *nodes);
 /* A comma unless the text ends in an opening bracket. */
 void text_add_comma(struct policy_text *out);

@@ -1,5 +1,6 @@
 /* The packet filter of one node, as JSON. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "coord/policy/engine.h"
 
@@ -101,13 +102,16 @@ static int add_self_rule(struct policy_engine *e, const struct engine_rule *rule
 {
 	_cleanup_(policy_text_done) struct policy_text src = { 0 };
 	const struct engine_user *user = &e->users[node->user];
+	struct id_list nodes = { 0 };
 
 	for (size_t i = 0; i < user->nodes.n; i++) {
-		const struct engine_node *other = &e->nodes[user->nodes.items[i]];
+		uint32_t id = user->nodes.items[i];
 
-		if (set_has_self(e, rule->set, other->class))
-			text_add_addresses(&src, &other->data);
+		if (set_has_self(e, rule->set, e->nodes[id].class) && id_list_add(&nodes, id) < 0)
+			src.failed = true;
 	}
+	text_add_nodes(e, &src, &nodes);
+	free(nodes.items);
 	if (src.failed)
 		return -ENOMEM;
 	if (!src.len)

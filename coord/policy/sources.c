@@ -1,5 +1,6 @@
 /* Sources of rules: interned lists of selectors, and their addresses as text. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "coord/policy/engine.h"
@@ -330,4 +331,24 @@ void text_add_addresses(struct policy_text *out, const struct policy_node *node)
 		policy_text_puts(out, ip_addr_to_string(&node->addresses[i], buf));
 		policy_text_append(out, "\"", 1);
 	}
+}
+
+static int compare_by_address(const void *a, const void *b, void *engine)
+{
+	const struct policy_engine *e = engine;
+	const uint32_t *x = a, *y = b;
+	const struct policy_node *p = &e->nodes[*x].data, *q = &e->nodes[*y].data;
+
+	if (!p->n_addresses || !q->n_addresses)
+		return (p->n_addresses > q->n_addresses) - (p->n_addresses < q->n_addresses);
+	return ip_addr_compare(&p->addresses[0], &q->addresses[0]);
+}
+
+void text_add_nodes(const struct policy_engine *e, struct policy_text *out, struct id_list *nodes)
+{
+	if (nodes->n > 1)
+		qsort_r(nodes->items, nodes->n, sizeof(*nodes->items), compare_by_address,
+			(void *)e);
+	for (size_t i = 0; i < nodes->n; i++)
+		text_add_addresses(out, &e->nodes[nodes->items[i]].data);
 }

@@ -7,6 +7,7 @@
  * own sources: each lets in the sources of the same user (a tagged one: itself).
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "coord/policy/engine.h"
@@ -66,17 +67,26 @@ static void write_local_part(struct policy_text *users, const char *login)
 	policy_text_puts(users, "}");
 }
 
+/* Those of the nodes that are sources, as principals. */
+static void add_sources(const struct writer *w, const struct id_list *nodes,
+			struct policy_text *principals)
+{
+	struct id_list sources = { 0 };
+
+	for (size_t i = 0; i < nodes->n; i++)
+		if (is_source(w, &w->e->nodes[nodes->items[i]]) &&
+		    id_list_add(&sources, nodes->items[i]) < 0)
+			principals->failed = true;
+	text_add_nodes(w->e, principals, &sources);
+	free(sources.items);
+}
+
 /* The two rules for the nodes of one owner. */
 static void write_owner(const struct writer *w, const struct engine_user *user)
 {
 	_cleanup_(policy_text_done) struct policy_text principals = { 0 }, users = { 0 };
 
-	for (size_t i = 0; i < user->nodes.n; i++) {
-		const struct engine_node *node = &w->e->nodes[user->nodes.items[i]];
-
-		if (is_source(w, node))
-			text_add_addresses(&principals, &node->data);
-	}
+	add_sources(w, &user->nodes, &principals);
 	w->out->failed |= principals.failed;
 	if (!principals.len)
 		return;
@@ -94,6 +104,7 @@ static void write_tagged(const struct writer *w)
 {
 	_cleanup_(policy_text_done) struct policy_text principals = { 0 };
 	const uint64_t *row = bit_row(&w->e->member, w->rule->set);
+	struct id_list nodes = { 0 };
 
 	for (size_t i = 0; i < w->e->n_classes; i++) {
 		const struct engine_class *class = &w->e->classes[i];
@@ -101,8 +112,11 @@ static void write_tagged(const struct writer *w)
 		if (!(row[i / 64] >> (i % 64) & 1) || !class_is_tagged(w->e, (uint32_t)i))
 			continue;
 		for (size_t k = 0; k < class->nodes.n; k++)
-			text_add_addresses(&principals, &w->e->nodes[class->nodes.items[k]].data);
+			if (id_list_add(&nodes, class->nodes.items[k]) < 0)
+				principals.failed = true;
 	}
+	text_add_nodes(w->e, &principals, &nodes);
+	free(nodes.items);
 	w->out->failed |= principals.failed;
 	write_rule(w, &principals, w->rule->users);
 }
@@ -136,12 +150,8 @@ static void write_own(const struct writer *w)
 	}
 	if (!user)
 		text_add_addresses(&principals, &w->node->data);
-	for (size_t i = 0; user && i < user->nodes.n; i++) {
-		const struct engine_node *node = &w->e->nodes[user->nodes.items[i]];
-
-		if (is_source(w, node))
-			text_add_addresses(&principals, &node->data);
-	}
+	else
+		add_sources(w, &user->nodes, &principals);
 	w->out->failed |= principals.failed;
 	write_rule(w, &principals, w->rule->users);
 }

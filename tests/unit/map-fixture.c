@@ -15,6 +15,7 @@
 #include "common/text.h"
 #include "coord/map/streams_internal.h"
 #include "coord/map/write.h"
+#include "coord/policy/network.h"
 #include "tests/unit/netmap-same.h"
 
 const char *const sim_users[MAX_USERS] = { "alice@example.com", "bob@example.com",
@@ -720,6 +721,118 @@ void sim_check(struct sim *sim, unsigned number)
 	json_decref(full);
 }
 
+/* ---- an engine of its own, made of the records ---- */
+
+static struct policy_network *make_network(const struct sim *sim)
+{
+	struct policy_network *network = calloc(1, sizeof(*network));
+
+	network->prefixes = calloc(2, sizeof(*network->prefixes));
+	memcpy(network->prefixes, sim->world->prefixes, 2 * sizeof(*network->prefixes));
+	network->n_prefixes = 2;
+	network->users = calloc(MAX_USERS, sizeof(*network->users));
+	for (unsigned i = 0; i < MAX_USERS; i++)
+		if (sim->user_exists[i])
+			network->users[network->n_users++] =
+				(struct policy_user){ strdup(sim_users[i]), sim->user_roles[i] };
+	network->nodes = calloc(MAX_NODES, sizeof(*network->nodes));
+	for (unsigned i = 0; i < MAX_NODES; i++) {
+		const struct node_record *record = &sim->nodes[i].record;
+		const struct policy_node node = {
+			.name = (char *)sim->nodes[i].id,
+			.user = record->user,
+			.tags = record->tags.items,
+			.n_tags = record->tags.n,
+			.addresses = (struct ip_addr *)sim->nodes[i].addresses,
+			.n_addresses = 2,
+		};
+
+		if (sim->nodes[i].exists && !node_is_expired(record, sim->wall))
+			assert_int_equal(
+				policy_node_copy(&node, &network->nodes[network->n_nodes++]), 0);
+	}
+	return network;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Rules by their texts: in an engine, people who came later are behind the others. */
+static char *sorted_rules(const json_t *rules)
+{
+	size_t n = json_array_size(rules);
+	char **texts = calloc(n + 1, sizeof(*texts)), *all = strdup("");
+
+	for (size_t i = 0; i < n; i++)
+		texts[i] = json_dumps(json_array_get(rules, i), JSON_SORT_KEYS);
+	qsort(texts, n, sizeof(*texts), compare_texts);
+	for (size_t i = 0; i < n; i++) {
+		char *longer = text_printf("%s%s\n", all, texts[i]);
+
+		free(all);
+		free(texts[i]);
+		all = longer;
+	}
+	free(texts);
+	return all;
+}
+
+static void check_rules(const char *name, const json_t *full, const struct policy_text *text)
+{
+	json_t *wanted = json_loads(text->data, 0, NULL);
+	_cleanup_free_ char *x = sorted_rules(json_object_get(full, name)),
+			    *y = sorted_rules(wanted);
+
+	if (strcmp(x, y) != 0)
+		fail_msg("%s is\n%sbut should be\n%s", name, x, y);
+	json_decref(wanted);
+}
+
+static void check_against(struct policy_engine *engine, uint32_t index, const json_t *full)
+{
+	_cleanup_(policy_text_done) struct policy_text filter = { 0 }, ssh = { 0 };
+	const json_t *peers = json_object_get(full, "peers");
+	_cleanup_free_ uint32_t *indexes = NULL;
+	size_t n;
+
+	assert_int_equal(policy_peers(engine, index, &indexes, &n), 0);
+	assert_int_equal(json_object_size(peers), n);
+	for (size_t i = 0; i < n; i++)
+		assert_non_null(
+			json_object_get(peers, policy_engine_node(engine, indexes[i])->name));
+	assert_int_equal(policy_filter_json(engine, index, &filter), 0);
+	assert_int_equal(policy_ssh_json(engine, index, &ssh), 0);
+	check_rules("packet_filter", full, &filter);
+	check_rules("ssh_rules", full, &ssh);
+}
+
+/* Full maps are what the policy says of the nodes that there are. */
+static void check_full(struct sim *sim)
+{
+	_cleanup_(policy_problems_done) struct policy_problems problems = { 0 };
+	_cleanup_(policy_engine_freep) struct policy_engine *engine = NULL;
+	_cleanup_(policy_network_freep) struct policy_network *network = make_network(sim);
+	struct policy *policy;
+
+	assert_int_equal(policy_parse(sim->policy, strlen(sim->policy), &problems, &policy), 0);
+	assert_int_equal(policy_engine_new(policy, network, &engine), 0);
+	for (unsigned i = 0; i < MAX_NODES; i++) {
+		uint32_t index;
+		json_t *full;
+
+		if (!sim->nodes[i].exists ||
+		    policy_engine_find(engine, sim->nodes[i].id, &index) < 0)
+			continue;
+		full = sim_full(sim, i);
+		check_against(engine, index, full);
+		json_decref(full);
+	}
+	engine = policy_engine_free(engine);
+	policy_free(policy);
+}
+
 /* One may wait for a full map while a slow reader has the only one that may be on its way. */
 static bool is_waiting(const struct agent *agent)
 {
@@ -728,6 +841,7 @@ static bool is_waiting(const struct agent *agent)
 
 void sim_check_all(struct sim *sim)
 {
+	check_full(sim);
 	for (unsigned i = 0; i < MAX_NODES; i++) {
 		const struct agent *agent = &sim->agents[i];
 
