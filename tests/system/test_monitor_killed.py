@@ -61,7 +61,7 @@ def test_guard_goes_with_what_it_guards(mesh):
     monitor = monitor_of_the_session(mesh)
     wait_for(lambda: "sshgw-guard" in children(server, monitor), 20, "the guard")
     guard = children(server, monitor)["sshgw-guard"]
-    server.run("pkill -f 'sleep 4753'", check=True)
+    server.run(["kill", *session_pids(mesh, "alice", "sleep 4753")], check=True)
     ended(server, [monitor, guard])
 
 
