@@ -2,6 +2,8 @@
  * First come the pages of the store, one at a time, each when the client has taken the one before
  * it; then what the registry tells. What happens in the meantime may be in a page, be told, or
  * both, in any order: the ids of these few are remembered, so that each comes once.
+ *
+ * What is told while the client has not taken what is queued waits, and goes as one message.
  */
 #include "coord/api/admin_follow.h"
 
@@ -20,7 +22,7 @@
 /* An event that is newer than the stream. */
 struct recent {
 	char id[ID_SIZE];
-	struct http_buf *line; /* told, and has to wait for the pages; NULL: it is out */
+	struct http_buf *line; /* told, and has to wait; NULL: it is out */
 };
 
 struct follower {
@@ -123,7 +125,7 @@ static int take_event(struct follower *f, const struct event_record *event)
 	line = line_of(event);
 	if (!line)
 		return -ENOMEM;
-	if (f->in_pages)
+	if (f->in_pages || http_stream_queued(f->stream) > 0)
 		return remember(f, event->head.id, line);
 	r = http_stream_write(f->stream, line);
 	http_buf_unref(line);
@@ -145,30 +147,53 @@ static void on_changes(uint64_t revision, const struct registry_change *changes,
 
 /* ---- pages ---- */
 
-static int print_page(struct follower *f, const struct registry_result *page, FILE *file)
+static int print_event(struct follower *f, const struct event_record *event, FILE *file)
 {
-	for (size_t i = 0; i < page->n_events; i++) {
-		const struct event_record *event = &page->events[i];
-		_cleanup_(http_buf_unrefp) struct http_buf *line = NULL;
-		int r = 0;
+	_cleanup_(http_buf_unrefp) struct http_buf *line = NULL;
 
-		snprintf(f->after, sizeof(f->after), "%s", event->head.id);
-		/* Has been told, and comes after the pages. */
-		if (find_recent(f, event->head.id))
-			continue;
-		line = line_of(event);
-		if (!line)
-			return -ENOMEM;
-		fwrite(http_buf_data(line), 1, http_buf_len(line), file);
-		if (event->head.revision > f->start)
-			r = remember(f, event->head.id, NULL);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	snprintf(f->after, sizeof(f->after), "%s", event->head.id);
+	/* Has been told, and comes after the pages. */
+	if (find_recent(f, event->head.id))
+		return 0;
+	line = line_of(event);
+	if (!line)
+		return -ENOMEM;
+	fwrite(http_buf_data(line), 1, http_buf_len(line), file);
+	return event->head.revision > f->start ? remember(f, event->head.id, NULL) : 0;
 }
 
-static int write_page(struct follower *f, const struct registry_result *page)
+/* Events that were told and had to wait; of the others only the ids are left. */
+static void print_waiting(struct follower *f, FILE *file)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->n_recent; i++) {
+		struct recent *recent = &f->recent[i];
+
+		if (recent->line)
+			fwrite(http_buf_data(recent->line), 1, http_buf_len(recent->line), file);
+		else
+			f->recent[kept++] = *recent;
+		http_buf_unref(recent->line);
+	}
+	f->n_recent = kept;
+}
+
+static int print_page(struct follower *f, const struct registry_result *page, FILE *file)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < page->n_events; i++)
+		r = print_event(f, &page->events[i], file);
+	if (r == 0 && !page->more) {
+		f->in_pages = false;
+		print_waiting(f, file);
+	}
+	return r;
+}
+
+/* A page; NULL: only what waits. All of it is one message. */
+static int write_lines(struct follower *f, const struct registry_result *page)
 {
 	_cleanup_(http_buf_unrefp) struct http_buf *buf = NULL;
 	struct text_stream out;
@@ -177,34 +202,15 @@ static int write_page(struct follower *f, const struct registry_result *page)
 
 	if (r < 0)
 		return r;
-	r = print_page(f, page, out.file);
+	if (page)
+		r = print_page(f, page, out.file);
+	else
+		print_waiting(f, out.file);
 	text = text_stream_close(&out);
 	buf = http_buf_take(text, text ? strlen(text) : 0);
 	if (r < 0 || !buf)
 		return r < 0 ? r : -ENOMEM;
 	return http_buf_len(buf) > 0 ? http_stream_write(f->stream, buf) : 0;
-}
-
-/* What was told in the meantime. */
-static int write_recent(struct follower *f)
-{
-	size_t kept = 0;
-	int r = 0;
-
-	f->in_pages = false;
-	for (size_t i = 0; i < f->n_recent; i++) {
-		struct recent *recent = &f->recent[i];
-
-		if (!recent->line) {
-			f->recent[kept++] = *recent;
-			continue;
-		}
-		if (r == 0)
-			r = http_stream_write(f->stream, recent->line);
-		http_buf_unref(recent->line);
-	}
-	f->n_recent = kept;
-	return r;
 }
 
 static void read_page(struct follower *f);
@@ -219,9 +225,7 @@ static void on_page(const struct registry_result *page, void *userdata)
 		follower_free(f);
 		return;
 	}
-	r = page->code == REGISTRY_OK ? write_page(f, page) : -EIO;
-	if (r == 0 && !page->more)
-		r = write_recent(f);
+	r = page->code == REGISTRY_OK ? write_lines(f, page) : -EIO;
 	if (r < 0)
 		follower_end(f);
 	else if (f->in_pages && http_stream_queued(f->stream) == 0)
@@ -240,6 +244,8 @@ static void on_drained(struct http_stream *stream, void *userdata)
 
 	if (f->in_pages && !f->is_reading)
 		read_page(f);
+	else if (!f->in_pages && f->n_recent > 0 && write_lines(f, NULL) < 0)
+		follower_end(f);
 }
 
 /* ---- beginning ---- */

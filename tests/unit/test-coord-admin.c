@@ -801,7 +801,7 @@ static void test_events(void **state)
 	assert_non_null(strstr(reply.text, "\"events\":[]"));
 }
 
-static int follow(struct coord_fix *coord, const char *query)
+static int ask_to_follow(struct coord_fix *coord, const char *query)
 {
 	_cleanup_free_ char *text =
 		text_printf("GET /v1/admin/events?follow=1%s HTTP/1.0\r\nHost: c\r\n%s\r\n", query,
@@ -810,6 +810,13 @@ static int follow(struct coord_fix *coord, const char *query)
 
 	http_fixture_send(fd, text);
 	reply = (struct http_reply){ 0 };
+	return fd;
+}
+
+static int follow(struct coord_fix *coord, const char *query)
+{
+	int fd = ask_to_follow(coord, query);
+
 	http_fixture_receive(&coord->http, fd, "\r\n\r\n", &reply);
 	assert_non_null(strstr(reply.text, "application/x-ndjson"));
 	return fd;
@@ -847,50 +854,71 @@ static void test_follow_from_now(void **state)
 	http_fixture_wait(&coord->http, coord->api->n_followers == 0);
 }
 
-/* What came with the head, and more until it is there, which is more than struct http_reply holds.
- */
+/* Receive until it is there; more than struct http_reply holds. */
 static char *receive_all(struct coord_fix *coord, int fd, const char *wanted)
 {
 	const size_t size = 1 << 20;
 	char *text = calloc(1, size);
-	size_t len = reply.len;
+	uint64_t late = http_fixture_deadline() + HTTP_PATIENCE_USEC;
+	size_t len = 0;
 
 	assert_non_null(text);
-	memcpy(text, reply.text, len);
 	while (!strstr(text, wanted)) {
 		ssize_t n = recv(fd, text + len, size - 1 - len, MSG_DONTWAIT);
 
 		http_fixture_pump(&coord->http, 1000);
 		len += n > 0 ? (size_t)n : 0;
 		assert_true(n != 0 && len < size - 1);
+		assert_true(http_fixture_deadline() < late);
 	}
 	return text;
 }
 
-/* All pages of what was, then what is; each once. */
+static void add_users(struct coord_fix *coord, char letter, unsigned n)
+{
+	char login[64];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(login, sizeof(login), "%c%03u@example.com", letter, i);
+		add_user(coord, login);
+	}
+}
+
+static void assert_once(const char *text, char letter, unsigned n)
+{
+	char login[64];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(login, sizeof(login), "\"%c%03u@example.com\"", letter, i);
+		assert_int_equal(count(text, login), 1);
+	}
+}
+
+/*
+ * All pages of what was, then what is; each once. What happens at the same time as the pages are
+ * read has its place anywhere among them, what happens later fills pages that have been told.
+ */
 static void test_follow_from_the_beginning(void **state)
 {
 	struct coord_fix *coord = *state;
 	_cleanup_free_ char *text = NULL;
-	char login[64];
 	int fd;
 
-	for (unsigned i = 0; i < 450; i++) {
-		snprintf(login, sizeof(login), "u%03u@example.com", i);
-		add_user(coord, login);
-	}
-	fd = follow(coord, "&since=2027-01-15T08:00:00Z");
-	/* Its place in the pages is anywhere, as that of all of this time. */
-	add_user(coord, "meanwhile@example.com");
+	add_users(coord, 'u', 450);
+	fd = ask_to_follow(coord, "&since=2027-01-15T08:00:00Z");
+	/* Until the first page is there; no further. */
+	while (coord->api->n_followers == 0)
+		assert_true(sd_event_run(coord->http.event, HTTP_PATIENCE_USEC) > 0);
+	add_users(coord, 'v', 50);
 	fix_set_time(FIX_START + FIX_SEC);
+	add_users(coord, 'w', 500);
+	fix_set_time(FIX_START + 2 * FIX_SEC);
 	http_fixture_pump(&coord->http, 100000);
 	add_user(coord, "last@example.com");
 	text = receive_all(coord, fd, "last@example.com");
-	for (unsigned i = 0; i < 450; i++) {
-		snprintf(login, sizeof(login), "\"u%03u@example.com\"", i);
-		assert_int_equal(count(text, login), 1);
-	}
-	assert_int_equal(count(text, "meanwhile@"), 1);
+	assert_once(text, 'u', 450);
+	assert_once(text, 'v', 50);
+	assert_once(text, 'w', 500);
 	assert_int_equal(count(text, "last@example.com"), 1);
 	close(fd);
 	http_fixture_wait(&coord->http, coord->api->n_followers == 0);
