@@ -68,6 +68,13 @@ static int tell_connected(const json_t *link, const struct cli_out *out)
 		    value_text(link, "nodeName"), value_text(link, "domain"));
 }
 
+/* With the key that it is to have. NULL: no. */
+static bool is_connected(const json_t *link)
+{
+	return is(link, "state", "connected") && is(link, "join", "idle") &&
+	       !json_is_true(json_object_get(link, "renewing"));
+}
+
 int ctl_render_link(const json_t *link, const json_t *before, const struct cli_out *out)
 {
 	int r = 0;
@@ -76,8 +83,7 @@ int ctl_render_link(const json_t *link, const json_t *before, const struct cli_o
 		r = tell_approval(link, out);
 	if (r == 0 && json_object_get(link, "problem") && !same(link, before, "problem"))
 		r = tell_problem(link, out);
-	if (r == 0 && is(link, "state", "connected") && is(link, "join", "idle") &&
-	    !json_is_true(json_object_get(link, "renewing")))
+	if (r == 0 && is_connected(link) && !is_connected(before))
 		r = tell_connected(link, out);
 	if (r == 0 && is(link, "state", "key-expired") && is(link, "join", "idle"))
 		r = tell(out, CLI_BAD,

@@ -74,50 +74,88 @@ static int address_of(const json_t *peer, const char *text, struct ip_addr *ret_
 
 /* ---- the echo ---- */
 
-/* Fit for both families: the kernel fills in checksum and identifier of such sockets. */
+/* Of both families. mark tells our answers from those to others. */
 struct echo {
 	uint8_t type, code;
 	uint16_t checksum, id, sequence;
 	uint64_t mark;
 };
 
-static int open_echo(const struct ip_addr *addr)
+struct echo_socket {
+	int fd;
+	bool v4;
+	bool raw; /* IPv4: answers have their IP header, and the checksum is ours to make */
+};
+
+/* RFC 1071 */
+static uint16_t checksum_of(const struct echo *echo)
+{
+	uint16_t words[sizeof(*echo) / 2];
+	uint32_t sum = 0;
+
+	memcpy(words, echo, sizeof(words));
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		sum += words[i];
+	sum = (sum >> 16) + (sum & 0xffff);
+	return (uint16_t) ~(sum + (sum >> 16));
+}
+
+/*
+ * Everybody may have a socket that the kernel fills identifier and checksum in for, if
+ * net.ipv4.ping_group_range says so; root may have a raw one. Return: 0, negative errno.
+ */
+static int open_echo(const struct ip_addr *addr, struct echo_socket *ret_socket)
 {
 	const struct ip_endpoint to = { .addr = *addr };
 	struct sockaddr_storage ss;
 	socklen_t len = ip_endpoint_to_sockaddr(&to, &ss);
-	bool v4 = addr->family == AF_INET;
-	int fd = socket(addr->family, SOCK_DGRAM | SOCK_CLOEXEC,
-			v4 ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6);
+	struct echo_socket s = { .v4 = addr->family == AF_INET };
+	int protocol = s.v4 ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6;
+	_cleanup_close_ int fd = -1;
 
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&ss, len) < 0) {
-		int error = errno;
-
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	return fd;
+	fd = socket(addr->family, SOCK_DGRAM | SOCK_CLOEXEC, protocol);
+	s.raw = fd < 0;
+	if (fd < 0)
+		fd = socket(addr->family, SOCK_RAW | SOCK_CLOEXEC, protocol);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&ss, len) < 0)
+		return -errno;
+	s.fd = take_fd(&fd);
+	*ret_socket = s;
+	return 0;
 }
 
-/* Return: microseconds; -1: no answer, and *ret_error of the last send (0: it went out). */
-static int64_t echo_once(int fd, const struct ip_addr *addr, uint16_t sequence, int *ret_error)
+/* Is the next thing that has come the answer with this mark? */
+static bool take_answer(const struct echo_socket *s, uint64_t mark)
 {
-	struct echo out = {
-		.type = addr->family == AF_INET ? ICMP_ECHO : ICMP6_ECHO_REQUEST,
-		.sequence = htons(sequence),
-		.mark = clock_usec(CLOCK_MONOTONIC),
-	};
-	uint64_t began = out.mark, now = began;
+	uint8_t buf[128];
+	ssize_t n = recv(s->fd, buf, sizeof(buf), MSG_DONTWAIT);
+	size_t head = s->raw && s->v4 && n > 0 ? (buf[0] & 15u) * 4u : 0;
 	struct echo in;
 
-	*ret_error = send(fd, &out, sizeof(out), 0) < 0 ? errno : 0;
+	if (n < 0 || (size_t)n < head + sizeof(in))
+		return false;
+	memcpy(&in, buf + head, sizeof(in));
+	return in.mark == mark && in.type == (s->v4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY);
+}
+
+/* Return: microseconds; -1: no answer, and *ret_error of the sending (0: it went out). */
+static int64_t echo_once(const struct echo_socket *s, uint16_t sequence, int *ret_error)
+{
+	uint64_t began = clock_usec(CLOCK_MONOTONIC), now = began;
+	struct echo out = {
+		.type = s->v4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST,
+		.id = htons((uint16_t)getpid()),
+		.sequence = htons(sequence),
+		.mark = began,
+	};
+
+	out.checksum = checksum_of(&out);
+	*ret_error = send(s->fd, &out, sizeof(out), 0) < 0 ? errno : 0;
 	while (*ret_error == 0 && now - began < WAIT_MSEC * 1000u) {
-		struct pollfd pfd = { .fd = fd, .events = POLLIN };
+		struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
 		int left = (int)(WAIT_MSEC - (now - began) / 1000);
 
-		if (poll(&pfd, 1, left > 0 ? left : 1) > 0 &&
-		    recv(fd, &in, sizeof(in), 0) == (ssize_t)sizeof(in) && in.mark == out.mark)
+		if (poll(&pfd, 1, left > 0 ? left : 1) > 0 && take_answer(s, out.mark))
 			return (int64_t)(clock_usec(CLOCK_MONOTONIC) - began);
 		now = clock_usec(CLOCK_MONOTONIC);
 	}
@@ -205,18 +243,19 @@ static int finish(struct ping *ping, int error)
 
 static int run(struct ping *ping)
 {
-	int fd, error = 0, r;
+	struct echo_socket echo = { .fd = -1 };
+	int error = 0, r;
 
 	r = look(ping);
 	if (r == CLI_OK && address_of(ping->peer, ping->text, &ping->addr) < 0)
 		r = ctl_tell(CLI_NO, "the peer has no address");
 	if (r != CLI_OK)
 		return r;
-	fd = open_echo(&ping->addr);
-	if (fd < 0)
-		return finish(ping, errno);
+	r = open_echo(&ping->addr, &echo);
+	if (r < 0)
+		return finish(ping, -r);
 	for (uint16_t i = 1; i <= N_TRIES && r == CLI_OK; i++) {
-		int64_t usec = echo_once(fd, &ping->addr, i, &error);
+		int64_t usec = echo_once(&echo, i, &error);
 
 		r = look(ping);
 		if (r == CLI_OK && usec >= 0) {
@@ -228,7 +267,7 @@ static int run(struct ping *ping)
 		if (usec >= 0 && i < N_TRIES)
 			usleep(200000);
 	}
-	close(fd);
+	close(echo.fd);
 	return r == CLI_OK ? finish(ping, error) : r;
 }
 
