@@ -191,12 +191,12 @@ def test_logout(members, coordinator):
 
 
 def test_who_may(members):
-    """Everybody may look; the group may go down and up; another coordinator is for root."""
-    server = members.server
-    if server.run("id carol").returncode:
-        server.add_user("carol")
-        server.add_user("dave", groups=("peergate",))
-    assert server.run("agentctl status", user="carol").returncode == 0
-    assert "group peergate" in server.run("agentctl down", user="carol").stderr
-    assert "for root" in server.run("agentctl up --ssh --coordinator http://127.0.0.1:1", user="dave").stderr
-    assert server.run("agentctl up", user="dave").returncode == 0
+    """Everybody may look; the group may go down and up; SSH is for root to switch on."""
+    laptop = members.laptop
+    laptop.add_user("carol")
+    laptop.add_user("dave", groups=("peergate",))
+    assert laptop.run("agentctl status", user="carol").returncode == 0
+    assert "group peergate" in laptop.run("agentctl down", user="carol").stderr
+    assert "for root" in laptop.run("agentctl up --ssh", user="dave").stderr
+    assert laptop.run("agentctl up", user="dave").returncode == 0
+    assert not link(laptop)["ssh"]
