@@ -151,6 +151,8 @@ void agent_drop_map(struct agent *agent)
 		return;
 	log_notice("The map is not in force any more, the mesh is blocked");
 	agent->map = NULL;
+	free(agent->map_source);
+	agent->map_source = NULL;
 	agent->map_serial++;
 	agent_apply(agent, false);
 	hostfiles_remove(agent->hostfiles);
