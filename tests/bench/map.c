@@ -384,7 +384,7 @@ static void idle(void)
 int main(int argc, char **argv)
 {
 	struct streams_config config = { 0 };
-	struct ed25519_key *key;
+	struct ed25519_key *key = NULL;
 
 	if (argc > 1)
 		n_nodes = (unsigned)atoi(argv[1]);
