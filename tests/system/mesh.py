@@ -102,7 +102,7 @@ class Mesh:
 
     def start(self):
         for node in self.nodes:
-            self._prepare(node)
+            self.prepare(node)
         for node in self.nodes:
             node.host.wait_active("peergate-agent")
             node.key = node.host.run("agentctl pubkey", check=True).stdout.strip()
@@ -111,7 +111,7 @@ class Mesh:
         self.hosts.server.wait_active("peergate-sshgw.socket")
         return self
 
-    def _prepare(self, node):
+    def prepare(self, node):
         host = node.host
         host.run(USE_NAMES, check=True)
         host.write("/etc/peergate/agent.conf", f"Netmap={NETMAP}\n")

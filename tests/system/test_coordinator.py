@@ -1,0 +1,170 @@
+"""Hosts that join a coordinator: enrolment, policy, keys; what happens while it is away."""
+import json
+import re
+import time
+
+import pytest
+from coordinated import SSH_RULE, coordinated
+from hosts import wait_for
+from mesh import login_processes
+from test_revocation import WATCH, client, session_pids
+
+WITHIN = 1.0  # seconds, from the coordinator's answer to the last process gone
+
+
+@pytest.fixture(scope="module")
+def coord_once(mesh_once):
+    with coordinated(mesh_once) as coord:
+        yield coord
+
+
+@pytest.fixture
+def coord(coord_once):
+    """Everything is up and joined, and the first policy in force."""
+    yield coord_once
+    coord_once.host.run("systemctl start peergate-coord", check=True)
+    coord_once.set_policy()
+
+
+def generation(mesh, node):
+    return mesh.status(node)["generation"]
+
+
+def gone_after(coord, pids, change):
+    """Make the change, which says when it was accepted; returns the seconds to the end of the last process."""
+    with coord.host.popen(["python3", "-I", "-S", "-c", WATCH, *map(str, pids)]) as watcher:
+        watcher.out.read_until("watching")
+        accepted = change()
+        assert watcher.wait(30) == 0, watcher.err.read_rest()
+        return float(watcher.out.read_until(r"gone ([0-9.]+)")[1]) - accepted
+
+
+def test_hosts_that_joined_reach_one_another(coord):
+    mesh = coord.mesh
+    said = mesh.ssh("root@server id -u")
+    assert said.stdout == "0\n" and said.stderr == ""
+    assert mesh.ssh("alice@server.mesh.example id -un").stdout == "alice\n"
+    refused = mesh.ssh("root@server id", node=mesh.phone)
+    assert refused.returncode == 255 and "no SSH rule lets bob@example.com" in refused.stderr
+
+
+def test_approval(coord):
+    """Without an auth key somebody has to say yes; "up" waits for it, and goes on at once."""
+    mesh, phone = coord.mesh, coord.mesh.phone
+    phone.host.run("agentctl logout --accept-risk=lose-ssh", check=True)
+    coord.ctl("nodes delete phone")
+    with phone.host.popen(["agentctl", "up", "--coordinator", coord.url]) as up:
+        code = up.out.read_until(r"coordctl nodes approve ([A-Z0-9-]+)", 60)[1]
+        coord.ctl(f"nodes approve {code} --user bob@example.com")
+        assert up.wait(30) == 0, up.err.read_rest()
+    coord.learn(phone)
+    wait_for(lambda: "no SSH rule lets bob@example.com" in mesh.ssh("root@server id", node=phone).stderr, 30,
+             "the phone reaches the server")
+
+
+def test_policy_change_ends_sessions(coord):
+    took = []
+    for _ in range(5):
+        with client(coord.mesh, "sleep 5000") as ssh:
+            pids = session_pids(coord.mesh, "alice", "sleep 5000")
+            took.append(gone_after(coord, pids, lambda: coord.put_policy(ssh="")))
+        coord.set_policy()
+        wait_for(lambda: coord.mesh.ssh("root@server true").returncode == 0, 20, "alice may log in again")
+    print(f"from the policy's acceptance to the last process gone: worst {1000 * max(took):.0f} ms")
+    assert max(took) < WITHIN
+
+
+def test_policy_that_is_not_confirmed_comes_back(coord):
+    coord.set_policy(ssh="", options="--confirm-within 5s")
+    assert coord.mesh.ssh("root@server true").returncode == 255
+    wait_for(lambda: coord.mesh.ssh("root@server true").returncode == 0, 60, "the policy before is in force again", 1)
+
+
+def test_refused_policy_changes_nothing(coord):
+    before = coord.ctl("policy get").stdout
+    coord.host.write("/root/bad.hujson", '{"acls": [{"action": "accept", "src": ["group:nobody"], "dst": ["*:*"]}]}\n')
+    said = coord.ctl("policy set /root/bad.hujson", check=False)
+    assert said.returncode == 1 and "group:nobody" in said.stdout + said.stderr
+    assert coord.ctl("policy get").stdout == before
+
+
+def test_rotation_under_a_session(coord):
+    """A new node key: addresses stay, and so does the session."""
+    mesh = coord.mesh
+    before = mesh.laptop.host.run("agentctl pubkey", check=True).stdout
+    with client(mesh, "cat") as ssh:
+        mesh.laptop.host.run("agentctl login", check=True, timeout=120)
+        wait_for(lambda: mesh.laptop.host.run("agentctl pubkey").stdout != before, 30, "another key")
+        ssh.stdin.write(b"still here\n")
+        ssh.stdin.flush()
+        ssh.out.read_until("still here", 60)
+    assert mesh.laptop.ip4 in json.dumps(coord.ask("nodes list"))
+
+
+def test_coordinator_killed_and_back(coord):
+    """Sessions do not notice; agents connect again, and are told what has changed, not everything."""
+    mesh = coord.mesh
+    coord.wait_connected()
+    with client(mesh, "cat") as ssh:
+        coord.host.run("systemctl kill -s KILL peergate-coord", check=True)
+        time.sleep(1)
+        coord.host.wait_active("peergate-coord")
+        coord.wait_connected()
+        ssh.stdin.write(b"still here\n")
+        ssh.stdin.flush()
+        ssh.out.read_until("still here", 30)
+    assert re.search(r'^peergate_coord_maps_total\{type="full"\} 0$', coord.ctl("metrics").stdout, re.M)
+
+
+def test_boots_while_the_coordinator_is_away(coord):
+    """The last map is in force again, and its rights; revocation waits for the coordinator."""
+    mesh = coord.mesh
+    coord.wait_connected()
+    coord.host.run("systemctl stop peergate-coord", check=True)
+    for node in (mesh.server, mesh.laptop):
+        node.host.run("systemctl restart peergate-agent", check=True)
+        node.host.wait_active("peergate-agent")
+    wait_for(lambda: mesh.ssh("root@server true").returncode == 0, 60, "alice gets in by the last map", 1)
+    coord.host.run("systemctl start peergate-coord", check=True)
+    coord.wait_connected()
+
+
+def test_key_expires_while_the_coordinator_is_away(coord):
+    mesh = coord.mesh
+    coord.wait_connected()
+    with client(mesh, "sleep 5000") as ssh:
+        session_pids(mesh, "alice", "sleep 5000")
+        expiry = int(time.time()) + 15
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(expiry))
+        coord.ctl(f"nodes set-expiry laptop {when}")
+        wait_for(lambda: str(expiry) in mesh.server.host.run("agentctl peers --json").stdout, 10, "the server knows", 0.5)
+        coord.host.run("systemctl stop peergate-coord", check=True)
+        wait_for(lambda: not login_processes(mesh.server.host, "alice"), 40, "the session ends by itself", 0.5)
+    assert mesh.ssh("root@server true").returncode == 255
+    coord.host.run("systemctl start peergate-coord", check=True)
+    mesh.laptop.host.write("/root/auth-key", coord.auth_key(mesh.laptop) + "\n", mode=0o600)
+    mesh.laptop.host.run("agentctl login --auth-key-file /root/auth-key", check=True, timeout=120)
+    wait_for(lambda: mesh.ssh("root@server true").returncode == 0, 60, "and with a new key she is back", 1)
+
+
+def test_deleted_node(coord):
+    """Its sessions end, it is forgotten, and it forgets."""
+    mesh = coord.mesh
+    coord.wait_connected()
+    with client(mesh, "sleep 5000") as ssh:
+        pids = session_pids(mesh, "alice", "sleep 5000")
+        began = time.time()
+        coord.ctl("nodes delete laptop")
+        # From before the command: it takes a while to start, and to be over.
+        took = gone_after(coord, pids, lambda: began)
+    assert took < WITHIN + 2
+    wait_for(lambda: mesh.laptop.host.run("ip link show mesh0").returncode, 20, "the laptop's link is gone")
+    coord.join(mesh.laptop)
+    wait_for(lambda: mesh.ssh("root@server true").returncode == 0, 60, "joined anew", 1)
+
+
+def test_events_tell_who_did_what(coord):
+    events = [json.loads(line) for line in coord.ctl("events --json").stdout.splitlines()]
+    actions = {event["action"] for event in events}
+    assert {"node.enrol", "policy.set", "user.add"} <= actions
+    assert all(event["actor"] for event in events)
