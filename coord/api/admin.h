@@ -83,9 +83,6 @@ int admin_read_roles(const json_t *v, const struct json_at *at,
 		     void *target /* struct admin_bits */, struct json_report *rep);
 int admin_read_scopes(const json_t *v, const struct json_at *at,
 		      void *target /* struct admin_bits */, struct json_report *rep);
-/* In any order; sorted, each once. The list was empty. */
-int admin_read_tags(const json_t *v, const struct json_at *at, void *target /* struct text_list */,
-		    struct json_report *rep);
 /* Seconds from now, or "never". */
 int admin_read_lifetime(const json_t *v, const struct json_at *at,
 			void *target /* uint64_t: microseconds, RECORD_NEVER */,

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "coord/api/admin.h"
+#include "coord/api/tags.h"
 
 /* The new key's text: it is shown this once. */
 static void answer_created(struct admin_call *call, const char *id, uint64_t expires,
@@ -76,7 +77,7 @@ int admin_authkeys_create(struct admin_call *call)
 #define AT(member) offsetof(struct authkey_body, member)
 	static const struct json_field fields[] = {
 		{ "user", json_read_string, AT(user), JSON_NULLABLE },
-		{ "tags", admin_read_tags, AT(tags), JSON_NULLABLE },
+		{ "tags", tags_read, AT(tags), JSON_NULLABLE },
 		{ "reusable", json_read_bool, AT(reusable), JSON_NULLABLE },
 		{ "ephemeral", json_read_bool, AT(ephemeral), JSON_NULLABLE },
 		{ "expires_in", admin_read_lifetime, AT(lifetime_usec), JSON_NULLABLE },

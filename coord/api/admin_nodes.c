@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "coord/api/admin.h"
+#include "coord/api/tags.h"
 
 static json_t *node_at(const struct api *api, size_t i)
 {
@@ -66,7 +67,7 @@ int admin_nodes_set(struct admin_call *call)
 #define AT(member) offsetof(struct patch_body, member)
 	static const struct json_field fields[] = {
 		{ "name", json_read_string, AT(name), JSON_NULLABLE },
-		{ "tags", admin_read_tags, AT(tags), JSON_NULLABLE },
+		{ "tags", tags_read, AT(tags), JSON_NULLABLE },
 		{ "user", json_read_string, AT(user), JSON_NULLABLE },
 		{ "key_expiry", admin_read_expiry, AT(expiry), 0 },
 	};

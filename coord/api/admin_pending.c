@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "coord/api/admin.h"
+#include "coord/api/tags.h"
 
 static json_t *pending_json(const struct pending_record *pending)
 {
@@ -60,7 +61,7 @@ int admin_auth_approve(struct admin_call *call)
 #define AT(member) offsetof(struct approve_body, member)
 	static const struct json_field fields[] = {
 		{ "user", json_read_string, AT(user), JSON_NULLABLE },
-		{ "tags", admin_read_tags, AT(tags), JSON_NULLABLE },
+		{ "tags", tags_read, AT(tags), JSON_NULLABLE },
 	};
 #undef AT
 	_cleanup_(approve_body_done) struct approve_body body = { 0 };

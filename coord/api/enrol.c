@@ -5,10 +5,11 @@
 
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/json_values.h"
 #include "common/text.h"
 #include "coord/api/agent_call.h"
 #include "coord/api/facts.h"
-#include "coord/registry/field.h"
+#include "coord/api/tags.h"
 
 #define WAIT_USEC   (55 * USEC_PER_SEC)
 #define MAX_WAITERS 1024u
@@ -71,15 +72,15 @@ static void enrol_body_done(struct enrol_body *body)
 static int read_enrol(const json_t *json, struct json_report *report, struct enrol_body *ret_body)
 {
 #define AT(member) offsetof(struct enrol_body, member)
-	static const struct field fields[] = {
-		{ "node_key", &field_wg_key, AT(key), JSON_REQUIRED },
-		{ "tags", &field_tags, AT(tags), 0 },
-		{ "auth_key", &field_text, AT(auth_key), 0 },
+	static const struct json_field fields[] = {
+		{ "node_key", json_read_wg_key, AT(key), JSON_REQUIRED },
+		{ "tags", tags_read, AT(tags), JSON_NULLABLE },
+		{ "auth_key", json_read_string, AT(auth_key), JSON_NULLABLE },
 	};
 #undef AT
 	const struct json_at root = { 0 };
 
-	return fields_read(json, &root, fields, ARRAY_SIZE(fields), ret_body, report);
+	return json_read_object(json, &root, fields, ARRAY_SIZE(fields), ret_body, report);
 }
 
 static const struct ip_addr *seen_at(const struct agent_call *call)

@@ -112,6 +112,27 @@ static void test_waits_and_goes(void **state)
 	agent_fix_done(&agent);
 }
 
+/* In whatever order a person has typed them. */
+static void test_asks_for_tags(void **state)
+{
+	struct coord_fix *coord = *state;
+	const struct pending_record *pending;
+	_cleanup_free_ char *body = NULL;
+	struct agent_fix agent;
+	char key[WG_KEY_B64LEN];
+
+	agent_fix_init(coord, &agent);
+	body = text_printf("{\"node_key\":\"%s\",\"hostname\":\"web\","
+			   "\"tags\":[\"tag:web\",\"tag:db\",\"tag:web\"]}",
+			   wg_key_to_string(&agent.node_key, key));
+	assert_int_equal(agent_fix_ask(coord, &agent, "/v1/enrol", body, &reply), 202);
+	pending = registry_pending_at(coord->registry, 0);
+	assert_int_equal(pending->tags.n, 2);
+	assert_string_equal(pending->tags.items[0], "tag:db");
+	assert_string_equal(pending->tags.items[1], "tag:web");
+	agent_fix_done(&agent);
+}
+
 static void test_strangers(void **state)
 {
 	static const char *const paths[] = { "/v1/node", "/v1/rotate", "/v1/logout", "/v1/map" };
@@ -376,6 +397,7 @@ int main(void)
 		TEST(test_enrols_with_a_key),
 		TEST(test_waits_for_approval),
 		TEST(test_waits_and_goes),
+		TEST(test_asks_for_tags),
 		TEST(test_strangers),
 		TEST(test_bad_signatures),
 		TEST(test_replay),
