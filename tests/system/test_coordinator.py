@@ -158,7 +158,8 @@ def test_deleted_node(coord):
         # From before the command: it takes a while to start, and to be over.
         took = gone_after(coord, pids, lambda: began)
     assert took < WITHIN + 2
-    wait_for(lambda: mesh.laptop.host.run("ip link show mesh0").returncode, 20, "the laptop's link is gone")
+    wait_for(lambda: mesh.status(mesh.laptop)["link"]["state"] == "deleted", 20, "the laptop knows that it was deleted")
+    assert mesh.laptop.host.run(f"ping -c 1 -W 2 {mesh.server.ip4}").returncode
     coord.join(mesh.laptop)
     wait_for(lambda: mesh.ssh("root@server true").returncode == 0, 60, "joined anew", 1)
 
