@@ -43,9 +43,10 @@ static char *explain_reject(const char *host, const struct ssh_decision *d, cons
 				   d->rule ? d->rule->action_text : "reject", who, device, host);
 	case SSH_REJECT_CHECK:
 		return text_printf("logging in to %s as user \"%s\" needs a check of your "
-				   "presence, and %s has no coordinator to carry it out; ask who "
-				   "runs the policy",
-				   host, user, host);
+				   "presence, which no coordinator can carry out yet; who runs the "
+				   "policy may make it \"accept\" in %s",
+				   host, user,
+				   d->rule && d->rule->origin ? d->rule->origin : "the SSH rule");
 	case SSH_REJECT_RECORDER:
 		return text_printf("logging in to %s as user \"%s\" has to be recorded, which %s "
 				   "cannot do; ask who runs the policy",

@@ -421,8 +421,8 @@ static const struct {
 	  "100.64.0.2",
 	  "x",
 	  { 0 },
-	  "logging in to server as user \"x\" needs a check of your presence, and server has no "
-	  "coordinator to carry it out; ask who runs the policy" },
+	  "logging in to server as user \"x\" needs a check of your presence, which no coordinator "
+	  "can carry out yet; who runs the policy may make it \"accept\" in the SSH rule" },
 	{ "{" ALICE ", \"users\": {\"x\": \"x\"}, \"action\": \"accept\", \"recorders\": [\"r\"]}",
 	  "100.64.0.2",
 	  "x",
