@@ -14,10 +14,10 @@
 #include <cmocka.h>
 
 #include "agent/ctl/metrics/metrics.h"
-#include "common/openmetrics.h"
 #include "agent/nft/tally.h"
 #include "agent/stats.h"
 #include "common/cleanup.h"
+#include "common/openmetrics.h"
 #include "common/text.h"
 #include "tests/unit/golden.h"
 

@@ -320,10 +320,10 @@ static int read_config(void *userdata)
 	r = agent_config_parse(text, strlen(text), "agent.conf", &error, &config);
 	nomem_end();
 	if (r == -EINVAL)
-		assert_string_equal(error,
-				    "agent.conf:3: NoSuchKey: unknown key; expected one of Netmap, "
-				    "Coordinator, CAFile, Proxy, InsecureHTTP, Endpoint, Interface, "
-				    "ListenPort, FwMark, GatewayPort, LogLevel");
+		assert_string_equal(
+			error, "agent.conf:3: NoSuchKey: unknown key; expected one of Netmap, "
+			       "Coordinator, CAFile, Proxy, InsecureHTTP, Endpoint, Interface, "
+			       "ListenPort, FwMark, GatewayPort, LogLevel");
 	return r == -EINVAL ? 0 : r;
 }
 
