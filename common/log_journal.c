@@ -27,7 +27,7 @@
  * A journal that takes nothing (its disk hangs, somebody floods it, it is stopped) must not hold up
  * what we do, such as ending a session: we wait this long, and then for the pause not at all.
  */
-#define WAIT_USEC  20000u
+#define WAIT_USEC  150000u
 #define PAUSE_USEC USEC_PER_SEC
 
 static int journal_fd = -1;
