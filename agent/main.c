@@ -11,6 +11,7 @@
 #include "agent/check.h"
 #include "agent/listen.h"
 #include "common/log.h"
+#include "common/service_dir.h"
 #include "common/text.h"
 #include "peergate-config.h"
 
@@ -86,16 +87,6 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
 	return 0;
 }
 
-/* systemd names several directories with ':' between them; ours is the first. */
-static char *directory_from(const char *variable, const char *fallback)
-{
-	const char *value = secure_getenv(variable);
-
-	if (!value || value[0] != '/')
-		return strdup(fallback);
-	return strndup(value, strcspn(value, ":"));
-}
-
 static const char *config_path(const struct options *options)
 {
 	return options->config ? options->config : PEERGATE_SYSCONFDIR "/agent.conf";
@@ -152,7 +143,7 @@ static int make_agent(sd_event *event, struct agent_config **config, const char 
 	struct agent_paths paths = { .runtime_dir = runtime_dir, .map_owner = 0 };
 	int r;
 
-	state_dir = directory_from("STATE_DIRECTORY", "/var/lib/peergate");
+	state_dir = service_dir("STATE_DIRECTORY", "/var/lib/peergate");
 	if (!state_dir)
 		return -ENOMEM;
 	paths.state_dir = state_dir;
@@ -222,7 +213,7 @@ static int run(const struct options *options)
 	r = load_config(options, &config);
 	if (r < 0)
 		return r;
-	runtime_dir = directory_from("RUNTIME_DIRECTORY", PEERGATE_RUNTIME_DIR);
+	runtime_dir = service_dir("RUNTIME_DIRECTORY", PEERGATE_RUNTIME_DIR);
 	if (!runtime_dir)
 		return -ENOMEM;
 	r = sd_event_default(&event);

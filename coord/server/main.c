@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "common/log.h"
+#include "common/service_dir.h"
 #include "coord/server/coord.h"
 #include "peergate-config.h"
 
@@ -70,16 +71,6 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
 		return -EINVAL;
 	}
 	return 0;
-}
-
-/* systemd names several directories with ':' between them; ours is the first. */
-static char *directory_from(const char *variable, const char *fallback)
-{
-	const char *value = secure_getenv(variable);
-
-	if (!value || value[0] != '/')
-		return strdup(fallback);
-	return strndup(value, strcspn(value, ":"));
 }
 
 static int load(const struct options *options, struct coord_config **ret_config)
@@ -153,8 +144,8 @@ static int open_coord(sd_event *event, const struct coord_config *config, struct
 	struct coord_paths paths;
 	int r;
 
-	state = directory_from("STATE_DIRECTORY", PEERGATE_COORD_STATE_DIR);
-	runtime = directory_from("RUNTIME_DIRECTORY", PEERGATE_COORD_RUNTIME_DIR);
+	state = service_dir("STATE_DIRECTORY", PEERGATE_COORD_STATE_DIR);
+	runtime = service_dir("RUNTIME_DIRECTORY", PEERGATE_COORD_RUNTIME_DIR);
 	if (!state || !runtime)
 		return -ENOMEM;
 	paths = (struct coord_paths){ .state_dir = state, .runtime_dir = runtime };
