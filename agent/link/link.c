@@ -123,9 +123,15 @@ static void act(struct link *link, const struct link_output *out)
 		link_do_wait(link);
 }
 
-static bool is_one_of(const char *state, const char *a, const char *b, const char *c)
+/* States that are passed through on the way to another one. */
+static bool is_passing(const char *state)
 {
-	return strcmp(state, a) == 0 || strcmp(state, b) == 0 || strcmp(state, c) == 0;
+	static const char *const passing[] = { "contacting", "enrolling", "connecting" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
+		if (strcmp(passing[i], state) == 0)
+			return true;
+	return false;
 }
 
 /* A coordinator that is away for days is told of once, and when something else goes wrong. */
@@ -146,9 +152,9 @@ static void log_step(const char *before, struct link *link)
 
 	if (strcmp(before, now) == 0)
 		return;
-	if (is_one_of(now, "backoff", "refused", "backoff"))
+	if (strcmp(now, "backoff") == 0 || strcmp(now, "refused") == 0)
 		return log_failure(link, now);
-	if (is_one_of(now, "contacting", "enrolling", "connecting")) {
+	if (is_passing(now)) {
 		log_debug("Coordinator %s: %s", url, now);
 		return;
 	}

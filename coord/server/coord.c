@@ -14,8 +14,7 @@
 #include "coord/server/listeners.h"
 #include "coord/store/sqlite.h"
 
-#define STOP_USEC     (5 * UINT64_C(1000000))
-#define BACKUP_REASON "the registry cannot be read"
+#define STOP_USEC (5 * UINT64_C(1000000))
 
 struct coord {
 	sd_event *event;
@@ -102,7 +101,7 @@ static int open_registry(struct coord *coord, char **reterr_text)
 	if (r == 0)
 		return 0;
 	if (!coord->problem)
-		return fail(reterr_text, r, BACKUP_REASON);
+		return fail(reterr_text, r, "the store's entries cannot be read");
 	*reterr_text = take_ptr(coord->problem);
 	return r;
 }
