@@ -186,7 +186,6 @@ const struct ucred *http_request_creds(const struct http_request *req);
  * service is asked)? False when it is gone, and for other transports.
  */
 bool http_request_in_group(const struct http_request *req, gid_t gid);
-struct http_server *http_request_server(const struct http_request *req);
 
 /* To answer later. The last reference to a request without an answer makes it 500. */
 struct http_request *http_request_ref(struct http_request *req);
@@ -272,5 +271,3 @@ void http_stream_clear(struct http_stream *stream);
 size_t http_stream_queued(const struct http_stream *stream);
 /* End after what is queued. The stream is the caller's no more. Returns NULL. */
 struct http_stream *http_stream_close(struct http_stream *stream);
-/* Address and so on are those of the request. */
-struct http_request *http_stream_request(const struct http_stream *stream);

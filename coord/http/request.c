@@ -179,11 +179,6 @@ bool http_request_in_group(const struct http_request *req, gid_t gid)
 	return req->creds.gid == gid || peer_in_group(req->conn->fd, gid);
 }
 
-struct http_server *http_request_server(const struct http_request *req)
-{
-	return req->listener->server;
-}
-
 struct http_request *http_request_ref(struct http_request *req)
 {
 	req->n_refs++;

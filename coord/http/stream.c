@@ -198,11 +198,6 @@ size_t http_stream_queued(const struct http_stream *s)
 	return s->n_queued;
 }
 
-struct http_request *http_stream_request(const struct http_stream *s)
-{
-	return s->req;
-}
-
 struct http_stream *http_stream_close(struct http_stream *s)
 {
 	if (!s)
