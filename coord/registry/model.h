@@ -31,14 +31,16 @@
 /* Beyond the last time: never. */
 uint64_t time_after(uint64_t start, uint64_t usec);
 
-#define RECORD_MAX_TAGS	     16u
-#define RECORD_MAX_TAG	     64u  /* bytes, "tag:" included */
-#define RECORD_MAX_LOGIN     128u /* bytes */
-#define RECORD_MAX_TEXT	     256u /* bytes of names of people and hosts, descriptions, "os", ... */
-#define RECORD_MAX_HOST_KEYS 8u
-#define RECORD_MAX_ENDPOINTS 16u /* of each kind */
-#define RECORD_MAX_DETAILS   1024u
-#define RECORD_MAX_POLICY    (512u << 10) /* bytes of a policy's text */
+#define RECORD_MAX_TAGS	      16u
+#define RECORD_MAX_TAG	      64u  /* bytes, "tag:" included */
+#define RECORD_MAX_LOGIN      128u /* bytes */
+#define RECORD_MAX_TEXT	      256u /* bytes of names of people and hosts, descriptions, "os", ... */
+#define RECORD_MAX_HOST_KEYS  8u
+#define RECORD_MAX_ENDPOINTS  16u /* of each kind */
+#define RECORD_MAX_DETAILS    1024u
+#define RECORD_MAX_IDENTITIES 8u
+#define RECORD_MAX_GROUPS     256u /* of a provider's claim, each of up to RECORD_MAX_TEXT bytes */
+#define RECORD_MAX_POLICY     (512u << 10) /* bytes of a policy's text */
 
 /* What all records begin with. */
 struct record_head {
@@ -128,18 +130,92 @@ void address_record_done(struct address_record *address);
 
 /* --------------------------------------------------------------------- users */
 
+/* Who somebody is for a provider (OpenID Connect): never the address for mail, which changes. */
+struct identity {
+	char *issuer, *subject;
+};
+struct identity_list {
+	struct identity *items;
+	size_t n;
+};
+
 /* users/LOGIN */
 struct user_record {
 	struct record_head head; /* id: login, "alice@example.com" */
 	char *name;		 /* may be NULL */
 	unsigned roles;		 /* enum policy_role (coord/policy/policy.h) */
 	uint64_t created;
+	uint64_t suspended; /* since when; 0: is not. May not sign in, and has no valid keys */
+	struct identity_list identities;
+	char *password;			  /* crypt(5); NULL: signs in elsewhere, or not at all */
+	uint64_t password_set;		  /* when; 0: never. Older links to set it are void */
+	char *totp;			  /* base32 of the secret; NULL: a password is enough */
+	uint64_t totp_step;		  /* of the last code that was used: older ones are void */
+	struct text_list provider_groups; /* sorted; as the provider said at the last sign-in */
+	uint64_t last_sign_in;		  /* 0: not yet */
+	/*
+	 * The last time that all sign-ins were ended: "everywhere" was asked for, or the person was
+	 * suspended, or got another password. What began before or then is void. 0: never.
+	 */
+	uint64_t signed_out;
 };
 int user_record_read(const char *key, const void *json, size_t len, char **reterr_text,
 		     struct user_record *ret);
 char *user_record_write(const struct user_record *user, size_t *ret_len);
 void user_record_done(struct user_record *user);
 int user_record_copy(const struct user_record *user, struct user_record *ret_copy);
+/* Has this identity. */
+bool user_has_identity(const struct user_record *user, const char *issuer, const char *subject);
+
+/* idp/SHA256(issuer NUL subject): whose it is. The user's record says so, too. */
+struct idp_record {
+	struct record_head head; /* id: the hash, in base64url */
+	char *user;		 /* login */
+};
+int idp_record_read(const char *key, const void *json, size_t len, char **reterr_text,
+		    struct idp_record *ret);
+char *idp_record_write(const struct idp_record *idp, size_t *ret_len);
+void idp_record_done(struct idp_record *idp);
+
+/* How sure it is that a person was there, when they signed in. */
+enum auth_strength {
+	AUTH_NONE,	  /* the provider may have let them through by itself */
+	AUTH_PROMPT_ONLY, /* it was asked to demand something, and does not say whether it did */
+	AUTH_MAX_AGE,	  /* it says when it did; or: they typed their password */
+};
+/* "none", "prompt_only", "max_age" */
+const char *auth_strength_to_string(enum auth_strength strength);
+/* Return: 0, -EINVAL. */
+int auth_strength_parse(const char *text, enum auth_strength *ret_strength);
+
+/* websessions/SHA256(secret): a browser that somebody has signed in with. */
+struct websession_record {
+	struct record_head head; /* id: the hash, in base64url */
+	char *user;		 /* login */
+	uint64_t created;
+	uint64_t auth_time; /* when they last showed who they are */
+	uint64_t expires;
+	char *method; /* "password", "password+totp", "oidc:NAME" */
+	enum auth_strength strength;
+	struct ip_addr from; /* AF_UNSPEC: not known */
+	char *agent;	     /* what the browser calls itself; may be NULL */
+};
+int websession_record_read(const char *key, const void *json, size_t len, char **reterr_text,
+			   struct websession_record *ret);
+char *websession_record_write(const struct websession_record *session, size_t *ret_len);
+void websession_record_done(struct websession_record *session);
+
+/* pwlinks/SHA256(secret): lets somebody set their password, once. */
+struct pwlink_record {
+	struct record_head head; /* id: the hash, in base64url */
+	char *user;		 /* login */
+	char *created_by;
+	uint64_t created, expires;
+};
+int pwlink_record_read(const char *key, const void *json, size_t len, char **reterr_text,
+		       struct pwlink_record *ret);
+char *pwlink_record_write(const struct pwlink_record *link, size_t *ret_len);
+void pwlink_record_done(struct pwlink_record *link);
 
 /* ---------------------------------------------------------------------- keys */
 
