@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base64.h"
 #include "common/text.h"
 
 int fields_write(const struct field *fields, size_t n, const void *record, json_t **ret_object)
@@ -122,6 +123,13 @@ int record_copy(const struct record_kind *kind, const void *record, void *ret_co
 	if (r == 0)
 		((struct record_head *)ret_copy)->revision = head->revision;
 	return r;
+}
+
+bool record_is_hash(const char *id)
+{
+	uint8_t hash[SHA256_LEN];
+
+	return base64url_decode(id, strlen(id), hash, sizeof(hash)) == 0;
 }
 
 bool record_is_id(const char *id, char letter)

@@ -23,18 +23,22 @@ struct field {
 	unsigned flags; /* JSON_REQUIRED; what is null counts as absent in any case */
 };
 
-extern const struct field_type field_text;	/* char *: up to RECORD_MAX_TEXT bytes */
-extern const struct field_type field_long_text; /* char *: up to RECORD_MAX_DETAILS bytes */
-extern const struct field_type field_name;	/* char *: id of a record, plain ASCII */
-extern const struct field_type field_label;	/* char * */
-extern const struct field_type field_domain;	/* char * */
-extern const struct field_type field_login;	/* char * */
-extern const struct field_type field_tags;	/* struct text_list: sorted, each once */
-extern const struct field_type field_host_keys; /* struct text_list */
-extern const struct field_type field_endpoints; /* struct endpoint_list */
-extern const struct field_type field_address;	/* struct ip_addr */
-extern const struct field_type field_ula;	/* struct ip_prefix: a /48 within fd00::/8 */
-extern const struct field_type field_port;	/* uint16_t */
+extern const struct field_type field_text;	 /* char *: up to RECORD_MAX_TEXT bytes */
+extern const struct field_type field_long_text;	 /* char *: up to RECORD_MAX_DETAILS bytes */
+extern const struct field_type field_name;	 /* char *: id of a record, plain ASCII */
+extern const struct field_type field_label;	 /* char * */
+extern const struct field_type field_domain;	 /* char * */
+extern const struct field_type field_login;	 /* char * */
+extern const struct field_type field_tags;	 /* struct text_list: sorted, each once */
+extern const struct field_type field_host_keys;	 /* struct text_list */
+extern const struct field_type field_groups;	 /* struct text_list: sorted, each once */
+extern const struct field_type field_crypt;	 /* char *: hash of a password */
+extern const struct field_type field_totp;	 /* char * */
+extern const struct field_type field_identities; /* struct identity_list: each once */
+extern const struct field_type field_endpoints;	 /* struct endpoint_list */
+extern const struct field_type field_address;	 /* struct ip_addr */
+extern const struct field_type field_ula;	 /* struct ip_prefix: a /48 within fd00::/8 */
+extern const struct field_type field_port;	 /* uint16_t */
 extern const struct field_type field_bool;
 extern const struct field_type field_count;  /* uint64_t */
 extern const struct field_type field_moment; /* uint64_t: a time */
@@ -43,8 +47,9 @@ extern const struct field_type field_end;    /* uint64_t: a time; RECORD_NEVER i
 extern const struct field_type field_hash;   /* uint8_t[SHA256_LEN] */
 extern const struct field_type field_machine;
 extern const struct field_type field_wg_key;
-extern const struct field_type field_scopes; /* unsigned */
-extern const struct field_type field_roles;  /* unsigned */
+extern const struct field_type field_scopes;   /* unsigned */
+extern const struct field_type field_roles;    /* unsigned */
+extern const struct field_type field_strength; /* enum auth_strength */
 
 /* The object of the fields. As field_type's. */
 int fields_write(const struct field *fields, size_t n, const void *record, json_t **ret_object);
@@ -72,7 +77,8 @@ extern const struct field_type field_facts; /* struct node_facts */
 
 extern const struct record_kind node_record_kind, address_record_kind, user_record_kind,
 	authkey_record_kind, apikey_record_kind, pending_record_kind, policy_record_kind,
-	policy_current_kind, mesh_record_kind, event_record_kind;
+	policy_current_kind, mesh_record_kind, event_record_kind, idp_record_kind,
+	websession_record_kind, pwlink_record_kind;
 
 /* The functions of model.h for records of a kind, which is NAME_kind. */
 #define DEFINE_RECORD(name)                                                                \
@@ -97,5 +103,7 @@ extern const struct record_kind node_record_kind, address_record_kind, user_reco
 	}                                                                 \
 	struct record_semicolon_
 
+/* SHA-256 in base64url: of a secret, or of what is too long for a key. */
+bool record_is_hash(const char *id);
 /* LETTER and 12 of a-z 2-7. */
 bool record_is_id(const char *id, char letter);

@@ -114,19 +114,56 @@ static int write_list(const void *field, json_t **ret_value)
 	return 0;
 }
 
-static int read_tags(const json_t *v, const struct json_at *at, void *target,
-		     struct json_report *rep)
+/* what: "tag", ...: one of them. */
+static int read_sorted(const json_t *v, const struct json_at *at, size_t max, json_read_fn read,
+		       const char *what, struct text_list *list, struct json_report *rep)
 {
-	struct text_list *list = target;
-	int r = json_read_array(v, at, RECORD_MAX_TAGS, sizeof(char *), read_tag, &list->items,
-				&list->n, rep);
+	int r = json_read_array(v, at, max, sizeof(char *), read, &list->items, &list->n, rep);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 1; i < list->n; i++)
 		if (strcmp(list->items[i - 1], list->items[i]) >= 0)
-			return json_fail(rep, at, "is not sorted; expected each tag once, sorted");
+			return json_fail(rep, at, "is not sorted; expected each %s once, sorted",
+					 what);
 	return 0;
+}
+
+static int read_tags(const json_t *v, const struct json_at *at, void *target,
+		     struct json_report *rep)
+{
+	return read_sorted(v, at, RECORD_MAX_TAGS, read_tag, "tag", target, rep);
+}
+
+static int read_groups(const json_t *v, const struct json_at *at, void *target,
+		       struct json_report *rep)
+{
+	return read_sorted(v, at, RECORD_MAX_GROUPS, read_short_text, "group", target, rep);
+}
+
+/* Nothing of a secret is repeated in what is reported. */
+static int read_secret(const json_t *v, const struct json_at *at, void *target,
+		       struct json_report *rep, const char *(*problem)(const char *text))
+{
+	int r = json_read_string(v, at, target, rep);
+	const char *wrong;
+
+	if (r < 0)
+		return r;
+	wrong = problem(*(char **)target);
+	return wrong ? json_fail(rep, at, "%s", wrong) : 0;
+}
+
+static int read_crypt(const json_t *v, const struct json_at *at, void *target,
+		      struct json_report *rep)
+{
+	return read_secret(v, at, target, rep, crypt_problem);
+}
+
+static int read_totp(const json_t *v, const struct json_at *at, void *target,
+		     struct json_report *rep)
+{
+	return read_secret(v, at, target, rep, totp_problem);
 }
 
 static int read_host_keys(const json_t *v, const struct json_at *at, void *target,
@@ -146,6 +183,9 @@ const struct field_type field_domain = { read_domain, write_text };
 const struct field_type field_login = { read_login, write_text };
 const struct field_type field_tags = { read_tags, write_list };
 const struct field_type field_host_keys = { read_host_keys, write_list };
+const struct field_type field_groups = { read_groups, write_list };
+const struct field_type field_crypt = { read_crypt, write_text };
+const struct field_type field_totp = { read_totp, write_text };
 
 /* ---- lists in memory ---- */
 

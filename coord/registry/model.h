@@ -40,6 +40,7 @@ uint64_t time_after(uint64_t start, uint64_t usec);
 #define RECORD_MAX_DETAILS    1024u
 #define RECORD_MAX_IDENTITIES 8u
 #define RECORD_MAX_GROUPS     256u /* of a provider's claim, each of up to RECORD_MAX_TEXT bytes */
+#define RECORD_MAX_CRYPT      383u /* bytes of a password's hash */
 #define RECORD_MAX_POLICY     (512u << 10) /* bytes of a policy's text */
 
 /* What all records begin with. */
@@ -149,7 +150,7 @@ struct user_record {
 	struct identity_list identities;
 	char *password;			  /* crypt(5); NULL: signs in elsewhere, or not at all */
 	uint64_t password_set;		  /* when; 0: never. Older links to set it are void */
-	char *totp;			  /* base32 of the secret; NULL: a password is enough */
+	char *totp;			  /* base32 of 20 bytes; NULL: a password is enough */
 	uint64_t totp_step;		  /* of the last code that was used: older ones are void */
 	struct text_list provider_groups; /* sorted; as the provider said at the last sign-in */
 	uint64_t last_sign_in;		  /* 0: not yet */

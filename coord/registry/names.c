@@ -72,6 +72,25 @@ const char *text_problem(const char *text, size_t max)
 	return NULL;
 }
 
+/* A field of shadow(5) holds it, so it has no ':'; '!' and '*' there mean that it is locked. */
+const char *crypt_problem(const char *hash)
+{
+	size_t n = 0;
+
+	while (hash[n] > ' ' && hash[n] <= '~' && !strchr(":;*!\\", hash[n]))
+		n++;
+	return hash[0] == '$' && hash[n] == '\0' && n <= RECORD_MAX_CRYPT
+		       ? NULL
+		       : "is no hash of a password, as crypt(5) has it";
+}
+
+const char *totp_problem(const char *secret)
+{
+	return strspn(secret, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == 32 && strlen(secret) == 32
+		       ? NULL
+		       : "is no secret for codes; expected 32 characters of base32";
+}
+
 /* Without hyphens at either end, and no longer than max. Return: its length. */
 static size_t plain_label(const char *hostname, size_t max, char *buf)
 {

@@ -14,6 +14,10 @@ const char *domain_problem(const char *domain);
 const char *label_problem(const char *label);
 /* Text that people see: 1..max bytes of UTF-8 without control characters. */
 const char *text_problem(const char *text, size_t max);
+/* Of a password, as crypt(5) has it: "$METHOD$...". The message does not repeat it. */
+const char *crypt_problem(const char *hash);
+/* Base32 of 20 bytes: the secret of a TOTP (RFC 6238). */
+const char *totp_problem(const char *secret);
 
 #define LABEL_SIZE 64 /* of a DNS label and its NUL */
 

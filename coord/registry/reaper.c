@@ -78,6 +78,16 @@ static uint64_t apikey_due(const struct registry *registry, const struct record_
 	return time_after(dead_since(key->expires, key->revoked), DEAD_KEY_USEC);
 }
 
+static uint64_t websession_due(const struct registry *registry, const struct record_head *item)
+{
+	return ((const struct websession_record *)item)->expires;
+}
+
+static uint64_t pwlink_due(const struct registry *registry, const struct record_head *item)
+{
+	return ((const struct pwlink_record *)item)->expires;
+}
+
 /* Tables whose items are simply deleted when they are due. */
 static const struct swept {
 	const struct record_kind *kind;
@@ -88,6 +98,8 @@ static const struct swept {
 	{ &address_record_kind, offsetof(struct state, addresses), address_due },
 	{ &authkey_record_kind, offsetof(struct state, authkeys), authkey_due },
 	{ &apikey_record_kind, offsetof(struct state, apikeys), apikey_due },
+	{ &websession_record_kind, offsetof(struct state, websessions), websession_due },
+	{ &pwlink_record_kind, offsetof(struct state, pwlinks), pwlink_due },
 };
 
 static const struct table *table_of(const struct registry *registry, const struct swept *s)

@@ -28,6 +28,10 @@ static const struct table_kind {
 	{ &policy_record_kind, offsetof(struct state, policies), sizeof(struct policy_record), -1 },
 	{ &address_record_kind, offsetof(struct state, addresses), sizeof(struct address_record),
 	  -1 },
+	{ &idp_record_kind, offsetof(struct state, idps), sizeof(struct idp_record), -1 },
+	{ &websession_record_kind, offsetof(struct state, websessions),
+	  sizeof(struct websession_record), -1 },
+	{ &pwlink_record_kind, offsetof(struct state, pwlinks), sizeof(struct pwlink_record), -1 },
 };
 
 static struct table *table_of(struct state *state, const struct table_kind *kind)
@@ -245,6 +249,12 @@ static int note_change(const struct table_kind *kind, const struct record_head *
 	return r;
 }
 
+static size_t suspended(const struct table_kind *kind, const struct record_head *item)
+{
+	return item && kind->kind == &user_record_kind &&
+	       ((const struct user_record *)item)->suspended;
+}
+
 /* new NULL: it is removed, or was set aside. new is owned from here on. */
 static int replace(struct state *state, const struct table_kind *kind, const char *id,
 		   struct record_head *new, struct change_list *list)
@@ -265,6 +275,7 @@ static int replace(struct state *state, const struct table_kind *kind, const cha
 		item_free(kind, new);
 		return r;
 	}
+	state->n_suspended += suspended(kind, new) - suspended(kind, old);
 	if (is_node(kind) && old && new)
 		inherit((struct node_slot *)new, (struct node_slot *)old);
 	r = note_change(kind, old, new, list);

@@ -30,12 +30,14 @@ struct state {
 
 	struct mesh_record *mesh;
 	struct table nodes, users, authkeys, apikeys, pending, policies, addresses;
+	struct table idps, websessions, pwlinks;
 	struct node_slot **slots; /* by number; NULL: free */
 	size_t n_slots, size_slots, n_free;
 	struct strmap names, machines, keys, ips; /* to numbers */
 	struct policy_current *current;		  /* NULL: the default policy */
 	struct policy *policy;			  /* current's, parsed; NULL: the default one */
 	size_t n_events;
+	size_t n_suspended; /* users */
 
 	registry_problem_fn problem;
 	void *userdata;

@@ -26,7 +26,8 @@ static void require(bool ok)
 static const struct record_kind *const kinds[] = {
 	&node_record_kind,   &address_record_kind, &user_record_kind,	&authkey_record_kind,
 	&apikey_record_kind, &pending_record_kind, &policy_record_kind, &policy_current_kind,
-	&mesh_record_kind,   &event_record_kind,
+	&mesh_record_kind,   &event_record_kind,   &idp_record_kind,	&websession_record_kind,
+	&pwlink_record_kind,
 };
 
 /* Everything in it fits into a line of a log. */
@@ -91,6 +92,8 @@ static void check_node(const struct state *state, const struct node_slot *slot)
 
 static void check_state(const struct state *state)
 {
+	size_t suspended = 0;
+
 	for (size_t i = 0; i < state->nodes.n; i++) {
 		require(i == 0 ||
 			strcmp(state->nodes.items[i - 1]->id, state->nodes.items[i]->id) < 0);
@@ -99,6 +102,9 @@ static void check_state(const struct state *state)
 	require(state->names.n == state->nodes.n && state->keys.n == state->nodes.n);
 	require(state->machines.n == state->nodes.n && state->ips.n == state->nodes.n);
 	require(!state->current == !state->policy);
+	for (size_t i = 0; i < state->users.n; i++)
+		suspended += ((const struct user_record *)state->users.items[i])->suspended != 0;
+	require(suspended == state->n_suspended);
 }
 
 static void apply(struct state *state, const struct store_entry *entries, size_t n)

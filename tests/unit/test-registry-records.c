@@ -23,6 +23,9 @@
 #define NODE_START "{" KEYS ",\"name\":\"web\",\"ipv4\":\"100.64.0.1\","
 #define NODE_END   "\"created\":1,\"key_created\":2,\"facts\":{}}"
 
+#define TOTP	"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+#define SESSION "\"user\":\"a@b\",\"created\":1,\"auth_time\":2,\"expires\":3,"
+
 struct kind_case {
 	const struct record_kind *kind;
 	const char *key, *json;
@@ -45,6 +48,22 @@ static const struct kind_case round_trips[] = {
 	{ &user_record_kind, "users/alice@example.com",
 	  "{\"name\":\"Al\xc3\xads\",\"roles\":[\"owner\",\"auditor\"],\"created\":0}" },
 	{ &user_record_kind, "users/alice@example.com", "{\"created\":253402300799000000}" },
+	{ &user_record_kind, "users/alice@example.com",
+	  "{\"created\":1,\"suspended\":2,\"identities\":[{\"issuer\":\"https://idp.example\","
+	  "\"subject\":\"1\"},{\"issuer\":\"https://idp.example\",\"subject\":\"2\"}],"
+	  "\"password\":\"$y$j9T$abc./$def\",\"password_set\":3,\"totp\":\"" TOTP
+	  "\",\"totp_step\":4,\"provider_groups\":[\"Admins \xc3\xa9\",\"ops\"],"
+	  "\"last_sign_in\":5,\"signed_out\":6}" },
+	{ &idp_record_kind, "idp/" HASH, "{\"user\":\"alice@example.com\"}" },
+	{ &websession_record_kind, "websessions/" HASH,
+	  "{\"user\":\"alice@example.com\",\"created\":1,\"auth_time\":2,\"expires\":3,"
+	  "\"method\":\"oidc:corp\",\"strength\":\"prompt_only\",\"from\":\"2001:db8::1\","
+	  "\"agent\":\"Firefox\"}" },
+	{ &websession_record_kind, "websessions/" HASH,
+	  "{" SESSION "\"method\":\"password\",\"strength\":\"none\"}" },
+	{ &pwlink_record_kind, "pwlinks/" HASH,
+	  "{\"user\":\"alice@example.com\",\"created_by\":\"root\",\"created\":1,"
+	  "\"expires\":2}" },
 	{ &authkey_record_kind, "authkeys/kaaaaaaaaaaaa",
 	  "{\"hash\":\"" HASH "\",\"user\":\"alice@example.com\",\"reusable\":true,"
 	  "\"ephemeral\":true,\"created\":1,\"expires\":2,\"used\":3,\"last_used\":4,\"revoked\":5,"
@@ -175,6 +194,44 @@ static const struct {
 	{ { &user_record_kind, "users/x", "{\"created\":1}" }, "users/x: is no login" },
 	{ { &user_record_kind, "users/a@b", "{\"roles\":[\"root\"],\"created\":1}" },
 	  "roles[0]: \"root\" is not a role" },
+	{ { &user_record_kind, "users/a@b", "{\"created\":1,\"identities\":[{\"issuer\":\"x\"}]}" },
+	  "identities[0].subject: is missing" },
+	{ { &user_record_kind, "users/a@b",
+	    "{\"created\":1,\"identities\":[{\"issuer\":\"x\",\"subject\":\"\"}]}" },
+	  "identities[0].subject: \"\" is empty" },
+	{ { &user_record_kind, "users/a@b",
+	    "{\"created\":1,\"identities\":[{\"issuer\":\"x\",\"subject\":\"1\"},{\"issuer\":\"x\","
+	    "\"subject\":\"1\"}]}" },
+	  "identities: has the same identity twice" },
+	{ { &user_record_kind, "users/a@b", "{\"created\":1,\"password\":\"$y$a:b\"}" },
+	  "users/a@b: password: is no hash of a password, as crypt(5) has it" },
+	{ { &user_record_kind, "users/a@b", "{\"created\":1,\"password\":\"x\"}" },
+	  "password: is no hash of a password" },
+	{ { &user_record_kind, "users/a@b", "{\"created\":1,\"password\":\"$y$a b\"}" },
+	  "password: is no hash of a password" },
+	{ { &user_record_kind, "users/a@b", "{\"created\":1,\"totp\":\"" TOTP "A\"}" },
+	  "totp: is no secret for codes" },
+	{ { &user_record_kind, "users/a@b",
+	    "{\"created\":1,\"totp\":\"gezdgnbvgy3tqojqgezdgnbvgy3tqojq\"}" },
+	  "totp: is no secret for codes" },
+	{ { &user_record_kind, "users/a@b", "{\"created\":1,\"provider_groups\":[\"b\",\"a\"]}" },
+	  "provider_groups: is not sorted; expected each group once" },
+	{ { &idp_record_kind, "idp/x", "{\"user\":\"a@b\"}" }, "idp/x: is no hash of an identity" },
+	{ { &idp_record_kind, "idp/" HASH, "{\"user\":\"A\"}" }, "user: \"A\" is no login" },
+	{ { &websession_record_kind, "websessions/x",
+	    "{" SESSION "\"method\":\"password\",\"strength\":\"none\"}" },
+	  "websessions/x: is no hash of a session's secret" },
+	{ { &websession_record_kind, "websessions/" HASH,
+	    "{" SESSION "\"method\":\"password\",\"strength\":\"good\"}" },
+	  "strength: expected \"max_age\", \"prompt_only\" or \"none\"" },
+	{ { &websession_record_kind, "websessions/" HASH, "{" SESSION "\"strength\":\"none\"}" },
+	  "method: is missing" },
+	{ { &pwlink_record_kind, "pwlinks/" HASH "A",
+	    "{\"user\":\"a@b\",\"created_by\":\"root\",\"created\":1,\"expires\":2}" },
+	  "is no hash of a link's secret" },
+	{ { &pwlink_record_kind, "pwlinks/" HASH,
+	    "{\"user\":\"a@b\",\"created_by\":\"root\",\"created\":1}" },
+	  "expires: is missing" },
 	{ { &user_record_kind, "users/a@b", "{\"roles\":[1],\"created\":1}" },
 	  "roles[0]: expected a role, not a whole number" },
 	{ { &user_record_kind, "users/a@b", "{\"name\":\"\\u202e\",\"created\":1}" },

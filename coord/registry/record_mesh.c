@@ -1,4 +1,4 @@
-/* Users, the mesh, events. */
+/* The mesh, and events. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,45 +6,6 @@
 #include <string.h>
 
 #include "coord/registry/field.h"
-#include "coord/registry/names.h"
-
-/* ---- users ---- */
-
-#define AT(member) offsetof(struct user_record, member)
-static const struct field user_fields[] = {
-	{ "name", &field_text, AT(name), 0 },
-	{ "roles", &field_roles, AT(roles), 0 },
-	{ "created", &field_moment, AT(created), JSON_REQUIRED },
-};
-#undef AT
-
-static int check_user(const void *record, struct json_report *rep)
-{
-	const struct user_record *user = record;
-
-	return login_problem(user->head.id) ? json_fail(rep, NULL, "is no login") : 0;
-}
-
-static void user_done(void *record)
-{
-	struct user_record *user = record;
-
-	free(user->head.id);
-	free(user->name);
-	*user = (struct user_record){ 0 };
-}
-
-const struct record_kind user_record_kind = {
-	.prefix = "users/",
-	.fields = user_fields,
-	.n_fields = ARRAY_SIZE(user_fields),
-	.size = sizeof(struct user_record),
-	.check = check_user,
-	.done = user_done,
-};
-
-DEFINE_RECORD(user_record);
-DEFINE_RECORD_COPY(user_record);
 
 /* ---- mesh ---- */
 
