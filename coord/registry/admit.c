@@ -220,6 +220,8 @@ int admit_node(struct op *op, struct txn *txn, const struct admission *a, char r
 		return op_refuse(op, REGISTRY_NOT_FOUND,
 				 "there is no user %s; add them first (coordctl users add)",
 				 a->user);
+	if (user && user->suspended)
+		return op_refuse(op, REGISTRY_NOT_ALLOWED, "%s is suspended", a->user);
 	if (user)
 		admit_touch_user(txn, user);
 	if (!old)

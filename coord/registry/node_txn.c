@@ -18,13 +18,14 @@ void node_txn_swap_name(struct txn *txn, const struct node_record *old, const ch
 	txn_delete(txn, "name/", old->name);
 }
 
-void node_txn_expire(struct op *op, struct txn *txn, const struct node_record *old, const char *by)
+void node_txn_expire(struct op *op, struct txn *txn, const struct node_record *old, const char *by,
+		     const char *action)
 {
 	struct node_record node = *old;
 
 	node.expired_by = (char *)by;
 	txn_put_record(txn, &node_record_kind, &node);
-	op_event(op, txn, old->head.id, "%s", old->name);
+	op_event_result(op, txn, action, old->head.id, "ok", old->name);
 }
 
 static void release_address(struct op *op, struct txn *txn, const struct node_record *old)

@@ -7,6 +7,8 @@
 void node_txn_swap_key(struct txn *txn, const struct node_record *old, const struct wg_key *key);
 /* label is free, as far as is known. */
 void node_txn_swap_name(struct txn *txn, const struct node_record *old, const char *label);
-void node_txn_expire(struct op *op, struct txn *txn, const struct node_record *old, const char *by);
+/* by: who ended it; action: of the event. */
+void node_txn_expire(struct op *op, struct txn *txn, const struct node_record *old, const char *by,
+		     const char *action);
 /* Its address is kept back for a while. */
 void node_txn_delete(struct op *op, struct txn *txn, const struct node_record *old);

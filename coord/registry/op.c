@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "coord/registry/accounts.h"
 #include "coord/registry/code.h"
 
 /* Who loses this often is not unlucky: something is wrong. */
@@ -247,6 +248,9 @@ void op_run(struct op *op)
 	}
 	if (op->login && !op->kind->for_people)
 		r = op_refuse(op, REGISTRY_NOT_ALLOWED, "this is for operators to do");
+	else if (op->login && !registry_user_is_active(registry, op->login))
+		r = op_refuse(op, REGISTRY_NOT_ALLOWED, "%s may not do anything here (any more)",
+			      op->login);
 	else
 		r = op->kind->prepare(op, &txn);
 	if (r == 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "coord/registry/accounts.h"
 #include "coord/registry/admit.h"
 #include "coord/registry/pending.h"
 
@@ -114,6 +115,8 @@ static int enrol_by_key(struct enrol *e, struct txn *txn)
 	r = find_key(e, &key);
 	if (r == 0 && key->user && !registry_user(e->op.registry, key->user))
 		return refuse_key(e, "is of a user who is not here any more");
+	if (r == 0 && key->user && !registry_user_is_active(e->op.registry, key->user))
+		return refuse_key(e, "is of a user who is suspended");
 	if (r == 0)
 		r = choose_tags(e, key, &tags);
 	if (r != 0)

@@ -76,6 +76,8 @@ static int check_owner(struct key_op *k, struct txn *txn)
 	if (!user)
 		return op_refuse(&k->op, REGISTRY_NOT_FOUND,
 				 "there is no such user; add them first (coordctl users add)");
+	if (user->suspended)
+		return op_refuse(&k->op, REGISTRY_NOT_ALLOWED, "%s is suspended", k->user);
 	admit_touch_user(txn, user);
 	return 0;
 }

@@ -171,7 +171,7 @@ static int prepare_expire(struct op *op, struct txn *txn)
 		return r;
 	if (node_is_expired(old, op->registry->clock()))
 		return already(op, old);
-	node_txn_expire(op, txn, old, op->who);
+	node_txn_expire(op, txn, old, op->who, op->kind->action);
 	return 0;
 }
 

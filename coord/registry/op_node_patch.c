@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/text_stream.h"
+#include "coord/registry/accounts.h"
 #include "coord/registry/admit.h"
 #include "coord/registry/names.h"
 #include "coord/registry/node_txn.h"
@@ -74,6 +75,8 @@ static int patch_owner(struct patch *p, struct txn *txn, const struct node_recor
 	if (!user)
 		return op_refuse(&p->op, REGISTRY_NOT_FOUND,
 				 "there is no such user; \"coordctl users\" shows them all");
+	if (user->suspended)
+		return op_refuse(&p->op, REGISTRY_NOT_ALLOWED, "%s is suspended", p->user);
 	admit_touch_user(txn, user);
 	node->user = p->user;
 	node->tags = (struct text_list){ 0 };
@@ -83,12 +86,16 @@ static int patch_owner(struct patch *p, struct txn *txn, const struct node_recor
 }
 
 /* A time to come makes a key that has run out valid again: that is the operator's to say. */
-static void patch_expiry(struct patch *p, struct node_record *node)
+static int patch_expiry(struct patch *p, struct node_record *node)
 {
 	if (!p->has_expiry)
-		return;
+		return 0;
+	if (node->user && !registry_user_is_active(p->op.registry, node->user))
+		return op_refuse(&p->op, REGISTRY_NOT_ALLOWED,
+				 "%s is suspended, and so are the keys of their nodes", node->user);
 	node->key_expiry = p->key_expiry;
 	node->expired_by = NULL;
+	return 0;
 }
 
 static const char *describe(const struct patch *p, char *buf, size_t size)
@@ -121,9 +128,10 @@ static int prepare(struct op *op, struct txn *txn)
 	r = patch_name(p, txn, old, &node);
 	if (r == 0)
 		r = patch_owner(p, txn, old, &node);
+	if (r == 0)
+		r = patch_expiry(p, &node);
 	if (r != 0)
 		return r;
-	patch_expiry(p, &node);
 	txn_put_record(txn, &node_record_kind, &node);
 	op_event(op, txn, old->head.id, "%s: %s", old->name, describe(p, what, sizeof(what)));
 	return 0;

@@ -6,6 +6,7 @@
 #include "coord/registry/code.h"
 #include "coord/registry/names.h"
 #include "coord/registry/op.h"
+#include "coord/registry/person.h"
 
 /* Auth keys that are deleted together with their user: what fits into the transaction. */
 #define MAX_KEYS_ALONG 50u
@@ -119,6 +120,25 @@ static int delete_keys(struct user_op *u, struct txn *txn)
 	return 0;
 }
 
+/* Sessions and links stay behind, and are void: what they are of begins before whoever comes next.
+ */
+static int release_identities(struct user_op *u, struct txn *txn, const struct user_record *user)
+{
+	for (size_t i = 0; i < user->identities.n; i++) {
+		const struct identity *identity = &user->identities.items[i];
+		const struct idp_record *idp;
+		char id[HASH_ID_SIZE];
+		int r = identity_id(identity->issuer, identity->subject, id);
+
+		if (r < 0)
+			return r;
+		idp = (const struct idp_record *)table_find(&u->op.registry->state->idps, id);
+		if (idp && strcmp(idp->user, u->login) == 0)
+			txn_delete(txn, "idp/", id);
+	}
+	return 0;
+}
+
 static int prepare_delete(struct op *op, struct txn *txn)
 {
 	struct user_op *u = (struct user_op *)op;
@@ -135,6 +155,8 @@ static int prepare_delete(struct op *op, struct txn *txn)
 				 "%s has %zu node%s (%s%s); delete them or give them away first",
 				 u->login, n, n == 1 ? "" : "s", node->name, n == 1 ? "" : ", ...");
 	r = delete_keys(u, txn);
+	if (r == 0)
+		r = release_identities(u, txn, user);
 	if (r != 0)
 		return r;
 	txn_expect(txn, "users/", u->login, user->head.revision);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "coord/registry/accounts.h"
 #include "coord/registry/address.h"
 #include "coord/registry/code.h"
 #include "coord/registry/internal.h"
@@ -127,6 +128,8 @@ DEFINE_ITERATION(authkey, authkeys, authkeys);
 DEFINE_ITERATION(apikey, apikeys, apikeys);
 DEFINE_ITERATION(pending, pending, pending);
 DEFINE_ITERATION(policy, policies, policies);
+DEFINE_ITERATION(websession, websessions, websessions);
+DEFINE_ITERATION(pwlink, pwlinks, pwlinks);
 
 /* ---- addresses, policy, presence ---- */
 

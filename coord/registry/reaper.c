@@ -1,7 +1,8 @@
 /*
- * What is due by the clock, one transaction after the other: policies that nobody confirmed, keys
- * of nodes that ran out, enrolments that nobody decided, ephemeral nodes that have gone, addresses
- * that may be given again, keys that are of no use any more, old events.
+ * What is due by the clock, one transaction after the other: policies that nobody confirmed, what
+ * people who were suspended still have, keys of nodes that ran out, enrolments that nobody decided,
+ * ephemeral nodes that have gone, addresses that may be given again, keys that are of no use any
+ * more, old events.
  *
  * Each round looks through all there is. That takes a millisecond for ten thousand nodes, and
  * happens when something is due.
@@ -14,6 +15,7 @@
 
 #include "coord/registry/node_txn.h"
 #include "coord/registry/policy_txn.h"
+#include "coord/registry/suspension.h"
 
 /* Of one transaction; a node takes six operations. */
 #define NODES_AT_ONCE  8u
@@ -122,6 +124,8 @@ uint64_t reap_next(const struct registry *registry)
 		return NEVER; /* what ends then looks again */
 	if (next > registry->clock())
 		return next;
+	if (suspension_is_due(registry))
+		return 0;
 	next = registry->events_due;
 	if (current && current->confirm_by)
 		sooner(current->confirm_by, &next);
@@ -193,10 +197,15 @@ static int prepare_expired(struct op *op, struct txn *txn)
 
 		if (expiry_due(op->registry, slot) > op->registry->clock())
 			continue;
-		node_txn_expire(op, txn, &slot->rec, "time");
+		node_txn_expire(op, txn, &slot->rec, "time", op->kind->action);
 		n++;
 	}
 	return n > 0 ? 0 : OP_ANSWERED;
+}
+
+static int prepare_suspended(struct op *op, struct txn *txn)
+{
+	return suspension_put(op, txn, NULL) ? 0 : OP_ANSWERED;
 }
 
 static int prepare_swept(struct op *op, struct txn *txn)
@@ -239,6 +248,12 @@ static const struct op_kind expired_kind = {
 	.action = "node.key-expired",
 	.size = sizeof(struct reap_op),
 	.prepare = prepare_expired,
+	.destroy = destroy,
+};
+static const struct op_kind suspended_kind = {
+	.action = "reap.suspended",
+	.size = sizeof(struct reap_op),
+	.prepare = prepare_suspended,
 	.destroy = destroy,
 };
 static const struct op_kind swept_kind = {
@@ -346,6 +361,8 @@ void reap(struct registry *registry)
 	if (current && current->confirm_by && current->confirm_by <= now) {
 		registry->is_reaping = true;
 		policy_roll_back_unconfirmed(registry, on_done, registry);
+	} else if (suspension_is_due(registry)) {
+		start(registry, &suspended_kind);
 	} else if (any_node(registry, gone_due)) {
 		start(registry, &gone_kind);
 	} else if (any_node(registry, expiry_due)) {
