@@ -2,7 +2,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/cleanup.h"
@@ -12,8 +11,6 @@
 
 /* Fresh, from getrandom(2), in base32 (RFC 4648, upper case). Return: 0, negative errno. */
 int totp_secret_new(char ret_secret[TOTP_TEXT_SIZE]);
-/* Is it base32 of TOTP_SECRET_LEN bytes? */
-bool totp_secret_is_valid(const char *secret);
 
 enum {
 	TOTP_WRONG = 1,

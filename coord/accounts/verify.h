@@ -38,6 +38,7 @@ struct verify_answer {
 	enum verify_status status;
 	const char *text;    /* for people; NULL: OK, NEEDS_CODE */
 	uint64_t retry_usec; /* LATER */
+	const char *login;   /* OK, NEEDS_CODE: whose it is, as the registry has it */
 	const char *method;  /* OK: "password", "password+totp" */
 	const char *hash;    /* OK, of verifier_hash() */
 };
@@ -45,7 +46,7 @@ struct verify_answer {
 typedef void (*verify_fn)(const struct verify_answer *answer, void *userdata);
 
 struct verify_attempt {
-	const char *login; /* as it was typed */
+	const char *login; /* as it was typed: in whatever case */
 	const char *password;
 	const char *code; /* of TOTP; NULL: not given */
 	struct ip_addr from;

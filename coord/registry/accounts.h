@@ -68,6 +68,13 @@ struct registry_session_request {
 void registry_open_session(struct registry *registry, const struct registry_actor *actor,
 			   const struct registry_session_request *request, registry_done_fn done,
 			   void *userdata);
+/*
+ * Somebody was sent away before it came to a session: the event "user.sign-in", whose result is
+ * "not-allowed". login: as it was typed; why: for operators. At most 60 refusals a minute, of all
+ * kinds, become events: they are there for anybody to cause.
+ */
+void registry_refused_sign_in(struct registry *registry, const struct registry_actor *actor,
+			      const char *login, const char *why);
 /* OK also if there is none. */
 void registry_close_session(struct registry *registry, const struct registry_actor *actor,
 			    const char *secret, registry_done_fn done, void *userdata);

@@ -118,6 +118,13 @@ static void ignore_result(const struct registry_result *result, void *userdata)
 {
 }
 
+void op_tell_refusal(struct registry *registry, const struct registry_actor *actor,
+		     const struct registry_event *event)
+{
+	if (may_tell_refusal(registry))
+		registry_add_event(registry, actor, event, ignore_result, NULL);
+}
+
 static void tell_refusal(const struct op *op)
 {
 	const struct registry_actor actor = { .who = op->who, .from = op->from };
@@ -128,8 +135,7 @@ static void tell_refusal(const struct op *op)
 		.details = op->result.text,
 	};
 
-	if (may_tell_refusal(op->registry))
-		registry_add_event(op->registry, &actor, &event, ignore_result, NULL);
+	op_tell_refusal(op->registry, &actor, &event);
 }
 
 void op_finish(struct op *op)

@@ -74,6 +74,10 @@ void op_event(struct op *op, struct txn *txn, const char *object, const char *de
 void op_event_result(struct op *op, struct txn *txn, const char *action, const char *object,
 		     const char *result, const char *details);
 
+/* The same by itself, of something that was refused; if there were not too many lately. */
+void op_tell_refusal(struct registry *registry, const struct registry_actor *actor,
+		     const struct registry_event *event);
+
 /* The state has moved on: those that waited for it. */
 void ops_wake(struct registry *registry);
 /* Answer all of them: the registry ends. */

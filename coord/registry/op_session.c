@@ -154,6 +154,20 @@ void registry_open_session(struct registry *registry, const struct registry_acto
 		op_begin(&s->op, copy_request(s, request));
 }
 
+void registry_refused_sign_in(struct registry *registry, const struct registry_actor *actor,
+			      const char *login, const char *why)
+{
+	/* What is no login may be a password in the wrong field: that is not kept. */
+	const struct registry_event event = {
+		.action = open_kind.action,
+		.object = login_problem(login) ? NULL : login,
+		.result = registry_code_to_string(REGISTRY_NOT_ALLOWED),
+		.details = why,
+	};
+
+	op_tell_refusal(registry, actor, &event);
+}
+
 /* ---- closing ---- */
 
 static int prepare_close(struct op *op, struct txn *txn)
