@@ -16,7 +16,7 @@ struct admin_call {
 
 /* What a route of theirs is: the data of its struct http_route. */
 struct admin_verb {
-	unsigned scope; /* enum scope; 0: all who have a key */
+	unsigned scope; /* enum scope, all of them; 0: all who have a key */
 	/* Takes the call over. Return: 0, negative errno. */
 	int (*run)(struct admin_call *call);
 };
@@ -48,6 +48,8 @@ int admin_call_refused(struct admin_call *call, const struct registry_result *re
 int admin_call_fail(struct admin_call *call, int error);
 /* {"ok":true}: done, and there is nothing more to say. A registry_done_fn; userdata: the call. */
 void admin_call_done(const struct registry_result *result, void *userdata);
+/* The user that it was about. Likewise. */
+void admin_call_user(const struct registry_result *result, void *userdata);
 /* The answer {"key":[...]}: of all items of a list of the registry's. NULL: out of memory. */
 json_t *admin_list(const struct api *api, const char *key, size_t n,
 		   json_t *(*item)(const struct api *api, size_t i));
@@ -60,6 +62,7 @@ json_t *admin_endpoints(const struct endpoint_list *list);
 /* Words for the bits that are set. name: scope_name(), role_name(). */
 json_t *admin_words(unsigned bits, const char *(*name)(unsigned i, unsigned *ret_bit));
 json_t *admin_node_json(const struct api *api, const struct node_record *node);
+json_t *admin_user_json(const struct user_record *user);
 json_t *admin_event_json(const struct event_record *event);
 /* ---- admin_body.c: what is asked ---- */
 
@@ -98,6 +101,12 @@ int admin_users_list(struct admin_call *call);
 int admin_users_add(struct admin_call *call);
 int admin_users_set(struct admin_call *call);
 int admin_users_delete(struct admin_call *call);
+int admin_users_show(struct admin_call *call);
+int admin_users_suspend(struct admin_call *call);
+int admin_users_resume(struct admin_call *call);
+int admin_users_sign_out(struct admin_call *call);
+int admin_users_totp_reset(struct admin_call *call);
+int admin_users_password_link(struct admin_call *call);
 int admin_nodes_list(struct admin_call *call);
 int admin_nodes_show(struct admin_call *call);
 int admin_nodes_set(struct admin_call *call);

@@ -127,9 +127,9 @@ static int authorise_key(struct admin_call *call, unsigned scope)
 	if (!key)
 		return refuse(call, 401, "not-allowed",
 			      "the API key is unknown, expired or revoked");
-	if (scope != 0 && !(key->scopes & scope)) {
+	if (scope & ~key->scopes) {
 		snprintf(problem, sizeof(problem), "the API key lacks the scope %s",
-			 missing_scope(scope));
+			 missing_scope(scope & ~key->scopes));
 		return refuse(call, 403, "not-allowed", problem);
 	}
 	snprintf(call->who, sizeof(call->who), "apikey:%s", key->head.id);

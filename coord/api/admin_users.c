@@ -3,16 +3,36 @@
 
 #include "coord/api/admin.h"
 
-static json_t *user_json(const struct user_record *user)
+static json_t *identities_json(const struct identity_list *list)
 {
-	return json_pack("{s:s, s:s?, s:o, s:o}", "login", user->head.id, "name", user->name,
-			 "roles", admin_words(user->roles, role_name), "created",
-			 admin_time(user->created));
+	json_t *array = json_array();
+
+	for (size_t i = 0; array && i < list->n; i++)
+		if (json_array_append_new(array,
+					  json_pack("{s:s, s:s}", "issuer", list->items[i].issuer,
+						    "subject", list->items[i].subject)) < 0) {
+			json_decref(array);
+			return NULL;
+		}
+	return array;
+}
+
+/* That there is a password, and a secret for codes; nothing of what they are. */
+json_t *admin_user_json(const struct user_record *user)
+{
+	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "login",
+			 user->head.id, "name", user->name, "roles",
+			 admin_words(user->roles, role_name), "created", admin_time(user->created),
+			 "suspended", admin_time(user->suspended), "password",
+			 user->password != NULL, "totp", user->totp != NULL, "identities",
+			 identities_json(&user->identities), "provider_groups",
+			 admin_texts(&user->provider_groups), "last_sign_in",
+			 admin_time(user->last_sign_in));
 }
 
 static json_t *user_at(const struct api *api, size_t i)
 {
-	return user_json(registry_user_at(api->registry, i));
+	return admin_user_json(registry_user_at(api->registry, i));
 }
 
 int admin_users_list(struct admin_call *call)
@@ -23,12 +43,12 @@ int admin_users_list(struct admin_call *call)
 		call, 200, admin_list(api, "users", registry_n_users(api->registry), user_at));
 }
 
-static void on_user(const struct registry_result *result, void *userdata)
+void admin_call_user(const struct registry_result *result, void *userdata)
 {
 	struct admin_call *call = userdata;
 
 	if (admin_call_refused(call, result) < 0)
-		admin_call_answer(call, 200, user_json(result->user));
+		admin_call_answer(call, 200, admin_user_json(result->user));
 }
 
 struct user_body {
@@ -68,7 +88,8 @@ int admin_users_add(struct admin_call *call)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	patch = patch_of(&body);
-	registry_add_user(call->api->registry, &call->actor, body.login, &patch, on_user, call);
+	registry_add_user(call->api->registry, &call->actor, body.login, &patch, admin_call_user,
+			  call);
 	return 0;
 }
 
@@ -82,7 +103,7 @@ int admin_users_set(struct admin_call *call)
 		return r < 0 ? r : 0;
 	patch = patch_of(&body);
 	registry_patch_user(call->api->registry, &call->actor,
-			    http_request_param(call->req, "login"), &patch, on_user, call);
+			    http_request_param(call->req, "login"), &patch, admin_call_user, call);
 	return 0;
 }
 

@@ -5,6 +5,9 @@
 #define ADMIN_BODY  (16u << 10)
 #define POLICY_BODY RECORD_MAX_POLICY
 
+/* Whoever has these can come in as somebody else: that is what both are for. */
+#define ENTRY (SCOPE_USERS_WRITE | SCOPE_KEYS_WRITE)
+
 #define ON_BOTH (HTTP_ON_NETWORK | HTTP_ON_UNIX)
 /* A route of those who look after the mesh; see struct admin_verb. */
 #define ADMIN(method, path, listeners, body, scope, run)                  \
@@ -30,6 +33,18 @@ static const struct http_route routes[] = {
 	ADMIN("PATCH", "users/{login}", ON_BOTH, ADMIN_BODY, SCOPE_USERS_WRITE, admin_users_set),
 	ADMIN("DELETE", "users/{login}", ON_BOTH, ADMIN_BODY, SCOPE_USERS_WRITE,
 	      admin_users_delete),
+	ADMIN("GET", "users/{login}", ON_BOTH, 0, SCOPE_USERS_READ | SCOPE_NODES_READ,
+	      admin_users_show),
+	ADMIN("POST", "users/{login}/suspend", ON_BOTH, ADMIN_BODY, SCOPE_USERS_WRITE,
+	      admin_users_suspend),
+	ADMIN("POST", "users/{login}/resume", ON_BOTH, ADMIN_BODY, SCOPE_USERS_WRITE,
+	      admin_users_resume),
+	ADMIN("POST", "users/{login}/sign-out", ON_BOTH, ADMIN_BODY, SCOPE_USERS_WRITE,
+	      admin_users_sign_out),
+	ADMIN("POST", "users/{login}/totp-reset", ON_BOTH, ADMIN_BODY, ENTRY,
+	      admin_users_totp_reset),
+	ADMIN("POST", "users/{login}/password-link", ON_BOTH, ADMIN_BODY, ENTRY,
+	      admin_users_password_link),
 	ADMIN("GET", "nodes", ON_BOTH, 0, SCOPE_NODES_READ, admin_nodes_list),
 	ADMIN("GET", "nodes/{node}", ON_BOTH, 0, SCOPE_NODES_READ, admin_nodes_show),
 	ADMIN("PATCH", "nodes/{node}", ON_BOTH, ADMIN_BODY, SCOPE_NODES_WRITE, admin_nodes_set),

@@ -37,7 +37,7 @@ struct ctl {
 
 	struct ctl_words tags, roles, scopes;
 	const char *user, *name, *description, *expires;
-	bool reusable, ephemeral, no_roles;
+	bool reusable, ephemeral, no_roles, set_password_link;
 
 	const char *confirm_within, *if_version, *version, *comment;
 	const char *since;
@@ -97,6 +97,9 @@ json_t *ctl_words_json(const struct ctl_words *words);
 int ctl_show(struct ctl *ctl, json_t *reply,
 	     int (*render)(const struct ctl *ctl, const json_t *reply));
 
+/* verb_user.c: make a link that sets somebody's password, and show it. */
+int ctl_password_link(struct ctl *ctl, const char *login);
+
 /* ---- input.c. Each returns CLI_OK, or an exit status after telling what is wrong. ---- */
 
 /* Any file, pipe, or "-", of max bytes at most. */
@@ -135,6 +138,12 @@ int verb_users_list(int argc, char **argv, void *userdata);
 int verb_users_add(int argc, char **argv, void *userdata);
 int verb_users_set(int argc, char **argv, void *userdata);
 int verb_users_delete(int argc, char **argv, void *userdata);
+int verb_users_show(int argc, char **argv, void *userdata);
+int verb_users_password_link(int argc, char **argv, void *userdata);
+int verb_users_suspend(int argc, char **argv, void *userdata);
+int verb_users_resume(int argc, char **argv, void *userdata);
+int verb_users_sign_out(int argc, char **argv, void *userdata);
+int verb_users_totp_reset(int argc, char **argv, void *userdata);
 int verb_nodes_list(int argc, char **argv, void *userdata);
 int verb_nodes_show(int argc, char **argv, void *userdata);
 int verb_nodes_approve(int argc, char **argv, void *userdata);

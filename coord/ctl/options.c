@@ -38,6 +38,7 @@ static const struct {
 	[OPTION_TAG] = WORDS(tags),
 	[OPTION_ROLE] = WORDS(roles),
 	[OPTION_NO_ROLES] = FLAG(no_roles),
+	[OPTION_SET_PASSWORD_LINK] = FLAG(set_password_link),
 	[OPTION_SCOPE] = WORDS(scopes),
 	[OPTION_USER] = TEXT(user),
 	[OPTION_NAME] = TEXT(name),

@@ -5,6 +5,7 @@
 #include "common/cli/format.h"
 #include "common/cli/value.h"
 #include "common/text.h"
+#include "coord/ctl/card.h"
 #include "coord/ctl/ctl.h"
 #include "coord/ctl/listed.h"
 
@@ -75,28 +76,6 @@ int verb_nodes_list(int argc, char **argv, void *userdata)
 
 /* ---- show ---- */
 
-static int show_line(const struct ctl *ctl, const char *title, const char *text)
-{
-	int r;
-
-	cli_print(&ctl->out, CLI_FAINT, "%14s  ", title);
-	r = cli_show(&ctl->out, CLI_PLAIN, "%s", text);
-	fputc('\n', ctl->out.file);
-	return r;
-}
-
-static int show_list(const struct ctl *ctl, const char *title, const json_t *node, const char *key)
-{
-	const json_t *list = json_object_get(node, key), *item;
-	size_t i;
-	int r = 0;
-
-	json_array_foreach (list, i, item)
-		r |= show_line(ctl, i == 0 ? title : "",
-			       json_is_string(item) ? json_string_value(item) : "-");
-	return r;
-}
-
 static int show_expiry(const struct ctl *ctl, const json_t *node)
 {
 	_cleanup_free_ char *text = NULL;
@@ -105,10 +84,10 @@ static int show_expiry(const struct ctl *ctl, const json_t *node)
 	const char *by = json_string_value(json_object_get(node, "expired_by"));
 
 	if (!when)
-		return show_line(ctl, "key expires", "never");
+		return card_line(&ctl->out, "key expires", "never");
 	text = text_printf("%s (%s)%s%s", value_text(node, "key_expiry"), when,
 			   by ? ", ended by " : "", by ? by : "");
-	return text ? show_line(ctl, "key expires", text) : -ENOMEM;
+	return text ? card_line(&ctl->out, "key expires", text) : -ENOMEM;
 }
 
 static int render_node(const struct ctl *ctl, const json_t *node)
@@ -127,21 +106,21 @@ static int render_node(const struct ctl *ctl, const json_t *node)
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (json_is_string(json_object_get(node, texts[i].key)))
-			r |= show_line(ctl, texts[i].title, value_text(node, texts[i].key));
-	r |= show_list(ctl, "tags", node, "tags");
-	r |= show_list(ctl, "addresses", node, "addresses");
-	r |= show_list(ctl, "endpoints", node, "endpoints");
-	r |= show_list(ctl, "configured", node, "configured_endpoints");
-	r |= show_line(ctl, "state",
+			r |= card_line(&ctl->out, texts[i].title, value_text(node, texts[i].key));
+	r |= card_list(&ctl->out, "tags", node, "tags");
+	r |= card_list(&ctl->out, "addresses", node, "addresses");
+	r |= card_list(&ctl->out, "endpoints", node, "endpoints");
+	r |= card_list(&ctl->out, "configured", node, "configured_endpoints");
+	r |= card_line(&ctl->out, "state",
 		       is_true(node, "expired")	 ? "key expired"
 		       : is_true(node, "online") ? "online"
 						 : "offline");
 	r |= show_expiry(ctl, node);
-	r |= show_line(ctl, "takes SSH", is_true(node, "ssh") ? "yes" : "no");
+	r |= card_line(&ctl->out, "takes SSH", is_true(node, "ssh") ? "yes" : "no");
 	if (is_true(node, "behind_nat"))
-		r |= show_line(ctl, "behind NAT", "yes");
+		r |= card_line(&ctl->out, "behind NAT", "yes");
 	if (is_true(node, "ephemeral"))
-		r |= show_line(ctl, "ephemeral", "yes");
+		r |= card_line(&ctl->out, "ephemeral", "yes");
 	return r ? -ENOMEM : 0;
 }
 

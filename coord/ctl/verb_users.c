@@ -8,7 +8,8 @@
 static int render_users(const struct ctl *ctl, const json_t *reply)
 {
 	static const struct cli_column columns[] = {
-		{ "LOGIN", false }, { "NAME", false }, { "ROLES", false }, { "ADDED", false }
+		{ "LOGIN", false }, { "NAME", false },	       { "ROLES", false },
+		{ "STATE", false }, { "LAST SIGN-IN", false }, { "ADDED", false },
 	};
 	_cleanup_free_ const json_t **users = NULL;
 	struct cli_table *table;
@@ -24,6 +25,11 @@ static int render_users(const struct ctl *ctl, const json_t *reply)
 		listed_text(table, user, "login");
 		listed_text(table, user, "name");
 		listed_words(table, user, "roles");
+		if (json_is_string(json_object_get(user, "suspended")))
+			cli_table_add(table, CLI_BAD, "suspended");
+		else
+			cli_table_add(table, CLI_GOOD, "active");
+		listed_time(table, user, "last_sign_in", ctl->now_usec, "-");
 		listed_time(table, user, "created", ctl->now_usec, "-");
 	}
 	return listed_print(table, users, n,
@@ -64,7 +70,12 @@ int verb_users_add(int argc, char **argv, void *userdata)
 	json_t *reply;
 	int r = ctl_ask(ctl, "POST", "users", user_body(ctl, argv[0], false), &reply);
 
-	return r == CLI_OK ? ctl_show(ctl, reply, render_user) : r;
+	if (r != CLI_OK)
+		return r;
+	if (!ctl->set_password_link)
+		return ctl_show(ctl, reply, render_user);
+	json_decref(reply);
+	return ctl_password_link(ctl, argv[0]);
 }
 
 int verb_users_set(int argc, char **argv, void *userdata)

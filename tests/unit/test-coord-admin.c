@@ -16,6 +16,7 @@
 #include "common/text.h"
 #include "coord/api/admin.h"
 #include "coord/api/admin_policy.h"
+#include "coord/registry/accounts.h"
 #include "tests/unit/coord-fixture.h"
 
 static struct http_reply reply;
@@ -153,35 +154,45 @@ static void test_every_route_wants_a_key(void **state)
 	assert_true(n_admin > 25);
 }
 
-/* A key with all other scopes is refused by each route that names one, and told which. */
-static void test_every_route_wants_its_scope(void **state)
+/* With all scopes but this one, one of those that the route names: refused, and told which. */
+static void check_scope(struct coord_fix *coord, const struct http_route *route, unsigned bit,
+			const char *scope)
+{
+	char path[128];
+
+	/* A GET may read, whatever changes something may write. */
+	assert_non_null(strstr(scope, strcmp(route->method, "GET") == 0 ||
+						      strstr(route->path, "/check") ||
+						      strstr(route->path, "/diff")
+					      ? ":read"
+					      : ":write"));
+	make_key(coord, SCOPE_ALL & ~bit);
+	fill_path(route->path, path);
+	assert_refused(ask(coord, route->method, path, ""), 403, "not-allowed", scope);
+}
+
+static void test_every_route_wants_its_scopes(void **state)
 {
 	struct coord_fix *coord = *state;
 	const struct http_route *routes;
 	size_t n, n_scoped = 0;
-	char path[128];
 
 	routes = api_routes(&n);
 	for (size_t i = 0; i < n; i++) {
 		const struct admin_verb *verb = routes[i].data;
-		const char *scope = NULL;
-		unsigned bit;
+		const char *scope;
+		unsigned bit, left;
 
 		if (!verb || verb->scope == 0 || !(routes[i].on & HTTP_ON_NETWORK))
 			continue;
-		for (unsigned s = 0; !scope && scope_name(s, &bit); s++)
-			scope = bit == verb->scope ? scope_name(s, &bit) : NULL;
-		assert_non_null(scope);
-		/* A GET may read, whatever changes something may write. */
-		assert_non_null(strstr(scope, strcmp(routes[i].method, "GET") == 0 ||
-							      strstr(routes[i].path, "/check") ||
-							      strstr(routes[i].path, "/diff")
-						      ? ":read"
-						      : ":write"));
 		n_scoped++;
-		make_key(coord, SCOPE_ALL & ~verb->scope);
-		fill_path(routes[i].path, path);
-		assert_refused(ask(coord, routes[i].method, path, ""), 403, "not-allowed", scope);
+		left = verb->scope;
+		for (unsigned s = 0; (scope = scope_name(s, &bit)); s++) {
+			if (left & bit)
+				check_scope(coord, &routes[i], bit, scope);
+			left &= ~bit;
+		}
+		assert_int_equal(left, 0);
 	}
 	assert_true(n_scoped > 25);
 }
@@ -428,6 +439,124 @@ static void test_users(void **state)
 	assert_ok(ask(coord, "DELETE", "users/bob%40example.com", ""));
 	assert_refused(ask(coord, "DELETE", "users/bob%40example.com", ""), 404, "not-found", "");
 	assert_refused(ask(coord, "PATCH", "users/bob%40example.com", "{}"), 404, "not-found", "");
+}
+
+/* By an operator: no person of the registry. */
+static void sign_in(struct coord_fix *coord)
+{
+	struct registry_session_request request = {
+		.user = "alice@example.com",
+		.method = "oidc:corp",
+		.strength = AUTH_PROMPT_ONLY,
+		.auth_time = FIX_START,
+		.agent = "Firefox",
+	};
+
+	assert_int_equal(ip_addr_parse("192.0.2.7", &request.from), 0);
+	registry_open_session(coord->registry, &fix_root, &request, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+}
+
+static void test_user_show(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *user = NULL;
+	const json_t *session, *node;
+	struct agent_fix agent = { 0 };
+
+	agent_fix_init(coord, &agent);
+	agent_fix_enrol(coord, &agent);
+	sign_in(coord);
+	fix_put(coord->store, "users/carol@example.com",
+		"{\"created\":1,\"password\":\"$y$j9T$secret\",\"totp\":\"GEZDGNBVGY3TQOJQ"
+		"GEZDGNBVGY3TQOJQ\",\"identities\":[{\"issuer\":\"https://idp.example\","
+		"\"subject\":\"7\"}],\"provider_groups\":[\"ops\"]}");
+	user = expect(ask(coord, "GET", "users/alice%40example.com", ""), 200);
+	assert_text(user, "login", "alice@example.com");
+	assert_text(user, "last_sign_in", "2027-01-15T08:00:00Z");
+	assert_true(json_is_null(json_object_get(user, "suspended")));
+	assert_true(json_is_false(json_object_get(user, "password")));
+	session = json_array_get(json_object_get(user, "sessions"), 0);
+	assert_text(session, "method", "oidc:corp");
+	assert_text(session, "strength", "prompt_only");
+	assert_text(session, "from", "192.0.2.7");
+	assert_text(session, "expires", "2027-01-15T20:00:00Z");
+	node = json_array_get(json_object_get(user, "nodes"), 0);
+	assert_true(json_is_false(json_object_get(node, "expired")));
+	json_decref(user);
+	/* That there are secrets is said; nothing of what they are. */
+	user = expect(ask(coord, "GET", "users/carol%40example.com", ""), 200);
+	assert_true(json_is_true(json_object_get(user, "password")));
+	assert_true(json_is_true(json_object_get(user, "totp")));
+	assert_text(json_array_get(json_object_get(user, "identities"), 0), "subject", "7");
+	assert_int_equal(json_array_size(json_object_get(user, "nodes")), 0);
+	assert_null(strstr(reply.text, "$y$"));
+	assert_null(strstr(reply.text, "GEZD"));
+	assert_ok(ask(coord, "GET", "users", ""));
+	assert_null(strstr(reply.text, "$y$"));
+	assert_null(strstr(reply.text, "GEZD"));
+	assert_refused(ask(coord, "GET", "users/dave%40example.com", ""), 404, "not-found", "");
+	agent_fix_done(&agent);
+}
+
+static void test_user_suspend(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct agent_fix agent = { 0 };
+	json_auto_t *user = NULL;
+
+	agent_fix_init(coord, &agent);
+	agent_fix_enrol(coord, &agent);
+	sign_in(coord);
+	user = expect(ask(coord, "POST", "users/alice%40example.com/suspend", ""), 200);
+	assert_text(user, "suspended", "2027-01-15T08:00:00Z");
+	json_decref(user);
+	user = expect(ask(coord, "GET", "users/alice%40example.com", ""), 200);
+	assert_int_equal(json_array_size(json_object_get(user, "sessions")), 0);
+	assert_true(json_is_true(
+		json_object_get(json_array_get(json_object_get(user, "nodes"), 0), "expired")));
+	json_decref(user);
+	assert_refused(ask(coord, "POST", "users/alice%40example.com/password-link", ""), 403,
+		       "not-allowed", "is suspended");
+	user = expect(ask(coord, "POST", "users/alice%40example.com/resume", ""), 200);
+	assert_true(json_is_null(json_object_get(user, "suspended")));
+	assert_refused(ask(coord, "POST", "users/dave%40example.com/suspend", ""), 404, "not-found",
+		       "");
+	agent_fix_done(&agent);
+}
+
+static void test_user_sign_out(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *user = NULL;
+
+	sign_in(coord);
+	assert_ok(ask(coord, "POST", "users/alice%40example.com/sign-out", ""));
+	user = expect(ask(coord, "GET", "users/alice%40example.com", ""), 200);
+	assert_int_equal(json_array_size(json_object_get(user, "sessions")), 0);
+	fix_put(coord->store, "users/alice@example.com",
+		"{\"created\":1,\"totp\":\"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\"}");
+	json_decref(user);
+	user = expect(ask(coord, "POST", "users/alice%40example.com/totp-reset", ""), 200);
+	assert_true(json_is_false(json_object_get(user, "totp")));
+}
+
+static void test_password_link(void **state)
+{
+	static const char start[] = "http://127.0.0.1/set-password/";
+	struct coord_fix *coord = *state;
+	json_auto_t *link = NULL;
+	const char *url;
+
+	link = expect(ask(coord, "POST", "users/alice%40example.com/password-link", ""), 200);
+	url = json_string_value(json_object_get(link, "url"));
+	assert_non_null(url);
+	assert_memory_equal(url, start, strlen(start));
+	assert_non_null(registry_pwlink(coord->registry, url + strlen(start)));
+	assert_text(link, "login", "alice@example.com");
+	assert_text(link, "expires", "2027-01-16T08:00:00Z");
+	assert_refused(ask(coord, "POST", "users/dave%40example.com/password-link", ""), 404,
+		       "not-found", "");
 }
 
 static void test_bodies_that_make_no_sense(void **state)
@@ -989,7 +1118,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_every_route_wants_a_key, set_up),
-		TEST(test_every_route_wants_its_scope, set_up),
+		TEST(test_every_route_wants_its_scopes, set_up),
 		TEST(test_a_backup_is_not_for_the_network, set_up_with_key),
 		TEST(test_keys_that_are_none, set_up),
 		TEST(test_revoked_and_expired, set_up),
@@ -999,6 +1128,10 @@ int main(void)
 		TEST(test_who_is_named, set_up),
 		TEST(test_backup, set_up),
 		TEST(test_users, set_up_with_key),
+		TEST(test_user_show, set_up_with_key),
+		TEST(test_user_suspend, set_up_with_key),
+		TEST(test_user_sign_out, set_up_with_key),
+		TEST(test_password_link, set_up_with_key),
 		TEST(test_bodies_that_make_no_sense, set_up_with_key),
 		TEST(test_authkeys, set_up_with_key),
 		TEST(test_an_api_key_gives_what_it_has, set_up_with_key),

@@ -24,6 +24,7 @@
 #include "common/text.h"
 #include "coord/ctl/ctl.h"
 #include "coord/ctl/offline.h"
+#include "coord/registry/accounts.h"
 #include "coord/registry/code.h"
 #include "coord/store/sqlite.h"
 #include "tests/unit/coord-fixture.h"
@@ -56,6 +57,30 @@ static void enrol(struct coord_fix *coord, unsigned number, const char *name, co
 	assert_int_equal(coord->result.code, auth_key ? REGISTRY_OK : REGISTRY_WAITING);
 }
 
+static void sign_in(struct coord_fix *coord)
+{
+	const struct registry_identity identity = {
+		.issuer = "https://idp.example",
+		.subject = "7",
+		.email = "alice@example.com",
+		.groups = { .items = (char *[]){ (char *)"ops" }, .n = 1 },
+	};
+	struct registry_session_request request = {
+		.user = "alice@example.com",
+		.method = "oidc:corp",
+		.strength = AUTH_MAX_AGE,
+		.auth_time = FIX_START,
+		.agent = "Firefox",
+	};
+
+	registry_sign_in_identity(coord->registry, &fix_root, &identity, false, fix_done,
+				  &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	assert_int_equal(ip_addr_parse("192.0.2.7", &request.from), 0);
+	registry_open_session(coord->registry, &fix_root, &request, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+}
+
 static int on_parent_gone(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	return sd_event_exit(sd_event_source_get_event(source), 0);
@@ -75,6 +100,7 @@ static int serve(const char *path)
 	enrol(coord, 1, "web", coord_fix_authkey(coord));
 	enrol(coord, 2, "desk", coord_fix_authkey(coord));
 	enrol(coord, 3, "newcomer", NULL);
+	sign_in(coord);
 	assert_int_equal(listen_unix(path, 0600, &error, &fd), 0);
 	assert_int_equal(http_server_listen_fd(coord->http.server, fd, NULL, &error), 0);
 	assert_true(sd_event_add_io(coord->http.event, NULL, KEEP_FD, EPOLLIN, on_parent_gone,
@@ -206,14 +232,27 @@ static size_t code_len(const char *text)
 		       : 0;
 }
 
-/* Of the mesh's ULA prefix; revisions, which begin with the time of day. */
+/* Of the mesh's ULA prefix, "fd12:345:67::": groups have as many digits as they need. */
 static size_t ula_len(const char *text)
 {
-	return strncmp(text, "fd", 2) == 0 && text[4] == ':' && text[9] == ':' && text[14] == ':'
-		       ? 14
+	size_t n = strspn(text, "0123456789abcdef:");
+	const char *end = strstr(text, "::");
+
+	return strncmp(text, "fd", 2) == 0 && text[4] == ':' && end && (size_t)(end - text) < n
+		       ? (size_t)(end - text)
 		       : 0;
 }
 
+/* Whatever its length was. */
+static void shorten(char *text, size_t *len, size_t max)
+{
+	if (*len <= max)
+		return;
+	memmove(text + max, text + *len, strlen(text + *len) + 1);
+	*len = max;
+}
+
+/* Revisions, which begin with the time of day. */
 static size_t revision_len(const char *text)
 {
 	size_t n = strspn(text, "0123456789");
@@ -232,6 +271,13 @@ static size_t secret_len(const char *text)
 	return 0;
 }
 
+#define LINK "set-password/"
+
+static size_t link_len(const char *text)
+{
+	return strncmp(text, LINK, strlen(LINK)) == 0 ? strlen(LINK) + SECRET_SIZE - 1 : 0;
+}
+
 /* Random letters become '#', as many of them. */
 static void mask(char *text)
 {
@@ -246,8 +292,12 @@ static void mask(char *text)
 				keep = 0;
 			if (n == 0 && (n = secret_len(p)) > 0)
 				keep = 4;
-			if (n == 0 && (n = ula_len(p)) > 0)
+			if (n == 0 && (n = link_len(p)) > 0)
+				keep = strlen(LINK);
+			if (n == 0 && (n = ula_len(p)) > 0) {
 				keep = 2;
+				shorten(p, &n, 4);
+			}
 			if (n == 0 && (n = revision_len(p)) > 0)
 				keep = 0;
 		}
@@ -286,6 +336,18 @@ static const struct {
 	REFUSED("users-add-again.txt", "users", "add", "bob@example.com"),
 	EXPECT("users-set.txt", "users", "set", "bob@example.com", "--no-roles"),
 	EXPECT("users-list.txt", "users", "list"),
+	EXPECT("users-add-link.txt", "users", "add", "carol@example.com", "--set-password-link"),
+	EXPECT("users-password-link.txt", "users", "password-link", "bob@example.com"),
+	EXPECT("users-password-link.json", "users", "password-link", "bob@example.com", "--json"),
+	REFUSED("users-password-link-none.txt", "users", "password-link", "dave@example.com"),
+	EXPECT("users-show.txt", "users", "show", "alice@example.com"),
+	EXPECT("users-show-new.txt", "users", "show", "carol@example.com"),
+	EXPECT("users-totp-reset.txt", "users", "totp-reset", "carol@example.com"),
+	EXPECT("users-sign-out.txt", "users", "sign-out", "alice@example.com"),
+	EXPECT("users-suspend.txt", "users", "suspend", "carol@example.com"),
+	EXPECT("users-show-suspended.txt", "users", "show", "carol@example.com"),
+	EXPECT("users-list-suspended.txt", "users", "list"),
+	EXPECT("users-resume.txt", "users", "resume", "carol@example.com"),
 	EXPECT("authkeys-create.txt", "authkeys", "create", "--user", "bob@example.com",
 	       "--reusable", "--expires", "90d", "--description", "rack 7"),
 	REFUSED("authkeys-create-bad.txt", "authkeys", "create", "--tag", "tag:prod"),
