@@ -56,6 +56,41 @@ static void test_record(void **state)
 	nomem_try("a record", copy_record, NULL);
 }
 
+#define USER                                                                               \
+	"{\"name\":\"A\",\"created\":1,\"suspended\":2,\"identities\":[{\"issuer\":\"x\"," \
+	"\"subject\":\"1\"},"                                                              \
+	"{\"issuer\":\"x\",\"subject\":\"2\"}],\"password\":\"$y$x\",\"totp\":"            \
+	"\"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\",\"provider_groups\":[\"a\",\"b\"]}"
+
+static int copy_user(void *userdata)
+{
+	struct user_record user = { 0 }, copy = { 0 };
+	_cleanup_free_ char *error = NULL, *again = NULL;
+	size_t len = 0;
+	int r;
+
+	nomem_begin();
+	r = user_record_read("users/a@b", USER, strlen(USER), &error, &user);
+	if (r == 0)
+		r = user_record_copy(&user, &copy);
+	if (r == 0) {
+		again = user_record_write(&copy, &len);
+		r = again ? 0 : -ENOMEM;
+	}
+	nomem_end();
+	if (r == 0)
+		assert_string_equal(again, USER);
+	user_record_done(&user);
+	user_record_done(&copy);
+	ERR_clear_error();
+	return r;
+}
+
+static void test_user(void **state)
+{
+	nomem_try("a person", copy_user, NULL);
+}
+
 static int copy_facts(void *userdata)
 {
 	struct node_facts copy = { 0 };
@@ -98,7 +133,11 @@ static const struct store_entry entries[] = {
 	ENTRY("policy/current",
 	      "{\"version\":1,\"text\":\"{}\",\"hash\":"
 	      "\"RBNvo1WzZ4oRRq0W9-hknpT7T8If536DEMBg9hyq_4o\",\"author\":\"root\",\"since\":1}"),
-	ENTRY("users/a@b", "{\"roles\":[\"owner\"],\"created\":1}"),
+	ENTRY("users/a@b", "{\"roles\":[\"owner\"],\"created\":1,\"suspended\":2}"),
+	ENTRY("websessions/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+	      "{\"user\":\"a@b\",\"created\":1,\"auth_time\":1,\"expires\":2,\"method\":"
+	      "\"password\","
+	      "\"strength\":\"max_age\",\"agent\":\"x\"}"),
 };
 static const struct store_entry changes[] = {
 	{ .key = "nodes/nbbbbbbbbbbbb", .revision = 2 },
@@ -144,6 +183,8 @@ static int fold_all(void *userdata)
 	if (r == 0) {
 		assert_int_equal(fold->nodes.n, 1);
 		assert_int_equal(fold->users.n, 0);
+		assert_int_equal(fold->n_suspended, 0);
+		assert_int_equal(fold->websessions.n, 1);
 		assert_non_null(state_node_by(fold, &fold->names, "web"));
 		assert_null(state_node_by(fold, &fold->names, "db"));
 		assert_non_null(fold->policy);
@@ -191,9 +232,8 @@ static void test_tags(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_record),
-		cmocka_unit_test(test_facts),
-		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_record), cmocka_unit_test(test_user),
+		cmocka_unit_test(test_facts),  cmocka_unit_test(test_fold),
 		cmocka_unit_test(test_tags),
 	};
 
