@@ -13,6 +13,7 @@ unsigned api_status(enum registry_code code)
 	case REGISTRY_BAD_AUTH_KEY:
 	case REGISTRY_BAD_TAG:
 	case REGISTRY_REJECTED:
+	case REGISTRY_DENIED:
 	case REGISTRY_KEY_EXPIRED:
 		return 403;
 	case REGISTRY_NOT_FOUND:

@@ -306,6 +306,66 @@ char *pending_record_write(const struct pending_record *pending, size_t *ret_len
 void pending_record_done(struct pending_record *pending);
 int pending_record_copy(const struct pending_record *pending, struct pending_record *ret_copy);
 
+/* -------------------------------------------------------------------- checks */
+
+#define RECORD_CHECK_ID	    26u	 /* of a-z 2-7: 130 bits */
+#define RECORD_LOGIN_SUFFIX 2u	 /* of these: number of a login */
+#define RECORD_MAX_LOGINS   256u /* that wait for one check */
+
+/* checkgrants/NODE: what is known of the presence of the owner of a source node. */
+struct checkgrant_record {
+	struct record_head head; /* id: the node's */
+	char *user;		 /* its owner then; if that is another now, this is void */
+	uint64_t at;  /* when they last approved; 0: not yet, and then the next three too */
+	char *method; /* "password", "password+totp", "oidc:NAME" */
+	enum auth_strength strength;
+	char *from;	/* that they did it from; may be NULL */
+	char *request;	/* id of the last one; it may not be there any more. May be NULL */
+	uint64_t asked; /* when that was made; 0: never */
+};
+int checkgrant_record_read(const char *key, const void *json, size_t len, char **reterr_text,
+			   struct checkgrant_record *ret);
+char *checkgrant_record_write(const struct checkgrant_record *grant, size_t *ret_len);
+void checkgrant_record_done(struct checkgrant_record *grant);
+
+enum check_state {
+	CHECK_WAITING,
+	CHECK_APPROVED,
+	CHECK_DENIED,
+};
+/* "waiting", ... */
+const char *check_state_to_string(enum check_state state);
+
+/* A login that waits; concurrent ones of the same target and user are one. */
+struct check_login {
+	char *target;	/* id of the node; NULL: none in particular */
+	char *ssh_user; /* NULL: no login: the person at the source does it beforehand */
+	uint64_t asked; /* when it was first asked for */
+};
+
+struct check_login_list {
+	struct check_login *items;
+	size_t n;
+};
+
+/* checkreqs/ID: somebody is to show that they are there. */
+struct checkreq_record {
+	struct record_head head;	/* id: RECORD_CHECK_ID of a-z 2-7 */
+	char *code;			/* "123-456" */
+	char *user;			/* who is to answer: the owner of: */
+	char *node;			/* the id of the source */
+	struct check_login_list logins; /* never none; the number of each stays */
+	uint64_t created, expires;
+	enum check_state state;
+	char *by;    /* who answered; NULL: nobody yet */
+	uint64_t at; /* when; 0 */
+};
+int checkreq_record_read(const char *key, const void *json, size_t len, char **reterr_text,
+			 struct checkreq_record *ret);
+char *checkreq_record_write(const struct checkreq_record *req, size_t *ret_len);
+void checkreq_record_done(struct checkreq_record *req);
+int checkreq_record_copy(const struct checkreq_record *req, struct checkreq_record *ret_copy);
+
 /* -------------------------------------------------------------------- policy */
 
 /* policy/NNNNNNNNNN: a version, which is never changed. */

@@ -198,6 +198,7 @@ static const char *const codes[] = {
 	[REGISTRY_BAD_AUTH_KEY] = "bad-auth-key",
 	[REGISTRY_BAD_TAG] = "bad-tag",
 	[REGISTRY_REJECTED] = "rejected",
+	[REGISTRY_DENIED] = "denied",
 	[REGISTRY_NODE_KEY_IN_USE] = "node-key-in-use",
 	[REGISTRY_KEY_EXPIRED] = "key-expired",
 	[REGISTRY_POLICY_REFUSED] = "policy-refused",

@@ -157,6 +157,7 @@ enum registry_change_kind {
 	REGISTRY_AUTHKEY,
 	REGISTRY_APIKEY,
 	REGISTRY_PENDING,
+	REGISTRY_CHECK,	 /* a check that is asked for, answered, remembered */
 	REGISTRY_POLICY, /* another policy is in force, or it was confirmed */
 	REGISTRY_EVENT,	 /* event */
 };
@@ -197,6 +198,7 @@ enum registry_code {
 	REGISTRY_BAD_AUTH_KEY,
 	REGISTRY_BAD_TAG,
 	REGISTRY_REJECTED,
+	REGISTRY_DENIED, /* a check: the person said no */
 	REGISTRY_NODE_KEY_IN_USE,
 	REGISTRY_KEY_EXPIRED,
 	REGISTRY_POLICY_REFUSED,
@@ -223,6 +225,8 @@ struct registry_result {
 	const struct authkey_record *authkey;
 	const struct apikey_record *apikey;
 	const struct pending_record *pending;
+	const struct checkgrant_record *checkgrant;
+	const struct checkreq_record *checkreq;
 	const struct policy_record *policy; /* registry_policy_get() */
 	const char *secret; /* text of a new key, id of a pending enrolment: shown this once */
 	const struct policy_problems *problems; /* REGISTRY_POLICY_REFUSED; also warnings of OK */
