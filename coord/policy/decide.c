@@ -231,3 +231,36 @@ bool ssh_decide(const struct policy_engine *e, uint32_t src, uint32_t dst, const
 			return true;
 	return false;
 }
+
+/* The stricter of two rules, whoever logs in: see policy_decide_login(). */
+static void merge(const struct ssh_rule_model *rule, struct policy_login *login)
+{
+	uint64_t period = rule->check_period_usec;
+
+	if (rule->action == POLICY_SSH_ACCEPT) {
+		if (login->verdict == POLICY_DENIED)
+			login->verdict = POLICY_ALLOWED;
+		return;
+	}
+	if (login->verdict != POLICY_CHECK || login->check_period_usec == 0 ||
+	    (period > 0 && period < login->check_period_usec))
+		login->check_period_usec = period;
+	login->verdict = POLICY_CHECK;
+}
+
+void policy_decide_login(const struct policy_engine *e, uint32_t src, uint32_t dst,
+			 const char *ssh_user, struct policy_login *ret_login)
+{
+	struct policy_login login = { .verdict = POLICY_DENIED };
+	struct ssh_decision d;
+
+	if (ssh_user) {
+		if (ssh_decide(e, src, dst, ssh_user, &d))
+			merge(d.rule->rule, &login);
+	} else {
+		for (size_t i = 0; i < e->n_ssh; i++)
+			if (ssh_rule_reaches(e, i, src, dst) != SSH_NO_REACH)
+				merge(e->ssh[i].rule, &login);
+	}
+	*ret_login = login;
+}

@@ -127,6 +127,7 @@ struct ssh_rule_model {
 	struct place nonroot_at;
 	const char *check_period; /* as written; NULL: the default */
 	struct place check_period_at;
+	uint64_t check_period_usec; /* 0: always */
 	const char **accept_env;
 	size_t n_accept_env;
 	const struct entry *recorders;

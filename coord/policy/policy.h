@@ -246,6 +246,21 @@ enum policy_verdict {
 	POLICY_CHECK,	/* SSH: let in after a check */
 };
 
+/* Logins that a check lets in are never asked for longer ago than this. */
+#define POLICY_MAX_CHECK_PERIOD_USEC (UINT64_C(168) * 3600 * 1000000)
+
+struct policy_login {
+	enum policy_verdict verdict;
+	uint64_t check_period_usec; /* POLICY_CHECK; 0: each login is checked */
+};
+/*
+ * May people log in from one node to the other, as ssh_user? The first rule decides, in the order
+ * that agents get them in. ssh_user NULL: whoever they log in as; a rule with a check counts before
+ * others, and of these the one with the shortest period above 0. Nodes by index.
+ */
+void policy_decide_login(const struct policy_engine *engine, uint32_t src, uint32_t dst,
+			 const char *ssh_user, struct policy_login *ret_login);
+
 /* What one rule, or no rule, says about some of the pairs that were asked about. */
 struct policy_finding {
 	enum policy_verdict verdict;

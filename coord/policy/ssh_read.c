@@ -6,11 +6,11 @@
 #include "coord/policy/read.h"
 #include "coord/policy/selector.h"
 
-#define USEC_PER_HOUR	 3600000000u
-#define MAX_CHECK_PERIOD (168 * (int64_t)USEC_PER_HOUR)
-#define MAX_SESSION	 (8784 * (uint64_t)USEC_PER_HOUR) /* a year */
-#define MAX_ACCEPT_ENV	 256u
-#define MAX_LOGINS	 254u /* what a node's map holds, with root and * */
+#define USEC_PER_HOUR	     3600000000u
+#define DEFAULT_CHECK_PERIOD (12 * (uint64_t)USEC_PER_HOUR)
+#define MAX_SESSION	     (8784 * (uint64_t)USEC_PER_HOUR) /* a year */
+#define MAX_ACCEPT_ENV	     256u
+#define MAX_LOGINS	     254u /* what a node's map holds, with root and * */
 
 static const struct selector_use src_use = {
 	.what = "a source of an SSH rule",
@@ -103,15 +103,14 @@ static void read_check_period(struct reader *rd, const struct hujson_value *v,
 			      struct ssh_rule_model *rule)
 {
 	const char *text = is_absent(v) ? NULL : read_string(rd, v, "\"checkPeriod\"");
-	int64_t usec;
+	int64_t usec = 0;
 
+	rule->check_period_usec = DEFAULT_CHECK_PERIOD;
 	if (!text)
 		return;
 	rule->check_period = text;
 	rule->check_period_at = v->at;
-	if (strcmp(text, "always") == 0)
-		return;
-	if (duration_parse(text, &usec) < 0)
+	if (strcmp(text, "always") != 0 && duration_parse(text, &usec) < 0)
 		read_error(rd, v->at,
 			   "checkPeriod \"%.60s\" is no duration; write \"12h\", \"30m\" or "
 			   "\"always\"",
@@ -119,9 +118,11 @@ static void read_check_period(struct reader *rd, const struct hujson_value *v,
 	else if (usec < 0)
 		read_error(rd, v->at,
 			   "checkPeriod \"%.60s\" is negative; write \"12h\" or \"always\"", text);
-	else if (usec > MAX_CHECK_PERIOD)
+	else if ((uint64_t)usec > POLICY_MAX_CHECK_PERIOD_USEC)
 		read_error(rd, v->at, "checkPeriod \"%.60s\" is too long; write at most \"168h\"",
 			   text);
+	else
+		rule->check_period_usec = (uint64_t)usec;
 }
 
 static void read_accept_env(struct reader *rd, const struct hujson_value *v,
