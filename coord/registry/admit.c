@@ -5,6 +5,7 @@
 
 #include "common/base64.h"
 #include "coord/registry/address.h"
+#include "coord/registry/check.h"
 #include "coord/registry/names.h"
 #include "coord/registry/node_txn.h"
 
@@ -200,6 +201,7 @@ static void put_renewed(struct op *op, struct txn *txn, const struct admission *
 	if (!wg_key_equal(&old->key, a->key))
 		node_txn_swap_key(txn, old, a->key);
 	txn_put_record(txn, &node_record_kind, &node);
+	check_txn_forget(op, txn, old->head.id);
 	op_event(op, txn, old->head.id, "%s, a new key, for %s", old->name,
 		 a->user ? a->user : a->tags->items[0]);
 }

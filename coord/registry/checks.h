@@ -34,7 +34,7 @@ const struct checkreq_record *registry_check_login(const struct registry *regist
 						   const struct check_login **ret_login);
 /*
  * May the login go on? REGISTRY_OK: *ret_grant says why; WAITING; DENIED; NOT_FOUND: it was
- * approved, and that was taken back. period_usec: of the rule; 0: only an answer that came after
+ * approved, and that was taken back. period_usec: of the rule; 0: only an approval that came after
  * the login was asked for counts.
  */
 enum registry_code registry_check_state(const struct registry *registry,

@@ -79,6 +79,59 @@ bool code_normalize(const char *text, char ret_code[CODE_LEN + 1])
 	return code_is_valid(ret_code);
 }
 
+/* ---- checks ---- */
+
+int check_id_new(char ret_id[CHECK_ID_SIZE])
+{
+	return random_text(id_alphabet, ret_id, RECORD_CHECK_ID);
+}
+
+bool check_id_is_valid(const char *id)
+{
+	return strlen(id) == RECORD_CHECK_ID && strspn(id, id_alphabet) == RECORD_CHECK_ID;
+}
+
+int check_code_new(char ret_code[CHECK_CODE_SIZE])
+{
+	char digits[7];
+	int r = random_text("0123456789", digits, 6);
+
+	if (r == 0)
+		snprintf(ret_code, CHECK_CODE_SIZE, "%.3s-%s", digits, digits + 3);
+	return r;
+}
+
+bool check_code_is_valid(const char *code)
+{
+	return strlen(code) == CHECK_CODE_SIZE - 1 && strspn(code, "0123456789") == 3 &&
+	       code[3] == '-' && strspn(code + 4, "0123456789") == 3;
+}
+
+void check_login_id(const char *id, size_t number, char ret_text[CHECK_LOGIN_SIZE])
+{
+	memcpy(ret_text, id, RECORD_CHECK_ID);
+	ret_text[RECORD_CHECK_ID] = id_alphabet[number / 32 % 32];
+	ret_text[RECORD_CHECK_ID + 1] = id_alphabet[number % 32];
+	ret_text[RECORD_CHECK_ID + 2] = '\0';
+}
+
+bool check_login_id_parse(const char *text, char ret_id[CHECK_ID_SIZE], size_t *ret_number)
+{
+	size_t number = 0;
+
+	if (strlen(text) != CHECK_LOGIN_SIZE - 1 || strspn(text, id_alphabet) != strlen(text))
+		return false;
+	for (size_t i = 0; i < RECORD_LOGIN_SUFFIX; i++)
+		number = number * 32 +
+			 (size_t)(strchr(id_alphabet, text[RECORD_CHECK_ID + i]) - id_alphabet);
+	memcpy(ret_id, text, RECORD_CHECK_ID);
+	ret_id[RECORD_CHECK_ID] = '\0';
+	*ret_number = number;
+	return true;
+}
+
+/* ---- secrets ---- */
+
 int secret_new(char ret_text[SECRET_SIZE], uint8_t ret_hash[SHA256_LEN])
 {
 	uint8_t secret[SECRET_LEN];

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/sha256.h"
+#include "coord/registry/model.h"
 
 #define CODE_LEN    8u
 #define SECRET_LEN  32u /* bytes */
@@ -24,6 +25,22 @@ int id_suffix_new(char ret_suffix[7]);
 bool code_is_valid(const char *code);
 /* As people type it: either case, hyphens and blanks anywhere. Return: whether it may be one. */
 bool code_normalize(const char *text, char ret_code[CODE_LEN + 1]);
+
+/*
+ * Of a check: its id (RECORD_CHECK_ID characters, as hard to guess as a key), the code that people
+ * compare ("123-456"), and the id of one of its logins, which is the check's id and the number.
+ */
+#define CHECK_ID_SIZE	 (RECORD_CHECK_ID + 1)
+#define CHECK_CODE_SIZE	 8u
+#define CHECK_LOGIN_SIZE (RECORD_CHECK_ID + RECORD_LOGIN_SUFFIX + 1)
+int check_id_new(char ret_id[CHECK_ID_SIZE]);
+bool check_id_is_valid(const char *id);
+int check_code_new(char ret_code[CHECK_CODE_SIZE]);
+bool check_code_is_valid(const char *code);
+/* number: below RECORD_MAX_LOGINS. */
+void check_login_id(const char *id, size_t number, char ret_text[CHECK_LOGIN_SIZE]);
+/* Return: whether it may be one. */
+bool check_login_id_parse(const char *text, char ret_id[CHECK_ID_SIZE], size_t *ret_number);
 
 /* 32 random bytes in base64url, and their SHA-256, which is what is kept. Return: as above. */
 int secret_new(char ret_text[SECRET_SIZE], uint8_t ret_hash[SHA256_LEN]);

@@ -51,6 +51,10 @@ extern const struct field_type field_scopes;   /* unsigned */
 extern const struct field_type field_roles;    /* unsigned */
 extern const struct field_type field_strength; /* enum auth_strength */
 
+/* One of these words, by its number. As field_type's read. */
+int field_read_word(const json_t *v, const struct json_at *at, const char *const *words, size_t n,
+		    unsigned *ret_number, struct json_report *rep);
+
 /* The object of the fields. As field_type's. */
 int fields_write(const struct field *fields, size_t n, const void *record, json_t **ret_object);
 int fields_read(const json_t *v, const struct json_at *at, const struct field *fields, size_t n,
@@ -79,6 +83,8 @@ extern const struct record_kind node_record_kind, address_record_kind, user_reco
 	authkey_record_kind, apikey_record_kind, pending_record_kind, policy_record_kind,
 	policy_current_kind, mesh_record_kind, event_record_kind, idp_record_kind,
 	websession_record_kind, pwlink_record_kind;
+
+extern const struct record_kind checkgrant_record_kind, checkreq_record_kind;
 
 /* The functions of model.h for records of a kind, which is NAME_kind. */
 #define DEFINE_RECORD(name)                                                                \

@@ -195,6 +195,37 @@ const struct field_type field_hash = { read_hash, write_hash };
 const struct field_type field_machine = { read_machine, write_machine };
 const struct field_type field_wg_key = { json_read_wg_key, write_wg_key };
 
+/* ---- one of several words ---- */
+
+/* "a", "b" or "c" */
+static void list_words(const char *const *words, size_t n, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n && len < size; i++)
+		len += (size_t)snprintf(buf + len, size - len, "%s\"%s\"",
+					i == 0	     ? ""
+					: i == n - 1 ? " or "
+						     : ", ",
+					words[i]);
+}
+
+int field_read_word(const json_t *v, const struct json_at *at, const char *const *words, size_t n,
+		    unsigned *ret_number, struct json_report *rep)
+{
+	const char *text = json_string_value(v);
+	char expected[128];
+
+	for (unsigned i = 0; text && i < n; i++) {
+		if (strcmp(words[i], text) == 0) {
+			*ret_number = i;
+			return 0;
+		}
+	}
+	list_words(words, n, expected, sizeof(expected));
+	return json_fail(rep, at, "expected %s", expected);
+}
+
 /* ---- sets of words ---- */
 
 struct word {

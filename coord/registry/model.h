@@ -316,8 +316,9 @@ int pending_record_copy(const struct pending_record *pending, struct pending_rec
 struct checkgrant_record {
 	struct record_head head; /* id: the node's */
 	char *user;		 /* its owner then; if that is another now, this is void */
-	uint64_t at;  /* when they last approved; 0: not yet, and then the next three too */
-	char *method; /* "password", "password+totp", "oidc:NAME" */
+	uint64_t at;	/* when they last approved; 0: not yet, and then the next four too */
+	uint64_t order; /* what the revision was; times can be set back */
+	char *method;	/* "password", "password+totp", "oidc:NAME" */
 	enum auth_strength strength;
 	char *from;	/* that they did it from; may be NULL */
 	char *request;	/* id of the last one; it may not be there any more. May be NULL */
@@ -341,6 +342,7 @@ struct check_login {
 	char *target;	/* id of the node; NULL: none in particular */
 	char *ssh_user; /* NULL: no login: the person at the source does it beforehand */
 	uint64_t asked; /* when it was first asked for */
+	uint64_t order; /* what the revision was: approvals of a later one are meant for it */
 };
 
 struct check_login_list {

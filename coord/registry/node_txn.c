@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "coord/registry/admit.h"
+#include "coord/registry/check.h"
 
 void node_txn_swap_key(struct txn *txn, const struct node_record *old, const struct wg_key *key)
 {
@@ -25,6 +26,7 @@ void node_txn_expire(struct op *op, struct txn *txn, const struct node_record *o
 
 	node.expired_by = (char *)by;
 	txn_put_record(txn, &node_record_kind, &node);
+	check_txn_forget(op, txn, old->head.id);
 	op_event_result(op, txn, action, old->head.id, "ok", old->name);
 }
 
@@ -49,6 +51,7 @@ void node_txn_delete(struct op *op, struct txn *txn, const struct node_record *o
 	txn_delete(txn, "nodekey/", key_name(old->key.bytes, name));
 	txn_delete(txn, "name/", old->name);
 	release_address(op, txn, old);
+	check_txn_forget(op, txn, old->head.id);
 	op_event(op, txn, old->head.id, "%s, %s", old->name,
 		 old->user ? old->user : old->tags.items[0]);
 }

@@ -5,6 +5,7 @@
 #include "common/text_stream.h"
 #include "coord/registry/accounts.h"
 #include "coord/registry/admit.h"
+#include "coord/registry/check.h"
 #include "coord/registry/names.h"
 #include "coord/registry/node_txn.h"
 
@@ -132,6 +133,8 @@ static int prepare(struct op *op, struct txn *txn)
 		r = patch_expiry(p, &node);
 	if (r != 0)
 		return r;
+	if (p->user || p->has_tags)
+		check_txn_forget(op, txn, old->head.id);
 	txn_put_record(txn, &node_record_kind, &node);
 	op_event(op, txn, old->head.id, "%s: %s", old->name, describe(p, what, sizeof(what)));
 	return 0;

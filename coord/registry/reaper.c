@@ -1,8 +1,8 @@
 /*
  * What is due by the clock, one transaction after the other: policies that nobody confirmed, what
- * people who were suspended still have, keys of nodes that ran out, enrolments that nobody decided,
- * ephemeral nodes that have gone, addresses that may be given again, keys that are of no use any
- * more, old events.
+ * people who were suspended still have, keys of nodes that ran out, enrolments and checks that
+ * nobody decided, ephemeral nodes that have gone, addresses that may be given again, keys that are
+ * of no use any more, old events.
  *
  * Each round looks through all there is. That takes a millisecond for ten thousand nodes, and
  * happens when something is due.
@@ -13,13 +13,15 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "coord/registry/check.h"
 #include "coord/registry/node_txn.h"
 #include "coord/registry/policy_txn.h"
 #include "coord/registry/suspension.h"
 
-/* Of one transaction; a node takes six operations. */
+/* Of one transaction; a node takes seven operations. */
 #define NODES_AT_ONCE  8u
 #define OTHERS_AT_ONCE 50u
+#define CHECKS_AT_ONCE 25u /* with an event each */
 
 /* When the store fails, the next try is not at once. */
 #define RETRY_USEC (UINT64_C(30) * 1000000)
@@ -90,6 +92,16 @@ static uint64_t pwlink_due(const struct registry *registry, const struct record_
 	return ((const struct pwlink_record *)item)->expires;
 }
 
+/* What is too old for every rule. */
+static uint64_t checkgrant_due(const struct registry *registry, const struct record_head *item)
+{
+	const struct checkgrant_record *grant = (const struct checkgrant_record *)item;
+	uint64_t request_ends = grant->asked + CHECK_LIFETIME_USEC;
+	uint64_t ends = grant->at ? time_after(grant->at, POLICY_MAX_CHECK_PERIOD_USEC) : 0;
+
+	return ends > request_ends ? ends : request_ends;
+}
+
 /* Tables whose items are simply deleted when they are due. */
 static const struct swept {
 	const struct record_kind *kind;
@@ -102,6 +114,7 @@ static const struct swept {
 	{ &apikey_record_kind, offsetof(struct state, apikeys), apikey_due },
 	{ &websession_record_kind, offsetof(struct state, websessions), websession_due },
 	{ &pwlink_record_kind, offsetof(struct state, pwlinks), pwlink_due },
+	{ &checkgrant_record_kind, offsetof(struct state, checkgrants), checkgrant_due },
 };
 
 static const struct table *table_of(const struct registry *registry, const struct swept *s)
@@ -135,6 +148,8 @@ uint64_t reap_next(const struct registry *registry)
 		sooner(gone_due(registry, slot), &next);
 		sooner(expiry_due(registry, slot), &next);
 	}
+	for (size_t i = 0; i < registry_n_checkreqs(registry); i++)
+		sooner(registry_checkreq_at(registry, i)->expires, &next);
 	for (size_t i = 0; i < ARRAY_SIZE(swept); i++) {
 		const struct table *table = table_of(registry, &swept[i]);
 
@@ -229,6 +244,26 @@ static int prepare_swept(struct op *op, struct txn *txn)
 	return n > 0 ? 0 : OP_ANSWERED;
 }
 
+/* Those that nobody answered are told of. */
+static int prepare_checks(struct op *op, struct txn *txn)
+{
+	const struct registry *registry = op->registry;
+	size_t n = 0;
+
+	for (size_t i = 0; i < registry_n_checkreqs(registry) && n < CHECKS_AT_ONCE; i++) {
+		const struct checkreq_record *req = registry_checkreq_at(registry, i);
+
+		if (req->expires > registry->clock())
+			continue;
+		txn_expect(txn, checkreq_record_kind.prefix, req->head.id, req->head.revision);
+		txn_delete(txn, checkreq_record_kind.prefix, req->head.id);
+		if (req->state == CHECK_WAITING)
+			op_event(op, txn, req->node, "%s", req->user);
+		n++;
+	}
+	return n > 0 ? 0 : OP_ANSWERED;
+}
+
 static int prepare_events(struct op *op, struct txn *txn)
 {
 	struct reap_op *reaped = (struct reap_op *)op;
@@ -260,6 +295,12 @@ static const struct op_kind swept_kind = {
 	.action = "reap",
 	.size = sizeof(struct reap_op),
 	.prepare = prepare_swept,
+	.destroy = destroy,
+};
+static const struct op_kind checks_kind = {
+	.action = "check.expire",
+	.size = sizeof(struct reap_op),
+	.prepare = prepare_checks,
 	.destroy = destroy,
 };
 static const struct op_kind events_kind = {
@@ -343,6 +384,14 @@ static bool any_node(const struct registry *registry,
 	return false;
 }
 
+static bool any_check(const struct registry *registry)
+{
+	for (size_t i = 0; i < registry_n_checkreqs(registry); i++)
+		if (registry_checkreq_at(registry, i)->expires <= registry->clock())
+			return true;
+	return false;
+}
+
 static void start(struct registry *registry, const struct op_kind *kind)
 {
 	struct reap_op *reaped = begin(registry, kind);
@@ -367,6 +416,8 @@ void reap(struct registry *registry)
 		start(registry, &gone_kind);
 	} else if (any_node(registry, expiry_due)) {
 		start(registry, &expired_kind);
+	} else if (any_check(registry)) {
+		start(registry, &checks_kind);
 	} else if (registry->events_due <= now) {
 		reap_events(registry);
 	} else {

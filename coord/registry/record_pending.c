@@ -15,15 +15,12 @@ static const char *const states[] = {
 static int read_state(const json_t *v, const struct json_at *at, void *target,
 		      struct json_report *rep)
 {
-	const char *text = json_string_value(v);
+	unsigned state;
+	int r = field_read_word(v, at, states, ARRAY_SIZE(states), &state, rep);
 
-	for (size_t i = 0; text && i < ARRAY_SIZE(states); i++) {
-		if (strcmp(states[i], text) == 0) {
-			*(enum pending_state *)target = (enum pending_state)i;
-			return 0;
-		}
-	}
-	return json_fail(rep, at, "expected \"waiting\", \"approved\" or \"rejected\"");
+	if (r == 0)
+		*(enum pending_state *)target = (enum pending_state)state;
+	return r;
 }
 
 static int write_state(const void *field, json_t **ret_value)

@@ -7,8 +7,8 @@
 
 /* Room of one transaction that others need: the person's record and the event of it. */
 #define RESERVED 4u
-/* Conditions, and operations, of a node's key that ends: the record and an event. */
-#define PER_NODE 2u
+/* Conditions, and operations, of a node's key that ends: the record, checks and an event. */
+#define PER_NODE 3u
 
 /* Of the one who is being suspended the state does not say so yet. */
 static bool is_theirs(const struct registry *registry, const char *user, const char *login)

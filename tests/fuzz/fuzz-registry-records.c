@@ -24,10 +24,11 @@ static void require(bool ok)
 }
 
 static const struct record_kind *const kinds[] = {
-	&node_record_kind,   &address_record_kind, &user_record_kind,	&authkey_record_kind,
-	&apikey_record_kind, &pending_record_kind, &policy_record_kind, &policy_current_kind,
-	&mesh_record_kind,   &event_record_kind,   &idp_record_kind,	&websession_record_kind,
-	&pwlink_record_kind,
+	&node_record_kind,    &address_record_kind,    &user_record_kind,
+	&authkey_record_kind, &apikey_record_kind,     &pending_record_kind,
+	&policy_record_kind,  &policy_current_kind,    &mesh_record_kind,
+	&event_record_kind,   &checkgrant_record_kind, &checkreq_record_kind,
+	&idp_record_kind,     &websession_record_kind, &pwlink_record_kind,
 };
 
 /* Everything in it fits into a line of a log. */

@@ -91,6 +91,39 @@ static void test_user(void **state)
 	nomem_try("a person", copy_user, NULL);
 }
 
+static int copy_check(void *userdata)
+{
+	static const char json[] =
+		"{\"code\":\"123-456\",\"user\":\"a@b\",\"node\":\"naaaaaaaaaaaa\",\"logins\":["
+		"{\"target\":\"nbbbbbbbbbbbb\",\"ssh_user\":\"root\",\"asked\":1},{\"asked\":2}],"
+		"\"created\":1,\"expires\":2,\"state\":\"denied\",\"by\":\"a@b\",\"at\":2}";
+	struct checkreq_record req = { 0 }, copy = { 0 };
+	_cleanup_free_ char *error = NULL, *again = NULL;
+	size_t len = 0;
+	int r;
+
+	nomem_begin();
+	r = checkreq_record_read("checkreqs/abcdefghijklmnopqrstuvwxyz", json, strlen(json), &error,
+				 &req);
+	if (r == 0)
+		r = checkreq_record_copy(&req, &copy);
+	if (r == 0) {
+		again = checkreq_record_write(&copy, &len);
+		r = again ? 0 : -ENOMEM;
+	}
+	nomem_end();
+	if (r == 0)
+		assert_string_equal(again, json);
+	checkreq_record_done(&req);
+	checkreq_record_done(&copy);
+	return r;
+}
+
+static void test_check(void **state)
+{
+	nomem_try("a check", copy_check, NULL);
+}
+
 static int copy_facts(void *userdata)
 {
 	struct node_facts copy = { 0 };
@@ -126,6 +159,10 @@ static void test_facts(void **state)
 		.key = k, .value = v, .len = sizeof(v) - 1, .revision = 1 \
 	}
 static const struct store_entry entries[] = {
+	ENTRY("checkreqs/abcdefghijklmnopqrstuvwxyz",
+	      "{\"code\":\"123-456\",\"user\":\"a@b\",\"node\":\"nbbbbbbbbbbbb\",\"logins\":["
+	      "{\"target\":\"naaaaaaaaaaaa\",\"ssh_user\":\"root\",\"asked\":1},{\"asked\":2}],"
+	      "\"created\":1,\"expires\":2,\"state\":\"waiting\"}"),
 	ENTRY("ip4/100.64.0.1", "{\"node\":\"naaaaaaaaaaaa\"}"),
 	ENTRY("meta/mesh", "{\"domain\":\"mesh.example\",\"ula\":\"fd00:1:2::/48\",\"created\":1}"),
 	ENTRY("nodes/naaaaaaaaaaaa", NODE),
@@ -185,6 +222,7 @@ static int fold_all(void *userdata)
 		assert_int_equal(fold->users.n, 0);
 		assert_int_equal(fold->n_suspended, 0);
 		assert_int_equal(fold->websessions.n, 1);
+		assert_int_equal(fold->checkreqs.n, 1);
 		assert_non_null(state_node_by(fold, &fold->names, "web"));
 		assert_null(state_node_by(fold, &fold->names, "db"));
 		assert_non_null(fold->policy);
@@ -233,8 +271,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_record), cmocka_unit_test(test_user),
-		cmocka_unit_test(test_facts),  cmocka_unit_test(test_fold),
-		cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_check),  cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_fold),   cmocka_unit_test(test_tags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

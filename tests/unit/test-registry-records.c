@@ -26,6 +26,12 @@
 #define TOTP	"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 #define SESSION "\"user\":\"a@b\",\"created\":1,\"auth_time\":2,\"expires\":3,"
 
+#define CHECK_ID "abcdefghijklmnopqrstuvwx23"
+#define CHECK                                                  \
+	"\"code\":\"123-456\",\"user\":\"alice@example.com\"," \
+	"\"node\":\"naaaaaaaaaaaa\","
+#define CHECK_END "\"created\":1,\"expires\":2,\"state\":\"waiting\"}"
+
 struct kind_case {
 	const struct record_kind *kind;
 	const char *key, *json;
@@ -79,6 +85,19 @@ static const struct kind_case round_trips[] = {
 	{ &pending_record_kind, "pending/BCDF2345",
 	  "{\"hash\":\"" HASH "\"," KEYS ",\"facts\":{},\"state\":\"approved\","
 	  "\"node\":\"naaaaaaaaaaaa\",\"created\":1,\"expires\":2}" },
+	{ &checkgrant_record_kind, "checkgrants/naaaaaaaaaaaa",
+	  "{\"user\":\"alice@example.com\",\"at\":5,\"order\":6,\"method\":\"oidc:corp\","
+	  "\"strength\":\"max_age\",\"from\":\"192.0.2.1\",\"request\":\"" CHECK_ID
+	  "\",\"asked\":4}" },
+	{ &checkgrant_record_kind, "checkgrants/naaaaaaaaaaaa",
+	  "{\"user\":\"alice@example.com\",\"strength\":\"none\"}" },
+	{ &checkreq_record_kind, "checkreqs/" CHECK_ID,
+	  "{" CHECK "\"logins\":[{\"target\":\"nbbbbbbbbbbbb\",\"ssh_user\":\"root\","
+	  "\"asked\":1,\"order\":7},{\"target\":\"nbbbbbbbbbbbb\",\"asked\":2},{\"asked\":3}],"
+	  "\"created\":1,\"expires\":2,\"state\":\"waiting\"}" },
+	{ &checkreq_record_kind, "checkreqs/" CHECK_ID,
+	  "{" CHECK "\"logins\":[{\"asked\":3}],\"created\":1,\"expires\":2,"
+	  "\"state\":\"denied\",\"by\":\"alice@example.com\",\"at\":2}" },
 	{ &policy_record_kind, "policy/0000000012",
 	  "{\"version\":12,\"text\":\"{}\",\"hash\":\"RBNvo1WzZ4oRRq0W9-hknpT7T8If536DEMBg9hyq_"
 	  "4o\","
@@ -258,6 +277,35 @@ static const struct {
 	{ { &pending_record_kind, "pending/BCDF2345",
 	    "{\"hash\":\"" HASH "\"," KEYS ",\"facts\":{},\"state\":1}" },
 	  "state: expected \"waiting\"" },
+	{ { &checkgrant_record_kind, "checkgrants/kaaaaaaaaaaaa", "{\"user\":\"a@b\"}" },
+	  "is no id of a node" },
+	{ { &checkgrant_record_kind, "checkgrants/naaaaaaaaaaaa", "{\"user\":\"a@b\",\"at\":1}" },
+	  "method: belongs to an approval, and only there" },
+	{ { &checkgrant_record_kind, "checkgrants/naaaaaaaaaaaa",
+	    "{\"user\":\"a@b\",\"request\":\"x\"}" },
+	  "request: is no id of a check" },
+	{ { &checkreq_record_kind, "checkreqs/" CHECK_ID "a",
+	    "{" CHECK "\"logins\":[{\"asked\":3}]," CHECK_END },
+	  "is no id of a check" },
+	{ { &checkreq_record_kind, "checkreqs/" CHECK_ID,
+	    "{\"code\":\"123456\",\"user\":\"a@b\",\"node\":\"naaaaaaaaaaaa\","
+	    "\"logins\":[{\"asked\":3}]," CHECK_END },
+	  "code: expected \"123-456\"" },
+	{ { &checkreq_record_kind, "checkreqs/" CHECK_ID, "{" CHECK "\"logins\":[]," CHECK_END },
+	  "logins: expected one or more" },
+	{ { &checkreq_record_kind, "checkreqs/" CHECK_ID,
+	    "{" CHECK "\"logins\":[{\"asked\":3,\"ssh_user\":\"root\"}]," CHECK_END },
+	  "logins[0]: is a login to nowhere" },
+	{ { &checkreq_record_kind, "checkreqs/" CHECK_ID,
+	    "{" CHECK "\"logins\":[{\"asked\":3,\"target\":\"web\"}]," CHECK_END },
+	  "logins[0]: target: is no id of a node" },
+	{ { &checkreq_record_kind, "checkreqs/" CHECK_ID,
+	    "{" CHECK "\"logins\":[{\"asked\":3}],\"by\":\"a@b\",\"at\":2," CHECK_END },
+	  "by, at: belong to a check that was answered" },
+	{ { &checkreq_record_kind, "checkreqs/" CHECK_ID,
+	    "{" CHECK "\"logins\":[{\"asked\":3}],\"created\":1,\"expires\":2,"
+	    "\"state\":\"maybe\"}" },
+	  "state: expected \"waiting\", \"approved\" or \"denied\"" },
 	{ { &policy_record_kind, "policy/0000000013",
 	    "{\"version\":12,\"text\":\"{}\",\"hash\":\"" HASH
 	    "\",\"author\":\"r\",\"created\":1}" },
@@ -444,6 +492,34 @@ static void test_codes(void **state)
 	assert_string_not_equal(id, other);
 }
 
+static void test_check_codes(void **state)
+{
+	char id[CHECK_ID_SIZE], again[CHECK_ID_SIZE], code[CHECK_CODE_SIZE],
+		login[CHECK_LOGIN_SIZE];
+	size_t number;
+
+	assert_int_equal(check_id_new(id), 0);
+	assert_int_equal(check_id_new(again), 0);
+	assert_true(check_id_is_valid(id));
+	assert_string_not_equal(id, again);
+	assert_false(check_id_is_valid("abcdefghijklmnopqrstuvwx01"));
+	assert_int_equal(check_code_new(code), 0);
+	assert_true(check_code_is_valid(code));
+	assert_false(check_code_is_valid("1234567"));
+	assert_false(check_code_is_valid("123-45"));
+	assert_false(check_code_is_valid("12-3456"));
+	for (size_t i = 0; i < RECORD_MAX_LOGINS; i++) {
+		check_login_id(id, i, login);
+		number = SIZE_MAX;
+		assert_true(check_login_id_parse(login, again, &number));
+		assert_string_equal(again, id);
+		assert_int_equal(number, i);
+	}
+	assert_false(check_login_id_parse(id, again, &number));
+	assert_false(check_login_id_parse("abcdefghijklmnopqrstuvwx23a-", again, &number));
+	assert_false(check_login_id_parse("", again, &number));
+}
+
 static void test_key_text(void **state)
 {
 	char secret[SECRET_SIZE], text[256];
@@ -535,8 +611,8 @@ int main(void)
 		cmocka_unit_test(test_list_limits), cmocka_unit_test(test_text_lists),
 		cmocka_unit_test(test_expiry),	    cmocka_unit_test(test_names),
 		cmocka_unit_test(test_labels),	    cmocka_unit_test(test_codes),
-		cmocka_unit_test(test_key_text),    cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_check_codes), cmocka_unit_test(test_key_text),
+		cmocka_unit_test(test_addresses),   cmocka_unit_test(test_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
