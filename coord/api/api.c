@@ -19,11 +19,16 @@ static const struct http_rate_config refusal_rate = {
 static void on_changes(uint64_t revision, const struct registry_change *changes, size_t n_changes,
 		       void *userdata)
 {
-	for (size_t i = 0; i < n_changes; i++)
-		if (changes[i].kind == REGISTRY_PENDING || changes[i].kind == REGISTRY_RESET) {
-			api_waiters_wake(userdata);
-			return;
-		}
+	struct api *api = userdata;
+
+	for (size_t i = 0; i < n_changes; i++) {
+		if (changes[i].kind == REGISTRY_EVENT)
+			api_check_count(api, changes[i].event);
+		if (changes[i].kind == REGISTRY_PENDING || changes[i].kind == REGISTRY_RESET)
+			waiters_wake(&api->enrolling);
+		if (api_check_concerns(&changes[i]))
+			waiters_wake(&api->checking);
+	}
 }
 
 int api_handle_coordinator(struct http_request *req, void *userdata)
@@ -51,6 +56,10 @@ static int set_up(struct api *api, const struct api_config *config)
 	if (r == 0)
 		r = http_rate_new(&refusal_rate, &api->refusals);
 	if (r == 0)
+		r = waiters_init(&api->enrolling, api->event, &api_enrolling);
+	if (r == 0)
+		r = waiters_init(&api->checking, api->event, &api_checking);
+	if (r == 0)
 		r = registry_subscribe(api->registry, on_changes, api, &api->changes);
 	if (r < 0)
 		return r;
@@ -74,7 +83,6 @@ int api_new(sd_event *event, const struct api_config *config, struct api **ret_a
 	api->admin_group = config->admin_group;
 	api->url = strdup(config->url);
 	api->state_dir = strdup(config->state_dir);
-	LIST_INIT(&api->waiters);
 	r = api->url && api->state_dir ? set_up(api, config) : -ENOMEM;
 	if (r == 0)
 		*ret_api = take_ptr(api);
@@ -85,7 +93,8 @@ struct api *api_free(struct api *api)
 {
 	if (!api)
 		return NULL;
-	api_waiters_end(api);
+	waiters_done(&api->enrolling);
+	waiters_done(&api->checking);
 	registry_subscription_free(api->changes);
 	http_rate_free(api->refusals);
 	replay_free(api->strangers);

@@ -11,18 +11,6 @@
 #include "coord/api/facts.h"
 #include "coord/api/tags.h"
 
-#define WAIT_USEC   (55 * USEC_PER_SEC)
-#define MAX_WAITERS 1024u
-
-/* One that waits to be let in; the list of them is the api's. */
-struct agent_waiter {
-	struct api *api;
-	struct agent_call *call;
-	char *secret;
-	sd_event_source *timer;
-	LIST_ENTRY(agent_waiter) entry;
-};
-
 /* ---- answers ---- */
 
 /* secret: that the machine asks again with; NULL: it knows. */
@@ -122,95 +110,38 @@ int api_handle_enrol(struct http_request *req, void *userdata)
 
 /* ---- wait ---- */
 
-static void waiter_end(struct agent_waiter *waiter)
-{
-	LIST_REMOVE(waiter, entry);
-	waiter->api->n_waiters--;
-	sd_event_source_disable_unref(waiter->timer);
-	agent_call_free(waiter->call);
-	explicit_bzero(waiter->secret, strlen(waiter->secret));
-	free(waiter->secret);
-	free(waiter);
-}
+struct look {
+	struct agent_call *call;
+	bool at_end, is_answered;
+};
 
-/* What the waiter's question was answered with, and whether it may wait on. */
+/* What the question was answered with, and whether it may wait on. */
 static void on_state(const struct registry_result *result, void *userdata)
 {
-	struct agent_waiter *waiter = userdata;
+	struct look *look = userdata;
 
-	if (result->code == REGISTRY_WAITING)
+	if (result->code == REGISTRY_WAITING && !look->at_end)
 		return;
-	answer_state(take_ptr(waiter->call), result);
+	look->is_answered = true;
+	answer_state(look->call, result);
 }
 
-static void on_state_at_end(const struct registry_result *result, void *userdata)
+static bool look(struct agent_call *call, const char *secret, bool at_end)
 {
-	struct agent_waiter *waiter = userdata;
+	struct look look = { call, at_end, false };
 
-	answer_state(take_ptr(waiter->call), result);
+	registry_enrol_state(call->api->registry, secret, on_state, &look);
+	return look.is_answered;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct agent_waiter *waiter = userdata;
-
-	registry_enrol_state(waiter->api->registry, waiter->secret, on_state_at_end, waiter);
-	waiter_end(waiter);
-	return 0;
-}
-
-static void on_gone(struct http_request *req, void *userdata)
-{
-	waiter_end(userdata);
-}
-
-void api_waiters_wake(struct api *api)
-{
-	struct agent_waiter *waiter, *next;
-
-	for (waiter = LIST_FIRST(&api->waiters); waiter; waiter = next) {
-		next = LIST_NEXT(waiter, entry);
-		registry_enrol_state(api->registry, waiter->secret, on_state, waiter);
-		if (!waiter->call)
-			waiter_end(waiter);
-	}
-}
-
-void api_waiters_end(struct api *api)
-{
-	while (!LIST_EMPTY(&api->waiters))
-		waiter_end(LIST_FIRST(&api->waiters));
-}
-
-/* Takes over the call, if 0. */
-static int waiter_new(struct agent_call *call, const char *secret, struct agent_waiter **ret_waiter)
-{
-	struct agent_waiter *waiter = calloc(1, sizeof(*waiter));
-	struct api *api = call->api;
-	int r;
-
-	if (!waiter || !(waiter->secret = strdup(secret))) {
-		free(waiter);
-		return -ENOMEM;
-	}
-	r = sd_event_add_time_relative(api->event, &waiter->timer, CLOCK_MONOTONIC, WAIT_USEC, 0,
-				       on_timer, waiter);
-	if (r < 0) {
-		free(waiter->secret);
-		free(waiter);
-		return r;
-	}
-	waiter->api = api;
-	waiter->call = call;
-	LIST_INSERT_HEAD(&api->waiters, waiter, entry);
-	api->n_waiters++;
-	*ret_waiter = waiter;
-	return 0;
-}
+const struct waiters_kind api_enrolling = {
+	.look = look,
+	.max = 1024,
+	.too_many = "too many machines wait to be let in",
+};
 
 int api_handle_enrol_wait(struct http_request *req, void *userdata)
 {
-	struct agent_waiter *waiter;
 	struct agent_call *call;
 	const char *secret;
 	int r = agent_call_begin(userdata, req, AGENT_STRANGER, &call);
@@ -221,16 +152,5 @@ int api_handle_enrol_wait(struct http_request *req, void *userdata)
 	if (!secret)
 		return agent_call_refuse(call, 400, "bad-request",
 					 "id: expected the id that enrol answered with");
-	if (call->api->n_waiters >= MAX_WAITERS)
-		return agent_call_refuse(call, 429, "too-many",
-					 "too many machines wait to be let in; try again later");
-	r = waiter_new(call, secret, &waiter);
-	if (r < 0)
-		return agent_call_refuse(call, 503, "unavailable", "%s", strerror(-r));
-	registry_enrol_state(waiter->api->registry, secret, on_state, waiter);
-	if (waiter->call)
-		http_request_on_gone(req, on_gone, waiter);
-	else
-		waiter_end(waiter);
-	return 0;
+	return waiters_hold(&call->api->enrolling, call, secret);
 }

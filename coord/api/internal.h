@@ -1,17 +1,19 @@
 /* What the handlers share. */
 #pragma once
 
-#include <sys/queue.h>
-
 #include "common/frame_sig.h"
 #include "common/httpsig.h"
 #include "common/replay.h"
 #include "coord/api/api.h"
+#include "coord/api/waiters.h"
 #include "coord/http/rate.h"
 
 #define PROTOCOL_VERSION 1
 
-struct agent_waiter;
+/* What became of checks, since the start. */
+struct check_counts {
+	uint64_t asked, remembered, approved, denied, expired;
+};
 
 struct api {
 	sd_event *event;
@@ -32,8 +34,8 @@ struct api {
 	struct http_rate *refusals;	    /* requests that were refused, and those of strangers */
 
 	struct registry_subscription *changes; /* for those who wait */
-	LIST_HEAD(, agent_waiter) waiters;
-	unsigned n_waiters;
+	struct waiters enrolling, checking;
+	struct check_counts checks;
 };
 
 /* ---- status.c ---- */
@@ -41,7 +43,7 @@ struct api {
 /* The HTTP status of an answer of the registry's. */
 unsigned api_status(enum registry_code code);
 
-/* ---- agents: enrol.c, node.c, maps.c ---- */
+/* ---- agents: enrol.c, node.c, maps.c, check.c ---- */
 
 int api_handle_coordinator(struct http_request *req, void *userdata);
 int api_handle_enrol(struct http_request *req, void *userdata);
@@ -51,6 +53,11 @@ int api_handle_rotate(struct http_request *req, void *userdata);
 int api_handle_logout(struct http_request *req, void *userdata);
 int api_handle_map(struct http_request *req, void *userdata);
 
-/* enrol.c: answer those who wait for what has changed; all of them if the api ends. */
-void api_waiters_wake(struct api *api);
-void api_waiters_end(struct api *api);
+int api_handle_check(struct http_request *req, void *userdata);
+int api_handle_check_wait(struct http_request *req, void *userdata);
+
+extern const struct waiters_kind api_enrolling, api_checking;
+
+/* check.c: count it, if it is about a check; may it matter to a login that waits? */
+void api_check_count(struct api *api, const struct event_record *event);
+bool api_check_concerns(const struct registry_change *change);

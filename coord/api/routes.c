@@ -26,6 +26,8 @@ static const struct http_route routes[] = {
 	{ "POST", "/v1/node", HTTP_ON_NETWORK, AGENT_BODY, api_handle_node },
 	{ "POST", "/v1/rotate", HTTP_ON_NETWORK, AGENT_BODY, api_handle_rotate },
 	{ "POST", "/v1/logout", HTTP_ON_NETWORK, AGENT_BODY, api_handle_logout },
+	{ "POST", "/v1/check", HTTP_ON_NETWORK, AGENT_BODY, api_handle_check },
+	{ "POST", "/v1/check/wait", HTTP_ON_NETWORK, AGENT_BODY, api_handle_check_wait },
 	{ "POST", "/v1/map", HTTP_ON_NETWORK, AGENT_BODY, api_handle_map },
 	ADMIN("GET", "status", ON_BOTH, 0, 0, admin_status),
 	ADMIN("GET", "users", ON_BOTH, 0, SCOPE_USERS_READ, admin_users_list),

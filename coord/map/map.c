@@ -302,19 +302,25 @@ int map_start(struct map *map, struct stream *stream, const struct stream_sink_o
 
 /* ---- looking at it ---- */
 
+/* What has only just been changed takes effect. */
+static void catch_up(struct map *map)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC), wall = registry_now(map->registry);
+
+	if (!world_is_pending(map->world, wall))
+		return;
+	streams_changed(map->streams, true, now);
+	streams_run(map->streams, now, wall);
+}
+
 int map_show(struct map *map, const char *id, struct http_buf **ret_json)
 {
 	_cleanup_(map_frame_unrefp) struct map_frame *frame = NULL;
-	uint64_t now = clock_usec(CLOCK_MONOTONIC), wall = registry_now(map->registry);
 	struct world_node *node;
 	struct map_viewer ignored;
 	int r;
 
-	/* Together with what has only just been changed. */
-	if (world_is_pending(map->world, wall)) {
-		streams_changed(map->streams, true, now);
-		streams_run(map->streams, now, wall);
-	}
+	catch_up(map);
 	node = world_find(map->world, id);
 	if (!node)
 		return -ENOENT;
@@ -324,6 +330,26 @@ int map_show(struct map *map, const char *id, struct http_buf **ret_json)
 	if (r == 0)
 		*ret_json = http_buf_ref(frame->line);
 	return r;
+}
+
+int map_decide_login(struct map *map, const char *source, const char *target, const char *ssh_user,
+		     struct policy_login *ret_login)
+{
+	const struct world_node *src, *dst;
+
+	catch_up(map);
+	/* What was in force before is nothing to let people in by. */
+	if (map->reload || !map->world->now.engine ||
+	    world_is_pending(map->world, registry_now(map->registry)))
+		return -EAGAIN;
+	src = world_find(map->world, source);
+	dst = world_find(map->world, target);
+	if (!src || !dst || src->index == WORLD_NONE || dst->index == WORLD_NONE)
+		*ret_login = (struct policy_login){ .verdict = POLICY_DENIED };
+	else
+		policy_decide_login(map->world->now.engine, src->index, dst->index, ssh_user,
+				    ret_login);
+	return 0;
 }
 
 void map_get_stats(const struct map *map, struct map_stats *ret_stats)

@@ -49,6 +49,14 @@ int map_start_http(struct map *map, struct stream *stream, struct http_request *
  */
 int map_show(struct map *map, const char *node, struct http_buf **ret_json);
 
+/*
+ * May somebody log in from one node to the other, by the policy and the nodes of this moment? Ids;
+ * as policy_decide_login(). Nodes that are in nobody's map are denied. Return: 0; -EAGAIN: it
+ * cannot be said now, for want of memory or of a mesh.
+ */
+int map_decide_login(struct map *map, const char *source, const char *target, const char *ssh_user,
+		     struct policy_login *ret_login);
+
 /* Tell all that the coordinator stops; what is queued still goes out. */
 void map_stop(struct map *map);
 

@@ -25,20 +25,26 @@ static void on_problem(const char *text, void *userdata)
 	fail_msg("%s", text);
 }
 
-static void open_registry(struct coord_fix *coord, registry_clock_fn clock)
+static void open_registry(struct coord_fix *coord)
 {
 	char text[ED25519_TEXT_LEN];
 	const struct registry_config config = {
 		.coordinator_key = ed25519_public_to_string(ED25519_COORDINATOR,
 							    ed25519_key_public(coord->key), text),
 	};
+
+	assert_int_equal(registry_new(coord->store, coord->http.event, coord->clock, &config,
+				      on_ready, on_problem, coord, &coord->registry),
+			 0);
+}
+
+static void open_store(struct coord_fix *coord)
+{
 	const struct registry_user_patch nothing = { 0 };
 	char *error = NULL;
 
 	assert_int_equal(store_sqlite_open(NULL, STORE_CREATE, &error, &coord->store), 0);
-	assert_int_equal(registry_new(coord->store, coord->http.event, clock, &config, on_ready,
-				      on_problem, coord, &coord->registry),
-			 0);
+	open_registry(coord);
 	registry_init_mesh(coord->registry, &fix_root, "mesh.example", DONE(coord));
 	assert_int_equal(coord->result.code, REGISTRY_OK);
 	registry_add_user(coord->registry, &fix_root, "alice@example.com", &nothing, DONE(coord));
@@ -58,8 +64,6 @@ static void open_api(struct coord_fix *coord)
 		.admin_group = (gid_t)-1,
 	};
 
-	strcpy(coord->folder, "/tmp/coord-fixture-XXXXXX");
-	assert_non_null(mkdtemp(coord->folder));
 	assert_int_equal(
 		map_new(coord->http.event, coord->registry, coord->store, &map_config, &coord->map),
 		0);
@@ -80,7 +84,10 @@ static int set_up(void **state, registry_clock_fn clock)
 	routes = api_routes(&n);
 	http_fixture_init(&coord->http, routes, n, NULL);
 	assert_int_equal(ed25519_key_generate(&coord->key), 0);
-	open_registry(coord, clock);
+	coord->clock = clock;
+	strcpy(coord->folder, "/tmp/coord-fixture-XXXXXX");
+	assert_non_null(mkdtemp(coord->folder));
+	open_store(coord);
 	open_api(coord);
 	*state = coord;
 	return 0;
@@ -97,15 +104,27 @@ int coord_fix_setup_then(void **state)
 	return set_up(state, fix_time);
 }
 
-int coord_fix_teardown(void **state)
+static void close_all(struct coord_fix *coord)
 {
-	struct coord_fix *coord = *state;
-
 	api_set_server(coord->api, NULL);
 	http_server_free(coord->http.server);
 	api_free(coord->api);
 	map_free(coord->map);
 	registry_free(coord->registry);
+}
+
+void coord_fix_restart(struct coord_fix *coord)
+{
+	close_all(coord);
+	open_registry(coord);
+	open_api(coord);
+}
+
+int coord_fix_teardown(void **state)
+{
+	struct coord_fix *coord = *state;
+
+	close_all(coord);
 	store_free(coord->store);
 	ed25519_key_free(coord->key);
 	sd_event_unref(coord->http.event);
@@ -117,15 +136,21 @@ int coord_fix_teardown(void **state)
 
 void agent_fix_init(struct coord_fix *coord, struct agent_fix *agent)
 {
-	struct http_reply *reply = calloc(1, sizeof(*reply));
 	struct wg_key private;
-	const char *epoch;
 
-	assert_non_null(reply);
 	*agent = (struct agent_fix){ .nonce = 1000 };
 	assert_int_equal(ed25519_key_generate(&agent->key), 0);
 	assert_int_equal(wg_key_generate(&private), 0);
 	assert_int_equal(wg_key_public(&private, &agent->node_key), 0);
+	agent_fix_meet(coord, agent);
+}
+
+void agent_fix_meet(struct coord_fix *coord, struct agent_fix *agent)
+{
+	struct http_reply *reply = calloc(1, sizeof(*reply));
+	const char *epoch;
+
+	assert_non_null(reply);
 	agent->audience.key = *ed25519_key_public(coord->key);
 	assert_int_equal(http_fixture_ask(&coord->http,
 					  "GET /v1/coordinator HTTP/1.1\r\nHost: c\r\n\r\n", reply),

@@ -15,6 +15,7 @@ struct coord_fix {
 	struct registry *registry;
 	struct map *map;
 	struct api *api;
+	registry_clock_fn clock;
 	struct ed25519_key *key;
 	char folder[64];	  /* of state; empty */
 	struct fix_result result; /* of the last operation: coord_fix_done */
@@ -24,6 +25,8 @@ int coord_fix_setup(void **state);
 /* The same at FIX_START; fix_set_time() goes on. */
 int coord_fix_setup_then(void **state);
 int coord_fix_teardown(void **state);
+/* Everything but the store anew. The agents have to meet it again. */
+void coord_fix_restart(struct coord_fix *coord);
 
 /* A machine with its keys. Zero-initialise, then agent_fix_init(). */
 struct agent_fix {
@@ -34,6 +37,8 @@ struct agent_fix {
 	int64_t clock; /* seconds that it is ahead */
 };
 void agent_fix_init(struct coord_fix *coord, struct agent_fix *agent);
+/* Learn the coordinator's key and epoch; part of agent_fix_init(). */
+void agent_fix_meet(struct coord_fix *coord, struct agent_fix *agent);
 void agent_fix_done(struct agent_fix *agent);
 /* The text of a signed request with the next nonce; the caller frees. */
 char *agent_fix_request(struct agent_fix *agent, const char *path, const char *body);

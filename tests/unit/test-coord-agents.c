@@ -106,9 +106,9 @@ static void test_waits_and_goes(void **state)
 	request = agent_fix_request(&agent, "/v1/enrol/wait", body);
 	fd = http_fixture_connect(&coord->http);
 	http_fixture_send(fd, request);
-	http_fixture_wait(&coord->http, coord->api->n_waiters == 1);
+	http_fixture_wait(&coord->http, coord->api->enrolling.n == 1);
 	close(fd);
-	http_fixture_wait(&coord->http, coord->api->n_waiters == 0);
+	http_fixture_wait(&coord->http, coord->api->enrolling.n == 0);
 	agent_fix_done(&agent);
 }
 
