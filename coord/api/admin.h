@@ -116,6 +116,8 @@ int admin_nodes_map(struct admin_call *call);
 int admin_auth_list(struct admin_call *call);
 int admin_auth_approve(struct admin_call *call);
 int admin_auth_reject(struct admin_call *call);
+int admin_checks_list(struct admin_call *call);
+int admin_checks_revoke(struct admin_call *call);
 int admin_authkeys_list(struct admin_call *call);
 int admin_authkeys_create(struct admin_call *call);
 int admin_authkeys_revoke(struct admin_call *call);

@@ -6,6 +6,7 @@
 #include "common/openmetrics.h"
 #include "common/text_stream.h"
 #include "coord/api/admin.h"
+#include "coord/registry/checks.h"
 #include "peergate-config.h"
 
 #define TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -164,6 +165,33 @@ static void print_http(FILE *f, const struct http_stats *http)
 		      "Requests of clients that asked too often.", http->rate_limited);
 }
 
+static uint64_t count_waiting(const struct registry *registry)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < registry_n_checkreqs(registry); i++)
+		n += registry_checkreq_at(registry, i)->state == CHECK_WAITING;
+	return n;
+}
+
+static void print_checks(FILE *f, const struct api *api)
+{
+	const struct check_counts *counts = &api->checks;
+	const struct om_family family = { "peergate_coord_checks", "counter", NULL,
+					  "Checks of people, by what became of them." };
+	const struct sample samples[] = {
+		{ "asked", counts->asked },	  { "remembered", counts->remembered },
+		{ "approved", counts->approved }, { "denied", counts->denied },
+		{ "expired", counts->expired },
+	};
+
+	print_samples(f, &family, "_total", "what", samples, ARRAY_SIZE(samples));
+	print_gauge(f, "peergate_coord_checks_waiting", "Checks that nobody has answered yet.",
+		    count_waiting(api->registry));
+	print_gauge(f, "peergate_coord_checks_held",
+		    "Requests of hosts that wait for the answer to a check.", api->checking.n);
+}
+
 static void print_all(FILE *f, const struct api *api)
 {
 	struct http_stats http;
@@ -174,6 +202,7 @@ static void print_all(FILE *f, const struct api *api)
 	print_nodes(f, api->registry, &map);
 	print_policy(f, api->registry, &map);
 	print_streams(f, &map.streams);
+	print_checks(f, api);
 	if (api->server) {
 		http_server_get_stats(api->server, &http);
 		print_http(f, &http);

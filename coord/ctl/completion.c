@@ -10,6 +10,9 @@
 static const struct cli_lister listers[] = {
 	{ "nodes", "NODE SRC DST", LIST("nodes list", "name", "a-z0-9-") },
 	{ "logins", "LOGIN", LIST("users list", "login", "A-Za-z0-9.@+_-") },
+	{ "whose", "WHOSE",
+	  LIST("nodes list", "name", "a-z0-9-") "; " LIST("users list", "login",
+							  "A-Za-z0-9.@+_-") },
 	{ "codes", "CODE", LIST("auth list", "code", "A-Z0-9-") },
 	{ "authkeys", "AUTHKEY", LIST("authkeys list", "id", "a-z0-9") },
 	{ "apikeys", "APIKEY", LIST("apikeys list", "id", "a-z0-9") },

@@ -156,6 +156,8 @@ int verb_nodes_assign(int argc, char **argv, void *userdata);
 int verb_nodes_set_expiry(int argc, char **argv, void *userdata);
 int verb_nodes_disable_expiry(int argc, char **argv, void *userdata);
 int verb_auth_list(int argc, char **argv, void *userdata);
+int verb_checks_list(int argc, char **argv, void *userdata);
+int verb_checks_revoke(int argc, char **argv, void *userdata);
 int verb_authkeys_create(int argc, char **argv, void *userdata);
 int verb_authkeys_list(int argc, char **argv, void *userdata);
 int verb_authkeys_revoke(int argc, char **argv, void *userdata);

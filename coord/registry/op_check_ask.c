@@ -62,10 +62,11 @@ static void tell(struct ask *a, struct txn *txn, const char *user)
 		a->target ? registry_node(a->op.registry, a->target) : NULL;
 
 	op_event(&a->op, txn, a->source, "%s: %s%s%s", user,
-		 a->ssh_user ? a->ssh_user : "before a login", a->target ? ", on " : "",
-		 !a->target ? ""
-		 : target   ? target->name
-			    : a->target);
+		 a->ssh_user ? a->ssh_user : "before a login",
+		 !a->target    ? ""
+		 : a->ssh_user ? " on "
+			       : " to ",
+		 target ? target->name : "");
 }
 
 static int join(struct ask *a, struct txn *txn, const struct checkreq_record *old)

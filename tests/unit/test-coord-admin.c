@@ -17,6 +17,7 @@
 #include "coord/api/admin.h"
 #include "coord/api/admin_policy.h"
 #include "coord/registry/accounts.h"
+#include "coord/registry/checks.h"
 #include "tests/unit/coord-fixture.h"
 
 static struct http_reply reply;
@@ -162,7 +163,7 @@ static void check_scope(struct coord_fix *coord, const struct http_route *route,
 
 	/* A GET may read, whatever changes something may write. */
 	assert_non_null(strstr(scope, strcmp(route->method, "GET") == 0 ||
-						      strstr(route->path, "/check") ||
+						      strstr(route->path, "policy/check") ||
 						      strstr(route->path, "/diff")
 					      ? ":read"
 					      : ":write"));
@@ -669,6 +670,93 @@ static void set_node(struct coord_fix *coord, unsigned number, const char *name)
 	assert_int_equal(coord->result.code, REGISTRY_OK);
 }
 
+/* Of the last one that was asked for. */
+static char check_id[32];
+
+static void on_check(const struct registry_result *result, void *userdata)
+{
+	assert_int_equal(result->code, REGISTRY_WAITING);
+	snprintf(check_id, sizeof(check_id), "%s", result->checkreq->head.id);
+}
+
+static void ask_for_check(struct coord_fix *coord, const char *source, const char *target)
+{
+	const struct registry_check_request request = {
+		.source = registry_node_by_name(coord->registry, source)->head.id,
+		.target = target ? registry_node_by_name(coord->registry, target)->head.id : NULL,
+		.ssh_user = target ? "root" : NULL,
+	};
+
+	registry_ask_check(coord->registry, &fix_root, &request, on_check, NULL);
+}
+
+static void approve_check(struct coord_fix *coord)
+{
+	const struct registry_actor alice = { .who = "alice@example.com",
+					      .from = "192.0.2.9",
+					      .login = "alice@example.com" };
+	const struct registry_check_answer answer = {
+		.approve = true,
+		.method = "oidc:corp",
+		.strength = AUTH_PROMPT_ONLY,
+		.auth_time = registry_now(coord->registry),
+	};
+
+	registry_answer_check(coord->registry, &alice, check_id, &answer, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+}
+
+static const json_t *member(const json_t *list, const char *key, size_t i)
+{
+	return json_array_get(json_object_get(list, key), i);
+}
+
+static void test_checks(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *list = NULL, *after = NULL;
+	const json_t *login;
+
+	set_node(coord, 1, "web");
+	set_node(coord, 2, "desk");
+	ask_for_check(coord, "desk", "web");
+	approve_check(coord);
+	ask_for_check(coord, "desk", "web");
+	ask_for_check(coord, "desk", NULL);
+	list = expect(ask(coord, "GET", "checks", ""), 200);
+	assert_int_equal(json_array_size(json_object_get(list, "checks")), 1);
+	assert_text(member(list, "checks", 0), "name", "desk");
+	assert_text(member(list, "checks", 0), "user", "alice@example.com");
+	assert_text(member(list, "checks", 0), "checked_at", "2027-01-15T08:00:00Z");
+	assert_text(member(list, "checks", 0), "method", "oidc:corp");
+	assert_text(member(list, "checks", 0), "strength", "prompt_only");
+	assert_text(member(list, "checks", 0), "from", "192.0.2.9");
+	assert_int_equal(json_array_size(json_object_get(list, "waiting")), 1);
+	assert_text(member(list, "waiting", 0), "name", "desk");
+	assert_text(member(list, "waiting", 0), "expires", "2027-01-15T08:10:00Z");
+	login = member(member(list, "waiting", 0), "logins", 0);
+	assert_text(login, "target_name", "web");
+	assert_text(login, "ssh_user", "root");
+	login = member(member(list, "waiting", 0), "logins", 1);
+	assert_true(json_is_null(json_object_get(login, "target")));
+	/* The page is for whom it was shown. */
+	assert_null(strstr(reply.text, check_id));
+
+	assert_refused(ask(coord, "DELETE", "checks/nowhere", ""), 404, "not-found",
+		       "no such node and no such user");
+	assert_ok(ask(coord, "DELETE", "checks/web", ""));
+	assert_ok(ask(coord, "DELETE", "checks/alice@example.com", ""));
+	after = expect(ask(coord, "GET", "checks", ""), 200);
+	assert_int_equal(json_array_size(json_object_get(after, "checks")), 0);
+	assert_int_equal(json_array_size(json_object_get(after, "waiting")), 1);
+
+	assert_int_equal(ask(coord, "GET", "metrics", ""), 200);
+	assert_non_null(strstr(reply.text, "peergate_coord_checks_total{what=\"asked\"} 3\n"));
+	assert_non_null(strstr(reply.text, "peergate_coord_checks_total{what=\"approved\"} 1\n"));
+	assert_non_null(strstr(reply.text, "peergate_coord_checks_waiting 1\n"));
+	assert_non_null(strstr(reply.text, "peergate_coord_checks_held 0\n"));
+}
+
 static void test_nodes(void **state)
 {
 	struct coord_fix *coord = *state;
@@ -1135,6 +1223,7 @@ int main(void)
 		TEST(test_bodies_that_make_no_sense, set_up_with_key),
 		TEST(test_authkeys, set_up_with_key),
 		TEST(test_an_api_key_gives_what_it_has, set_up_with_key),
+		TEST(test_checks, set_up_with_key),
 		TEST(test_nodes, set_up_with_key),
 		TEST(test_machines_that_wait, set_up_now),
 		cmocka_unit_test(test_etags),

@@ -25,6 +25,7 @@
 #include "coord/ctl/ctl.h"
 #include "coord/ctl/offline.h"
 #include "coord/registry/accounts.h"
+#include "coord/registry/checks.h"
 #include "coord/registry/code.h"
 #include "coord/store/sqlite.h"
 #include "tests/unit/coord-fixture.h"
@@ -81,6 +82,46 @@ static void sign_in(struct coord_fix *coord)
 	assert_int_equal(coord->result.code, REGISTRY_OK);
 }
 
+/* Of the last one that was asked for. */
+static char check_id[32];
+
+static void on_check(const struct registry_result *result, void *userdata)
+{
+	assert_int_equal(result->code, REGISTRY_WAITING);
+	snprintf(check_id, sizeof(check_id), "%s", result->checkreq->head.id);
+}
+
+static void ask_for_check(struct coord_fix *coord, const char *user)
+{
+	const struct registry_check_request request = {
+		.source = registry_node_by_name(coord->registry, "desk")->head.id,
+		.target = registry_node_by_name(coord->registry, "web")->head.id,
+		.ssh_user = user,
+	};
+
+	registry_ask_check(coord->registry, &fix_root, &request, on_check, NULL);
+}
+
+/* One that was answered, and one that is not. */
+static void check_somebody(struct coord_fix *coord)
+{
+	const struct registry_actor alice = { .who = "alice@example.com",
+					      .from = "192.0.2.9",
+					      .login = "alice@example.com" };
+	const struct registry_check_answer answer = {
+		.approve = true,
+		.method = "password+totp",
+		.strength = AUTH_MAX_AGE,
+		.auth_time = FIX_START,
+	};
+
+	ask_for_check(coord, "root");
+	registry_answer_check(coord->registry, &alice, check_id, &answer, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	ask_for_check(coord, "root");
+	ask_for_check(coord, "alice");
+}
+
 static int on_parent_gone(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	return sd_event_exit(sd_event_source_get_event(source), 0);
@@ -101,6 +142,7 @@ static int serve(const char *path)
 	enrol(coord, 2, "desk", coord_fix_authkey(coord));
 	enrol(coord, 3, "newcomer", NULL);
 	sign_in(coord);
+	check_somebody(coord);
 	assert_int_equal(listen_unix(path, 0600, &error, &fd), 0);
 	assert_int_equal(http_server_listen_fd(coord->http.server, fd, NULL, &error), 0);
 	assert_true(sd_event_add_io(coord->http.event, NULL, KEEP_FD, EPOLLIN, on_parent_gone,
@@ -232,6 +274,16 @@ static size_t code_len(const char *text)
 		       : 0;
 }
 
+static size_t check_code_len(const char *text)
+{
+	char code[CHECK_CODE_SIZE];
+
+	snprintf(code, sizeof(code), "%s", text);
+	return check_code_is_valid(code) && !isalnum((unsigned char)text[CHECK_CODE_SIZE - 1])
+		       ? CHECK_CODE_SIZE - 1
+		       : 0;
+}
+
 /* Of the mesh's ULA prefix, "fd12:345:67::": groups have as many digits as they need. */
 static size_t ula_len(const char *text)
 {
@@ -290,6 +342,8 @@ static void mask(char *text)
 			n = id_len(p);
 			if (n == 0 && (n = code_len(p)) > 0)
 				keep = 0;
+			if (n == 0 && (n = check_code_len(p)) > 0)
+				keep = 0;
 			if (n == 0 && (n = secret_len(p)) > 0)
 				keep = 4;
 			if (n == 0 && (n = link_len(p)) > 0)
@@ -331,6 +385,10 @@ static const struct {
 	EXPECT("nodes-list.txt", "nodes", "list"),
 	EXPECT("nodes-show.txt", "nodes", "show", "web"),
 	REFUSED("nodes-show-none.txt", "nodes", "show", "nowhere"),
+	EXPECT("checks-list.txt", "checks", "list"),
+	REFUSED("checks-revoke-none.txt", "checks", "revoke", "nobody"),
+	EXPECT("checks-revoke.txt", "checks", "revoke", "desk"),
+	EXPECT("checks-list-after.txt", "checks", "list"),
 	EXPECT("users-add.txt", "users", "add", "bob@example.com", "--name", "Bob B.", "--role",
 	       "admin", "--role", "auditor"),
 	REFUSED("users-add-again.txt", "users", "add", "bob@example.com"),

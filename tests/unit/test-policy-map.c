@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "agent/netmap.h"
+#include "agent/ssh_policy.h"
 #include "common/text.h"
 #include "coord/policy/text.h"
 #include "tests/unit/golden.h"
@@ -94,13 +95,13 @@ static void test_golden(void **state)
 	golden_check("policy/rules.txt", out.data);
 }
 
-/* The agent's own parser takes the slice of every node, and understands all of it. */
-static void check_map(const struct fixture *fx, uint32_t node)
+/* What the agent's own parser makes of the slice of a node. */
+static struct netmap *parse_slice(const struct fixture *fx, uint32_t node)
 {
 	_cleanup_(policy_text_done) struct policy_text map = { 0 };
-	_cleanup_(netmap_freep) struct netmap *parsed = NULL;
 	_cleanup_free_ char *error = NULL;
 	const struct policy_node *data = policy_engine_node(fx->engine, node);
+	struct netmap *parsed;
 	char buf[IP_ADDR_STRLEN];
 
 	policy_text_printf(
@@ -117,6 +118,14 @@ static void check_map(const struct fixture *fx, uint32_t node)
 	policy_text_puts(&map, "}");
 	if (netmap_parse(map.data, map.len, "slice", &error, &parsed) < 0)
 		fail_msg("%s: %s", data->name, error);
+	return parsed;
+}
+
+/* It understands all of it. */
+static void check_map(const struct fixture *fx, uint32_t node)
+{
+	_cleanup_(netmap_freep) struct netmap *parsed = parse_slice(fx, node);
+
 	for (size_t i = 0; i < parsed->n_ssh_rules; i++)
 		assert_int_not_equal(parsed->ssh_rules[i].action, SSH_ACTION_REJECT);
 }
@@ -128,6 +137,169 @@ static void test_agent_takes_it(void **state)
 	fixture_load(&fx, "policy/rules.hujson");
 	for (uint32_t i = 0; i < policy_engine_n_indexes(fx.engine); i++)
 		check_map(&fx, i);
+}
+
+/* By the rule that the agent goes by. */
+static enum policy_verdict agents_verdict(const struct netmap *map, const struct ip_addr *src,
+					  const char *login, const char **ret_period)
+{
+	for (size_t i = 0; i < map->n_ssh_rules; i++) {
+		const struct ssh_rule *rule = &map->ssh_rules[i];
+
+		if (ssh_rule_fit(rule, src, login, 1) != SSH_RULE_DECIDES)
+			continue;
+		*ret_period = rule->check_period;
+		return rule->action == SSH_ACTION_CHECK ? POLICY_CHECK : POLICY_ALLOWED;
+	}
+	return POLICY_DENIED;
+}
+
+static uint64_t usec_of(const char *period)
+{
+	static const struct {
+		const char *text;
+		uint64_t hours;
+	} periods[] = { { "12h", 12 }, { "4h", 4 }, { "always", 0 }, { "1h", 1 } };
+
+	for (size_t i = 0; period && i < ARRAY_SIZE(periods); i++)
+		if (strcmp(period, periods[i].text) == 0)
+			return periods[i].hours * 3600 * UINT64_C(1000000);
+	assert_null(period);
+	return 12 * 3600 * UINT64_C(1000000);
+}
+
+/* Of all pairs of nodes; n: how often each verdict was met. */
+static void check_logins(const struct fixture *fx, const char *const *logins, size_t n_logins,
+			 unsigned n[3])
+{
+	uint32_t n_nodes = policy_engine_n_indexes(fx->engine);
+
+	for (uint32_t pair = 0; pair < n_nodes * n_nodes; pair++) {
+		uint32_t src = pair / n_nodes, dst = pair % n_nodes;
+		_cleanup_(netmap_freep) struct netmap *map = parse_slice(fx, dst);
+		const struct policy_node *from = policy_engine_node(fx->engine, src);
+
+		for (size_t i = 0; i < n_logins; i++) {
+			const char *period = NULL;
+			enum policy_verdict verdict =
+				agents_verdict(map, &from->addresses[0], logins[i], &period);
+			struct policy_login login;
+
+			policy_decide_login(fx->engine, src, dst, logins[i], &login);
+			if (login.verdict != verdict)
+				fail_msg("%s -> %s as %s: %d, the agent has %d", from->name,
+					 policy_engine_node(fx->engine, dst)->name, logins[i],
+					 login.verdict, verdict);
+			if (verdict == POLICY_CHECK)
+				assert_int_equal(login.check_period_usec, usec_of(period));
+			n[verdict]++;
+		}
+	}
+}
+
+#define CHECK(src, dst, users, more)                                                          \
+	"{\"action\":\"check\",\"src\":[\"" src "\"],\"dst\":[\"" dst "\"],\"users\":[" users \
+	"]" more "}"
+
+/* Agents ask of checks what the coordinator decides anew, by its own policy: they must agree. */
+static void test_agent_agrees(void **state)
+{
+	static const char *const logins[] = { "root",	"alice", "bob",	  "deploy",
+					      "report", "git",	 "backup" };
+	static const char several[] =
+		"{\"tagOwners\":{\"tag:web\":[]},\"ssh\":["
+		"{\"action\":\"accept\",\"src\":[\"autogroup:member\"],\"dst\":[\"tag:web\"],"
+		"\"users\":[\"root\",\"git\"]}," CHECK(
+			"alice@example.com", "tag:web",
+			"\"root\"", ",\"checkPeriod\":\"always\"") "," CHECK("autogroup:member",
+									     "tag:web",
+									     "\"root\",\"deploy\"",
+									     ",\"checkPeriod\":"
+									     "\"1h\"") "," CHECK("a"
+												 "u"
+												 "t"
+												 "o"
+												 "g"
+												 "r"
+												 "o"
+												 "u"
+												 "p"
+												 ":"
+												 "m"
+												 "e"
+												 "m"
+												 "b"
+												 "e"
+												 "r",
+												 "a"
+												 "u"
+												 "t"
+												 "o"
+												 "g"
+												 "r"
+												 "o"
+												 "u"
+												 "p"
+												 ":"
+												 "s"
+												 "e"
+												 "l"
+												 "f",
+												 "\"autogroup:nonroot\",\"localpart:*@example.com\"",
+												 "") "]}";
+	_cleanup_(fixture_done) struct fixture rules = { 0 }, checks = { 0 };
+	unsigned n[3] = { 0 };
+
+	fixture_load(&rules, "policy/rules.hujson");
+	check_logins(&rules, logins, ARRAY_SIZE(logins), n);
+	fixture_load_text(&checks, several);
+	check_logins(&checks, logins, ARRAY_SIZE(logins), n);
+	assert_true(n[POLICY_DENIED] >= 100 && n[POLICY_ALLOWED] >= 20 && n[POLICY_CHECK] >= 20);
+}
+
+/* Whoever logs in: the check that has to be done most often, of those that can be done before. */
+static void test_any_login(void **state)
+{
+	static const struct {
+		const char *rules;
+		enum policy_verdict verdict;
+		uint64_t hours;
+	} cases[] = {
+		{ "", POLICY_DENIED, 0 },
+		{ CHECK("alice@example.com", "tag:db", "\"root\"", ""), POLICY_DENIED, 0 },
+		{ "{\"action\":\"accept\",\"src\":[\"alice@example.com\"],\"dst\":[\"tag:web\"],"
+		  "\"users\":[\"git\"]}",
+		  POLICY_ALLOWED, 0 },
+		{ "{\"action\":\"accept\",\"src\":[\"alice@example.com\"],\"dst\":[\"tag:web\"],"
+		  "\"users\":[\"git\"]}," CHECK("alice@example.com", "tag:web", "\"root\"", ""),
+		  POLICY_CHECK, 12 },
+		{ CHECK("alice@example.com", "tag:web", "\"root\"", ",\"checkPeriod\":\"always\""),
+		  POLICY_CHECK, 0 },
+		{ CHECK("alice@example.com", "tag:web", "\"root\"", ",\"checkPeriod\":\"always\"") "," CHECK(
+			  "alice@example.com", "tag:web", "\"git\"",
+			  ",\"checkPeriod\":\"2h\"") "," CHECK("alice@example.com", "tag:web",
+							       "\"a\"",
+							       ",\"checkPeriod\":\"1h\"") "," CHECK("alice@example.com",
+												    "tag:web",
+												    "\"b\"",
+												    ",\"checkPeriod\":\"3h\""),
+		  POLICY_CHECK, 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *text =
+			text_printf("{\"tagOwners\":{\"tag:web\":[],\"tag:db\":[]},\"ssh\":[%s]}",
+				    cases[i].rules);
+		_cleanup_(fixture_done) struct fixture fx = { 0 };
+		struct policy_login login;
+
+		fixture_load_text(&fx, text);
+		policy_decide_login(fx.engine, fixture_node(&fx, "laptop"),
+				    fixture_node(&fx, "web1"), NULL, &login);
+		assert_int_equal(login.verdict, cases[i].verdict);
+		assert_int_equal(login.check_period_usec,
+				 cases[i].hours * 3600 * UINT64_C(1000000));
+	}
 }
 
 static void check_filter(const char *policy, const char *node, const char *expected)
@@ -290,9 +462,10 @@ static void test_keys(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_golden),	cmocka_unit_test(test_agent_takes_it),
-		cmocka_unit_test(test_filters), cmocka_unit_test(test_peers),
-		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_golden),	  cmocka_unit_test(test_agent_takes_it),
+		cmocka_unit_test(test_filters),	  cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_keys),	  cmocka_unit_test(test_agent_agrees),
+		cmocka_unit_test(test_any_login),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,7 +120,7 @@ static void test_approved(void **state)
 	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_WAITING);
 	assert_string_equal(fix->seen, "check check event ");
 	assert_non_null(strstr(fix_last_event(fix), "node:web check.ask "));
-	assert_non_null(strstr(fix_last_event(fix), "alice@example.com: root, on host-2"));
+	assert_non_null(strstr(fix_last_event(fix), "alice@example.com: root on host-2"));
 	req = registry_checkreq(fix->registry, c.id);
 	assert_string_equal(req->user, ALICE);
 	assert_string_equal(req->node, c.laptop);
