@@ -167,8 +167,10 @@ static void test_remembered(void **state)
 	fix_pass(fix, 1);
 	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_WAITING);
 	assert_int_equal(ask(&c, 2 * FIX_HOUR), REGISTRY_OK);
-	/* A clock that was set back gives nobody more time. */
+	/* A clock that was set back gives nobody more time, nor an answer to what comes now. */
 	fix_set_time(fix_time() - 3 * FIX_HOUR);
+	assert_int_equal(ask_as(&c, "other", 0), REGISTRY_WAITING);
+	assert_int_equal(state_of(&c, c.login, 0), REGISTRY_WAITING);
 	assert_int_equal(ask(&c, 2 * FIX_HOUR), REGISTRY_WAITING);
 	fix_set_time(fix_time() + 3 * FIX_HOUR);
 	/* No rule asks for what is older than a week. */
@@ -486,6 +488,39 @@ static void test_key_runs_out(void **state)
 	assert_int_equal(registry_n_checkgrants(fix->registry), 0);
 }
 
+/* Who ends whatever they are signed in to means this, too. */
+static void test_signed_out(void **state)
+{
+	struct fix *fix = *state;
+	struct checks c;
+
+	begin(&c, fix);
+	remember(&c);
+	fix_pass(fix, 1);
+	FIX_OK(fix, registry_close_sessions(fix->registry, &alice, ALICE, FIX_DONE(fix)));
+	assert_null(registry_checkgrant(fix->registry, c.laptop));
+	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_WAITING);
+	fix_pass(fix, 1);
+	approve(&c);
+	assert_int_equal(state_of(&c, c.login, FIX_HOUR), REGISTRY_OK);
+}
+
+static void test_suspended(void **state)
+{
+	struct fix *fix = *state;
+	struct checks c;
+
+	begin(&c, fix);
+	remember(&c);
+	assert_int_equal(ask(&c, 0), REGISTRY_WAITING);
+	FIX_OK(fix, registry_suspend_user(fix->registry, &fix_root, ALICE, true, FIX_DONE(fix)));
+	assert_forgotten(&c);
+	assert_null(registry_checkreq(fix->registry, c.id));
+	answer_as(&c, &alice, true, fix_time());
+	assert_int_not_equal(fix->result.code, REGISTRY_OK);
+	assert_int_not_equal(ask(&c, FIX_HOUR), REGISTRY_OK);
+}
+
 static void test_forget_person(void **state)
 {
 	struct fix *fix = *state;
@@ -589,6 +624,8 @@ int main(void)
 		TEST(test_forgotten),
 		TEST(test_renewed_key),
 		TEST(test_key_runs_out),
+		TEST(test_signed_out),
+		TEST(test_suspended),
 		TEST(test_forget_person),
 		TEST(test_limits),
 		TEST(test_bad_requests),
