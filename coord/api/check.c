@@ -141,11 +141,8 @@ static void on_asked(const struct registry_result *result, void *userdata)
 	if (result->code == REGISTRY_OK) {
 		call->api->checks.remembered++;
 		agent_call_answer(call, 200, accepted_json(result->checkgrant));
-	} else if (result->checkreq) {
-		answer_waiting(call, result->checkreq, result->secret);
 	} else {
-		/* The device became another's in the same moment. */
-		refuse_unknown(call);
+		answer_waiting(call, result->checkreq, result->secret);
 	}
 }
 

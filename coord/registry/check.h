@@ -14,6 +14,8 @@ const struct checkgrant_record *check_grant_of_owner(const struct registry *regi
 						     const struct node_record *node);
 /* Of the node's entry, whosever that is; 0: there is none. */
 uint64_t check_grant_revision(const struct registry *registry, const char *node);
+/* Whatever its state; NULL: there is none. */
+const struct checkreq_record *check_request(const struct registry *registry, const char *id);
 bool check_is_remembered(const struct registry *registry, const struct checkgrant_record *grant,
 			 uint64_t period_usec);
 

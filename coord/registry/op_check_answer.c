@@ -125,7 +125,7 @@ static int prepare_answer(struct op *op, struct txn *txn)
 
 static void complete_answer(struct op *op)
 {
-	op->result.checkreq = registry_checkreq(op->registry, ((struct answer *)op)->id);
+	op->result.checkreq = check_request(op->registry, ((struct answer *)op)->id);
 }
 
 static const struct op_kind approve_kind = {

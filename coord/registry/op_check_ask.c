@@ -195,7 +195,7 @@ static int check_source(struct ask *a, const struct node_record **ret_node)
 static void point_out(struct ask *a)
 {
 	a->op.result.code = REGISTRY_WAITING;
-	a->op.result.checkreq = registry_checkreq(a->op.registry, a->id);
+	a->op.result.checkreq = check_request(a->op.registry, a->id);
 	check_login_id(a->id, a->number, a->login_id);
 	a->op.result.secret = a->login_id;
 }

@@ -45,14 +45,14 @@ const struct checkgrant_record *registry_checkgrant(const struct registry *regis
 	return grant->at > user->signed_out ? grant : NULL;
 }
 
-static const struct checkreq_record *find_request(const struct registry *registry, const char *id)
+const struct checkreq_record *check_request(const struct registry *registry, const char *id)
 {
 	return (const struct checkreq_record *)table_find(&registry->state->checkreqs, id);
 }
 
 const struct checkreq_record *registry_checkreq(const struct registry *registry, const char *id)
 {
-	const struct checkreq_record *req = find_request(registry, id);
+	const struct checkreq_record *req = check_request(registry, id);
 	const struct user_record *user = req ? registry_user(registry, req->user) : NULL;
 
 	if (!user || user->suspended || req->expires <= registry->clock())
