@@ -17,7 +17,8 @@
 #include "coord/registry/registry.h"
 
 #define REGISTRY_MAX_CHECKS	 1024u /* that wait at a time */
-#define REGISTRY_MAX_CHECKS_FROM 20u   /* asked for by one source within CHECK_LIFETIME_USEC */
+#define REGISTRY_MAX_CHECKS_FOR	 256u  /* of these, for logins to one target */
+#define REGISTRY_MAX_CHECKS_FROM 20u   /* asked for by one source within ten minutes */
 
 /* ------------------------------------------------------------------- reading */
 

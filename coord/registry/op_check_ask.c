@@ -93,25 +93,35 @@ static int join(struct ask *a, struct txn *txn, const struct checkreq_record *ol
 	return 0;
 }
 
-/* Those that were answered, or ran out, are in the store until they are reaped. */
+/*
+ * Those that were answered, or ran out, are in the store until they are reaped. A host that asks
+ * for whomever it knows leaves room for others.
+ */
 static int check_limits(struct ask *a)
 {
 	const struct registry *registry = a->op.registry;
-	size_t n = 0, n_from = 0;
+	size_t n = 0, n_from = 0, n_for = 0;
 
 	for (size_t i = 0; i < registry_n_checkreqs(registry); i++) {
 		const struct checkreq_record *req = registry_checkreq_at(registry, i);
 
 		if (req->expires <= registry->clock())
 			continue;
-		n += req->state == CHECK_WAITING;
 		n_from += strcmp(req->node, a->source) == 0;
+		n += req->state == CHECK_WAITING;
+		n_for += a->target && req->state == CHECK_WAITING &&
+			 same_text(req->logins.items[0].target, a->target);
 	}
 	if (n_from >= REGISTRY_MAX_CHECKS_FROM)
 		return op_refuse(&a->op, REGISTRY_TOO_MANY,
 				 "%zu checks were asked for by this host within ten minutes; try "
 				 "again later",
 				 n_from);
+	if (n_for >= REGISTRY_MAX_CHECKS_FOR)
+		return op_refuse(&a->op, REGISTRY_TOO_MANY,
+				 "%zu checks for logins to this host wait for an answer already; "
+				 "try again later",
+				 n_for);
 	if (n >= REGISTRY_MAX_CHECKS || registry_n_checkreqs(registry) >= 2 * REGISTRY_MAX_CHECKS)
 		return op_refuse(&a->op, REGISTRY_TOO_MANY,
 				 "%zu checks wait for an answer already; try again later", n);
@@ -247,9 +257,12 @@ static int copy_ask(struct ask *a, const struct registry_check_request *request)
 	if (problem)
 		return op_refuse(&a->op, REGISTRY_BAD_REQUEST, "ssh_user: %s", problem);
 	a->source = strdup(request->source);
+	a->op.object = strdup(request->source);
+	a->op.tell_refusal = true;
 	a->target = request->target ? strdup(request->target) : NULL;
 	a->ssh_user = request->ssh_user ? strdup(request->ssh_user) : NULL;
-	if (!a->source || !a->target != !request->target || !a->ssh_user != !request->ssh_user)
+	if (!a->source || !a->op.object || !a->target != !request->target ||
+	    !a->ssh_user != !request->ssh_user)
 		return -ENOMEM;
 	a->period_usec = request->period_usec;
 	a->asked = a->op.registry->clock();

@@ -561,12 +561,41 @@ static void test_limits(void **state)
 	}
 	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_TOO_MANY);
 	fix_expect(fix, REGISTRY_TOO_MANY, "20 checks were asked for by this host");
+	assert_non_null(strstr(fix_last_event(fix), "node:web check.ask n"));
+	assert_non_null(strstr(fix_last_event(fix), " too-many"));
 	/* Others are not kept from it. */
 	snprintf(c.laptop, sizeof(c.laptop), "%s", fix_node(fix, 3));
 	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_WAITING);
 	fix_pass(fix, 600 * FIX_SEC);
 	snprintf(c.laptop, sizeof(c.laptop), "%s",
 		 registry_node_by_name(fix->registry, "host-1")->head.id);
+	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_WAITING);
+}
+
+/* One host does not use up what there is for all. */
+static void test_limit_of_target(void **state)
+{
+	struct fix *fix = *state;
+	struct checks c;
+
+	begin(&c, fix);
+	for (unsigned i = 0; i < REGISTRY_MAX_CHECKS_FOR; i++) {
+		snprintf(c.laptop, sizeof(c.laptop), "%s", fix_node(fix, 10 + i));
+		assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_WAITING);
+	}
+	/* Who waits there already may go on. */
+	assert_int_equal(ask_as(&c, "alice", FIX_HOUR), REGISTRY_WAITING);
+	snprintf(c.laptop, sizeof(c.laptop), "%s", fix_node(fix, 5));
+	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_TOO_MANY);
+	fix_expect(fix, REGISTRY_TOO_MANY, "256 checks for logins to this host");
+	snprintf(c.web, sizeof(c.web), "%s", fix_node(fix, 3));
+	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_WAITING);
+	answer_as(&c, &alice, false, 0);
+	fix_pass(fix, FIX_SEC);
+	snprintf(c.web, sizeof(c.web), "%s",
+		 registry_node_by_name(fix->registry, "host-2")->head.id);
+	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_TOO_MANY);
+	fix_pass(fix, 600 * FIX_SEC);
 	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_WAITING);
 }
 
@@ -628,6 +657,7 @@ int main(void)
 		TEST(test_suspended),
 		TEST(test_forget_person),
 		TEST(test_limits),
+		TEST(test_limit_of_target),
 		TEST(test_bad_requests),
 		TEST(test_restart),
 	};
