@@ -122,6 +122,10 @@ static void find_route(struct http_request *req)
 
 	r = http_route_find(config->routes, config->n_routes, req->method, &req->target, on,
 			    &req->route, req->refusal.allow);
+	if (r == HTTP_NO_PATH && config->fallback && on == HTTP_ON_NETWORK) {
+		req->route = config->fallback;
+		r = 0;
+	}
 	if (r == HTTP_NO_PATH)
 		refuse(req, 404, "not_found", "there is nothing at this path");
 	else if (r == HTTP_NO_METHOD)
@@ -220,10 +224,11 @@ static enum MHD_Result take_body(struct http_request *req, const char *data, siz
 
 static void call_handler(struct http_request *req)
 {
+	void *userdata = req->route->userdata;
 	int r;
 
 	req->in_handler = true;
-	r = req->route->handler(req, req->listener->server->config.userdata);
+	r = req->route->handler(req, userdata ? userdata : req->listener->server->config.userdata);
 	req->in_handler = false;
 	if (req->phase != HTTP_WAITING)
 		return;

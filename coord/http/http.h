@@ -49,7 +49,18 @@ struct http_route {
 	size_t max_body; /* bytes; 0: http_limits.max_body */
 	http_handler_fn handler;
 	const void *data; /* for the handler, by http_request_route(); may be NULL */
+	void *userdata;	  /* for the handler; NULL: http_config.userdata */
 };
+
+/* The routes of one owner, and the userdata of their handlers. */
+struct http_route_table {
+	const struct http_route *routes;
+	size_t n_routes;
+	void *userdata;
+};
+/* All of them in one table, which is the caller's. Return: 0, -ENOMEM. */
+int http_routes_join(const struct http_route_table *tables, size_t n_tables,
+		     struct http_route **ret_routes, size_t *ret_n_routes);
 
 /* ---- server ---- */
 
@@ -79,12 +90,14 @@ struct http_config {
 	/* Whose X-Forwarded-For and X-Forwarded-Proto are believed. */
 	const struct ip_prefix *trusted_proxies;
 	size_t n_trusted_proxies;
-	void *userdata; /* for the handlers */
+	/* On the network, for paths that no route has; NULL: 404. Method and path do not matter. */
+	const struct http_route *fallback;
+	void *userdata; /* for handlers whose route has none */
 };
 
 /*
- * The config is copied; routes, prefixes and userdata are borrowed and must outlive the server.
- * Return: 0, -EINVAL (a route or limit that makes no sense), -ENOMEM, other negative errno.
+ * The config is copied; routes, fallback, prefixes and userdata are borrowed and must outlive the
+ * server. Return: 0, -EINVAL (a route or limit that makes no sense), -ENOMEM, other negative errno.
  */
 int http_server_new(sd_event *event, const struct http_config *config,
 		    struct http_server **ret_server);

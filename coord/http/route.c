@@ -1,6 +1,8 @@
 #include "coord/http/route.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Take the next segment off a pattern. Return: its length; *segment is NULL at the end. */
@@ -105,4 +107,25 @@ bool http_route_is_valid(const struct http_route *route)
 	while (next_segment(&at, &segment), segment)
 		n++;
 	return n > 0 && n <= HTTP_MAX_SEGMENTS && *at == '\0';
+}
+
+int http_routes_join(const struct http_route_table *tables, size_t n_tables,
+		     struct http_route **ret_routes, size_t *ret_n_routes)
+{
+	struct http_route *routes;
+	size_t n = 0;
+
+	for (size_t i = 0; i < n_tables; i++)
+		n += tables[i].n_routes;
+	routes = calloc(n + 1, sizeof(*routes));
+	if (!routes)
+		return -ENOMEM;
+	*ret_routes = routes;
+	*ret_n_routes = n;
+	for (size_t i = 0; i < n_tables; i++)
+		for (size_t j = 0; j < tables[i].n_routes; j++) {
+			*routes = tables[i].routes[j];
+			routes++->userdata = tables[i].userdata;
+		}
+	return 0;
 }
