@@ -14,15 +14,19 @@
 /* ---- answers ---- */
 
 /* secret: that the machine asks again with; NULL: it knows. */
-static json_t *pending_json(const struct pending_record *pending, const char *secret)
+static json_t *pending_json(const struct api *api, const struct pending_record *pending,
+			    const char *secret)
 {
 	_cleanup_free_ char *approve = text_printf("coordctl nodes approve %s", pending->head.id);
+	_cleanup_free_ char *url = NULL;
 	char expires[32];
 
-	if (!approve)
+	if (pending->page)
+		url = text_printf("%s/a/%s", api->url, pending->page);
+	if (!approve || !url != !pending->page)
 		return NULL;
-	return json_pack("{s:s, s:s*, s:s, s:n, s:s, s:s}", "state", "pending", "id", secret,
-			 "code", pending->head.id, "url", "approve", approve, "expires_at",
+	return json_pack("{s:s, s:s*, s:s, s:s?, s:s, s:s}", "state", "pending", "id", secret,
+			 "code", pending->head.id, "url", url, "approve", approve, "expires_at",
 			 format_rfc3339(pending->expires, expires, sizeof(expires)));
 }
 
@@ -32,7 +36,8 @@ static int answer_state(struct agent_call *call, const struct registry_result *r
 		return 0;
 	if (result->code == REGISTRY_OK)
 		return agent_call_answer(call, 200, agent_enrolled_json(call->api, result->node));
-	return agent_call_answer(call, 202, pending_json(result->pending, result->secret));
+	return agent_call_answer(call, 202,
+				 pending_json(call->api, result->pending, result->secret));
 }
 
 static void on_enrolled(const struct registry_result *result, void *userdata)

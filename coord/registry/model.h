@@ -291,6 +291,7 @@ enum pending_state {
 struct pending_record {
 	struct record_head head;  /* id: the code, eight characters, "K7QX2MPV" */
 	uint8_t hash[SHA256_LEN]; /* of the id that the machine knows it by */
+	char *page; /* id, 26 of a-z 2-7, of the page where a person says yes; NULL: none */
 	struct ed25519_public machine;
 	struct wg_key key;
 	struct text_list tags; /* that it asks for */

@@ -143,6 +143,7 @@ static void complete_reject(struct op *op)
 static const struct op_kind reject_kind = {
 	.action = "node.reject",
 	.size = sizeof(struct decide),
+	.for_people = true,
 	.prepare = prepare_reject,
 	.complete = complete_reject,
 	.destroy = destroy,
@@ -208,7 +209,7 @@ void registry_enrol_state(struct registry *registry, const char *secret, registr
 		result = (struct registry_result){ .code = REGISTRY_WAITING, .pending = pending };
 	} else if (pending && pending->state == PENDING_REJECTED) {
 		result.code = REGISTRY_REJECTED;
-		result.text = "an operator has said no to this machine";
+		result.text = "somebody has said no to this machine";
 	} else if (pending && registry_node(registry, pending->node)) {
 		result = (struct registry_result){
 			.code = REGISTRY_OK,

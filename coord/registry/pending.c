@@ -83,7 +83,7 @@ static int begin(struct op *op, const struct pending_request *request,
 	int r;
 
 	if (old && old->state == PENDING_REJECTED)
-		return op_refuse(op, REGISTRY_REJECTED, "an operator has said no to this machine");
+		return op_refuse(op, REGISTRY_REJECTED, "somebody has said no to this machine");
 	if (old) {
 		memcpy(code, old->head.id, CODE_LEN + 1);
 		return 0;
@@ -92,12 +92,21 @@ static int begin(struct op *op, const struct pending_request *request,
 	return r != 0 ? r : choose_code(op, code);
 }
 
+static int choose_page(const struct pending_record *old, char page[CHECK_ID_SIZE])
+{
+	if (!old || !old->page)
+		return check_id_new(page);
+	memcpy(page, old->page, CHECK_ID_SIZE);
+	return 0;
+}
+
 int pending_put(struct op *op, struct txn *txn, const struct pending_request *request,
 		struct waiting *ret_waiting)
 {
 	const struct pending_record *old = pending_of_machine(op->registry, request->machine);
 	struct pending_record pending = {
 		.head = { .id = ret_waiting->code, .revision = old ? old->head.revision : 0 },
+		.page = ret_waiting->page,
 		.machine = *request->machine,
 		.key = *request->key,
 		.tags = *request->tags,
@@ -114,6 +123,8 @@ int pending_put(struct op *op, struct txn *txn, const struct pending_request *re
 	r = admit_check_tag_names(op, request->tags);
 	if (r == 0)
 		r = begin(op, request, old, ret_waiting->code);
+	if (r == 0)
+		r = choose_page(old, ret_waiting->page);
 	if (r == 0)
 		r = secret_new(ret_waiting->secret, pending.hash);
 	if (r != 0)

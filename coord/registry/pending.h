@@ -16,9 +16,13 @@ struct pending_request {
 struct waiting {
 	char code[CODE_LEN + 1];
 	char secret[SECRET_SIZE];
+	char page[CHECK_ID_SIZE];
 };
 
-/* As admit_node(). A machine that waits already gets a new secret under the same code. */
+/*
+ * As admit_node(). A machine that waits already gets a new secret under the same code; its page
+ * stays, which somebody may be looking at.
+ */
 int pending_put(struct op *op, struct txn *txn, const struct pending_request *request,
 		struct waiting *ret_waiting);
 /* NULL: it does not wait (any more). */

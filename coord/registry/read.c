@@ -1,5 +1,6 @@
 /* Looking things up. */
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 #include "coord/registry/accounts.h"
@@ -103,6 +104,24 @@ const struct pending_record *registry_pending_by_secret(const struct registry *r
 		const struct pending_record *pending = (struct pending_record *)table->items[i];
 
 		if (secret_hash_equal(pending->hash, hash) && pending->expires > registry->clock())
+			found = pending;
+	}
+	return found;
+}
+
+const struct pending_record *registry_pending_by_page(const struct registry *registry,
+						      const char *page)
+{
+	const struct table *table = &registry->state->pending;
+	const struct pending_record *found = NULL;
+
+	if (!check_id_is_valid(page))
+		return NULL;
+	for (size_t i = 0; i < table->n; i++) {
+		const struct pending_record *pending = (struct pending_record *)table->items[i];
+
+		if (pending->page && CRYPTO_memcmp(pending->page, page, CHECK_ID_SIZE) == 0 &&
+		    pending->expires > registry->clock())
 			found = pending;
 	}
 	return found;

@@ -34,6 +34,7 @@ static const struct field_type field_state = { read_state, write_state };
 #define AT(member) offsetof(struct pending_record, member)
 static const struct field pending_fields[] = {
 	{ "hash", &field_hash, AT(hash), JSON_REQUIRED },
+	{ "page", &field_name, AT(page), 0 },
 	{ "machine", &field_machine, AT(machine), JSON_REQUIRED },
 	{ "node_key", &field_wg_key, AT(key), JSON_REQUIRED },
 	{ "tags", &field_tags, AT(tags), 0 },
@@ -52,6 +53,8 @@ static int check_pending(const void *record, struct json_report *rep)
 
 	if (!code_is_valid(pending->head.id))
 		return json_fail(rep, NULL, "is no code of an enrolment");
+	if (pending->page && !check_id_is_valid(pending->page))
+		return json_fail(rep, NULL, "page: is no id of a page");
 	if (!pending->node != (pending->state != PENDING_APPROVED))
 		return json_fail(rep, NULL,
 				 "node: belongs to an approved enrolment, and only there");
@@ -63,6 +66,7 @@ static void pending_done(void *record)
 	struct pending_record *pending = record;
 
 	free(pending->head.id);
+	free(pending->page);
 	text_list_done(&pending->tags);
 	node_facts_done(&pending->facts);
 	free(pending->node);

@@ -103,6 +103,9 @@ const struct pending_record *registry_pending(const struct registry *registry, c
 /* By the secret id that the machine got; one that ran out is not found. */
 const struct pending_record *registry_pending_by_secret(const struct registry *registry,
 							const char *secret);
+/* By the id of its page; likewise. */
+const struct pending_record *registry_pending_by_page(const struct registry *registry,
+						      const char *page);
 
 /* All of them, by position: 0 <= i < registry_n_...(); sorted by id (users by login). */
 size_t registry_n_nodes(const struct registry *registry);

@@ -92,12 +92,12 @@ static void test_rejected(void **state)
 	strcpy(code, fix->result.code_text);
 	strcpy(secret, fix->result.secret);
 	FIX_OK(fix, registry_reject(fix->registry, &fix_root, code, FIX_DONE(fix)));
-	FIX_REFUSED(fix, REGISTRY_REJECTED, "an operator has said no",
+	FIX_REFUSED(fix, REGISTRY_REJECTED, "somebody has said no",
 		    registry_enrol_state(fix->registry, secret, FIX_DONE(fix)));
 	FIX_REFUSED(fix, REGISTRY_CONFLICT, "was rejected already",
 		    registry_approve(fix->registry, &fix_root, code, ALICE, NULL, FIX_DONE(fix)));
 	/* Asking again at once is of no use. */
-	FIX_REFUSED(fix, REGISTRY_REJECTED, "an operator has said no",
+	FIX_REFUSED(fix, REGISTRY_REJECTED, "somebody has said no",
 		    fix_enrol(fix, &(struct fix_machine){ .number = 1 }));
 	assert_int_equal(registry_n_nodes(fix->registry), 0);
 	fix_set_time(FIX_START + 15 * 60 * FIX_SEC);
