@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
 build_packages=(
 	meson ninja-build gcc pkg-config libc6-dev python3
 	libcurl4-openssl-dev libgnutls28-dev libjansson-dev libmicrohttpd-dev libmnl-dev libnftnl-dev libnl-3-dev
-	libnl-route-3-dev libcrypt-dev libpam0g-dev libseccomp-dev libsqlite3-dev libssh-dev libssl-dev
+	libnl-route-3-dev libcrypt-dev libpam0g-dev libqrencode-dev libseccomp-dev libsqlite3-dev libssh-dev libssl-dev
 	libsystemd-dev zlib1g-dev systemd
 )
 test_packages=(

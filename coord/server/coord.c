@@ -13,6 +13,7 @@
 #include "coord/api/api.h"
 #include "coord/server/listeners.h"
 #include "coord/store/sqlite.h"
+#include "coord/web/web.h"
 
 #define STOP_USEC (5 * UINT64_C(1000000))
 
@@ -25,6 +26,9 @@ struct coord {
 	struct registry *registry;
 	struct map *map;
 	struct api *api;
+	struct verifier *verifier;
+	struct web *web;
+	struct http_route *routes; /* the api's, then the pages' */
 	struct http_server *server;
 	int ready; /* of the registry: 1: not told yet */
 	char *problem;
@@ -141,12 +145,40 @@ static int open_api(struct coord *coord, const struct coord_paths *paths, char *
 	return r < 0 ? fail(reterr_text, r, "API") : 0;
 }
 
+static int open_web(struct coord *coord, char **reterr_text)
+{
+	struct web_config config = {
+		.registry = coord->registry,
+		.map = coord->map,
+		.url = coord->config->url,
+	};
+	int r = verifier_new(coord->event, coord->registry, &coord->verifier);
+
+	config.verifier = coord->verifier;
+	if (r == 0)
+		r = web_new(&config, &coord->web);
+	return r < 0 ? fail(reterr_text, r, "pages") : 0;
+}
+
+static int join_routes(struct coord *coord, struct http_config *config)
+{
+	struct http_route_table tables[] = { { .userdata = coord->api },
+					     { .userdata = coord->web } };
+	int r;
+
+	tables[0].routes = api_routes(&tables[0].n_routes);
+	tables[1].routes = web_routes(&tables[1].n_routes);
+	r = http_routes_join(tables, ARRAY_SIZE(tables), &coord->routes, &config->n_routes);
+	config->routes = coord->routes;
+	config->fallback = web_fallback(coord->web);
+	return r;
+}
+
 static int serve(struct coord *coord, char **reterr_text)
 {
 	struct http_config config = {
 		.trusted_proxies = coord->config->trusted,
 		.n_trusted_proxies = coord->config->n_trusted,
-		.userdata = coord->api,
 	};
 	int r;
 
@@ -154,8 +186,9 @@ static int serve(struct coord *coord, char **reterr_text)
 	/* Requests come besides the streams. */
 	config.limits.max_connections = (unsigned)coord->config->max_nodes + 1024;
 	config.limits.stream_bytes = 1 << 20;
-	config.routes = api_routes(&config.n_routes);
-	r = http_server_new(coord->event, &config, &coord->server);
+	r = join_routes(coord, &config);
+	if (r == 0)
+		r = http_server_new(coord->event, &config, &coord->server);
 	if (r < 0)
 		return fail(reterr_text, r, "HTTP server");
 	api_set_server(coord->api, coord->server);
@@ -178,6 +211,8 @@ int coord_new(sd_event *event, const struct coord_config *config, const struct c
 	if (r == 0)
 		r = open_api(coord, paths, reterr_text);
 	if (r == 0)
+		r = open_web(coord, reterr_text);
+	if (r == 0)
 		r = serve(coord, reterr_text);
 	if (r == 0)
 		*ret_coord = take_ptr(coord);
@@ -192,8 +227,11 @@ struct coord *coord_free(struct coord *coord)
 		api_set_server(coord->api, NULL);
 	http_server_free(coord->server);
 	api_free(coord->api);
+	verifier_free(coord->verifier);
 	map_free(coord->map);
 	registry_free(coord->registry);
+	web_free(coord->web);
+	free(coord->routes);
 	store_free(coord->store);
 	ed25519_key_free(coord->key);
 	sd_event_unref(coord->event);

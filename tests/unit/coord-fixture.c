@@ -13,6 +13,11 @@
 #include "common/text.h"
 #include "coord/store/sqlite.h"
 
+const char *coord_fix_url = COORD_FIX_URL;
+uint16_t coord_fix_port;
+const struct web_provider *coord_fix_providers;
+size_t coord_fix_n_providers;
+
 #define DONE(coord) fix_done, &(coord)->result
 
 static void on_ready(int status, const char *text, void *userdata)
@@ -51,6 +56,30 @@ static void open_store(struct coord_fix *coord)
 	assert_int_equal(coord->result.code, REGISTRY_OK);
 }
 
+static void open_web(struct coord_fix *coord)
+{
+	struct http_route_table tables[2] = { { .userdata = coord->api } };
+	struct web_config config = {
+		.registry = coord->registry,
+		.map = coord->map,
+		.url = coord_fix_url,
+		.providers = coord_fix_providers,
+		.n_providers = coord_fix_n_providers,
+	};
+
+	assert_int_equal(verifier_new(coord->http.event, coord->registry, &coord->verifier), 0);
+	config.verifier = coord->verifier;
+	assert_int_equal(web_new(&config, &coord->web), 0);
+	tables[0].routes = api_routes(&tables[0].n_routes);
+	tables[1].routes = web_routes(&tables[1].n_routes);
+	tables[1].userdata = coord->web;
+	assert_int_equal(http_routes_join(tables, ARRAY_SIZE(tables), &coord->routes,
+					  &coord->http.config.n_routes),
+			 0);
+	coord->http.config.routes = coord->routes;
+	coord->http.config.fallback = web_fallback(coord->web);
+}
+
 static void open_api(struct coord_fix *coord)
 {
 	const struct map_config map_config = { .key = coord->key };
@@ -58,7 +87,7 @@ static void open_api(struct coord_fix *coord)
 		.registry = coord->registry,
 		.store = coord->store,
 		.key = coord->key,
-		.url = "http://127.0.0.1",
+		.url = coord_fix_url,
 		.state_dir = coord->folder,
 		.max_machines = 1000,
 		.admin_group = (gid_t)-1,
@@ -69,7 +98,8 @@ static void open_api(struct coord_fix *coord)
 		0);
 	config.map = coord->map;
 	assert_int_equal(api_new(coord->http.event, &config, &coord->api), 0);
-	coord->http.config.userdata = coord->api;
+	open_web(coord);
+	coord->http.endpoint.port = coord_fix_port;
 	http_fixture_start(&coord->http, NULL);
 	api_set_server(coord->api, coord->http.server);
 }
@@ -77,12 +107,9 @@ static void open_api(struct coord_fix *coord)
 static int set_up(void **state, registry_clock_fn clock)
 {
 	struct coord_fix *coord = calloc(1, sizeof(*coord));
-	const struct http_route *routes;
-	size_t n;
 
 	assert_non_null(coord);
-	routes = api_routes(&n);
-	http_fixture_init(&coord->http, routes, n, NULL);
+	http_fixture_init(&coord->http, NULL, 0, NULL);
 	assert_int_equal(ed25519_key_generate(&coord->key), 0);
 	coord->clock = clock;
 	strcpy(coord->folder, "/tmp/coord-fixture-XXXXXX");
@@ -109,8 +136,11 @@ static void close_all(struct coord_fix *coord)
 	api_set_server(coord->api, NULL);
 	http_server_free(coord->http.server);
 	api_free(coord->api);
+	verifier_free(coord->verifier);
 	map_free(coord->map);
 	registry_free(coord->registry);
+	web_free(coord->web);
+	free(coord->routes);
 }
 
 void coord_fix_restart(struct coord_fix *coord)

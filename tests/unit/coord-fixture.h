@@ -1,11 +1,12 @@
 /*
- * A whole coordinator in one event loop: store in memory, registry, maps, API, HTTP on the
+ * A whole coordinator in one event loop: store in memory, registry, maps, API, pages, HTTP on the
  * loopback. And agents that sign their requests.
  */
 #pragma once
 
 #include "common/httpsig.h"
 #include "coord/api/api.h"
+#include "coord/web/web.h"
 #include "tests/unit/http-fixture.h"
 #include "tests/unit/registry-fixture.h"
 
@@ -16,10 +17,22 @@ struct coord_fix {
 	struct map *map;
 	struct api *api;
 	registry_clock_fn clock;
+	struct verifier *verifier;
+	struct web *web;
+	struct http_route *routes;
 	struct ed25519_key *key;
 	char folder[64];	  /* of state; empty */
 	struct fix_result result; /* of the last operation: coord_fix_done */
 };
+/* Of the coordinators that are set up from now on; COORD_FIX_URL unless a test says otherwise. */
+#define COORD_FIX_URL "http://127.0.0.1"
+extern const char *coord_fix_url;
+/* Of the listener; 0: any. */
+extern uint16_t coord_fix_port;
+/* Where people sign in besides; none. */
+extern const struct web_provider *coord_fix_providers;
+extern size_t coord_fix_n_providers;
+
 /* With the mesh "mesh.example" and the user alice@example.com. cmocka: *state. */
 int coord_fix_setup(void **state);
 /* The same at FIX_START; fix_set_time() goes on. */

@@ -29,12 +29,12 @@ void http_fixture_init(struct http_fixture *f, const struct http_route *routes, 
 
 void http_fixture_start(struct http_fixture *f, const struct http_tls_files *tls)
 {
-	struct ip_endpoint any = { 0 };
+	struct ip_endpoint local = { .port = f->endpoint.port };
 	char *text = NULL;
 
-	assert_int_equal(ip_addr_parse("127.0.0.1", &any.addr), 0);
+	assert_int_equal(ip_addr_parse("127.0.0.1", &local.addr), 0);
 	assert_int_equal(http_server_new(f->event, &f->config, &f->server), 0);
-	if (http_server_listen(f->server, &any, tls, &text) < 0)
+	if (http_server_listen(f->server, &local, tls, &text) < 0)
 		fail_msg("%s", text);
 	assert_int_equal(http_server_endpoint(f->server, 0, &f->endpoint), 0);
 }

@@ -18,7 +18,7 @@ struct http_fixture {
 
 void http_fixture_init(struct http_fixture *f, const struct http_route *routes, size_t n_routes,
 		       void *userdata);
-/* Make the server with f->config, and listen on 127.0.0.1 */
+/* Make the server with f->config, and listen on 127.0.0.1, at f->endpoint's port (0: any). */
 void http_fixture_start(struct http_fixture *f, const struct http_tls_files *tls);
 void http_fixture_done(struct http_fixture *f);
 struct http_stats http_fixture_stats(const struct http_fixture *f);
