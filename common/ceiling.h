@@ -27,7 +27,10 @@ struct ceiling {
 	uint64_t max_connections_per_peer;
 	uint64_t max_unauthenticated;
 	uint64_t max_unauthenticated_per_peer;
-	uint64_t max_left_running; /* connections that are over but for programs left running */
+	uint64_t max_held; /* logins that wait for a check */
+	uint64_t max_held_per_peer;
+	uint64_t check_timeout_usec; /* how long one may wait */
+	uint64_t max_left_running;   /* connections that are over but for programs left running */
 	uint64_t max_left_running_per_peer;
 	uint64_t max_sessions;	  /* concurrent, per connection */
 	uint64_t max_env;	  /* variables per session */

@@ -15,10 +15,12 @@
 #include "common/text.h"
 #include "sshgw/child.h"
 #include "sshgw/listener/limits.h"
+#include "sshgw/steps.h"
 
-/* How far it has come: as many bytes are in the status pipe (sshgw/monitor/monitor.h). */
+/* How far it has come: so says the number of bytes in the status pipe (sshgw/steps.h). */
 enum stage {
 	STAGE_NEW,
+	STAGE_HELD, /* a person is asked; it has its own limit of time */
 	STAGE_LOGGED_IN,
 	STAGE_LEFT, /* only programs that it left running are there */
 };
@@ -35,7 +37,7 @@ struct connection {
 
 struct connections {
 	sd_event *event;
-	struct limits live, unauthenticated, left;
+	struct limits live, unauthenticated, held, left;
 	struct connection *list;
 	uint64_t told_usec; /* when somebody was last told to have been turned away; 0: never */
 	unsigned n_untold;  /* who came since then */
@@ -58,6 +60,8 @@ void connections_set_limits(struct connections *all, const struct ceiling *ceili
 	all->live.max_per_peer = ceiling->max_connections_per_peer;
 	all->unauthenticated.max_total = ceiling->max_unauthenticated;
 	all->unauthenticated.max_per_peer = ceiling->max_unauthenticated_per_peer;
+	all->held.max_total = ceiling->max_held;
+	all->held.max_per_peer = ceiling->max_held_per_peer;
 	all->left.max_total = ceiling->max_left_running;
 	all->left.max_per_peer = ceiling->max_left_running_per_peer;
 }
@@ -67,19 +71,35 @@ struct connections_count connections_count(const struct connections *all)
 	return (struct connections_count){
 		.live = all->live.n,
 		.unauthenticated = all->unauthenticated.n,
+		.held = all->held.n,
 		.left = all->left.n,
 	};
 }
 
 /* ---- counting ---- */
 
+/* Besides that it is there at all. NULL: none. */
+static struct limits *counted_as(struct connection *c)
+{
+	switch (c->stage) {
+	case STAGE_NEW:
+		return &c->all->unauthenticated;
+	case STAGE_HELD:
+		return &c->all->held;
+	case STAGE_LOGGED_IN:
+	case STAGE_LEFT:
+		break;
+	}
+	return NULL;
+}
+
 static void count_in(struct connection *c)
 {
 	struct connections *all = c->all;
 	int r = limits_enter(c->stage == STAGE_LEFT ? &all->left : &all->live, &c->peer);
 
-	if (r == 0 && c->stage == STAGE_NEW)
-		r = limits_enter(&all->unauthenticated, &c->peer);
+	if (r == 0 && counted_as(c))
+		r = limits_enter(counted_as(c), &c->peer);
 	if (r < 0)
 		log_warning_errno(r, "Could not count a connection, continuing");
 }
@@ -89,8 +109,8 @@ static void count_out(struct connection *c)
 	struct connections *all = c->all;
 
 	limits_leave(c->stage == STAGE_LEFT ? &all->left : &all->live, &c->peer);
-	if (c->stage == STAGE_NEW)
-		limits_leave(&all->unauthenticated, &c->peer);
+	if (counted_as(c))
+		limits_leave(counted_as(c), &c->peer);
 }
 
 /* Whoever floods us shall not flood the journal: one line a second, with how many it stands for. */
@@ -167,24 +187,32 @@ static void connection_free(struct connection *c)
 
 static enum stage read_stage(int fd)
 {
+	static const enum stage stages[] = {
+		STAGE_NEW,
+		[MON_STEP_LOGGED_IN] = STAGE_LOGGED_IN,
+		[MON_STEP_LEFT] = STAGE_LEFT,
+		[MON_STEP_HELD] = STAGE_HELD,
+		[MON_STEP_HELD + MON_STEP_LOGGED_IN] = STAGE_LOGGED_IN,
+		[MON_STEP_HELD + MON_STEP_LEFT] = STAGE_LEFT,
+	};
 	int n = 0;
 
-	if (ioctl(fd, FIONREAD, &n) < 0 || n <= 0)
+	if (ioctl(fd, FIONREAD, &n) < 0 || n < 0)
 		return STAGE_NEW;
-	return n == 1 ? STAGE_LOGGED_IN : STAGE_LEFT;
+	return (size_t)n < ARRAY_SIZE(stages) ? stages[n] : STAGE_LEFT;
 }
 
 /*
  * Its number, which may have come to us through the service manager, is its own as long as the pipe
  * is not at its end: if it still is not once we have a descriptor, that is the monitor's.
  */
-static void end_monitor(const struct connection *c)
+static void signal_monitor(const struct connection *c, int sig)
 {
 	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, c->monitor, 0);
 	struct pollfd pipe = { .fd = c->status_fd };
 
 	if (poll(&pipe, 1, 0) >= 0 && !(pipe.revents & (POLLHUP | POLLERR)))
-		child_signal(pidfd, SIGTERM);
+		child_signal(pidfd, sig);
 }
 
 /*
@@ -198,7 +226,10 @@ static void enter_stage(struct connection *c, enum stage stage)
 	count_out(c);
 	if (stage == STAGE_LEFT && !has_room(c->all, &c->all->left, &c->peer, "MaxLeftRunning",
 					     "Ending what was left running by a connection from"))
-		end_monitor(c);
+		signal_monitor(c, SIGTERM);
+	if (stage == STAGE_HELD && !has_room(c->all, &c->all->held, &c->peer, "MaxHeldLogins",
+					     "Refusing a login that waits for a check, from"))
+		signal_monitor(c, MON_SIGNAL_NO_ROOM);
 	c->stage = stage;
 	count_in(c);
 }
@@ -256,6 +287,7 @@ struct connections *connections_free(struct connections *all)
 		connection_free(all->list);
 	limits_done(&all->live);
 	limits_done(&all->unauthenticated);
+	limits_done(&all->held);
 	limits_done(&all->left);
 	sd_event_unref(all->event);
 	free(all);

@@ -40,6 +40,6 @@ int connections_adopt(struct connections *connections, const char *name, int fd)
 
 /* For display and tests: of each kind. */
 struct connections_count {
-	size_t live, unauthenticated, left;
+	size_t live, unauthenticated, held, left;
 };
 struct connections_count connections_count(const struct connections *connections);

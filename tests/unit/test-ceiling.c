@@ -59,6 +59,7 @@ static void test_all_settings(void **state)
 			      "DenyUsers=eve\nLoginGraceTime=30s\nMaxAgentAbsence=1h\n"
 			      "MaxUnauthenticated=5\nMaxUnauthenticatedPerPeer=3\n"
 			      "MaxSessions=7\nMaxEnv=0\nSftpServer=/opt/sftp-server\n"
+			      "MaxHeldLogins=8\nMaxHeldLoginsPerPeer=0\nCheckTimeout=90s\n"
 			      "MaxLeftRunning=9\nMaxLeftRunningPerPeer=0\n"
 			      "RekeyLimit=64M 5m\n",
 			      &c, &text),
@@ -73,6 +74,9 @@ static void test_all_settings(void **state)
 	assert_int_equal(c.max_sessions, 7);
 	assert_int_equal(c.max_env, 0);
 	assert_string_equal(c.sftp_server, "/opt/sftp-server");
+	assert_int_equal(c.max_held, 8);
+	assert_int_equal(c.max_held_per_peer, 0);
+	assert_true(c.check_timeout_usec == 90000000);
 	assert_int_equal(c.max_left_running, 9);
 	assert_int_equal(c.max_left_running_per_peer, 0);
 	assert_int_equal(c.rekey.bytes, 64 << 20);
@@ -122,6 +126,9 @@ static void test_bad_files(void **state)
 		"MaxSessions=65\n",
 		"MaxEnv=65\n",
 		"MaxLeftRunning=151\n",
+		"MaxHeldLogins=801\n",
+		"CheckTimeout=0\n",
+		"CheckTimeout=11m\n",
 		"MaxEnv=-1\n",
 		"MaxUnauthenticatedPerPeer=0\n",
 		"SftpServer=\n",

@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/listener/connections.h"
+#include "sshgw/steps.h"
 
 static struct {
 	sd_event *event;
@@ -58,6 +59,8 @@ static int setup(void **state)
 	ceiling.max_connections_per_peer = 3;
 	ceiling.max_unauthenticated = 4;
 	ceiling.max_unauthenticated_per_peer = 2;
+	ceiling.max_held = 3;
+	ceiling.max_held_per_peer = 2;
 	ceiling.max_left_running = 3;
 	ceiling.max_left_running_per_peer = 2;
 	connections_set_limits(f.all, &ceiling);
@@ -165,6 +168,73 @@ static void test_in_one_go(void **state)
 	expect_count(0, 0, 1);
 	close(one);
 	expect_count(0, 0, 0);
+}
+
+static void hold(int monitor)
+{
+	assert_int_equal(write(monitor, "+++", 3), 3);
+}
+
+static void expect_held(size_t live, size_t unauthenticated, size_t held)
+{
+	struct connections_count n;
+
+	pump();
+	n = connections_count(f.all);
+	assert_int_equal(n.live, live);
+	assert_int_equal(n.unauthenticated, unauthenticated);
+	assert_int_equal(n.held, held);
+}
+
+/* Who waits for a check does not stand in the way of others who log in. */
+static void test_held(void **state)
+{
+	int one = add("100.64.0.2", 4711), two = add("100.64.0.2", 4712), three;
+
+	hold(one);
+	hold(two);
+	expect_held(2, 0, 2);
+	three = add("100.64.0.2", 4713);
+	expect_held(3, 1, 2);
+	step(one);
+	expect_held(3, 1, 1);
+	step(one);
+	expect_count(2, 1, 1);
+	/* Turned away. */
+	close(two);
+	expect_held(1, 1, 0);
+	/* All at once. */
+	hold(three);
+	step(three);
+	step(three);
+	expect_count(0, 0, 2);
+	close(one);
+	close(three);
+	expect_count(0, 0, 0);
+}
+
+static void test_too_many_held(void **state)
+{
+	siginfo_t info = { 0 };
+	int fds[3];
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = add("100.64.0.2", i < 2 ? INT32_MAX : pid);
+		hold(fds[i]);
+		pump();
+	}
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
+	assert_int_equal(info.si_status, MON_SIGNAL_NO_ROOM);
+	assert_string_equal(logged.last, "Refusing a login that waits for a check, from "
+					 "100.64.0.2: it has 2 of MaxHeldLoginsPerPeer= already");
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	expect_held(0, 0, 0);
 }
 
 static void test_limits(void **state)
@@ -396,6 +466,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_knocking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_in_one_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_many_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_running, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_running_and_gone, setup, teardown),
