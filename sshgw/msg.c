@@ -172,6 +172,40 @@ void msg_auth_result_done(struct msg_auth_result *msg)
 	*msg = (struct msg_auth_result){ 0 };
 }
 
+/* ---- NET_CHECK ---- */
+
+int msg_check_put(struct chan_writer *w, const struct msg_check *msg)
+{
+	chan_put_string(w, msg->text);
+	chan_put_string(w, msg->url);
+	chan_put_string(w, msg->code);
+	return w->error;
+}
+
+int msg_check_get(const struct chan_msg *in, struct msg_check *ret_msg)
+{
+	struct chan_reader r = chan_msg_reader(in);
+	struct msg_check msg = { 0 };
+
+	msg.text = chan_get_string(&r, MSG_MAX_TEXT);
+	msg.url = chan_get_string(&r, MSG_MAX_URL);
+	msg.code = chan_get_string(&r, MSG_MAX_CODE);
+	if (chan_reader_end(&r) < 0) {
+		msg_check_done(&msg);
+		return r.error;
+	}
+	*ret_msg = msg;
+	return 0;
+}
+
+void msg_check_done(struct msg_check *msg)
+{
+	free(msg->text);
+	free(msg->url);
+	free(msg->code);
+	*msg = (struct msg_check){ 0 };
+}
+
 /* ---- NET_START, USER_START ---- */
 
 const char *start_kind_to_string(enum start_kind kind)

@@ -25,6 +25,8 @@
 #define MSG_MAX_HASH	  64u
 #define MSG_MAX_KEYS	  3u
 #define MSG_MAX_BLOB	  4096u
+#define MSG_MAX_URL	  512u
+#define MSG_MAX_CODE	  32u
 
 enum net_msg {
 	/* monitor -> net */
@@ -35,6 +37,7 @@ enum net_msg {
 	NET_START_FAILED, /* u32 channel, string reason: answers NET_START */
 	NET_EXITED,	  /* struct msg_exited */
 	NET_END,	  /* string notice: tell the sessions, then close the connection */
+	NET_CHECK,	  /* struct msg_check: before NET_AUTH_RESULT, perhaps more than once */
 
 	/* net -> monitor */
 	NET_READY = 0x180, /* empty: sandboxed, libssh set up; no byte was read yet */
@@ -44,6 +47,7 @@ enum net_msg {
 	NET_HANGUP,	   /* u32 channel: the client closed it */
 	NET_LOG,	   /* u32 syslog level, string text */
 	NET_SIGNAL,	   /* struct msg_signal: the client's, for the program of a channel */
+	NET_HELD,	   /* empty: the client waits for the check */
 };
 
 enum leader_msg {
@@ -128,6 +132,15 @@ struct msg_auth_result {
 int msg_auth_result_put(struct chan_writer *w, const struct msg_auth_result *msg);
 int msg_auth_result_get(const struct chan_msg *in, struct msg_auth_result *ret_msg);
 void msg_auth_result_done(struct msg_auth_result *msg);
+
+/* A person is asked whether it is them. */
+struct msg_check {
+	char *text; /* what for */
+	char *url, *code;
+};
+int msg_check_put(struct chan_writer *w, const struct msg_check *msg);
+int msg_check_get(const struct chan_msg *in, struct msg_check *ret_msg);
+void msg_check_done(struct msg_check *msg);
 
 enum start_kind {
 	START_SHELL = 1,

@@ -9,13 +9,13 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/net/check.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/receive.h"
 #include "sshgw/net/session.h"
 
-#define MAX_OTHER_METHODS 6u
-#define CLOSE_USEC	  (1000 * 1000u)
-#define REFUSED_USEC	  (2 * 1000 * 1000u)
+#define CLOSE_USEC   (1000 * 1000u)
+#define REFUSED_USEC (2 * 1000 * 1000u)
 
 void net_close(struct net *net)
 {
@@ -27,7 +27,7 @@ void net_close(struct net *net)
 
 /* ---- the monitor's messages ---- */
 
-static void send_banner(struct net *net, const char *text)
+void net_banner(struct net *net, const char *text)
 {
 	_cleanup_free_ char *line = text_printf("%s\r\n", text);
 	ssh_string banner;
@@ -40,29 +40,46 @@ static void send_banner(struct net *net, const char *text)
 	ssh_string_free(banner);
 }
 
+void net_let_in(struct net *net, const char *text)
+{
+	ssh_message held = take_ptr(net->auth_message);
+
+	net_banner(net, text);
+	net->state = NET_STATE_OPEN;
+	net->deadline = UINT64_MAX;
+	ssh_message_auth_reply_success(held, 0);
+	ssh_message_free(held);
+}
+
+/* The client says "Permission denied" and leaves by itself. */
+void net_turn_away(struct net *net, const char *text)
+{
+	ssh_message held = take_ptr(net->auth_message);
+
+	net_banner(net, text);
+	net->state = NET_STATE_REFUSED;
+	net->deadline = clock_usec(CLOCK_MONOTONIC) + REFUSED_USEC;
+	if (!held)
+		return;
+	ssh_message_reply_default(held);
+	ssh_message_free(held);
+}
+
 static int on_auth_result(struct net *net, const struct chan_msg *msg)
 {
 	struct msg_auth_result result = { 0 };
-	ssh_message held = take_ptr(net->auth_message);
 	int r = msg_auth_result_get(msg, &result);
 
-	if (r == 0 && (!held || net->state != NET_STATE_ASKED))
+	if (r < 0)
+		return r;
+	if (net->state != NET_STATE_ASKED && net->state != NET_STATE_CHECK)
 		r = -EBADMSG;
-	if (r == 0) {
-		send_banner(net, result.text);
-		if (result.verdict == AUTH_ACCEPTED) {
-			net->state = NET_STATE_OPEN;
-			net->deadline = UINT64_MAX;
-			ssh_message_auth_reply_success(held, 0);
-		} else {
-			/* The client says "Permission denied" and leaves by itself. */
-			net->state = NET_STATE_REFUSED;
-			net->deadline = clock_usec(CLOCK_MONOTONIC) + REFUSED_USEC;
-			ssh_message_reply_default(held);
-		}
-	}
-	if (held)
-		ssh_message_free(held);
+	else if (result.verdict != AUTH_ACCEPTED)
+		net_turn_away(net, result.text);
+	else if (net->auth_message)
+		net_let_in(net, result.text);
+	else
+		r = net_check_passed(net, result.text);
 	msg_auth_result_done(&result);
 	return r;
 }
@@ -122,7 +139,7 @@ static int on_end(struct net *net, const struct chan_msg *msg)
 	for (size_t i = 0; i < net->n_sessions; i++)
 		net_session_notice(net->sessions[i], notice);
 	if (net->n_sessions == 0 && net->state != NET_STATE_OPEN)
-		send_banner(net, notice);
+		net_banner(net, notice);
 	net_close(net);
 	return 0;
 }
@@ -140,6 +157,8 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 		return on_exited(net, msg);
 	case NET_END:
 		return on_end(net, msg);
+	case NET_CHECK:
+		return net_check_begin(net, msg);
 	case NET_INIT:
 	case NET_SIGNED:
 	case NET_READY:
@@ -149,6 +168,7 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 	case NET_HANGUP:
 	case NET_LOG:
 	case NET_SIGNAL:
+	case NET_HELD:
 		break;
 	}
 	return -EBADMSG;
@@ -173,16 +193,24 @@ static int receive_monitor(struct net *net)
 
 /* ---- the client's messages ---- */
 
+void net_fail_request(struct net *net, ssh_message message)
+{
+	ssh_message_reply_default(message);
+	if (++net->n_auth_tries >= NET_MAX_TRIES)
+		net_close(net);
+}
+
 /* Return: whether the message is kept. */
 static bool on_auth(struct net *net, ssh_message message)
 {
 	const char *user = ssh_message_auth_user(message);
 	struct chan_writer w = { 0 };
 
+	if (net->state == NET_STATE_CHECK &&
+	    ssh_message_subtype(message) == SSH_AUTH_METHOD_INTERACTIVE)
+		return net_check_client(net, message);
 	if (ssh_message_subtype(message) != SSH_AUTH_METHOD_NONE) {
-		ssh_message_reply_default(message);
-		if (++net->n_auth_tries >= MAX_OTHER_METHODS)
-			net_close(net);
+		net_fail_request(net, message);
 		return false;
 	}
 	if (net->state != NET_STATE_AUTH || !user || strlen(user) > MSG_MAX_USER) {

@@ -21,6 +21,7 @@ enum net_state {
 	NET_STATE_KEX,	   /* no user name yet */
 	NET_STATE_AUTH,	   /* service accepted, waiting for "none" */
 	NET_STATE_ASKED,   /* the monitor decides */
+	NET_STATE_CHECK,   /* so it still does, a person is asked: sshgw/net/check.h */
 	NET_STATE_REFUSED, /* every further method fails until the client gives up */
 	NET_STATE_OPEN,	   /* logged in */
 	NET_STATE_CLOSING, /* flush what is queued, then leave */
@@ -28,6 +29,9 @@ enum net_state {
 
 /* Messages that can come while a signature is awaited: one per session and a few more. */
 #define NET_MAX_KEPT 64u
+
+/* Requests with a method other than "none", after which the connection is closed. */
+#define NET_MAX_TRIES 6u
 
 struct net {
 	int monitor_fd;
@@ -40,8 +44,14 @@ struct net {
 	enum net_state state;
 	bool kex_done;		  /* the first key exchange */
 	unsigned n_auth_tries;	  /* requests with a method other than "none" */
-	ssh_message auth_message; /* "none", held until the monitor answered */
-	uint64_t deadline;	  /* CLOCK_MONOTONIC usec; login grace, later: of closing */
+	ssh_message auth_message; /* held until the monitor answered */
+	struct {
+		struct msg_check where; /* all NULL: none is needed */
+		bool is_prompted;	/* the client is to answer a request without prompts */
+		bool is_told;		/* the monitor knows that the client waits */
+		char *passed;		/* it was faster than the client: the text for it */
+	} check;
+	uint64_t deadline; /* CLOCK_MONOTONIC usec; login grace, later: of closing */
 
 	struct net_session **sessions;
 	size_t n_sessions;
@@ -54,6 +64,13 @@ struct net {
 	size_t n_pty_modes;
 };
 
+/* Show the client a line, before it is logged in. "": nothing. */
+void net_banner(struct net *net, const char *text);
+/* The verdict, to the request that is held; text is shown before. */
+void net_let_in(struct net *net, const char *text);
+void net_turn_away(struct net *net, const char *text);
+/* One more request that cannot be met: there is an end to that. Answers it. */
+void net_fail_request(struct net *net, ssh_message message);
 /* Leave the loop once the output is flushed, or after a second. */
 void net_close(struct net *net);
 

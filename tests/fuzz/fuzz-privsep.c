@@ -38,6 +38,7 @@ typedef int (*transcode_fn)(const struct chan_msg *in, struct chan_writer *again
 TRANSCODE(net_init, msg_net_init, msg_net_init_done(&msg))
 TRANSCODE(sign, msg_sign, (void)0)
 TRANSCODE(auth_result, msg_auth_result, msg_auth_result_done(&msg))
+TRANSCODE(check, msg_check, msg_check_done(&msg))
 TRANSCODE(start, msg_start, msg_start_done(&msg))
 TRANSCODE(started, msg_started, msg_started_done(&msg))
 TRANSCODE(exited, msg_exited, (void)0)
@@ -82,6 +83,7 @@ static const transcode_fn transcoders[] = {
 	transcode_net_init, transcode_sign,	    transcode_auth_result, transcode_start,
 	transcode_started,  transcode_exited,	    transcode_account,	   transcode_open,
 	transcode_channel,  transcode_channel_text, transcode_text,	   transcode_signal,
+	transcode_check,
 };
 
 /* The packet is the client's own; what is found in it must lie within it. */

@@ -22,6 +22,7 @@ class Connection:
     def __init__(self, gateway, client):
         self.gateway = gateway
         self.log, self.n_signatures = [], 0
+        self.held = threading.Event()  # the client waits for the check
         self.net_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         client.setblocking(False)
         self.net = gateway.spawn([gateway.net, gateway.build], [client.fileno(), theirs.fileno()], {})
@@ -49,7 +50,12 @@ class Connection:
             signature = self.gateway.key.sign(reader.bytes())
             m.send(self.net_channel, m.NET_SIGNED, m.text(m.text("ssh-ed25519") + m.text(signature)))
         elif kind == m.NET_AUTHORIZE:
-            m.send(self.net_channel, m.NET_AUTH_RESULT, b"\1" + m.text(""))
+            if self.gateway.check:
+                self.check(self.gateway.check)
+            else:
+                self.verdict(True)
+        elif kind == m.NET_HELD:
+            self.held.set()
         elif kind == m.NET_START:
             time.sleep(self.gateway.start_delay)
             if self.gateway.refusal:
@@ -66,6 +72,13 @@ class Connection:
         elif kind is None:
             self.user_channel.shutdown(socket.SHUT_RDWR)
         return kind is not None
+
+    def check(self, code):
+        where = m.text("Peergate: a check is needed") + m.text(f"https://coord.example/check/{code}") + m.text(code)
+        m.send(self.net_channel, m.NET_CHECK, where)
+
+    def verdict(self, yes, text=""):
+        m.send(self.net_channel, m.NET_AUTH_RESULT, bytes([yes]) + m.text(text))
 
     def _serve_user(self):
         kind, reader, fds = m.receive(self.user_channel, None)
@@ -93,11 +106,14 @@ class Gateway:
     rekey        after how many bytes and how many seconds new keys are exchanged; 0: no limit
     start_delay  seconds that the monitor takes to have a program started
     refusal      why it starts none
+    check        code of the check that logins need; None: they are let in
+    grace        seconds for the login
     """
 
-    def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None):
+    def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None, check=None, grace=60):
         self.net, self.session, self.build = net, session, build
         self.rekey, self.start_delay, self.refusal = rekey, start_delay, refusal
+        self.check, self.grace = check, grace
         self.key = Ed25519PrivateKey.generate()
         self.public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.connections = []
@@ -116,7 +132,7 @@ class Gateway:
 
     def init_message(self):
         blob = m.text("ssh-ed25519") + m.text(self.public)
-        limits = m.u32(10) + m.u32(32) + m.u32(60)  # sessions, variables, seconds for the login
+        limits = m.u32(10) + m.u32(32) + m.u32(self.grace)  # sessions, variables, seconds for the login
         return m.u32(1) + m.text(blob) + limits + m.u64(self.rekey[0]) + m.u32(self.rekey[1])
 
     @staticmethod

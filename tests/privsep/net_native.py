@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 import unittest
+from unittest import mock
 
 import namespace
 
@@ -88,14 +89,15 @@ class Transport(paramiko.Transport):
                            (ssh.MSG_CHANNEL_WINDOW_ADJUST, "adjust"), (ssh.MSG_CHANNEL_REQUEST, "request"),
                            (ssh.MSG_CHANNEL_EOF, "eof"), (ssh.MSG_CHANNEL_CLOSE, "close"))}
 
-    def __init__(self, port):
+    def __init__(self, port, login=True):
         super().__init__(("127.0.0.1", port))
         self.answers = []
         self._handler_table = {**self._handler_table,
                                ssh.MSG_REQUEST_SUCCESS: lambda *_: self.answers.append("success"),
                                ssh.MSG_REQUEST_FAILURE: lambda *_: self.answers.append("failure")}
         self.start_client(timeout=LIMIT)
-        self.auth_none("alice")
+        if login:
+            self.auth_none("alice")
 
     def channel(self, window=None):
         channel = self.open_session(window_size=window, timeout=LIMIT)
@@ -442,6 +444,119 @@ class NetTest(unittest.TestCase):
     def test_no_more_sessions_right_behind_one(self):
         """As OpenSSH's client does it: the session that was asked for before is let in."""
         self.assertEqual(self.ssh(self.gateway(), "echo in").stdout, b"in\n")
+
+    # ---- a person is asked first ----
+
+    def held(self, gateway, *args):
+        """A client with a person before it, who waits; (process, its connection)."""
+        options = ["-o", "LogLevel=INFO", "-o", "BatchMode=no", *self.ssh_options(gateway)]  # the first counts
+        client = subprocess.Popen(["ssh", *options, *args[:-1], "alice@127.0.0.1", args[-1]], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self.addCleanup(client.communicate)
+        self.addCleanup(client.kill)
+        self.assertTrue(wait_until(lambda: gateway.connections and gateway.connections[-1].held.is_set()))
+        return client, gateway.connections[-1]
+
+    def test_check_passed(self):
+        gateway = self.gateway(check="123-456", grace=2)
+        client, connection = self.held(gateway, "cat; exit 3")
+        time.sleep(4)  # longer than the login grace
+        self.assertIsNone(client.poll())
+        connection.verdict(True, "Peergate: welcome")
+        out, err = client.communicate(b"in", LIMIT)
+        self.assertEqual((out, client.returncode), (b"in", 3), err)
+        # In the banner, and once more for clients that do not show banners.
+        self.assertEqual(err.count(b"https://coord.example/check/123-456"), 2)
+        self.assertEqual(err.count(b"123-456"), 4)
+        self.assertIn(b"Peergate: a check is needed\r\n", err)
+        self.assertIn(b"Peergate: welcome", err)
+
+    def test_check_not_passed(self):
+        gateway = self.gateway(check="123-456")
+        client, connection = self.held(gateway, "true")
+        began = time.monotonic()
+        connection.verdict(False, "Peergate: it was denied")
+        _, err = client.communicate(b"", LIMIT)
+        self.assertEqual(client.returncode, 255)
+        self.assertIn(b"Peergate: it was denied", err)
+        self.assertIn(b"Permission denied", err)
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_check_changes_its_words(self):
+        gateway = self.gateway(check="123-456")
+        client, connection = self.held(gateway, "true")
+        for code in ("111-111", "222-222"):
+            connection.check(code)
+            time.sleep(0.5)
+        connection.verdict(True)
+        _, err = client.communicate(b"", LIMIT)
+        self.assertEqual(client.returncode, 0)
+        self.assertEqual([err.count(code) for code in (b"123-456", b"111-111", b"222-222")], [4, 4, 4])
+
+    def test_check_of_a_client_that_goes_away(self):
+        gateway = self.gateway(check="123-456")
+        client, connection = self.held(gateway, "true")
+        client.kill()
+        self.assertTrue(wait_until(lambda: connection.net.poll() is not None))
+
+    def test_check_in_batch_mode(self):
+        """Nobody is there: it fails at once, and says why."""
+        gateway = self.gateway(check="123-456")
+        began = time.monotonic()
+        result = subprocess.run(["ssh", "-o", "LogLevel=INFO", *self.ssh_options(gateway), "alice@127.0.0.1", "true"],
+                                stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, check=False)
+        self.assertEqual(result.returncode, 255)
+        self.assertIn(b"https://coord.example/check/123-456", result.stderr)
+        self.assertIn(b"agentctl check-login", result.stderr)
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertFalse(gateway.connections[-1].held.is_set())
+
+    def test_check_and_a_client_that_does_not_wait(self):
+        """It is no held login: the login grace goes on."""
+        gateway = self.gateway(check="123-456", grace=2)
+        transport = paramiko.Transport(("127.0.0.1", gateway.port))
+        self.addCleanup(transport.close)
+        transport.start_client(timeout=LIMIT)
+        with self.assertRaises(paramiko.BadAuthenticationType) as refusal:
+            transport.auth_none("alice")
+        self.assertEqual(refusal.exception.allowed_types, ["keyboard-interactive"])
+        self.assertIn(b"123-456", transport.get_banner())
+        self.assertTrue(wait_until(lambda: not transport.is_active()))
+        self.assertFalse(gateway.connections[-1].held.is_set())
+
+    def test_check_passed_before_the_client_waits(self):
+        gateway = self.gateway(check="123-456")
+        transport = paramiko.Transport(("127.0.0.1", gateway.port))
+        self.addCleanup(transport.close)
+        transport.start_client(timeout=LIMIT)
+        with self.assertRaises(paramiko.BadAuthenticationType):
+            transport.auth_none("alice")
+        gateway.connections[-1].verdict(True)
+        time.sleep(0.5)
+        prompts = []
+        transport.auth_interactive("alice", lambda *shown: prompts.append(shown) or [])
+        self.assertTrue(transport.is_authenticated())
+        self.assertIn("123-456", prompts[0][1])
+        self.assertEqual(prompts[0][2], [])
+
+    def test_check_and_a_client_out_of_turn(self):
+        """Answers that nobody asked for, and requests without end, close the connection."""
+        gateway = self.gateway(check="123-456")
+        for kind, fields, times in ((61, [0], 1), (50, ["alice", "ssh-connection", "keyboard-interactive", "", ""], 7),
+                                    (50, ["alice", "ssh-connection", "none"], 1),
+                                    (50, ["alice", "ssh-connection", "password", False, "x"], 6)):
+            client = Transport(gateway.port, login=False)
+            self.addCleanup(client.close)
+            with self.assertRaises(paramiko.BadAuthenticationType):
+                client.auth_none("alice")
+            with contextlib.suppress(EOFError, OSError, paramiko.SSHException), \
+                    mock.patch.dict(paramiko.auth_handler.AuthHandler._client_handler_table, {60: lambda *_: None}):
+                for _ in range(times - 1):
+                    client.send(kind, *fields)
+                time.sleep(0.5)
+                self.assertIsNone(gateway.connections[-1].net.poll(), kind)
+                client.send(kind, *fields)
+            self.assertTrue(wait_until(lambda: gateway.connections[-1].net.poll() is not None), kind)
 
     # ---- new keys ----
 

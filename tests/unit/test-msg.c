@@ -31,6 +31,7 @@ typedef int (*transcode_fn)(const struct chan_msg *in, struct chan_writer *again
 TRANSCODE(net_init, msg_net_init, msg_net_init_done(&msg))
 TRANSCODE(sign, msg_sign, (void)0)
 TRANSCODE(auth_result, msg_auth_result, msg_auth_result_done(&msg))
+TRANSCODE(check, msg_check, msg_check_done(&msg))
 TRANSCODE(start, msg_start, msg_start_done(&msg))
 TRANSCODE(started, msg_started, msg_started_done(&msg))
 TRANSCODE(exited, msg_exited, (void)0)
@@ -314,6 +315,13 @@ static const struct hostile_case {
 	{ transcode_open, "s:256 s:256", 0 },
 	{ transcode_open, "s:257 s:1", -EBADMSG },
 	{ transcode_open, "s:1 n:0", -EBADMSG },
+	{ transcode_check, "s:4096 s:512 s:32", 0 },
+	{ transcode_check, "s:4097 s:512 s:32", -EBADMSG },
+	{ transcode_check, "s:1 s:513 s:32", -EBADMSG },
+	{ transcode_check, "s:1 s:512 s:33", -EBADMSG },
+	{ transcode_check, "s:1 s:1 n:0", -EBADMSG },
+	{ transcode_check, "s:1 s:1", -EBADMSG },
+	{ transcode_check, "s:1 s:1 s:1 s:0", -EBADMSG },
 	{ transcode_text, "s:4096", 0 },
 	{ transcode_text, "s:4097", -EBADMSG },
 	{ transcode_text, "n:0", -EBADMSG },
