@@ -25,6 +25,7 @@
 enum link_state {
 	LINK_IDLE,     /* nothing asked that an event would answer */
 	LINK_ASKING,   /* AuthorizeSSH is under way, or to be sent again */
+	LINK_CHECK,    /* it is, and a person is asked */
 	LINK_HELD,     /* the lease holds; "keep" or "revoked" may come */
 	LINK_ABSENT,   /* the agent is away; tried again and again */
 	LINK_RESUMING, /* ResumeSSH is under way */
@@ -42,12 +43,13 @@ struct agent_link {
 	void *userdata;
 	enum link_state state;
 	char *ssh_user;
-	json_t *resume;		/* parameters of ResumeSSH, once a lease is held */
-	uint64_t give_up_usec;	/* asking, absent, resuming: that is the end */
-	uint64_t retry_usec;	/* the next pause between two attempts */
-	unsigned spread;	/* of pauses, percent: not all monitors at once */
-	uint64_t heard_usec;	/* the last word */
-	uint64_t interval_usec; /* it says one at least this often; 0: it promised nothing */
+	json_t *resume;		 /* parameters of ResumeSSH, once a lease is held */
+	uint64_t give_up_usec;	 /* asking, check, absent, resuming: that is the end */
+	uint64_t check_end_usec; /* the person's time; 0: nobody was asked */
+	uint64_t retry_usec;	 /* the next pause between two attempts */
+	unsigned spread;	 /* of pauses, percent: not all monitors at once */
+	uint64_t heard_usec;	 /* the last word */
+	uint64_t interval_usec;	 /* it says one at least this often; 0: it promised nothing */
 };
 
 static void on_readable(struct loop_source *source, int fd, uint32_t revents, void *userdata);
@@ -177,14 +179,19 @@ int agent_link_who_is(struct agent_link *link, const struct ip_addr *addr, uint6
 
 /* ---- the end ---- */
 
+static bool is_asking(const struct agent_link *link)
+{
+	return link->state == LINK_ASKING || link->state == LINK_CHECK;
+}
+
 static void link_over(struct agent_link *link, const char *reason, const char *message)
 {
-	enum link_state before = link->state;
+	bool asking = is_asking(link);
 
 	link->state = LINK_OVER;
 	link_disconnect(link);
 	loop_time_enable(link->timer, LOOP_OFF);
-	if (before == LINK_ASKING)
+	if (asking)
 		link->events->rejected(link->userdata, reason, message);
 	else
 		link->events->revoked(link->userdata, reason, message);
@@ -210,13 +217,21 @@ static void ask(struct agent_link *link)
 	arm_retry(link);
 }
 
+/* Within the time of an answer; a person who was asked has no more than his own. */
+static void enter_asking(struct agent_link *link)
+{
+	link->state = LINK_ASKING;
+	link->give_up_usec = clock_usec(CLOCK_MONOTONIC) + AGENT_ANSWER_USEC;
+	if (link->check_end_usec > 0 && link->check_end_usec < link->give_up_usec)
+		link->give_up_usec = link->check_end_usec;
+}
+
 int agent_link_authorize(struct agent_link *link, const char *ssh_user)
 {
 	link->ssh_user = strdup(ssh_user);
 	if (!link->ssh_user)
 		return -ENOMEM;
-	link->state = LINK_ASKING;
-	link->give_up_usec = clock_usec(CLOCK_MONOTONIC) + AGENT_ANSWER_USEC;
+	enter_asking(link);
 	ask(link);
 	return 0;
 }
@@ -240,8 +255,13 @@ static void link_lost(struct agent_link *link)
 {
 	switch (link->state) {
 	case LINK_ASKING:
+	case LINK_CHECK:
 		log_notice("The agent went away while it was asked; asking the next one");
 		link_disconnect(link);
+		if (link->state == LINK_CHECK) {
+			link->retry_usec = RETRY_FIRST_USEC;
+			enter_asking(link);
+		}
 		arm_retry(link);
 		break;
 	case LINK_HELD:
@@ -307,6 +327,9 @@ static void on_timer(struct loop_source *source, uint64_t usec, void *userdata)
 		else
 			ask(link);
 		break;
+	case LINK_CHECK:
+		link_over(link, "check-timeout", "nobody confirmed the login in time; try again");
+		break;
 	case LINK_HELD:
 		on_silence(link);
 		break;
@@ -355,6 +378,18 @@ static void on_accept(struct agent_link *link, struct lease_answer *answer)
 	link->events->accepted(link->userdata, &answer->lease);
 }
 
+/* Signs of life it gives only for leases; that the socket closes shows if it goes. */
+static void on_check(struct agent_link *link, const struct lease_answer *answer)
+{
+	if (link->check_end_usec == 0)
+		link->check_end_usec =
+			clock_usec(CLOCK_MONOTONIC) + link->config.check_timeout_usec;
+	link->state = LINK_CHECK;
+	link->give_up_usec = link->check_end_usec;
+	arm(link, link->give_up_usec);
+	link->events->check(link->userdata, &answer->check);
+}
+
 static void on_keep(struct agent_link *link, const struct lease_answer *answer)
 {
 	if (link->state == LINK_RESUMING)
@@ -366,9 +401,13 @@ static void on_keep(struct agent_link *link, const struct lease_answer *answer)
 /* Return: whether the answer fits the state. */
 static bool on_answer(struct agent_link *link, struct lease_answer *answer)
 {
-	bool asking = link->state == LINK_ASKING;
+	bool asking = is_asking(link);
 
 	switch (answer->state) {
+	case LEASE_CHECK:
+		if (asking)
+			on_check(link, answer);
+		return asking;
 	case LEASE_ACCEPT:
 		if (asking)
 			on_accept(link, answer);
@@ -394,7 +433,7 @@ static bool on_answer(struct agent_link *link, struct lease_answer *answer)
 static void on_nonsense(struct agent_link *link, const char *text)
 {
 	log_warning("The agent's answer makes no sense here: %s", text);
-	if (link->state == LINK_ASKING)
+	if (is_asking(link))
 		link_over(link, "agent-error",
 			  "the agent of this host gave an answer that is not understood; try "
 			  "again");
@@ -406,7 +445,7 @@ static void on_error(struct agent_link *link, const char *error)
 {
 	/* NotReady: it has no map yet. Anything else is answered the same way: ask again. */
 	log_debug("The agent answered %s", error);
-	if (link->state == LINK_ASKING)
+	if (is_asking(link))
 		link_over(link, "agent-error",
 			  "the agent of this host cannot decide now (its map is missing or not "
 			  "valid); try again");

@@ -13,6 +13,11 @@
 struct agent_link;
 
 struct agent_link_events {
+	/*
+	 * Before that answer: a person is asked, who may take check_timeout_usec. With other words
+	 * it may come again.
+	 */
+	void (*check)(void *userdata, const struct lease_check *check);
 	/* The one answer to agent_link_authorize(); lease is the callee's to take. */
 	void (*accepted)(void *userdata, struct lease *lease);
 	void (*rejected)(void *userdata, const char *reason, const char *message);
@@ -25,6 +30,7 @@ struct agent_link_events {
 struct agent_link_config {
 	const char *socket_path;
 	uint64_t max_absence_usec;
+	uint64_t check_timeout_usec;
 	struct ip_endpoint peer;
 	struct ip_addr local;
 	const char *connection; /* our name for it, in the journal */
@@ -52,7 +58,7 @@ int agent_link_who_is(struct agent_link *link, const struct ip_addr *addr, uint6
 
 /*
  * Ask for the login. The answer comes as an event, within AGENT_ANSWER_USEC: if the agent goes away
- * meanwhile, the one that comes back is asked. Return: 0, negative errno.
+ * meanwhile, the one that comes back is asked, also while a person is. Return: 0, negative errno.
  */
 #define AGENT_ANSWER_USEC (10 * 1000000ull)
 int agent_link_authorize(struct agent_link *link, const char *ssh_user);

@@ -5,13 +5,15 @@
 
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/monitor/check.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/sessions.h"
 #include "sshgw/monitor/signing.h"
 
 #define IN(state)   (1u << (state))
 #define LOGGED_IN   (IN(MON_OPENING) | IN(MON_OPEN))
-#define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | IN(MON_ACCOUNT) | LOGGED_IN)
+#define AFTER_ASKED (IN(MON_CHECK) | IN(MON_ACCOUNT) | LOGGED_IN)
+#define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | AFTER_ASKED)
 #define ANY_STATE   (~0u)
 
 #define MANY	      (1u << 20)
@@ -59,6 +61,7 @@ static const struct mon_handler handlers[] = {
 	{ NET_READY, MON_NET, IN(MON_START), 1, 0, on_ready },
 	{ NET_SIGN, MON_NET, AFTER_START, MANY, 0, signing_asked },
 	{ NET_AUTHORIZE, MON_NET, IN(MON_KEX), 1, 0, login_ask },
+	{ NET_HELD, MON_NET, AFTER_ASKED, 1, 0, check_held },
 	{ NET_START, MON_NET, LOGGED_IN, MANY, 0, sessions_start },
 	{ NET_HANGUP, MON_NET, LOGGED_IN, MANY, 0, sessions_hangup },
 	{ NET_SIGNAL, MON_NET, IN(MON_OPEN), MANY, 0, sessions_signal },

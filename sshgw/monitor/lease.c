@@ -6,6 +6,7 @@
 #include "common/conf.h"
 #include "common/json.h"
 #include "common/text.h"
+#include "sshgw/msg.h"
 
 #define MAX_PATTERNS 256u
 
@@ -29,6 +30,9 @@ void lease_answer_done(struct lease_answer *answer)
 	lease_done(&answer->lease);
 	free(answer->reason);
 	free(answer->message);
+	free(answer->check.message);
+	free(answer->check.url);
+	free(answer->check.code);
 	*answer = (struct lease_answer){ 0 };
 }
 
@@ -36,10 +40,8 @@ static int read_state(const json_t *v, const struct json_at *at, void *target,
 		      struct json_report *rep)
 {
 	static const char *const names[] = {
-		[LEASE_ACCEPT] = "accept",
-		[LEASE_REJECT] = "reject",
-		[LEASE_KEEP] = "keep",
-		[LEASE_REVOKED] = "revoked",
+		[LEASE_ACCEPT] = "accept",   [LEASE_REJECT] = "reject", [LEASE_KEEP] = "keep",
+		[LEASE_REVOKED] = "revoked", [LEASE_CHECK] = "check",
 	};
 	const char *text = json_string_value(v);
 
@@ -49,7 +51,60 @@ static int read_state(const json_t *v, const struct json_at *at, void *target,
 			return 0;
 		}
 	}
-	return json_fail(rep, at, "unknown state; expected accept, reject, keep or revoked");
+	return json_fail(rep, at, "unknown state; expected accept, reject, check, keep or revoked");
+}
+
+/* It is shown on a terminal, and typed. */
+static int read_printable(const json_t *v, const struct json_at *at, size_t max, void *target,
+			  struct json_report *rep)
+{
+	const char *text = json_string_value(v);
+
+	if (!text || !text[0] || strlen(text) > max)
+		return json_fail(rep, at, "expected 1 to %zu characters", max);
+	for (; *text; text++)
+		if (*text <= ' ' || *text > '~')
+			return json_fail(rep, at, "has characters that it may not have");
+	return json_read_string(v, at, target, rep);
+}
+
+static int read_url(const json_t *v, const struct json_at *at, void *target,
+		    struct json_report *rep)
+{
+	const char *text = json_string_value(v);
+
+	if (!text || (strncmp(text, "https://", 8) != 0 && strncmp(text, "http://", 7) != 0))
+		return json_fail(rep, at, "is no URL of https or http");
+	return read_printable(v, at, MSG_MAX_URL, target, rep);
+}
+
+static int read_code(const json_t *v, const struct json_at *at, void *target,
+		     struct json_report *rep)
+{
+	return read_printable(v, at, MSG_MAX_CODE, target, rep);
+}
+
+/* Shown before anybody is logged in. */
+static int read_check_message(const json_t *v, const struct json_at *at, void *target,
+			      struct json_report *rep)
+{
+	if (!json_is_string(v))
+		return json_fail_type(rep, at, "a text", v);
+	*(char **)target = text_sanitize(json_string_value(v), MSG_MAX_TEXT / 2);
+	return *(char **)target ? 0 : -ENOMEM;
+}
+
+static int read_check(const json_t *v, const struct json_at *at, void *target,
+		      struct json_report *rep)
+{
+	static const struct json_field fields[] = {
+		{ "message", read_check_message, offsetof(struct lease_check, message),
+		  JSON_REQUIRED },
+		{ "url", read_url, offsetof(struct lease_check, url), JSON_REQUIRED },
+		{ "code", read_code, offsetof(struct lease_check, code), JSON_REQUIRED },
+	};
+
+	return json_read_object(v, at, fields, ARRAY_SIZE(fields), target, rep);
 }
 
 static int read_patterns(const json_t *v, const struct json_at *at, void *target,
@@ -116,6 +171,10 @@ static int check_complete(const struct lease_answer *answer, const struct json_a
 	case LEASE_REJECT:
 	case LEASE_REVOKED:
 		return answer->message ? 0 : json_fail(rep, at, "no message");
+	case LEASE_CHECK:
+		return answer->check.url
+			       ? 0
+			       : json_fail(rep, at, "a \"check\" that does not say where");
 	case LEASE_KEEP:
 		return 0;
 	}
@@ -141,6 +200,7 @@ int lease_answer_read(const json_t *parameters, struct lease_answer *ret_answer,
 		{ "keepIntervalUsec", json_read_u64, FIELD(keep_interval_usec), JSON_NULLABLE },
 		{ "reason", json_read_string, FIELD(reason), JSON_NULLABLE },
 		{ "message", json_read_string, FIELD(message), JSON_NULLABLE },
+		{ "check", read_check, FIELD(check), JSON_NULLABLE },
 	};
 #undef FIELD
 	struct json_at root = { 0 };

@@ -12,6 +12,7 @@ enum lease_state {
 	LEASE_REJECT,
 	LEASE_KEEP,
 	LEASE_REVOKED,
+	LEASE_CHECK, /* a person is being asked; accept or reject follows */
 };
 
 struct lease {
@@ -29,11 +30,18 @@ struct lease {
 	uint64_t since_usec;			       /* of the grant; 0: it did not say */
 };
 
+/* Where a person says that it is them. */
+struct lease_check {
+	char *message;
+	char *url, *code; /* printable ASCII */
+};
+
 /* One answer of AuthorizeSSH or ResumeSSH. */
 struct lease_answer {
 	enum lease_state state;
 	struct lease lease;	/* accept: all; keep: valid_until */
 	char *reason, *message; /* reject, revoked */
+	struct lease_check check;
 	/* accept, keep: how often at least the agent will say "keep"; 0: it promises nothing. */
 	uint64_t keep_interval_usec;
 };

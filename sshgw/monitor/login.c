@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "sshgw/build.h"
 #include "sshgw/child.h"
+#include "sshgw/monitor/check.h"
 #include "sshgw/monitor/sessions.h"
 #include "sshgw/scope.h"
 
@@ -26,21 +27,21 @@ static void log_decision(const struct monitor *m, bool accepted, const char *rea
 		{ "RULE", lease->rule },
 		{ "LEASE", lease->id },
 	};
-	char peer[IP_ADDR_STRLEN];
+	char peer[IP_ADDR_STRLEN], took[64];
 
 	ip_addr_to_string(&m->peer.addr, peer);
+	check_took(m, took);
 	if (accepted)
 		log_full(LOG_INFO, 0, fields, ARRAY_SIZE(fields),
-			 "Accepted login of %s (%s) as \"%s\" by rule %s",
+			 "Accepted login of %s (%s) as \"%s\" by rule %s%s",
 			 lease->user ? lease->user : "a tagged node", lease->node_name,
-			 lease->local_user, lease->rule ? lease->rule : "without a name");
+			 lease->local_user, lease->rule ? lease->rule : "without a name", took);
 	else
 		log_full(LOG_NOTICE, 0, fields, ARRAY_SIZE(fields),
-			 "Refused login from %s as \"%s\": %s", peer, m->ssh_user, message);
+			 "Refused login from %s as \"%s\"%s: %s", peer, m->ssh_user, took, message);
 }
 
-/* Tell the client why not; it leaves then, or is made to. */
-static void refuse(struct monitor *m, const char *reason, const char *message)
+void login_refuse(struct monitor *m, const char *reason, const char *message)
 {
 	/* Cut to what a message may carry: PAM and the agent can be wordy. */
 	_cleanup_free_ char *text = text_printf("Peergate: %.4000s", message);
@@ -60,17 +61,17 @@ int login_ask(struct monitor *m, struct chan_msg *msg)
 		return -EPROTO;
 	mon_enter(m, MON_ASKING, "the client named a user");
 	if (!m->ceiling.ssh) {
-		refuse(m, "ssh-off", "SSH is switched off on this host (SSH= in sshgw.conf)");
+		login_refuse(m, "ssh-off", "SSH is switched off on this host (SSH= in sshgw.conf)");
 		return 0;
 	}
 	/* What the agent is asked is JSON, and no account has such a name. */
 	if (!text_is_utf8(m->ssh_user)) {
-		refuse(m, "bad-user", "this is no user name");
+		login_refuse(m, "bad-user", "this is no user name");
 		return 0;
 	}
 	r = agent_link_authorize(m->agent, m->ssh_user);
 	if (r < 0)
-		refuse(m, "agent-lost", "the agent of this host does not answer; try again");
+		login_refuse(m, "agent-lost", "the agent of this host does not answer; try again");
 	return 0;
 }
 
@@ -81,7 +82,7 @@ static void on_rejected(void *userdata, const char *reason, const char *message)
 	struct monitor *m = userdata;
 
 	if (m->state != MON_ENDING)
-		refuse(m, reason ? reason : "policy", message);
+		login_refuse(m, reason ? reason : "policy", message);
 }
 
 static int start_leader(struct monitor *m)
@@ -138,6 +139,11 @@ static void on_retimed(void *userdata, uint64_t valid_until)
 	loop_time_enable(m->expiry, valid_until == UINT64_MAX ? LOOP_OFF : LOOP_ONESHOT);
 }
 
+static void on_check(void *userdata, const struct lease_check *check)
+{
+	check_begin(userdata, check);
+}
+
 static void on_accepted(void *userdata, struct lease *lease)
 {
 	struct monitor *m = userdata;
@@ -151,6 +157,7 @@ static void on_accepted(void *userdata, struct lease *lease)
 	m->lease = *lease;
 	*lease = (struct lease){ 0 };
 	on_retimed(m, m->lease.valid_until);
+	check_passed(m);
 	grant = (struct login_grant){
 		.account = m->lease.local_user,
 		.nonroot = m->lease.nonroot,
@@ -160,14 +167,15 @@ static void on_accepted(void *userdata, struct lease *lease)
 		if (refusal.error < 0)
 			log_error_errno(refusal.error, "Could not look up account \"%s\"",
 					m->lease.local_user);
-		refuse(m, refusal.reason, refusal.text);
+		login_refuse(m, refusal.reason, refusal.text);
 		return;
 	}
 	r = start_leader(m);
 	if (r < 0) {
 		log_error_errno(r, "Could not start the session leader in a control group of its "
 				   "own (cgroup v2 is needed)");
-		refuse(m, "session", "the session cannot be started now; see this host's journal");
+		login_refuse(m, "session",
+			     "the session cannot be started now; see this host's journal");
 		return;
 	}
 	ask_account(m);
@@ -188,6 +196,7 @@ static void on_revoked(void *userdata, const char *reason, const char *message)
 }
 
 const struct agent_link_events login_agent_events = {
+	.check = on_check,
 	.accepted = on_accepted,
 	.rejected = on_rejected,
 	.retimed = on_retimed,
@@ -217,8 +226,9 @@ static int tell_leader_to_open(struct monitor *m, int user_fd)
 void login_leader_lost(struct monitor *m)
 {
 	if (m->state == MON_ACCOUNT) {
-		refuse(m, "session",
-		       "the session cannot be started now (see this host's journal); try again");
+		login_refuse(
+			m, "session",
+			"the session cannot be started now (see this host's journal); try again");
 		mon_end(m, MON_END_KILLED, NULL, "PAM may have started something");
 	} else if (m->state == MON_OPENING) {
 		mon_end(m, MON_END_KILLED,
@@ -254,7 +264,8 @@ int login_account_result(struct monitor *m, struct chan_msg *msg)
 	if (chan_reader_end(&reader) < 0)
 		return -EPROTO;
 	if (!allowed) {
-		refuse(m, "pam", text[0] ? text : "this host's account rules (PAM) refuse it");
+		login_refuse(m, "pam",
+			     text[0] ? text : "this host's account rules (PAM) refuse it");
 		return 0;
 	}
 	r = chan_pair(pair);

@@ -13,6 +13,7 @@
 #include "common/text.h"
 #include "sshgw/build.h"
 #include "sshgw/child.h"
+#include "sshgw/monitor/check.h"
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/origin.h"
@@ -32,6 +33,8 @@ const char *mon_state_to_string(enum mon_state state)
 		return "kex";
 	case MON_ASKING:
 		return "asking";
+	case MON_CHECK:
+		return "check";
 	case MON_ACCOUNT:
 		return "account";
 	case MON_OPENING:
@@ -94,9 +97,14 @@ void mon_send(struct monitor *m, enum mon_peer_index index, uint32_t type, struc
 
 void mon_tell_listener(struct monitor *m, enum mon_step step)
 {
-	for (; m->told < step; m->told++)
-		if (m->config.status_fd >= 0 && write(m->config.status_fd, "+", 1) < 0)
-			log_debug_errno(-errno, "The listener is away");
+	unsigned bytes = step + (m->check.held && step != MON_STEP_HELD ? MON_STEP_HELD : 0);
+
+	/* At once, so that no number in between is seen. */
+	if (bytes > m->told && m->config.status_fd >= 0 &&
+	    write(m->config.status_fd, "+++++", bytes - m->told) < 0)
+		log_debug_errno(-errno, "The listener is away");
+	if (bytes > m->told)
+		m->told = bytes;
 }
 
 static enum mon_peer_index peer_by_fd(const struct monitor *m, int fd)
@@ -117,6 +125,8 @@ static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error
 		return;
 	if (index == MON_LEADER && error == -ECONNRESET)
 		login_leader_lost(m);
+	if (index == MON_NET && error == -ECONNRESET)
+		check_client_gone(m);
 	if (error != -ECONNRESET)
 		mon_end(m, MON_END_KILLED, NULL, "a process broke the protocol");
 	else
@@ -182,6 +192,8 @@ static void on_exit_event(struct loop_source *source, int fd, uint32_t revents, 
 	peer->pidfd = close_fd(peer->pidfd);
 	if (index == MON_LEADER)
 		login_leader_lost(m);
+	else if (!crashed)
+		check_client_gone(m);
 	mon_end(m, crashed ? MON_END_KILLED : MON_END_GONE, NULL,
 		index == MON_NET ? "the connection ended" : "the session ended");
 	mon_end_child_gone(m);
@@ -243,6 +255,8 @@ static int add_timers(struct monitor *m)
 	if (r == 0)
 		r = signing_init(m);
 	if (r == 0)
+		r = check_init(m);
+	if (r == 0)
 		r = loop_add_signal(m->loop, SIGTERM, on_signal, m, &m->term);
 	if (r < 0)
 		return r;
@@ -301,6 +315,7 @@ static int prepare_agent(struct monitor *m)
 	struct agent_link_config config = {
 		.socket_path = m->config.agent_socket,
 		.max_absence_usec = m->ceiling.max_agent_absence_usec,
+		.check_timeout_usec = m->ceiling.check_timeout_usec,
 		.peer = m->peer,
 		.local = m->local.addr,
 		.connection = m->name,
@@ -411,6 +426,7 @@ static void monitor_done(struct monitor *m)
 	loop_source_free(m->kill);
 	loop_source_free(m->left);
 	loop_source_free(m->term);
+	loop_source_free(m->check.no_room);
 	signing_done(m);
 	close_fd(m->scope_fd);
 	guard_dismiss(&m->guard);

@@ -19,11 +19,13 @@
 #include "sshgw/monitor/ending.h"
 #include "sshgw/monitor/guard.h"
 #include "sshgw/msg.h"
+#include "sshgw/steps.h"
 
 enum mon_state {
 	MON_START,   /* the net process sandboxes itself */
 	MON_KEX,     /* key exchange; no user name yet */
 	MON_ASKING,  /* the agent decides */
+	MON_CHECK,   /* a person is asked, through the agent */
 	MON_ACCOUNT, /* PAM's account stack decides */
 	MON_OPENING, /* logged in; the PAM session is being opened */
 	MON_OPEN,    /* programs may run */
@@ -53,12 +55,6 @@ enum mon_peer_index {
 /* Room for one counter for each entry of the handler table. */
 #define MON_MAX_HANDLERS 16u
 
-/* As many bytes are in the status pipe, in which the listener only counts them. */
-enum mon_step {
-	MON_STEP_LOGGED_IN = 1,
-	MON_STEP_LEFT, /* over, but for what it left running; also of one that was never let in */
-};
-
 struct monitor_config {
 	int connection_fd; /* the accepted socket */
 	int status_fd;	   /* to the listener: mon_tell_listener(); -1: none */
@@ -78,7 +74,7 @@ struct monitor {
 	struct msg_host_keys host_keys; /* public halves */
 	struct agent_link *agent;
 	struct mon_peer peers[MON_N_PEERS];
-	enum mon_step told;		 /* to the listener; 0: nothing */
+	unsigned told;			 /* bytes, to the listener */
 	unsigned n_logged;		 /* lines of the net process */
 	unsigned uses[MON_MAX_HANDLERS]; /* how often each request was made */
 
@@ -90,6 +86,12 @@ struct monitor {
 		struct loop_source *timer;
 	} signing;
 	struct budget signals; /* that the client sends to its programs */
+
+	struct {
+		bool held;	     /* the client waits for it: other limits count */
+		uint64_t begun_usec; /* CLOCK_MONOTONIC; 0: there was none */
+		struct loop_source *no_room;
+	} check;
 
 	char *ssh_user;	    /* asked for */
 	struct lease lease; /* from the agent, once accepted */

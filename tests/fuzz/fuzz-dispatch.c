@@ -4,6 +4,7 @@
  * accounts, keys) is replaced by what is below, which checks what the monitor says and does:
  *
  * - each message that it sends can be read by its receiver;
+ * - a person is asked only while the agent decides, and listener and client learn of it in turn;
  * - nobody is let in before agent, ceiling and PAM agreed, and only once;
  * - a program is started only in an open session, once for each request of the net process, with
  *   the forced command if there is one and no variable that is not allowed; for sftp it is the one
@@ -43,20 +44,21 @@ enum op {
 	OP_REJECT,
 	OP_REVOKE,
 	OP_RETIME,
-	OP_DEAF, /* the next message that the monitor sends is not taken */
+	OP_DEAF,  /* the next message that the monitor sends is not taken */
+	OP_CHECK, /* the agent's, too */
 	N_OPS,
 };
 
 static const uint32_t types[] = {
 	NET_READY,  NET_SIGN,	  NET_AUTHORIZE,	 NET_START,    NET_HANGUP,
 	NET_LOG,    USER_STARTED, USER_START_FAILED,	 USER_EXITED,  LEADER_OPENED,
-	NET_INIT,   USER_START,	  LEADER_ACCOUNT_RESULT, LEADER_CLOSE, 0,
+	NET_INIT,   USER_START,	  LEADER_ACCOUNT_RESULT, LEADER_CLOSE, NET_HELD,
 	NET_SIGNAL,
 };
 
 /* What was seen from outside. */
 static struct {
-	bool asked_agent, agent_accepted, pam_agreed, let_in, deaf;
+	bool asked_agent, agent_accepted, pam_agreed, let_in, deaf, held;
 	unsigned n_verdicts;
 	uint32_t wanted[MAX_TRACKED]; /* channels of the net process, not started yet */
 	size_t n_wanted;
@@ -131,6 +133,7 @@ static void check_to_net(const struct monitor *m, const struct chan_msg *msg)
 {
 	struct msg_started started;
 	struct msg_exited exited;
+	struct msg_check where;
 	char *text = NULL;
 	uint32_t channel;
 
@@ -152,6 +155,11 @@ static void check_to_net(const struct monitor *m, const struct chan_msg *msg)
 		break;
 	case NET_SIGNED:
 		check(msg->len > 0);
+		break;
+	case NET_CHECK:
+		check(m->state == MON_CHECK && !seen.agent_accepted && seen.n_verdicts == 0);
+		check(msg_check_get(msg, &where) == 0);
+		msg_check_done(&where);
 		break;
 	default:
 		abort();
@@ -249,7 +257,10 @@ const char *mon_state_to_string(enum mon_state state)
 void mon_enter(struct monitor *m, enum mon_state state, const char *why)
 {
 	if (m->state != MON_ENDING) {
-		check(state == MON_ENDING || state == m->state + 1);
+		/* Not every login needs a check, and one may be asked for twice. */
+		check(state == MON_ENDING || state == m->state + 1 ||
+		      (state == MON_CHECK && m->state == MON_CHECK) ||
+		      (state == MON_ACCOUNT && m->state == MON_ASKING));
 		m->state = state;
 	}
 }
@@ -273,6 +284,11 @@ int mon_attach(struct monitor *m, enum mon_peer_index peer, int fd)
 
 void mon_tell_listener(struct monitor *m, enum mon_step step)
 {
+	if (step == MON_STEP_HELD) {
+		check(m->state == MON_CHECK && !seen.held);
+		seen.held = true;
+		return;
+	}
 	check(seen.let_in || m->state == MON_ENDING);
 }
 
@@ -468,8 +484,10 @@ static struct lease make_lease(uint8_t arg)
 
 static void agent_says(struct monitor *m, enum op op, uint8_t arg)
 {
+	static char message[] = "a check", url[] = "https://coord.example/check/a", code[] = "1-2";
 	const struct agent_link_events *events = &login_agent_events;
 	bool answered = seen.agent_accepted || seen.n_verdicts > 0;
+	const struct lease_check where = { message, url, code };
 	struct lease lease;
 
 	if (op == OP_ACCEPT && seen.asked_agent && !answered) {
@@ -477,6 +495,8 @@ static void agent_says(struct monitor *m, enum op op, uint8_t arg)
 		seen.agent_accepted = true;
 		events->accepted(m, &lease);
 		lease_done(&lease);
+	} else if (op == OP_CHECK && seen.asked_agent && !answered) {
+		events->check(m, &where);
 	} else if (op == OP_REJECT && seen.asked_agent && !answered) {
 		events->rejected(m, NULL, "no");
 	} else if (op == OP_REVOKE && seen.agent_accepted) {
@@ -509,6 +529,7 @@ static void take_step(struct monitor *m, uint8_t op, uint8_t arg, const uint8_t 
 	case OP_REJECT:
 	case OP_REVOKE:
 	case OP_RETIME:
+	case OP_CHECK:
 		agent_says(m, (enum op)(op % N_OPS), arg);
 		break;
 	case N_OPS:

@@ -407,6 +407,13 @@ void stage_agent_accepts(struct stage *s, const char *local_user, const char *mo
 	stage_tell_agent(s, order);
 }
 
+void stage_check(struct stage *s)
+{
+	stage_tell_agent(s, "notify {\"state\":\"check\",\"check\":{\"message\":\"needed\","
+			    "\"url\":\"https://coord.example/check/1\",\"code\":\"1\"}}");
+	stage_skip(s->net.channel, NET_CHECK);
+}
+
 void stage_account(struct stage *s)
 {
 	s->leader = receive_puppet(PUPPET_LEADER);
@@ -444,6 +451,8 @@ void stage_reach(struct stage *s, enum mon_state state)
 		stage_ready(s);
 	if (state >= MON_ASKING)
 		stage_authorize(s);
+	if (state == MON_CHECK)
+		stage_check(s);
 	if (state >= MON_ACCOUNT) {
 		stage_agent_accepts(s, NULL, NULL);
 		stage_account(s);

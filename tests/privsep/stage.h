@@ -64,6 +64,7 @@ void stage_begin(struct stage *s, const struct stage_options *options, bool expe
 
 void stage_ready(struct stage *s);     /* MON_KEX */
 void stage_authorize(struct stage *s); /* MON_ASKING, as "alice" */
+void stage_check(struct stage *s);     /* MON_CHECK, from MON_ASKING: not on the way of others */
 /* The lease that the agent gives. local_user NULL: "alice". more: further members, or NULL. */
 void stage_agent_accepts(struct stage *s, const char *local_user, const char *more);
 void stage_account(struct stage *s); /* MON_ACCOUNT: the leader was asked */

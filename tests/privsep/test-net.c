@@ -81,7 +81,8 @@ static void put_nothing(struct chan_writer *w)
 
 #define IN(state)   (1u << (state))
 #define LOGGED_IN   (IN(MON_OPENING) | IN(MON_OPEN))
-#define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | IN(MON_ACCOUNT) | LOGGED_IN)
+#define AFTER_ASKED (IN(MON_CHECK) | IN(MON_ACCOUNT) | LOGGED_IN)
+#define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | AFTER_ASKED)
 #define ALL_STATES  (IN(MON_START) | AFTER_START)
 
 /* What PRIVSEP.md allows, written down once more: not the monitor's own table. */
@@ -98,6 +99,7 @@ static const struct sample {
 	{ NET_HANGUP, MON_NET, LOGGED_IN, put_running },
 	{ NET_LOG, MON_NET, ALL_STATES, put_log },
 	{ NET_SIGNAL, MON_NET, IN(MON_OPEN), put_signal },
+	{ NET_HELD, MON_NET, AFTER_ASKED, put_nothing },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), put_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), put_opened },
 	/* How these go on in MON_OPEN depends on the channel: test-user.c. */
@@ -110,7 +112,8 @@ static const struct sample {
 	{ USER_START, MON_USER, 0, put_start },
 	{ KEYS_SIGN, MON_NET, 0, put_sign },
 	{ KEYS_SIGNED, MON_NET, 0, put_nothing },
-	{ NET_SIGNAL + 1, MON_NET, 0, put_nothing },
+	{ NET_CHECK, MON_NET, 0, put_nothing },
+	{ NET_HELD + 1, MON_NET, 0, put_nothing },
 	{ USER_SIGNAL, MON_USER, 0, put_signal },
 	{ 0, MON_NET, 0, put_nothing },
 	{ UINT32_MAX, MON_NET, 0, put_nothing },
@@ -203,6 +206,8 @@ static void test_second_signature_before_login(void **state)
 		stage_skip(s.net.channel, NET_SIGNED);
 		if (at >= MON_ASKING)
 			stage_authorize(&s);
+		if (at == MON_CHECK)
+			stage_check(&s);
 		if (at >= MON_ACCOUNT) {
 			stage_agent_accepts(&s, NULL, NULL);
 			stage_account(&s);
@@ -319,7 +324,7 @@ static void test_malformed(void **state)
 		samples[i].put(&w);
 		chan_put_u8(&w, 0);
 		expect_refused(samples[i].type, samples[i].from, at, &w, 0, log);
-		if (samples[i].type != NET_READY) {
+		if (samples[i].put != put_nothing) {
 			expect_refused(samples[i].type, samples[i].from, at, &w, 0, log);
 			samples[i].put(&w);
 			w.len--;

@@ -90,6 +90,21 @@ static void test_minimal_accept(void **state)
 	assert_null(lease->user);
 }
 
+static void test_check(void **state)
+{
+	_cleanup_(lease_answer_done) struct lease_answer answer = { 0 };
+	char *text = NULL;
+
+	assert_int_equal(read_text("{'state':'check','check':{'message':'a\\u001bb','code':'1-2',"
+				   "'url':'https://c.example/x','more':1}}",
+				   &answer, &text),
+			 0);
+	assert_int_equal(answer.state, LEASE_CHECK);
+	assert_string_equal(answer.check.message, "a?b");
+	assert_string_equal(answer.check.code, "1-2");
+	assert_string_equal(answer.check.url, "https://c.example/x");
+}
+
 static void test_others(void **state)
 {
 	static const struct {
@@ -120,7 +135,28 @@ static const struct {
 	{ "{}", "state" },
 	{ "[]", "" },
 	{ "'accept'", "" },
-	{ "{'state':'check'}", "state: unknown state" },
+	{ "{'state':'check'}", "does not say where" },
+	{ "{'state':'check','url':'https://c.example/','code':'1','message':'m'}",
+	  "does not say where" },
+	{ "{'state':'check','check':{'url':'https://c.example/','code':'1'}}", "check.message" },
+	{ "{'state':'check','check':{'url':'https://c.example/','message':'m'}}", "check.code" },
+	{ "{'state':'check','check':{'code':'1','message':'m'}}", "check.url" },
+	{ "{'state':'check','check':{'url':'https://c.example/','code':'','message':'m'}}",
+	  "check.code" },
+	{ "{'state':'check','check':{'url':'https://c.example/','code':'1 2','message':'m'}}",
+	  "check.code" },
+	{ "{'state':'check','check':{'url':'https://c.example/','message':'m',"
+	  "'code':'123456789012345678901234567890123'}}",
+	  "check.code: expected 1 to 32" },
+	{ "{'state':'check','check':{'url':'ftp://c.example/','code':'1','message':'m'}}",
+	  "check.url: is no URL" },
+	{ "{'state':'check','check':{'url':'https://c.exämple/','code':'1','message':'m'}}",
+	  "check.url: has characters" },
+	{ "{'state':'check','check':{'url':'https://c.example/','code':1,'message':'m'}}",
+	  "check.code" },
+	{ "{'state':'check','check':{'url':'https://c.example/','code':'1','message':2}}",
+	  "check.message" },
+	{ "{'state':'check','check':[]}", "check" },
 	{ "{'state':'Accept'}", "state: unknown state" },
 	{ "{'state':''}", "state: unknown state" },
 	{ "{'state':null}", "state" },
@@ -199,11 +235,9 @@ static void test_number_of_patterns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_full_accept),
-		cmocka_unit_test(test_minimal_accept),
-		cmocka_unit_test(test_others),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_number_of_patterns),
+		cmocka_unit_test(test_full_accept), cmocka_unit_test(test_minimal_accept),
+		cmocka_unit_test(test_check),	    cmocka_unit_test(test_others),
+		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_number_of_patterns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
