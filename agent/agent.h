@@ -91,4 +91,6 @@ const struct wg_key *agent_public_key(const struct agent *agent);
 struct link *agent_link(const struct agent *agent);
 /* fn is called whenever something about it has changed; NULL: nobody. */
 void agent_on_link_change(struct agent *agent, void (*fn)(void *userdata), void *userdata);
+/* fn is called whenever leases were judged anew; NULL: nobody. */
+void agent_on_judged(struct agent *agent, void (*fn)(void *userdata), void *userdata);
 sd_event *agent_event(const struct agent *agent);

@@ -136,10 +136,18 @@ void agent_apply(struct agent *agent, bool for_news)
 
 	agent->judged_usec = now;
 	lease_table_recheck(agent->leases, agent->map, now);
+	if (agent->judged_fn)
+		agent->judged_fn(agent->judged_userdata);
 	apply_kernel(agent, now, for_news);
 	arm_expiry(agent);
 	agent_publish_status(agent);
 	write_files(agent);
+}
+
+void agent_on_judged(struct agent *agent, void (*fn)(void *userdata), void *userdata)
+{
+	agent->judged_fn = fn;
+	agent->judged_userdata = userdata;
 }
 
 void agent_give_back_memory(void)

@@ -23,6 +23,8 @@ struct agent {
 	struct link *link; /* NULL: maps come from a file */
 	void (*link_fn)(void *userdata);
 	void *link_userdata;
+	void (*judged_fn)(void *userdata);
+	void *judged_userdata;
 	sd_event_source *apply_timer;
 	sd_event_source *expiry_timer;
 	sd_event_source *clock_source;

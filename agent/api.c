@@ -28,6 +28,7 @@ static const struct varlink_method api_methods[] = {
 	{ "Login", api_login, true },
 	{ "Logout", api_logout, false },
 	{ "Set", api_set, false },
+	{ "CheckLogin", api_check_login, true },
 };
 
 static const struct varlink_interface api_interface = {
@@ -97,6 +98,8 @@ struct api *api_free(struct api *api)
 		return NULL;
 	/* The calls that are open end with the server, and their leases with them. */
 	varlink_server_free(api->server);
+	api_check_done(api);
+	api_check_login_done(api);
 	api_link_done(api);
 	api_drops_done(api);
 	sd_event_unref(api->event);

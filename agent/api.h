@@ -62,6 +62,11 @@ int api_new_for_agent(struct agent *agent, struct api **ret_api);
 struct api *api_free(struct api *api);
 DEFINE_CLEANUP(struct api *, api_free);
 
+/*
+ * The map has changed, or something has expired, and leases were judged anew: so are logins that
+ * wait.
+ */
+void api_recheck(struct api *api);
 /* Something about the coordinator's link has changed: who waits for it is told. */
 void api_link_changed(struct api *api);
 

@@ -53,6 +53,11 @@ static void on_link_change(void *userdata)
 	api_link_changed(userdata);
 }
 
+static void on_judged(void *userdata)
+{
+	api_recheck(userdata);
+}
+
 static const struct api_hooks agent_hooks = {
 	.view = view_agent,
 	.peer_status = agent_peer_status,
@@ -65,7 +70,9 @@ int api_new_for_agent(struct agent *agent, struct api **ret_api)
 {
 	int r = api_new(agent_event(agent), &agent_hooks, agent, ret_api);
 
-	if (r == 0)
-		agent_on_link_change(agent, on_link_change, *ret_api);
-	return r;
+	if (r < 0)
+		return r;
+	agent_on_link_change(agent, on_link_change, *ret_api);
+	agent_on_judged(agent, on_judged, *ret_api);
+	return 0;
 }

@@ -96,7 +96,7 @@ static json_t *json_network(const struct login_question *q)
 
 /* Judged at each own address that the peer can speak to. */
 struct outcome {
-	size_t n_accepted, n_refused;
+	size_t n_accepted, n_refused, n_checked;
 	struct ssh_login refused; /* the first */
 	struct ssh_decision decision;
 };
@@ -106,10 +106,13 @@ static void judge_at(const struct login_question *q, const struct ip_addr *own,
 {
 	struct ssh_login login;
 
-	ssh_login_judge(q->view->map, &q->address, own, q->ssh_user, q->view->now_usec, &login);
+	ssh_login_judge(q->view->map, &q->address, own, q->ssh_user, q->view->link != NULL,
+			q->view->now_usec, &login);
 	outcome->decision = login.decision;
 	if (login.accepted)
 		outcome->n_accepted++;
+	else if (login.needs_check)
+		outcome->n_checked++;
 	else if (outcome->n_refused++ == 0)
 		outcome->refused = login;
 	else
@@ -124,23 +127,26 @@ static void judge_everywhere(const struct login_question *q, struct outcome *out
 		if (self->addresses[i].family == q->address.family)
 			judge_at(q, &self->addresses[i], outcome);
 	/* No address in common: say what the policy says, and that nothing gets through. */
-	if (outcome->n_accepted + outcome->n_refused == 0 && self->n_addresses > 0)
+	if (outcome->n_accepted + outcome->n_checked + outcome->n_refused == 0 &&
+	    self->n_addresses > 0)
 		judge_at(q, &self->addresses[0], outcome);
 }
 
 /* What the policy grants, if it does. */
 static json_t *json_grant(const struct ssh_decision *d)
 {
-	if (d->verdict != SSH_VERDICT_ACCEPT)
+	if (d->verdict == SSH_VERDICT_REJECT)
 		return NULL;
 	return json_pack("{s:s, s:b, s:o*, s:o}", "localUser", d->local_user, "nonroot", d->nonroot,
 			 "validUntil", api_json_end(d->valid_until), "options",
 			 api_json_options(d->rule));
 }
 
-static const char *answer_word(size_t n_yes, size_t n_no)
+static const char *answer_word(const struct outcome *outcome)
 {
-	return n_no == 0 ? "yes" : n_yes == 0 ? "no" : "partly";
+	if (outcome->n_refused > 0)
+		return outcome->n_accepted + outcome->n_checked > 0 ? "partly" : "no";
+	return outcome->n_checked > 0 ? "check" : "yes";
 }
 
 static json_t *json_login(const struct login_question *q, const struct outcome *outcome)
@@ -151,9 +157,8 @@ static json_t *json_login(const struct login_question *q, const struct outcome *
 	json_t *steps = json_steps(q, d, &omitted);
 
 	return json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:s*, s:o*, s:o, s:I, s:o}", "address",
-			 ip_addr_to_string(&q->address, address), "answer",
-			 answer_word(outcome->n_accepted, outcome->n_refused), "nodeName",
-			 d->peer ? d->peer->name : NULL, "user",
+			 ip_addr_to_string(&q->address, address), "answer", answer_word(outcome),
+			 "nodeName", d->peer ? d->peer->name : NULL, "user",
 			 d->peer ? netmap_node_owner(d->peer) : NULL, "reason",
 			 outcome->refused.reason, "message", outcome->refused.message, "rule",
 			 d->rule ? d->rule->origin : NULL, "grant", json_grant(d), "steps", steps,
@@ -173,7 +178,7 @@ static int explain_login(const struct login_question *q, struct outcome *outcome
 static int explain_ssh(struct api *api, struct varlink_call *call,
 		       const struct explain_request *req)
 {
-	size_t n_accepted = 0, n_refused = 0;
+	struct outcome all = { 0 };
 	json_auto_t *logins = json_array();
 	struct api_view view;
 	struct api_end peer;
@@ -190,12 +195,12 @@ static int explain_ssh(struct api *api, struct varlink_call *call,
 
 		if (r < 0)
 			return r;
-		n_accepted += outcome.n_accepted;
-		n_refused += outcome.n_refused;
+		all.n_accepted += outcome.n_accepted;
+		all.n_checked += outcome.n_checked;
+		all.n_refused += outcome.n_refused;
 	}
-	return api_reply(call,
-			 json_pack("{s:s, s:s, s:O}", "answer", answer_word(n_accepted, n_refused),
-				   "host", view.map->self.name, "logins", logins));
+	return api_reply(call, json_pack("{s:s, s:s, s:O}", "answer", answer_word(&all), "host",
+					 view.map->self.name, "logins", logins));
 }
 
 int api_explain_ssh(struct varlink_call *call, const json_t *params, void *userdata)

@@ -58,6 +58,8 @@ struct api {
 	struct api_digest digest;
 	struct link_waiter *link_waiters; /* api_link.c */
 	struct varlink_call *logout_call; /* NULL: nobody waits */
+	struct check_call *check_calls;	  /* api_check.c: logins that wait for a check */
+	struct early_check *early_checks; /* api_check_login.c */
 	json_t *link_said;		  /* what subscribers know of it */
 	sd_event_source *alive;		  /* on while there are leases */
 	unsigned alive_slice;
@@ -81,6 +83,11 @@ extern const struct lease_observer api_session_observer;
 int api_alive_init(struct api *api, sd_event *event);
 /* There is a lease whose holder is to hear that we live. */
 void api_alive_start(struct api *api);
+
+/* ---- checks (api_check.c, api_check_login.c) ---- */
+
+void api_check_done(struct api *api);
+void api_check_login_done(struct api *api);
 
 /* ---- parameters (api_params.c) ---- */
 
@@ -146,6 +153,7 @@ int api_resume_ssh(struct varlink_call *call, const json_t *params, void *userda
 int api_list_sessions(struct varlink_call *call, const json_t *params, void *userdata);
 int api_kill_session(struct varlink_call *call, const json_t *params, void *userdata);
 int api_subscribe(struct varlink_call *call, const json_t *params, void *userdata);
+int api_check_login(struct varlink_call *call, const json_t *params, void *userdata);
 int api_explain_flow(struct varlink_call *call, const json_t *params, void *userdata);
 int api_explain_ssh(struct varlink_call *call, const json_t *params, void *userdata);
 int api_up(struct varlink_call *call, const json_t *params, void *userdata);
@@ -177,9 +185,12 @@ int api_digest(struct api *api, const struct api_view *view, const struct api_di
 /* The same without an api to keep it; api_digest_done() is due in any case. Return: 0, -ENOMEM. */
 int api_digest_make(const struct netmap *map, uint64_t now_usec, struct api_digest *digest);
 void api_digest_done(struct api_digest *digest);
-/* Add the warnings that a map deserves (agent/map_warnings.h). Return: 0, -ENOMEM. */
+/*
+ * Add the warnings that a map deserves (agent/map_warnings.h). can_check: there is a coordinator.
+ * Return: 0, -ENOMEM.
+ */
 int api_map_warnings(const struct netmap *map, uint64_t now_usec, const struct api_digest *digest,
-		     json_t *warnings);
+		     bool can_check, json_t *warnings);
 /* Rules that let nobody in need no packet filter rule. */
 bool api_rule_admits(const struct ssh_rule *rule, uint64_t now_usec);
 /* [{code, message}]: what is wrong with the host or its policy. */

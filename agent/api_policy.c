@@ -159,7 +159,9 @@ static int warn_of_map(struct api *api, const struct api_view *view, json_t *war
 	const struct api_digest *digest;
 	int r = api_digest(api, view, &digest);
 
-	return r < 0 ? r : api_map_warnings(view->map, view->now_usec, digest, warnings);
+	return r < 0 ? r
+		     : api_map_warnings(view->map, view->now_usec, digest, view->link != NULL,
+					warnings);
 }
 
 json_t *api_warnings(struct api *api, const struct api_view *view)

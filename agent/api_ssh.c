@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/api_internal.h"
+#include "agent/api_ssh.h"
 #include "agent/ssh_login.h"
 #include "common/log.h"
 #include "common/text.h"
@@ -16,24 +17,7 @@ struct lease_call {
 	struct lease *lease; /* NULL only until it is entered */
 };
 
-struct resume_options {
-	struct ssh_forwarding forwarding;
-	char *force_command;
-};
-
-/* The parameters of both methods. */
-struct ssh_request {
-	struct ip_addr address, local_address;
-	uint16_t port;
-	char *ssh_user, *connection;
-	char *lease_id, *node_id, *local_user;
-	struct wg_key node_key;
-	bool nonroot;
-	struct resume_options options;
-	uint64_t since_usec;
-};
-
-static void ssh_request_done(struct ssh_request *req)
+void ssh_request_done(struct ssh_request *req)
 {
 	free(req->ssh_user);
 	free(req->connection);
@@ -177,8 +161,8 @@ static const char *origin_of(const struct ssh_rule *rule)
 	return rule ? rule->origin : NULL;
 }
 
-static int answer_reject(struct api *api, struct varlink_call *call, const struct ssh_request *req,
-			 const struct ssh_decision *d, const char *reason, const char *message)
+int api_ssh_reject(struct api *api, struct varlink_call *call, const struct ssh_request *req,
+		   const struct ssh_decision *d, const char *reason, const char *message)
 {
 	_cleanup_free_ char *user = text_sanitize(req->ssh_user, LOGGED_USER_MAX);
 	char addr[IP_ADDR_STRLEN];
@@ -228,8 +212,8 @@ static void log_accept(const struct ssh_request *req, const struct ssh_decision 
 		       d->peer->name, d->local_user);
 }
 
-static int grant(struct api *api, struct varlink_call *call, const struct ssh_request *req,
-		 const struct ssh_decision *d, uint64_t now_usec)
+int api_ssh_accept(struct api *api, struct varlink_call *call, const struct ssh_request *req,
+		   const struct ssh_decision *d, uint64_t now_usec)
 {
 	_cleanup_(lease_call_freep) struct lease_call *lc = NULL;
 	struct lease_terms terms = connection_terms(call, req);
@@ -248,8 +232,8 @@ static int grant(struct api *api, struct varlink_call *call, const struct ssh_re
 		return -ENOMEM;
 	r = lease_grant(api->leases, &terms, d->valid_until, &lease_call_events, lc, &lc->lease);
 	if (r == -ENOSPC)
-		return answer_reject(api, call, req, d, "too-many",
-				     "too many SSH connections to this host");
+		return api_ssh_reject(api, call, req, d, "too-many",
+				      "too many SSH connections to this host");
 	if (r < 0)
 		return r;
 	api->stats->logins_accepted++;
@@ -257,17 +241,20 @@ static int grant(struct api *api, struct varlink_call *call, const struct ssh_re
 	return lease_call_open(api, &lc, json_accept(d, lc->lease));
 }
 
-static int decide(struct api *api, struct varlink_call *call, const struct ssh_request *req)
+/* req may be stolen. */
+static int decide(struct api *api, struct varlink_call *call, struct ssh_request *req)
 {
 	_cleanup_(ssh_login_done) struct ssh_login login = { 0 };
 	struct api_view view;
 
 	api_view(api, &view);
-	ssh_login_judge(view.map, &req->address, &req->local_address, req->ssh_user, view.now_usec,
-			&login);
+	ssh_login_judge(view.map, &req->address, &req->local_address, req->ssh_user,
+			view.link != NULL, view.now_usec, &login);
+	if (login.needs_check)
+		return api_check_begin(api, call, req, &login.decision);
 	if (!login.accepted)
-		return answer_reject(api, call, req, &login.decision, login.reason, login.message);
-	return grant(api, call, req, &login.decision, view.now_usec);
+		return api_ssh_reject(api, call, req, &login.decision, login.reason, login.message);
+	return api_ssh_accept(api, call, req, &login.decision, view.now_usec);
 }
 
 int api_authorize_ssh(struct varlink_call *call, const json_t *params, void *userdata)

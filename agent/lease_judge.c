@@ -39,29 +39,6 @@ static int judge_node(const struct lease_terms *terms, const struct netmap *map,
 	return 0;
 }
 
-/*
- * "accept" that became "check" keeps: who is in has been let in. So a rule that is only in want of
- * a check is judged as if it said "accept".
- */
-static void decide(const struct lease_terms *terms, const struct netmap *map, uint64_t now_usec,
-		   struct ssh_decision *d)
-{
-	struct netmap with_one_rule = *map;
-	const struct ssh_rule *rule;
-	struct ssh_rule accepting;
-
-	ssh_policy_decide(map, &terms->address, terms->ssh_user, now_usec, d);
-	if (d->verdict != SSH_VERDICT_REJECT || d->reason != SSH_REJECT_CHECK)
-		return;
-	rule = d->rule;
-	accepting = *rule;
-	accepting.action = SSH_ACTION_ACCEPT;
-	with_one_rule.ssh_rules = &accepting;
-	with_one_rule.n_ssh_rules = 1;
-	ssh_policy_decide(&with_one_rule, &terms->address, terms->ssh_user, now_usec, d);
-	d->rule = rule;
-}
-
 /* The rule still lets this peer in as this user: does it give all that was granted? */
 static int judge_rights(const struct lease_terms *terms, const struct ssh_decision *d,
 			struct lease_judgement *j)
@@ -123,7 +100,8 @@ int lease_judge(const struct lease_terms *terms, const struct netmap *map, uint6
 	if (r != 0)
 		return r;
 
-	decide(terms, map, now_usec, &d);
+	/* "accept" that became "check" keeps, as what a check let in: who is in has been let in. */
+	ssh_policy_decide(map, &terms->address, terms->ssh_user, now_usec, &d);
 	if (d.verdict == SSH_VERDICT_REJECT)
 		return not_kept(j, end_for(d.reason),
 				ssh_decision_explain(map, &d, terms->ssh_user));

@@ -48,7 +48,8 @@ static int warn_actions(const struct netmap *map, json_t *warnings)
 			   first->action_text);
 }
 
-static int warn_ssh(const struct netmap *map, const struct api_digest *digest, json_t *warnings)
+static int warn_ssh(const struct netmap *map, const struct api_digest *digest, bool can_check,
+		    json_t *warnings)
 {
 	int r = 0;
 
@@ -63,11 +64,10 @@ static int warn_ssh(const struct netmap *map, const struct api_digest *digest, j
 			"%zu SSH rule%s peers that no packet filter rule lets through to tcp/22 "
 			"(see agentctl ssh-policy show)",
 			digest->n_unreachable, digest->n_unreachable == 1 ? " names" : "s name");
-	if (r == 0 && digest->n_checks > 0)
-		r = warning_add(
-			warnings, "ssh-check",
-			"%zu SSH rule%s for a check, which nobody here can carry out: refused",
-			digest->n_checks, digest->n_checks == 1 ? " asks" : "s ask");
+	if (r == 0 && digest->n_checks > 0 && !can_check)
+		r = warning_add(warnings, "ssh-check",
+				"%zu SSH rule%s for a check, which takes a coordinator: refused",
+				digest->n_checks, digest->n_checks == 1 ? " asks" : "s ask");
 	if (r == 0 && digest->n_recorders > 0)
 		r = warning_add(warnings, "ssh-recorder",
 				"%zu SSH rule%s for recording, which cannot be done here: refused",
@@ -91,11 +91,11 @@ static int warn_key(const struct netmap *map, uint64_t now_usec, json_t *warning
 }
 
 int api_map_warnings(const struct netmap *map, uint64_t now_usec, const struct api_digest *digest,
-		     json_t *warnings)
+		     bool can_check, json_t *warnings)
 {
 	int r = warn_key(map, now_usec, warnings);
 
-	return r < 0 ? r : warn_ssh(map, digest, warnings);
+	return r < 0 ? r : warn_ssh(map, digest, can_check, warnings);
 }
 
 json_t *map_warnings(const struct netmap *map, uint64_t now_usec)
@@ -107,7 +107,7 @@ json_t *map_warnings(const struct netmap *map, uint64_t now_usec)
 	if (r == 0)
 		r = api_digest_make(map, now_usec, &digest);
 	if (r == 0)
-		r = api_map_warnings(map, now_usec, &digest, warnings);
+		r = api_map_warnings(map, now_usec, &digest, false, warnings);
 	api_digest_done(&digest);
 	return r < 0 ? NULL : take_ptr(warnings);
 }

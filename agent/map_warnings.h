@@ -6,7 +6,8 @@
 #include "agent/netmap.h"
 
 /*
- * [{code, message}] as Status has them, of the map alone. The caller's; NULL: no memory. Pure.
+ * [{code, message}] as Status has them, of the map alone, as of one that comes from a file. The
+ * caller's; NULL: no memory. Pure.
  */
 json_t *map_warnings(const struct netmap *map, uint64_t now_usec);
 

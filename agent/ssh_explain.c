@@ -43,8 +43,8 @@ static char *explain_reject(const char *host, const struct ssh_decision *d, cons
 				   d->rule ? d->rule->action_text : "reject", who, device, host);
 	case SSH_REJECT_CHECK:
 		return text_printf("logging in to %s as user \"%s\" needs a check of your "
-				   "presence, which no coordinator can carry out yet; who runs the "
-				   "policy may make it \"accept\" in %s",
+				   "presence, which takes a coordinator, and this host has none; "
+				   "who runs the policy may make it \"accept\" in %s",
 				   host, user,
 				   d->rule && d->rule->origin ? d->rule->origin : "the SSH rule");
 	case SSH_REJECT_RECORDER:

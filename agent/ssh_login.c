@@ -11,13 +11,13 @@ static void refuse(struct ssh_login *login, const char *reason, const char *mess
 }
 
 static void judge_rules(const struct netmap *map, const struct ip_addr *address,
-			const struct ip_addr *local_address, const char *ssh_user,
+			const struct ip_addr *local_address, const char *ssh_user, bool can_check,
 			uint64_t now_usec, struct ssh_login *login)
 {
 	struct ssh_decision *d = &login->decision;
 
 	ssh_policy_decide(map, address, ssh_user, now_usec, d);
-	if (d->verdict == SSH_VERDICT_CHECK) {
+	if (d->verdict == SSH_VERDICT_CHECK && !can_check) {
 		d->verdict = SSH_VERDICT_REJECT;
 		d->reason = SSH_REJECT_CHECK;
 	}
@@ -31,13 +31,15 @@ static void judge_rules(const struct netmap *map, const struct ip_addr *address,
 		refuse(login, "unreachable",
 		       "an SSH rule lets you in, but no packet filter rule lets your device reach "
 		       "SSH on this host");
+	else if (d->verdict == SSH_VERDICT_CHECK)
+		login->needs_check = true;
 	else
 		login->accepted = true;
 }
 
 void ssh_login_judge(const struct netmap *map, const struct ip_addr *address,
-		     const struct ip_addr *local_address, const char *ssh_user, uint64_t now_usec,
-		     struct ssh_login *ret_login)
+		     const struct ip_addr *local_address, const char *ssh_user, bool can_check,
+		     uint64_t now_usec, struct ssh_login *ret_login)
 {
 	*ret_login = (struct ssh_login){ 0 };
 	if (!map)
@@ -48,7 +50,7 @@ void ssh_login_judge(const struct netmap *map, const struct ip_addr *address,
 	else if (netmap_is_own_address(map, address))
 		refuse(ret_login, "self", "this host does not log in to itself by the mesh");
 	else
-		judge_rules(map, address, local_address, ssh_user, now_usec, ret_login);
+		judge_rules(map, address, local_address, ssh_user, can_check, now_usec, ret_login);
 }
 
 void ssh_login_done(struct ssh_login *login)

@@ -66,11 +66,9 @@ static void grant(const struct netmap *map, const char *ssh_user, const char *lo
 		return reject(d, SSH_REJECT_USER);
 	if (!ssh_user_is_valid(local))
 		return reject(d, SSH_REJECT_BAD_USER);
-	if (d->rule->action == SSH_ACTION_CHECK)
-		return reject(d, SSH_REJECT_CHECK);
 	if (d->rule->needs_recorder)
 		return reject(d, SSH_REJECT_RECORDER);
-	d->verdict = SSH_VERDICT_ACCEPT;
+	d->verdict = d->rule->action == SSH_ACTION_CHECK ? SSH_VERDICT_CHECK : SSH_VERDICT_ACCEPT;
 	d->reason = SSH_REJECT_NONE;
 	snprintf(d->local_user, sizeof(d->local_user), "%s", local);
 	d->valid_until =

@@ -9,7 +9,7 @@
 enum ssh_verdict {
 	SSH_VERDICT_REJECT,
 	SSH_VERDICT_ACCEPT,
-	SSH_VERDICT_CHECK,
+	SSH_VERDICT_CHECK, /* accept, once a person has shown that they are there */
 };
 
 enum ssh_reject_reason {
@@ -20,7 +20,7 @@ enum ssh_reject_reason {
 	SSH_REJECT_NO_RULE,	 /* no rule names this peer */
 	SSH_REJECT_USER,	 /* rules name the peer, but not for this user */
 	SSH_REJECT_BY_RULE,	 /* a rule says reject, or an action that we do not know */
-	SSH_REJECT_CHECK,	 /* check is needed, and nobody can carry it out */
+	SSH_REJECT_CHECK,	 /* check is needed, and nobody can carry it out: ssh_login.h */
 	SSH_REJECT_RECORDER,	 /* recording is demanded, and cannot be done */
 	SSH_REJECT_BAD_USER,	 /* the name asked for is no user name */
 	SSH_REJECT_HOST_EXPIRED, /* this host's own key has expired */
@@ -56,7 +56,7 @@ const char *ssh_rule_fit_to_string(enum ssh_rule_fit fit);
 
 /*
  * First matching rule wins; expired rules are skipped; rules that refuse do so for every user.
- * ssh_user is checked here. "check" is refused as long as no coordinator can carry it out.
+ * ssh_user is checked here.
  */
 void ssh_policy_decide(const struct netmap *map, const struct ip_addr *peer_addr,
 		       const char *ssh_user, uint64_t now_usec, struct ssh_decision *ret_decision);

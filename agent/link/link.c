@@ -41,13 +41,18 @@ void link_know_coordinator(struct link *link)
 	signer->nonce = nonce;
 }
 
-int link_request(struct link *link, struct link_ask_config config, struct link_ask **ret_ask)
+int link_request_for(struct link *link, struct link_ask_config config, struct link_ask **ret_ask)
 {
 	config.http = link->http;
 	config.signer = &link->signer;
 	config.url = link->store.url;
-	config.userdata = link;
 	return config.body ? link_ask(&config, ret_ask) : -ENOMEM;
+}
+
+int link_request(struct link *link, struct link_ask_config config, struct link_ask **ret_ask)
+{
+	config.userdata = link;
+	return link_request_for(link, config, ret_ask);
 }
 
 /* ---- timers ---- */
@@ -293,6 +298,7 @@ struct link *link_free(struct link *link)
 		link_cancel_join(link);
 		link_close_stream(link);
 	}
+	link_checks_close(link);
 	link_tell_close(link);
 	link_ask_cancel(link->logout);
 	link_http_free(link->http);

@@ -57,6 +57,9 @@ struct link {
 	char *being_told; /* in the request that is out */
 	char *tell_problem;
 
+	struct link_check *checks; /* link_check.c */
+	unsigned n_checks;
+
 	struct link_ask *logout;
 	void (*logout_fn)(const char *problem, void *userdata);
 	void *logout_userdata;
@@ -75,6 +78,8 @@ int link_save(struct link *link);
 void link_know_coordinator(struct link *link);
 /* A signed request to the coordinator; config without http, signer and url. */
 int link_request(struct link *link, struct link_ask_config config, struct link_ask **ret_ask);
+/* The same, with a userdata of its own. */
+int link_request_for(struct link *link, struct link_ask_config config, struct link_ask **ret_ask);
 /* A timer that is off. */
 int link_add_timer(struct link *link, sd_event_time_handler_t fn, sd_event_source **ret_timer);
 void link_arm(sd_event_source *timer, uint64_t usec);
@@ -92,6 +97,9 @@ void link_open_stream(struct link *link);
 void link_close_stream(struct link *link);
 int link_on_stream_timer(sd_event_source *source, uint64_t usec, void *userdata);
 int link_on_silence(sd_event_source *source, uint64_t usec, void *userdata);
+
+/* link_check.c */
+void link_checks_close(struct link *link);
 
 /* link_tell.c */
 int link_tell_open(struct link *link);

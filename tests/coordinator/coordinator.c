@@ -227,9 +227,11 @@ json_t *tc_map(const struct tc *tc, const struct tc_node *node)
 	json_array_append_new(filter,
 			      json_pack("{s:[s], s:[{s:s, s:[i, i]}]}", "src", "100.64.0.0/10",
 					"dst", "ip", "100.64.0.0/10", "ports", 0, 65535));
-	json_array_append_new(rules,
-			      json_pack("{s:[s], s:{s:s, s:s}, s:s}", "principals", "*", "users",
-					"root", "root", "*", "=", "action", "accept"));
+	if (tc->ssh_action)
+		json_array_append_new(rules,
+				      json_pack("{s:[s], s:{s:s, s:s}, s:s, s:s}", "principals",
+						"*", "users", "root", "root", "*", "=", "action",
+						tc->ssh_action, "origin", "ssh[0]"));
 	return json_pack("{s:s, s:i, s:s, s:I, s:o, s:{s:s, s:[s]}, s:{s:{s:s}}, s:o, s:o, s:o, "
 			 "s:{s:s, s:s, s:s}}",
 			 "type", tc->whole_is_broken ? "fool" : "full", "version", 1, "for",
@@ -485,6 +487,141 @@ static void open_stream(struct tc *tc, const struct asked *asked, struct tc_node
 	tc_say(tc, node, delta);
 }
 
+/* ---- checks ---- */
+
+static json_t *checked_body(void)
+{
+	return json_pack("{s:s, s:s, s:s}", "state", "accepted", "checked_at",
+			 "2027-01-15T08:00:00Z", "method", "password");
+}
+
+static json_t *check_body(const struct tc_check *check)
+{
+	_cleanup_free_ char *url = text_printf("https://coord.example/check/%s", check->id);
+	_cleanup_free_ char *code = text_printf("100-%s", check->id);
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "state", "waiting", "id", check->id, "url",
+			 url, "code", code, "expires_at", "2099-01-15T08:00:00Z");
+}
+
+static struct tc_node *node_by_id(struct tc *tc, const char *id)
+{
+	for (size_t i = 0; id && i < tc->n_nodes; i++)
+		if (strcmp(tc->nodes[i].id, id) == 0 && tc->nodes[i].enrolled)
+			return &tc->nodes[i];
+	return NULL;
+}
+
+/* Who asks is where the login goes to, or comes from. */
+static void ask_check(struct tc *tc, const struct asked *asked, struct tc_node *node)
+{
+	const char *user = json_string_value(json_object_get(asked->body, "ssh_user"));
+	const char *from = json_string_value(json_object_get(asked->body, "source"));
+	struct tc_node *source = from && !tc->any_source ? node_by_id(tc, from) : node;
+	struct tc_check *check;
+
+	if (!source)
+		return no(tc, asked, 404, "not-found");
+	if (!tc->ssh_action)
+		return no(tc, asked, 403, "not-allowed");
+	if (strcmp(tc->ssh_action, "accept") == 0)
+		return answer_asked(tc, asked, 200, json_pack("{s:s}", "state", "accepted"));
+	if (source->checked)
+		return answer_asked(tc, asked, 200, checked_body());
+	MUST(tc->n_checks < TC_MAX_CHECKS);
+	check = &tc->checks[tc->n_checks++];
+	check->asker = node;
+	check->source = source;
+	snprintf(check->id, sizeof(check->id), "%zu", tc->n_checks);
+	snprintf(check->ssh_user, sizeof(check->ssh_user), "%s", user ? user : "");
+	answer_asked(tc, asked, 202, check_body(check));
+}
+
+static void answer_check(struct tc *tc, struct tc_check *check)
+{
+	static const unsigned statuses[] = {
+		[TC_CHECK_APPROVED] = 200, [TC_CHECK_DENIED] = 403, [TC_CHECK_GONE] = 404
+	};
+	struct http_request *req = check->waiting;
+	json_t *body;
+
+	if (!req || check->state == TC_CHECK_WAITING)
+		return;
+	check->waiting = NULL;
+	if (check->state == TC_CHECK_APPROVED)
+		body = checked_body();
+	else
+		body = error_body(check->state == TC_CHECK_DENIED ? "denied" : "not-found",
+				  "the test coordinator says no");
+	answer(tc, req, &check->asker->machine, check->waiting_nonce, statuses[check->state], body);
+	http_request_unref(req);
+}
+
+static void on_check_gone(struct http_request *req, void *userdata)
+{
+	struct tc_check *check = userdata;
+
+	if (check->waiting == req)
+		check->waiting = http_request_unref(req);
+}
+
+static void wait_for_check(struct tc *tc, const struct asked *asked, struct tc_node *node)
+{
+	const char *id = json_string_value(json_object_get(asked->body, "id"));
+	size_t number = id ? (size_t)atoi(id) : 0;
+	struct tc_check *check = NULL;
+
+	if (number > 0 && number <= tc->n_checks)
+		check = &tc->checks[number - 1];
+	if (!check || check->asker != node)
+		return no(tc, asked, 404, "not-found");
+	if (check->waiting)
+		check->waiting = http_request_unref(check->waiting);
+	check->waiting = http_request_ref(asked->req);
+	check->waiting_nonce = asked->sig.nonce;
+	http_request_on_gone(asked->req, on_check_gone, check);
+	answer_check(tc, check);
+}
+
+static void end_checks(struct tc *tc, int state)
+{
+	for (size_t i = 0; i < tc->n_checks; i++) {
+		struct tc_check *check = &tc->checks[i];
+
+		if (check->state != TC_CHECK_WAITING)
+			continue;
+		check->state = state;
+		if (state == TC_CHECK_APPROVED)
+			tc->nodes[check->source - tc->nodes].checked = true;
+		answer_check(tc, check);
+	}
+}
+
+void tc_answer_checks(struct tc *tc, bool yes)
+{
+	end_checks(tc, yes ? TC_CHECK_APPROVED : TC_CHECK_DENIED);
+}
+
+void tc_lapse_checks(struct tc *tc)
+{
+	end_checks(tc, TC_CHECK_GONE);
+}
+
+void tc_forget_checks(struct tc *tc)
+{
+	for (size_t i = 0; i < tc->n_nodes; i++)
+		tc->nodes[i].checked = false;
+}
+
+unsigned tc_n_held(const struct tc *tc)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < tc->n_checks; i++)
+		n += tc->checks[i].waiting != NULL;
+	return n;
+}
+
 /* ---- routes ---- */
 
 static int on_contact(struct http_request *req, void *userdata)
@@ -564,6 +701,20 @@ static int on_map(struct http_request *req, void *userdata)
 	return serve(req, tc, &tc->n_map, NULL, open_stream);
 }
 
+static int on_check(struct http_request *req, void *userdata)
+{
+	struct tc *tc = userdata;
+
+	return serve(req, tc, &tc->n_check, NULL, ask_check);
+}
+
+static int on_check_wait(struct http_request *req, void *userdata)
+{
+	struct tc *tc = userdata;
+
+	return serve(req, tc, &tc->n_check_wait, NULL, wait_for_check);
+}
+
 static const struct http_route routes[] = {
 	{ "GET", "/v1/coordinator", HTTP_ON_NETWORK, 0, on_contact },
 	{ "POST", "/v1/enrol", HTTP_ON_NETWORK, 0, on_enrol },
@@ -572,6 +723,8 @@ static const struct http_route routes[] = {
 	{ "POST", "/v1/rotate", HTTP_ON_NETWORK, 0, on_rotate },
 	{ "POST", "/v1/logout", HTTP_ON_NETWORK, 0, on_logout },
 	{ "POST", "/v1/map", HTTP_ON_NETWORK, 0, on_map },
+	{ "POST", "/v1/check", HTTP_ON_NETWORK, 0, on_check },
+	{ "POST", "/v1/check/wait", HTTP_ON_NETWORK, 0, on_check_wait },
 };
 
 /* ---- its life ---- */
@@ -601,6 +754,7 @@ struct tc *tc_new(sd_event *event, const char *address, uint16_t port)
 	MUST(tc);
 	tc->event = sd_event_ref(event);
 	tc->generation = 10;
+	tc->ssh_action = "accept";
 	MUST(ed25519_key_generate(&tc->key) == 0);
 	MUST(ed25519_key_generate(&tc->other_key) == 0);
 	snprintf(tc->address, sizeof(tc->address), "%s", address);
@@ -617,6 +771,9 @@ void tc_stop(struct tc *tc)
 		if (node->waiting)
 			node->waiting = http_request_unref(node->waiting);
 	}
+	for (size_t i = 0; i < tc->n_checks; i++)
+		if (tc->checks[i].waiting)
+			tc->checks[i].waiting = http_request_unref(tc->checks[i].waiting);
 	tc->server = http_server_free(tc->server);
 }
 

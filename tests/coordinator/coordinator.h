@@ -15,7 +15,23 @@
 #include "common/wgkey.h"
 #include "coord/http/http.h"
 
-#define TC_MAX_NODES 8
+#define TC_MAX_NODES  8
+#define TC_MAX_CHECKS 256
+
+/* POST /v1/check that a person is waited for. */
+struct tc_check {
+	char id[16];
+	const struct tc_node *asker, *source;
+	char ssh_user[64];
+	enum {
+		TC_CHECK_WAITING,
+		TC_CHECK_APPROVED,
+		TC_CHECK_DENIED,
+		TC_CHECK_GONE,
+	} state;
+	struct http_request *waiting; /* POST /v1/check/wait */
+	uint64_t waiting_nonce;
+};
 
 struct tc_node {
 	struct ed25519_public machine;
@@ -25,6 +41,7 @@ struct tc_node {
 	struct wg_key asked; /* while approval is waited for */
 	json_t *facts;	     /* members of the last enrol or node request */
 	bool pending, approved, rejected;
+	bool checked;		      /* its owner has shown that they are there */
 	struct http_request *waiting; /* POST /v1/enrol/wait */
 	uint64_t waiting_nonce;
 	struct http_stream *stream;
@@ -42,13 +59,18 @@ struct tc {
 	size_t n_nodes;
 	uint64_t generation;
 
+	struct tc_check checks[TC_MAX_CHECKS];
+	size_t n_checks;
+
 	/* How it behaves. */
-	const char *auth_key; /* the one that enrols at once; NULL: none does */
-	bool approve_all;     /* without an auth key, too */
-	bool no_resume;	      /* always whole maps */
-	bool whole_is_broken; /* whole maps are none */
-	bool hide_key;	      /* maps show no key of the node itself */
-	bool forge_answers;   /* signed by another key */
+	const char *ssh_action; /* of the one SSH rule; NULL: there is none */
+	bool any_source;	/* checks of logins from nodes that are none here */
+	const char *auth_key;	/* the one that enrols at once; NULL: none does */
+	bool approve_all;	/* without an auth key, too */
+	bool no_resume;		/* always whole maps */
+	bool whole_is_broken;	/* whole maps are none */
+	bool hide_key;		/* maps show no key of the node itself */
+	bool forge_answers;	/* signed by another key */
 	bool forge_hello;
 	int64_t ahead_sec;		 /* of its clock */
 	unsigned fault_status, n_faults; /* so many requests get this, not signed */
@@ -56,6 +78,7 @@ struct tc {
 
 	/* What it has seen. */
 	unsigned n_contact, n_enrol, n_wait, n_node, n_rotate, n_logout, n_map, n_refused;
+	unsigned n_check, n_check_wait;
 };
 
 /* On an IPv4 address, at this port (0: any). Aborts when it cannot. */
@@ -67,6 +90,13 @@ void tc_start(struct tc *tc);
 
 /* All that wait. */
 void tc_approve(struct tc *tc, bool yes);
+/* All checks that a person is waited for. Approved ones are remembered for their source. */
+void tc_answer_checks(struct tc *tc, bool yes);
+/* They run out. */
+void tc_lapse_checks(struct tc *tc);
+void tc_forget_checks(struct tc *tc);
+/* Of these, those whose asker holds a request open. */
+unsigned tc_n_held(const struct tc *tc);
 /* A line to a node's stream, authenticated. */
 void tc_say(struct tc *tc, struct tc_node *node, const char *body);
 /* The node's map, whole, to all that listen. */

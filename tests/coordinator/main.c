@@ -2,7 +2,8 @@
  * The coordinator for tests as a program, for hosts in a machine: test-coordinator PORT FILE.
  *
  * FILE gets its public key. Commands come on standard input, a line each; each is answered with a
- * line: approve, reject, expire NAME, delete NAME, publish, stop, start, counts.
+ * line: approve, reject, expire NAME, delete NAME, publish, stop, start, counts. Of checks: rule
+ * ACTION (accept, check, none), pass, deny, lapse, forget.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -40,12 +41,41 @@ static const char *about_node(struct tc *tc, const char *verb, const char *name)
 	return "done";
 }
 
+static const char *set_rule(struct tc *tc, const char *action)
+{
+	static const char *const actions[] = { "accept", "check", "none" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		if (strcmp(action, actions[i]) != 0)
+			continue;
+		tc->ssh_action = i < 2 ? actions[i] : NULL;
+		tc_publish(tc);
+		return "done";
+	}
+	return "unknown";
+}
+
+static const char *about_checks(struct tc *tc, const char *verb)
+{
+	if (strcmp(verb, "pass") == 0 || strcmp(verb, "deny") == 0)
+		tc_answer_checks(tc, verb[0] == 'p');
+	else if (strcmp(verb, "lapse") == 0)
+		tc_lapse_checks(tc);
+	else if (strcmp(verb, "forget") == 0)
+		tc_forget_checks(tc);
+	else
+		return "unknown";
+	return "done";
+}
+
 static const char *obey(struct tc *tc, char *line)
 {
 	char *name = strchr(line, ' ');
 
 	if (name)
 		*name++ = '\0';
+	if (name && strcmp(line, "rule") == 0)
+		return set_rule(tc, name);
 	if (name)
 		return about_node(tc, line, name);
 	if (strcmp(line, "approve") == 0 || strcmp(line, "reject") == 0)
@@ -59,7 +89,7 @@ static const char *obey(struct tc *tc, char *line)
 	else if (strcmp(line, "counts") == 0)
 		return NULL;
 	else
-		return "unknown";
+		return about_checks(tc, line);
 	return "done";
 }
 
@@ -76,8 +106,9 @@ static int on_input(sd_event_source *source, int fd, uint32_t revents, void *use
 	if (answer)
 		puts(answer);
 	else
-		printf("enrol=%u wait=%u node=%u rotate=%u logout=%u map=%u\n", tc->n_enrol,
-		       tc->n_wait, tc->n_node, tc->n_rotate, tc->n_logout, tc->n_map);
+		printf("enrol=%u wait=%u node=%u rotate=%u logout=%u map=%u check=%u held=%u\n",
+		       tc->n_enrol, tc->n_wait, tc->n_node, tc->n_rotate, tc->n_logout, tc->n_map,
+		       tc->n_check, tc_n_held(tc));
 	fflush(stdout);
 	return 0;
 }

@@ -8,141 +8,8 @@
 
 #include <cmocka.h>
 
-#include "agent/link/link.h"
-#include "common/clock.h"
-#include "common/log.h"
 #include "common/text.h"
-#include "tests/coordinator/coordinator.h"
-#include "tests/unit/api-fixture.h"
-
-#define PATIENCE_USEC (20 * USEC_PER_SEC)
-
-static struct tc *tc;
-static struct state *state_files;
-static char *dir;
-
-/* ---- an agent that takes whatever comes ---- */
-
-static const struct netmap *no_map(void *userdata, const char *source)
-{
-	return NULL;
-}
-
-static int take_map(void *userdata, struct netmap *map, const char *source)
-{
-	netmap_free(map);
-	return 0;
-}
-
-static void take_refusal(void *userdata, char *problem)
-{
-	free(problem);
-}
-
-static int no_kept_map(void *userdata, const char *source)
-{
-	return -ENOENT;
-}
-
-static void nothing(void *userdata)
-{
-}
-
-static void changed(void *userdata)
-{
-	struct fixture *f = userdata;
-
-	api_link_changed(f->api);
-}
-
-static const struct link_hooks hooks = { no_map,  take_map, take_refusal, no_kept_map,
-					 nothing, nothing,  changed };
-
-static void discard_log(void *userdata, int level, const char *text)
-{
-}
-
-static int setup_link(void **state)
-{
-	struct link_config config = {
-		.ifname = "mesh-test",
-		.listen_port = 51820,
-		.places = { .etc = "/nonexistent" },
-	};
-	struct fixture *f;
-	char *error = NULL;
-
-	log_set_sink(discard_log, NULL);
-	assert_int_equal(setup(state), 0);
-	f = *state;
-	dir = strdup("/tmp/test-api-link-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(state_open(dir, &error, &state_files), 0);
-	tc = tc_new(f->event, "127.0.0.1", 0);
-	config.dirfd = state_dir_fd(state_files);
-	if (link_new(f->event, &config, state_files, &hooks, f, &error, &f->link) < 0)
-		fail_msg("%s", error);
-	return 0;
-}
-
-static int teardown_link(void **state)
-{
-	_cleanup_free_ char *command = text_printf("rm -rf %s", dir);
-	struct fixture *f = *state;
-	int r;
-
-	f->link = link_free(f->link);
-	tc = tc_free(tc);
-	r = teardown(state);
-	state_files = state_free(state_files);
-	free(dir);
-	return r | system(command);
-}
-
-/* ---- what is heard ---- */
-
-/* Until an answer has these in it; others are passed over. The caller's. */
-static char *hear_until(struct fixture *f, struct varlink_client *client, const char *a,
-			const char *b)
-{
-	uint64_t end = clock_usec(CLOCK_MONOTONIC) + PATIENCE_USEC;
-	_cleanup_free_ char *last = NULL;
-
-	while (clock_usec(CLOCK_MONOTONIC) < end) {
-		char *text;
-
-		assert_true(sd_event_run(f->event, 10000) >= 0);
-		text = hear(client);
-		if (strstr(text, a) && strstr(text, b))
-			return text;
-		if (text[0]) {
-			free(last);
-			last = text;
-		} else {
-			free(text);
-		}
-	}
-	fail_msg("in vain: %s, %s; heard last: %s", a, b, last ? last : "nothing");
-	return NULL;
-}
-
-static void begin(struct fixture *f, struct varlink_client *client, const char *method,
-		  const char *more)
-{
-	_cleanup_free_ char *params =
-		text_printf("{\"coordinator\":\"%s\"%s}", tc->url, more ? more : "");
-
-	send_call(f, client, method, params, true);
-}
-
-static void come_up(struct fixture *f)
-{
-	_cleanup_(varlink_client_freep) struct varlink_client *client = connect_to(f);
-
-	tc->approve_all = true;
-	begin(f, client, "Up", NULL);
-	free(hear_until(f, client, "\"state\":\"connected\"", "\"join\":\"idle\""));
-}
+#include "tests/unit/api-link-fixture.h"
 
 static bool is_over(struct varlink_client *client)
 {
@@ -161,7 +28,7 @@ static void test_up_tells_until_it_is_done(void **state)
 
 	if (getuid() != 0)
 		skip();
-	begin(f, client, "Up", ",\"hostname\":\"web\",\"ssh\":true");
+	begin_link(f, client, "Up", ",\"hostname\":\"web\",\"ssh\":true");
 	pending = hear_until(f, client, "\"state\":\"pending\"", "CODE-n1");
 	assert_non_null(strstr(pending, "\"loginUrl\":\"https://coord.example/a/1\""));
 	assert_non_null(strstr(pending, "\"approve\":\"coordctl nodes approve CODE\""));
@@ -170,7 +37,7 @@ static void test_up_tells_until_it_is_done(void **state)
 	assert_null(strstr(connected, "CODE"));
 	assert_true(is_over(client));
 	/* Who is up hears so at once. */
-	begin(f, client, "Up", NULL);
+	begin_link(f, client, "Up", NULL);
 	free(connected);
 	connected = hear_until(f, client, "\"state\":\"connected\"", "\"ssh\":true");
 }
@@ -183,7 +50,7 @@ static void test_up_ends_with_a_refusal(void **state)
 
 	if (getuid() != 0)
 		skip();
-	begin(f, client, "Up", NULL);
+	begin_link(f, client, "Up", NULL);
 	free(hear_until(f, client, "\"state\":\"pending\"", ""));
 	tc_approve(tc, false);
 	text = hear_until(f, client, "\"state\":\"refused\"", "not you");
@@ -199,7 +66,7 @@ static void test_hanging_up_undoes_nothing(void **state)
 
 	if (getuid() != 0)
 		skip();
-	begin(f, client, "Up", NULL);
+	begin_link(f, client, "Up", NULL);
 	free(hear_until(f, client, "\"state\":\"pending\"", ""));
 	varlink_client_free(client);
 	tc_approve(tc, true);
@@ -276,9 +143,9 @@ static void test_what_is_for_root(void **state)
 	if (getuid() != 0)
 		skip();
 	another = connect_with_group(f, 0);
-	begin(f, another, "Up", NULL);
+	begin_link(f, another, "Up", NULL);
 	expect(another, "io.peergate.Agent.OnlyRoot {}");
-	come_up(f);
+	come_up_link(f);
 	ssh = connect_with_group(f, 0);
 	send_call(f, ssh, "Set", "{\"ssh\":true}", false);
 	expect(ssh, "io.peergate.Agent.OnlyRoot {}");
@@ -286,7 +153,7 @@ static void test_what_is_for_root(void **state)
 	send_call(f, down, "Down", "{}", false);
 	expect(down, "{}");
 	up = connect_with_group(f, 0);
-	begin(f, up, "Up", NULL);
+	begin_link(f, up, "Up", NULL);
 	free(hear_until(f, up, "\"state\":\"connected\"", "\"ssh\":false"));
 }
 
@@ -297,12 +164,12 @@ static void test_down_logout_set(void **state)
 
 	if (getuid() != 0)
 		skip();
-	come_up(f);
+	come_up_link(f);
 	free(ask(f, "Set", "{\"hostname\":\"other\",\"ssh\":true}"));
 	expect_error(f, "Status", "{}", false, "\"hostname\":\"other\"");
 	expect_error(f, "Down", "{}", false, "{}");
 	expect_error(f, "Status", "{}", false, "\"state\":\"down\"");
-	come_up(f);
+	come_up_link(f);
 	send_call(f, client, "Logout", "{}", false);
 	free(hear_until(f, client, "{}", ""));
 	expect_error(f, "Status", "{}", false, "\"state\":\"unenrolled\"");
@@ -316,7 +183,7 @@ static void test_logout_says_why_not(void **state)
 
 	if (getuid() != 0)
 		skip();
-	come_up(f);
+	come_up_link(f);
 	tc->fault_status = 502;
 	tc->n_faults = 1;
 	send_call(f, client, "Logout", "{}", false);
@@ -338,9 +205,9 @@ static void test_login_waits_for_the_new_key(void **state)
 
 	if (getuid() != 0)
 		skip();
-	come_up(f);
+	come_up_link(f);
 	before = *state_public_key(state_files);
-	begin(f, client, "Login", NULL);
+	begin_link(f, client, "Login", NULL);
 	free(hear_until(f, client, "\"renewing\":false", "\"state\":\"connected\""));
 	assert_false(wg_key_equal(&before, state_public_key(state_files)));
 	assert_true(wg_key_equal(&tc->nodes[0].key, state_public_key(state_files)));
@@ -358,7 +225,7 @@ static void test_subscribers_who_ask_hear_of_it(void **state)
 	send_call(f, without, "Subscribe", "{}", true);
 	free(hear_until(f, with, "\"ready\"", ""));
 	free(hear_until(f, without, "\"ready\"", ""));
-	come_up(f);
+	come_up_link(f);
 	free(hear_until(f, with, "\"event\":\"link\"", "\"state\":\"connected\""));
 	expect(without, "");
 }

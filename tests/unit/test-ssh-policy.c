@@ -77,6 +77,7 @@ static const struct decision_case {
 	bool nonroot;
 	int rule; /* index; -1: none decided */
 	struct setting setting;
+	enum ssh_verdict not_yet; /* SSH_VERDICT_CHECK */
 } decision_cases[] = {
 	{ "exact name", RULE(ALICE, "\"root\": \"root\"", "accept"), "100.64.0.2", "root",
 	  SSH_REJECT_NONE, "root", false, 0 },
@@ -141,11 +142,29 @@ static const struct decision_case {
 	  "100.64.0.2", "x", SSH_REJECT_BY_RULE, NULL, false, 0 },
 	{ "actions are compared exactly", RULE(ALICE, "\"x\": \"x\"", "Accept"), "100.64.0.2", "x",
 	  SSH_REJECT_BY_RULE, NULL, false, 0 },
-	{ "check is refused", RULE(ALICE, "\"x\": \"x\"", "check"), "100.64.0.2", "x",
-	  SSH_REJECT_CHECK, NULL, false, 0 },
+	{ "check",
+	  RULE(ALICE, "\"x\": \"=\"", "check"),
+	  "100.64.0.2",
+	  "x",
+	  SSH_REJECT_NONE,
+	  "x",
+	  true,
+	  0,
+	  { 0 },
+	  SSH_VERDICT_CHECK },
 	{ "check does not fall through to accept",
-	  RULE(ALICE, "\"x\": \"x\"", "check") "," RULE(ALICE, "\"x\": \"x\"", "accept"),
-	  "100.64.0.2", "x", SSH_REJECT_CHECK, NULL, false, 0 },
+	  RULE(ALICE, "\"x\": \"y\"", "check") "," RULE(ALICE, "\"x\": \"x\"", "accept"),
+	  "100.64.0.2",
+	  "x",
+	  SSH_REJECT_NONE,
+	  "y",
+	  false,
+	  0,
+	  { 0 },
+	  SSH_VERDICT_CHECK },
+	{ "recorder is refused, whatever a check would say",
+	  "{" ALICE ", \"users\": {\"x\": \"x\"}, \"action\": \"check\", \"recorders\": [\"r\"]}",
+	  "100.64.0.2", "x", SSH_REJECT_RECORDER, NULL, false, 0 },
 	{ "recorder is refused",
 	  "{" ALICE ", \"users\": {\"x\": \"x\"}, \"action\": \"accept\", \"recorders\": [\"r\"]}",
 	  "100.64.0.2", "x", SSH_REJECT_RECORDER, NULL, false, 0 },
@@ -252,7 +271,9 @@ static void check_decision(const struct decision_case *c, const struct ssh_decis
 		fail_msg("%s: reason %s, expected %s", c->what,
 			 ssh_reject_reason_to_string(d->reason),
 			 ssh_reject_reason_to_string(c->reason));
-	if ((d->verdict == SSH_VERDICT_ACCEPT) != (c->reason == SSH_REJECT_NONE))
+	if (d->verdict != (c->reason != SSH_REJECT_NONE ? SSH_VERDICT_REJECT
+			   : c->not_yet			? c->not_yet
+							: SSH_VERDICT_ACCEPT))
 		fail_msg("%s: verdict %d", c->what, d->verdict);
 	if (strcmp(d->local_user, c->local ? c->local : "") != 0 || d->nonroot != c->nonroot)
 		fail_msg("%s: local user \"%s\", nonroot %d", c->what, d->local_user, d->nonroot);
@@ -421,8 +442,7 @@ static const struct {
 	  "100.64.0.2",
 	  "x",
 	  { 0 },
-	  "logging in to server as user \"x\" needs a check of your presence, which no coordinator "
-	  "can carry out yet; who runs the policy may make it \"accept\" in the SSH rule" },
+	  "alice@example.com (laptop) may log in to server as user \"x\" after a check" },
 	{ "{" ALICE ", \"users\": {\"x\": \"x\"}, \"action\": \"accept\", \"recorders\": [\"r\"]}",
 	  "100.64.0.2",
 	  "x",
