@@ -18,21 +18,17 @@ static bool is(const json_t *link, const char *key, const char *value)
 /* Somebody has to say yes: who reads this, in a browser, or an operator. */
 static int tell_approval(const json_t *link, const struct cli_out *out)
 {
-	_cleanup_free_ char *code = value_shown(link, "code");
-	_cleanup_free_ char *url = value_shown(link, "loginUrl");
-	_cleanup_free_ char *approve = value_shown(link, "approve");
+	const struct ctl_page page = {
+		.url = json_string_value(json_object_get(link, "loginUrl")),
+		.code = value_text(link, "code"),
+		.operator= json_string_value(json_object_get(link, "approve")),
+	};
+	int r;
 
-	if (!code || !url || !approve)
-		return -ENOMEM;
 	fputs("This host has to be approved.\n", out->file);
-	if (json_object_get(link, "loginUrl"))
-		fprintf(out->file, "\n  Open      %s\n", url);
-	fputs("  Code      ", out->file);
-	cli_print(out, CLI_HEADING, "%s\n", code);
-	if (json_object_get(link, "approve"))
-		fprintf(out->file, "  Operator  %s\n", approve);
-	fputs("\nWaiting (it goes on when this is interrupted) ...\n", out->file);
-	return 0;
+	r = ctl_render_page(&page, out);
+	fputs("Waiting (it goes on when this is interrupted) ...\n", out->file);
+	return r;
 }
 
 /* One line, made fit for a terminal. */

@@ -63,7 +63,7 @@ static const char *short_refusal(const json_t *login)
 		{ "no-rule", "no SSH rule names it" },
 		{ "user", "no SSH rule that names it is for this user" },
 		{ "by-rule", "that refuses every user" },
-		{ "check", "a check is needed, and nobody here can carry it out" },
+		{ "check", "a check is needed, which takes a coordinator" },
 		{ "recorder", "recording is demanded, and cannot be done here" },
 		{ "bad-user", "this is no user name" },
 		{ "key-expired", "its key has expired" },
@@ -97,7 +97,11 @@ static int render_rules(const struct login_view *view, const json_t *login)
 	grant = json_object_get(login, "grant");
 	if (r == 0 && grant)
 		r = render_grant(view, grant);
-	else if (r == 0 && !is(login, "reason", "unreachable"))
+	if (r == 0 && is(login, "answer", "check"))
+		r = render_verdict(view->out, "allowed",
+				   "after a check: a person confirms it on a page of the "
+				   "coordinator's, unless that was done lately");
+	if (r == 0 && !grant && !is(login, "reason", "unreachable"))
 		r = render_verdict(view->out, "denied", "%s", short_refusal(login));
 	return r;
 }
@@ -281,7 +285,9 @@ static int render_login_answer(const struct login_view *view)
 	else
 		r = cli_show(view->out, CLI_PLAIN, " %s %s log in on %s as %s%s", view->peer,
 			     strcmp(answer, "no") ? "can" : "cannot", view->host, view->user,
-			     strcmp(answer, "partly") ? "" : ", but not by all addresses");
+			     strcmp(answer, "partly") == 0  ? ", but not by all addresses"
+			     : strcmp(answer, "check") == 0 ? ", once a person has confirmed it"
+							    : "");
 	fputc('\n', view->out->file);
 	return r;
 }

@@ -329,10 +329,22 @@ static const struct cli_verb verbs[] = {
 		  "USER@HOST: from this host to another. Only the agent there knows: what can be "
 		  "said\n"
 		  "here, and what to ask there.\n"
-		  "Exit status 1: no, only in part, or not known here.",
+		  "Exit status 1: no, only in part, only after a check, or not known here.",
 	  .min_args = 1,
 	  .max_args = 2,
 	  .run = verb_ssh_policy_explain },
+	{ .name = "check-login",
+	  .args = "[[USER@]HOST]",
+	  .summary = "Confirm now that it is you, before logging in elsewhere",
+	  .help = "Where an SSH rule says \"check\", a person has to confirm a login on a page of "
+		  "the\n"
+		  "coordinator's, once in a while. This asks for it beforehand, so that scripts, "
+		  "which\n"
+		  "cannot wait, are let in. Without HOST: for whatever hosts this one may log in "
+		  "to.\n"
+		  "Exit status 1: it was denied, nobody answered, or it cannot be asked for.",
+	  .max_args = 1,
+	  .run = verb_check_login },
 	{ .name = "ssh-sessions list",
 	  .summary = "Who is logged in through the mesh",
 	  .help = "'agentctl ssh-sessions' is the same.",

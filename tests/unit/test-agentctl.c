@@ -95,6 +95,16 @@ static int render_up(const json_t *v, const struct cli_out *out)
 	return r;
 }
 
+static int render_checks(const json_t *v, const struct cli_out *out)
+{
+	const json_t *answers = json_object_get(v, "answers");
+	int r = 0;
+
+	for (size_t i = 0; i < json_array_size(answers) && r == 0; i++)
+		r = ctl_render_check(json_array_get(answers, i), out);
+	return r;
+}
+
 static int render_events(const json_t *v, const struct cli_out *out)
 {
 	const json_t *events = json_object_get(v, "events");
@@ -137,6 +147,11 @@ static const struct {
 	{ "api/known-hosts.json", render_known_hosts, false, "agentctl/known-hosts.txt" },
 	{ "agentctl/link.json", render_status, false, "agentctl/link.txt" },
 	{ "agentctl/up.json", render_up, false, "agentctl/up.txt" },
+	{ "agentctl/up.json", render_up, true, "agentctl/up-colour.txt" },
+	{ "agentctl/check.json", render_checks, false, "agentctl/check.txt" },
+	{ "agentctl/check.json", render_checks, true, "agentctl/check-colour.txt" },
+	{ "agentctl/login-checked.json", render_login_of_laptop, false,
+	  "agentctl/login-checked.txt" },
 	{ "agentctl/no-path.json", render_peers, false, "agentctl/no-path.txt" },
 	{ "agentctl/no-map.json", render_status, false, "agentctl/no-map.txt" },
 	{ "agentctl/crowd.json", render_ssh_policy, false, "agentctl/crowd.txt" },
@@ -570,5 +585,7 @@ int main(void)
 		cmocka_unit_test(test_verbs),
 	};
 
+	/* QR codes are for terminals that show UTF-8. */
+	setenv("LC_ALL", "C.UTF-8", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
