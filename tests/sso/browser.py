@@ -1,0 +1,73 @@
+"""A person's browser: Debian's Chromium, without a window, driven by its own driver."""
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+SHOTS = Path(os.environ.get("PEERGATE_SHOTS", "build/logs/shots"))
+
+
+class Browser:
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, url):
+        self.driver.get(url)
+
+    @property
+    def text(self):
+        """What a person reads."""
+        return self.driver.find_element(By.TAG_NAME, "body").text
+
+    @property
+    def url(self):
+        return self.driver.current_url
+
+    def fill(self, **fields):
+        for name, value in fields.items():
+            field = self.driver.find_element(By.NAME, name)
+            field.clear()
+            field.send_keys(value)
+
+    def press(self, label):
+        """The button or link with that text; returns when another page is there."""
+        page = self.driver.find_element(By.TAG_NAME, "html")
+        found = self.driver.find_elements(By.XPATH, f"//button[normalize-space()='{label}'] | //a[normalize-space()='{label}']")
+        assert len(found) == 1, f"{len(found)} times {label!r} on this page:\n{self.text}"
+        found[0].click()
+        self.wait(lambda _: page != self.driver.find_element(By.TAG_NAME, "html"), f"{label!r} leads to another page")
+
+    def wait(self, condition, what, timeout=30):
+        WebDriverWait(self.driver, timeout, poll_frequency=0.1,
+                      ignored_exceptions=None).until(condition, f"not within {timeout} s: {what}; the page:\n{self.text}")
+
+    def shot(self, name):
+        """A picture of the page, whole, and one as on a phone in the dark: test artefacts."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        for suffix, width, scheme in (("", 1000, "light"), ("-phone", 380, "dark")):
+            self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+            self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                                        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500})
+            self.driver.save_screenshot(str(SHOTS / f"{name}{suffix}.png"))
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@contextlib.contextmanager
+def browser():
+    """A browser of its own: nothing of another one's cookies."""
+    with tempfile.TemporaryDirectory(prefix="peergate-browser-") as profile:
+        options = webdriver.ChromeOptions()
+        options.binary_location = "/usr/bin/chromium"
+        # The tests run as root, which Chromium's own sandbox does not do.
+        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"):
+            options.add_argument(argument)
+        driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        try:
+            yield Browser(driver)
+        finally:
+            driver.quit()

@@ -1,0 +1,70 @@
+// A real OpenID provider on loopback for the tests: idp.mjs PORT REDIRECT_URI...
+// Everybody can sign in, with any password: alice becomes the subject "sub-alice", alice@example.com.
+// "ready" is printed when it listens. Each line on standard input is a command, answered by one line:
+//   rotate     other signing keys, at once
+//   tell JSON  claims from now on, over the usual ones: tell {"email_verified": false}
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import Provider from 'oidc-provider';
+
+const [port, ...redirectUris] = process.argv.slice(2);
+const issuer = `http://127.0.0.1:${port}`;
+let told = {};
+
+function signingKey(type, options, alg) {
+  const { privateKey } = generateKeyPairSync(type, options);
+  return { ...privateKey.export({ format: 'jwk' }), kid: randomBytes(8).toString('hex'), use: 'sig', alg };
+}
+
+// Of each way to sign there is a client: what the token says is chosen by us, never by the token.
+function client(id, alg) {
+  return {
+    client_id: id, client_secret: `secret of ${id}`, redirect_uris: redirectUris,
+    grant_types: ['authorization_code', 'refresh_token'], id_token_signed_response_alg: alg,
+  };
+}
+
+function account(login) {
+  return {
+    accountId: `sub-${login}`,
+    claims: () => ({
+      sub: `sub-${login}`, email: `${login}@example.com`, email_verified: true, name: login,
+      groups: login === 'alice' ? ['ops', 'everyone'] : ['everyone'], ...told,
+    }),
+  };
+}
+
+function makeProvider() {
+  const provider = new Provider(issuer, {
+    clients: [client('peergate', 'RS256'), client('peergate-es', 'ES256')],
+    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
+    conformIdTokenClaims: false,
+    cookies: { keys: [randomBytes(16).toString('hex')] },
+    findAccount: (_, id) => account(id.replace(/^sub-/, '')),
+    jwks: { keys: [signingKey('rsa', { modulusLength: 2048 }, 'RS256'), signingKey('ec', { namedCurve: 'P-256' }, 'ES256')] },
+    pkce: { required: () => true },
+    ttl: { Session: 3600, Grant: 3600, Interaction: 600, AccessToken: 600, IdToken: 600 },
+  });
+  provider.on('server_error', (_, error) => console.error(error));
+  return provider;
+}
+
+let handle = makeProvider().callback();
+const server = createServer((request, response) => handle(request, response));
+
+const commands = {
+  rotate: () => { handle = makeProvider().callback(); },
+  tell: (json) => { told = JSON.parse(json); },
+};
+
+server.listen(Number(port), '127.0.0.1');
+await once(server, 'listening');
+console.log('ready');
+for await (const line of createInterface({ input: process.stdin })) {
+  const [name, ...rest] = line.split(' ');
+  commands[name](rest.join(' '));
+  console.log('done');
+}
+process.exit(0);
