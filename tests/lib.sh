@@ -12,10 +12,12 @@ build_packages=(
 	libsystemd-dev zlib1g-dev systemd
 )
 test_packages=(
-	caddy clang llvm libclang-rt-14-dev libcmocka-dev nginx-light
+	caddy chromium chromium-driver clang llvm libclang-rt-14-dev libcmocka-dev nginx-light
 	fish iproute2 iptables nftables openssh-client openssh-server openssh-sftp-server procps
-	python3-paramiko python3-prometheus-client python3-pytest rsync zsh
+	python3-paramiko python3-prometheus-client python3-pytest python3-selenium rsync zsh
 )
+# Some builds of nodejs bring npm along, and Debian's npm would take them away.
+command -v npm >/dev/null || test_packages+=(nodejs npm)
 
 say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }
 

@@ -63,13 +63,21 @@ build_guest_tests() {
 			test-coordinator
 }
 
+# The OpenID provider of tests/sso, which the machine's tests reach through tests/sso/robot.py.
+install_provider() {
+	mkdir -p "$build/idp" && cp "$repo"/tests/sso/idp/{.npmrc,*.json,*.mjs} "$build/idp" &&
+		step provider npm --prefix "$build/idp" ci
+}
+
 # System tests in one machine: system_tests NAME [VARIABLE=VALUE]...
 system_tests() {
-	local name=$1 out=$build/system/$1
+	local name=$1 out=$build/system/$1 robot=("$repo/tests/sso/robot.py" "$build/idp" --)
 	shift
+	[ ${#vm_options[@]} -eq 0 ] || robot=()
 
 	mkdir -p "$out"
-	env "$@" "$repo/tests/vm/run" --timeout 3000 --out "$out" --stage "$build/stage" "${vm_options[@]}" -- \
+	env "$@" PEERGATE_SHOTS="$out/shots" "${robot[@]}" \
+		"$repo/tests/vm/run" --timeout 3000 --out "$out" --stage "$build/stage" "${vm_options[@]}" -- \
 		python3 -m pytest -p no:cacheprovider -v --durations=10 --junitxml=/out/junit.xml \
 		"${pytest_options[@]}" tests/system 2>&1 | tee "$logs/system-$name.log"
 }
@@ -79,7 +87,7 @@ stage_system() {
 
 	results=("$build/system/all/junit.xml")
 	rm -rf "$build/system"
-	build_stage "$build/stage" && build_guest_tests || return 1
+	build_stage "$build/stage" && build_guest_tests && install_provider || return 1
 	say "system: test"
 	if [ ${#pytest_options[@]} -gt 0 ] || [ ${#vm_options[@]} -gt 0 ]; then
 		system_tests all
