@@ -10,7 +10,7 @@
 struct link_ask {
 	struct link_ask_config config;
 	struct link_asking asking;
-	struct link_call *call;
+	struct fetch_call *call;
 	char *url, *path, *body;
 	size_t body_len;
 	bool streaming; /* part of a stream has come */
@@ -30,14 +30,14 @@ struct link_ask *link_ask_cancel(struct link_ask *ask)
 {
 	if (!ask)
 		return NULL;
-	link_call_cancel(ask->call);
+	fetch_cancel(ask->call);
 	ask_free(ask);
 	return NULL;
 }
 
 uint64_t link_ask_received(const struct link_ask *ask)
 {
-	return link_call_received(ask->call);
+	return fetch_received(ask->call);
 }
 
 static void tell(struct link_ask *ask, const struct link_verdict *verdict)
@@ -48,7 +48,7 @@ static void tell(struct link_ask *ask, const struct link_verdict *verdict)
 
 static int attempt(struct link_ask *ask);
 
-static void on_done(const struct link_answer *answer, const char *problem, void *userdata)
+static void on_done(const struct fetch_answer *answer, const char *problem, void *userdata)
 {
 	_cleanup_(link_verdict_done) struct link_verdict verdict = { .kind = LINK_ANSWER_LATER };
 	struct link_ask *ask = userdata;
@@ -105,7 +105,7 @@ static int attempt(struct link_ask *ask)
 		.body = ask->body,
 		.body_len = ask->body_len,
 	};
-	struct link_call_config call = {
+	struct fetch_request call = {
 		.url = ask->url,
 		.n_headers = N_HEADERS,
 		.body = ask->body,
@@ -125,7 +125,7 @@ static int attempt(struct link_ask *ask)
 		r = make_headers(&fields, headers);
 	call.headers = (const char *const *)headers;
 	if (r == 0)
-		r = link_http_call(ask->config.http, &call, &ask->call);
+		r = fetch_start(ask->config.http, &call, &ask->call);
 	for (size_t i = 0; i < N_HEADERS; i++)
 		free(headers[i]);
 	return r;

@@ -1,19 +1,19 @@
 /* A signed request from its making to what its answer is worth, all cures included. */
 #pragma once
 
-#include "agent/link/http.h"
 #include "agent/link/signer.h"
+#include "common/fetch.h"
 
 struct link_ask;
 
 struct link_ask_config {
-	struct link_http *http; /* these two are borrowed for as long as it lasts */
+	struct fetch *http; /* these two are borrowed for as long as it lasts */
 	struct link_signer *signer;
 	const char *url;  /* the coordinator's base URL; copied */
 	const char *path; /* "/v1/node"; copied */
 	json_t *body;	  /* an object; borrowed for the call only */
 	uint64_t timeout_usec;
-	/* As link_call_config's, for streams; nonce: of the request that is answered. */
+	/* As fetch_request's, for streams; nonce: of the request that is answered. */
 	int (*on_data)(const char *data, size_t len, uint64_t nonce, void *userdata);
 	/*
 	 * Once, from the event loop, when it is over; the request is not to be used after that.

@@ -9,6 +9,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "peergate-config.h"
 
 #define LOGOUT_USEC (15 * USEC_PER_SEC)
 
@@ -252,11 +253,12 @@ static int open_remembered(struct link *link, char **reterr_text)
 
 static int open_sources(struct link *link)
 {
-	const struct link_http_config http = { .ca_file = link->config.ca_file,
-					       .proxy = link->config.proxy };
+	const struct fetch_config http = { .user_agent = "peergate-agent/" PEERGATE_VERSION,
+					   .ca_file = link->config.ca_file,
+					   .proxy = link->config.proxy };
 	int r;
 
-	r = link_http_new(link->event, &http, &link->http);
+	r = fetch_new(link->event, &http, &link->http);
 	if (r >= 0)
 		r = link_add_timer(link, link_on_join_timer, &link->join_timer);
 	if (r >= 0)
@@ -301,7 +303,7 @@ struct link *link_free(struct link *link)
 	link_checks_close(link);
 	link_tell_close(link);
 	link_ask_cancel(link->logout);
-	link_http_free(link->http);
+	fetch_free(link->http);
 	sd_event_source_disable_unref(link->join_timer);
 	sd_event_source_disable_unref(link->stream_timer);
 	sd_event_source_disable_unref(link->silence_timer);

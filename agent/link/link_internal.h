@@ -4,9 +4,9 @@
 #include "agent/link/addresses.h"
 #include "agent/link/answers.h"
 #include "agent/link/ask.h"
-#include "agent/link/http.h"
 #include "agent/link/link.h"
 #include "agent/link/stream.h"
+#include "common/fetch.h"
 
 struct link {
 	sd_event *event;
@@ -17,11 +17,11 @@ struct link {
 	struct ed25519_key *machine_key;
 	struct link_store store;
 	struct link_machine machine;
-	struct link_http *http;
+	struct fetch *http;
 	struct link_signer signer; /* once the coordinator's key is known */
 
 	/* link_join.c */
-	struct link_call *contact;
+	struct fetch_call *contact;
 	struct link_ask *join;
 	sd_event_source *join_timer;
 	struct link_approval approval; /* id NULL: none is waited for */

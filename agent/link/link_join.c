@@ -24,7 +24,7 @@ int link_on_join_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 void link_cancel_join(struct link *link)
 {
-	link->contact = link_call_cancel(link->contact);
+	link->contact = fetch_cancel(link->contact);
 	link->join = link_ask_cancel(link->join);
 	(void)sd_event_source_set_enabled(link->join_timer, SD_EVENT_OFF);
 	link_approval_done(&link->approval);
@@ -40,7 +40,7 @@ static void fail(struct link *link, char *problem, uint64_t retry_after_usec)
 
 /* ---- the coordinator's key ---- */
 
-static void take_contact(struct link *link, const struct link_answer *answer)
+static void take_contact(struct link *link, const struct fetch_answer *answer)
 {
 	_cleanup_(link_contact_done) struct link_contact contact = { 0 };
 	char text[ED25519_TEXT_LEN];
@@ -64,7 +64,7 @@ static void take_contact(struct link *link, const struct link_answer *answer)
 	link_event(link, LINK_CONTACTED);
 }
 
-static void on_contact(const struct link_answer *answer, const char *problem, void *userdata)
+static void on_contact(const struct fetch_answer *answer, const char *problem, void *userdata)
 {
 	struct link *link = userdata;
 
@@ -95,7 +95,7 @@ static bool may_learn_key(const struct link *link)
 void link_do_contact(struct link *link)
 {
 	_cleanup_free_ char *url = text_printf("%s/v1/coordinator", link->store.url);
-	const struct link_call_config config = {
+	const struct fetch_request config = {
 		.url = url,
 		.timeout_usec = REQUEST_USEC,
 		.on_done = on_contact,
@@ -104,7 +104,7 @@ void link_do_contact(struct link *link)
 
 	if (!may_learn_key(link))
 		return fail(link, strdup("the coordinator's key is not known"), 0);
-	if (!url || link_http_call(link->http, &config, &link->contact) < 0)
+	if (!url || fetch_start(link->http, &config, &link->contact) < 0)
 		fail(link, strdup("no memory"), 0);
 }
 

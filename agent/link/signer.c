@@ -59,7 +59,7 @@ void link_verdict_done(struct link_verdict *verdict)
 }
 
 static bool is_signed(const struct link_signer *signer, const struct link_asking *asking,
-		      const struct link_answer *answer)
+		      const struct fetch_answer *answer)
 {
 	const struct frame_id id = {
 		.purpose = FRAME_ANSWER,
@@ -132,7 +132,7 @@ static bool cure_nonce(struct link_signer *signer, struct link_asking *asking, j
 }
 
 static bool cure(struct link_signer *signer, struct link_asking *asking,
-		 const struct link_answer *answer, const struct error *error, bool signed_by_it,
+		 const struct fetch_answer *answer, const struct error *error, bool signed_by_it,
 		 uint64_t now_usec, struct link_verdict *verdict)
 {
 	if (answer->status != 401)
@@ -183,7 +183,7 @@ static char *message_of(const struct link_verdict *verdict, const struct error *
 }
 
 int link_answer_judge(struct link_signer *signer, struct link_asking *asking,
-		      const struct link_answer *answer, uint64_t now_usec,
+		      const struct fetch_answer *answer, uint64_t now_usec,
 		      struct link_verdict *ret_verdict)
 {
 	_cleanup_(link_verdict_done) struct link_verdict verdict = { .status = answer->status };

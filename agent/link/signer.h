@@ -15,6 +15,7 @@
 
 #include "common/cleanup.h"
 #include "common/ed25519.h"
+#include "common/fetch.h"
 #include "common/httpsig.h"
 
 /* One for all requests of the agent. Embed it. */
@@ -41,16 +42,6 @@ int link_sign(struct link_signer *signer, struct link_asking *asking,
 	      const struct httpsig_request *request, uint64_t now_usec,
 	      struct httpsig_signed *ret_signed);
 
-/* What came back, as it came; strings are borrowed, NULL: no such header field. */
-struct link_answer {
-	unsigned status;
-	const char *signature;	 /* Peergate-Answer */
-	const char *epoch;	 /* Peergate-Epoch */
-	const char *retry_after; /* Retry-After */
-	const char *body;
-	size_t body_len;
-};
-
 enum link_verdict_kind {
 	LINK_ANSWER_GOOD,  /* signed, and of 2xx: see status and body */
 	LINK_ANSWER_NO,	   /* signed, and of 4xx: see code */
@@ -74,5 +65,5 @@ void link_verdict_done(struct link_verdict *verdict);
 
 /* Return: 0 and *ret_verdict, -ENOMEM. */
 int link_answer_judge(struct link_signer *signer, struct link_asking *asking,
-		      const struct link_answer *answer, uint64_t now_usec,
+		      const struct fetch_answer *answer, uint64_t now_usec,
 		      struct link_verdict *ret_verdict);

@@ -76,7 +76,7 @@ static void check_signed(const char *text, size_t len, unsigned status, bool goo
 	struct httpsig_signed fields;
 	char sig[FRAME_SIG_CHARS + 1];
 	uint8_t digest[SHA256_LEN];
-	struct link_answer answer = { status, sig, "QEFCQ0RFRkdISUpLTE1OTw", "7", text, len };
+	struct fetch_answer answer = { status, sig, "QEFCQ0RFRkdISUpLTE1OTw", "7", text, len };
 	struct frame_id id = { FRAME_ANSWER, *ed25519_key_public(machine), 0, status };
 
 	link_signer_init(&signer, machine, ed25519_key_public(coordinator));

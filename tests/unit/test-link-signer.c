@@ -84,7 +84,7 @@ static struct link_verdict judge(struct fixture *f, unsigned status, const char 
 {
 	struct link_verdict verdict = { 0 };
 	char sig[FRAME_SIG_CHARS + 1];
-	struct link_answer answer = {
+	struct fetch_answer answer = {
 		.status = status,
 		.epoch = EPOCH,
 		.retry_after = retry_after,
@@ -232,7 +232,7 @@ static void test_answer_to_another_request(void **state)
 	_cleanup_(link_verdict_done) struct link_verdict verdict = { 0 };
 	struct fixture *f = *state;
 	char sig[FRAME_SIG_CHARS + 1];
-	struct link_answer answer = { .status = 404, .body = "{}", .body_len = 2 };
+	struct fetch_answer answer = { .status = 404, .body = "{}", .body_len = 2 };
 
 	sign(f);
 	sign_answer(f, "{}", 404, sig);

@@ -1,4 +1,4 @@
-#include "agent/link/http.h"
+#include "common/fetch.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -9,24 +9,22 @@
 
 #include "common/clock.h"
 #include "common/text.h"
-#include "peergate-config.h"
 
-#define USER_AGENT	 "peergate-agent/" PEERGATE_VERSION
 #define CONNECT_MSEC	 15000L
 #define MAX_HEADER_BYTES (32u << 10) /* all header fields of an answer */
 /* libcurl asks for more by and by; a map of 64 MiB is not to come in pieces of 16 KiB. */
 #define RECEIVE_BUFFER (64L << 10)
 
-struct link_http {
+struct fetch {
 	sd_event *event;
 	CURLM *multi;
 	sd_event_source *timer;
 	/* Begins and ends calls, off the stack of whoever wants it: curl takes neither from its
 	 * own callbacks. */
 	sd_event_source *later;
-	struct link_call *calls;
+	struct fetch_call *calls;
 	unsigned in_curl; /* its callbacks on the stack */
-	char *ca_file, *proxy;
+	char *user_agent, *ca_file, *proxy;
 };
 
 /* Header fields that somebody looks at. */
@@ -39,15 +37,15 @@ enum field {
 static const char *const field_names[N_FIELDS] = { "Peergate-Answer", "Peergate-Epoch",
 						   "Retry-After" };
 
-struct link_call {
-	struct link_call *next, **at;
-	struct link_http *http;
+struct fetch_call {
+	struct fetch_call *next, **at;
+	struct fetch *http;
 	CURL *easy;
 	struct curl_slist *headers;
 	void *request;
 	char *url;
 	int (*on_data)(const char *data, size_t len, void *userdata);
-	void (*on_done)(const struct link_answer *answer, const char *problem, void *userdata);
+	void (*on_done)(const struct fetch_answer *answer, const char *problem, void *userdata);
 	void *userdata;
 
 	bool added;	/* curl has it */
@@ -64,14 +62,14 @@ struct link_call {
 
 /* ---- sockets and timer ---- */
 
-static void look_later(struct link_http *http)
+static void look_later(struct fetch *http)
 {
 	(void)sd_event_source_set_enabled(http->later, SD_EVENT_ONESHOT);
 }
 
 static int on_socket(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-	struct link_http *http = userdata;
+	struct fetch *http = userdata;
 	int mask = 0, n_running;
 
 	if (revents & (EPOLLIN | EPOLLHUP))
@@ -87,7 +85,7 @@ static int on_socket(sd_event_source *source, int fd, uint32_t revents, void *us
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	struct link_http *http = userdata;
+	struct fetch *http = userdata;
 	int n_running;
 
 	(void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &n_running);
@@ -98,7 +96,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 /* CURLMOPT_TIMERFUNCTION */
 static int set_timer(CURLM *multi, long timeout_msec, void *userdata)
 {
-	struct link_http *http = userdata;
+	struct fetch *http = userdata;
 	int r;
 
 	if (timeout_msec < 0)
@@ -126,7 +124,7 @@ static uint32_t events_of(int what)
 /* CURLMOPT_SOCKETFUNCTION: watch is what curl_multi_assign() put there. */
 static int set_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *watch)
 {
-	struct link_http *http = userdata;
+	struct fetch *http = userdata;
 	sd_event_source *source = watch;
 
 	if (what == CURL_POLL_REMOVE || (source && events_of(what) == 0)) {
@@ -150,7 +148,7 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, vo
 /* "Name: value" + CR LF. The last one of a name counts; a new status line begins anew. */
 static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 {
-	struct link_call *call = userdata;
+	struct fetch_call *call = userdata;
 	size_t len = size * n;
 	_cleanup_free_ char *line = NULL;
 
@@ -174,12 +172,12 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 	return len;
 }
 
-static int keep_body(struct link_call *call, const char *data, size_t len)
+static int keep_body(struct fetch_call *call, const char *data, size_t len)
 {
 	size_t wanted = call->body_len + len + 1;
 	char *body;
 
-	if (wanted > LINK_MAX_ANSWER) {
+	if (wanted > FETCH_MAX_ANSWER) {
 		call->too_large = true;
 		return -EFBIG;
 	}
@@ -198,7 +196,7 @@ static int keep_body(struct link_call *call, const char *data, size_t len)
 
 static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 {
-	struct link_call *call = userdata;
+	struct fetch_call *call = userdata;
 	size_t len = size * n;
 	long status = 0;
 	int r;
@@ -217,14 +215,14 @@ static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 	return r < 0 || call->cancelled ? CURL_WRITEFUNC_ERROR : len;
 }
 
-uint64_t link_call_received(const struct link_call *call)
+uint64_t fetch_received(const struct fetch_call *call)
 {
 	return call->n_received;
 }
 
 /* ---- the end of a call ---- */
 
-static void call_free(struct link_call *call)
+static void call_free(struct fetch_call *call)
 {
 	*call->at = call->next;
 	if (call->next)
@@ -241,7 +239,7 @@ static void call_free(struct link_call *call)
 	free(call);
 }
 
-struct link_call *link_call_cancel(struct link_call *call)
+struct fetch_call *fetch_cancel(struct fetch_call *call)
 {
 	if (!call || call->cancelled)
 		return NULL;
@@ -253,7 +251,7 @@ struct link_call *link_call_cancel(struct link_call *call)
 	return NULL;
 }
 
-static const char *problem_of(const struct link_call *call, CURLcode code)
+static const char *problem_of(const struct fetch_call *call, CURLcode code)
 {
 	if (call->too_large)
 		return "the answer is too long";
@@ -262,9 +260,9 @@ static const char *problem_of(const struct link_call *call, CURLcode code)
 	return call->error[0] ? call->error : curl_easy_strerror(code);
 }
 
-static void finish(struct link_call *call, CURLcode code)
+static void finish(struct fetch_call *call, CURLcode code)
 {
-	struct link_answer answer = {
+	struct fetch_answer answer = {
 		.signature = call->fields[FIELD_SIGNATURE],
 		.epoch = call->fields[FIELD_EPOCH],
 		.retry_after = call->fields[FIELD_RETRY_AFTER],
@@ -284,13 +282,13 @@ static void finish(struct link_call *call, CURLcode code)
 	call_free(call);
 }
 
-static void finish_done(struct link_http *http)
+static void finish_done(struct fetch *http)
 {
 	CURLMsg *msg;
 	int n_left;
 
 	while ((msg = curl_multi_info_read(http->multi, &n_left))) {
-		struct link_call *call = NULL;
+		struct fetch_call *call = NULL;
 		CURLcode code = msg->data.result;
 
 		if (msg->msg != CURLMSG_DONE)
@@ -303,11 +301,11 @@ static void finish_done(struct link_http *http)
 	}
 }
 
-static void free_cancelled(struct link_http *http)
+static void free_cancelled(struct fetch *http)
 {
-	struct link_call *next;
+	struct fetch_call *next;
 
-	for (struct link_call *call = http->calls; call; call = next) {
+	for (struct fetch_call *call = http->calls; call; call = next) {
 		next = call->next;
 		if (call->cancelled)
 			call_free(call);
@@ -315,9 +313,9 @@ static void free_cancelled(struct link_http *http)
 }
 
 /* One that cannot be begun ends like one that cannot connect. */
-static void begin_new(struct link_http *http)
+static void begin_new(struct fetch *http)
 {
-	struct link_call *call = http->calls;
+	struct fetch_call *call = http->calls;
 
 	while (call && call->added)
 		call = call->next;
@@ -331,7 +329,7 @@ static void begin_new(struct link_http *http)
 
 static int on_later(sd_event_source *source, void *userdata)
 {
-	struct link_http *http = userdata;
+	struct fetch *http = userdata;
 
 	finish_done(http);
 	free_cancelled(http);
@@ -341,7 +339,7 @@ static int on_later(sd_event_source *source, void *userdata)
 
 /* ---- to begin one ---- */
 
-static int set_headers(struct link_call *call, const struct link_call_config *config)
+static int set_headers(struct fetch_call *call, const struct fetch_request *config)
 {
 	for (size_t i = 0; i < config->n_headers; i++) {
 		struct curl_slist *list = curl_slist_append(call->headers, config->headers[i]);
@@ -360,7 +358,7 @@ static int set_headers(struct link_call *call, const struct link_call_config *co
 			code = curl_easy_setopt(call->easy, CURLOPT_##option, (value)); \
 	} while (0)
 
-static CURLcode set_safety(struct link_call *call)
+static CURLcode set_safety(struct fetch_call *call)
 {
 	CURLcode code = CURLE_OK;
 
@@ -379,7 +377,7 @@ static CURLcode set_safety(struct link_call *call)
 	return code;
 }
 
-static CURLcode set_request(struct link_call *call, const struct link_call_config *config)
+static CURLcode set_request(struct fetch_call *call, const struct fetch_request *config)
 {
 	CURLcode code = CURLE_OK;
 
@@ -387,7 +385,7 @@ static CURLcode set_request(struct link_call *call, const struct link_call_confi
 	/* As it is: it is what was signed. */
 	SET(PATH_AS_IS, 1L);
 	SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(USERAGENT, USER_AGENT);
+	SET(USERAGENT, call->http->user_agent);
 	SET(HTTPHEADER, call->headers);
 	if (config->body) {
 		SET(POST, 1L);
@@ -407,7 +405,7 @@ static CURLcode set_request(struct link_call *call, const struct link_call_confi
 }
 #undef SET
 
-static int prepare(struct link_call *call, const struct link_call_config *config)
+static int prepare(struct fetch_call *call, const struct fetch_request *config)
 {
 	CURLcode code;
 
@@ -426,15 +424,15 @@ static int prepare(struct link_call *call, const struct link_call_config *config
 	return code == CURLE_OK ? 0 : -EINVAL;
 }
 
-int link_http_call(struct link_http *http, const struct link_call_config *config,
-		   struct link_call **ret_call)
+int fetch_start(struct fetch *http, const struct fetch_request *config,
+		struct fetch_call **ret_call)
 {
-	struct link_call *call = calloc(1, sizeof(*call));
+	struct fetch_call *call = calloc(1, sizeof(*call));
 	int r;
 
 	if (!call)
 		return -ENOMEM;
-	*call = (struct link_call){
+	*call = (struct fetch_call){
 		.next = http->calls,
 		.at = &http->calls,
 		.http = http,
@@ -457,7 +455,7 @@ int link_http_call(struct link_http *http, const struct link_call_config *config
 
 /* ---- together ---- */
 
-static int open_multi(struct link_http *http)
+static int open_multi(struct fetch *http)
 {
 	CURLMcode code;
 
@@ -476,7 +474,7 @@ static int open_multi(struct link_http *http)
 	return code == CURLM_OK ? 0 : -EINVAL;
 }
 
-static int add_sources(struct link_http *http)
+static int add_sources(struct fetch *http)
 {
 	int r;
 
@@ -490,15 +488,17 @@ static int add_sources(struct link_http *http)
 	return r;
 }
 
-int link_http_new(sd_event *event, const struct link_http_config *config,
-		  struct link_http **ret_http)
+int fetch_new(sd_event *event, const struct fetch_config *config, struct fetch **ret_http)
 {
-	_cleanup_(link_http_freep) struct link_http *http = calloc(1, sizeof(*http));
+	_cleanup_(fetch_freep) struct fetch *http = calloc(1, sizeof(*http));
 	int r;
 
 	if (!http)
 		return -ENOMEM;
 	http->event = sd_event_ref(event);
+	http->user_agent = strdup(config->user_agent);
+	if (!http->user_agent)
+		return -ENOMEM;
 	if (config->ca_file && !(http->ca_file = strdup(config->ca_file)))
 		return -ENOMEM;
 	if (config->proxy && !(http->proxy = strdup(config->proxy)))
@@ -512,7 +512,7 @@ int link_http_new(sd_event *event, const struct link_http_config *config,
 	return 0;
 }
 
-struct link_http *link_http_free(struct link_http *http)
+struct fetch *fetch_free(struct fetch *http)
 {
 	if (!http)
 		return NULL;
@@ -523,6 +523,7 @@ struct link_http *link_http_free(struct link_http *http)
 	sd_event_source_disable_unref(http->timer);
 	sd_event_source_disable_unref(http->later);
 	sd_event_unref(http->event);
+	free(http->user_agent);
 	free(http->ca_file);
 	free(http->proxy);
 	free(http);
