@@ -123,12 +123,13 @@ int oidc_discovery_parse(const char *json, size_t len, const char *issuer,
 			 struct oidc_discovery *ret, char **reterr_text)
 {
 	_cleanup_(json_report_done) struct json_report rep = { 0 };
+	const struct json_at root = { 0 };
 	struct document document = { 0 };
 	json_t *value = NULL;
 	int r = json_parse(json, len, &rep, &value);
 
 	if (r == 0)
-		r = json_read_object(value, NULL, fields, sizeof(fields) / sizeof(fields[0]),
+		r = json_read_object(value, &root, fields, sizeof(fields) / sizeof(fields[0]),
 				     &document, &rep);
 	json_decref(value);
 	if (r == -EINVAL) {

@@ -172,9 +172,10 @@ static int add_key(struct jwks *jwks, const json_t *value)
 {
 	_cleanup_(json_report_done) struct json_report rep = { 0 };
 	_cleanup_(members_done) struct members m = { 0 };
+	const struct json_at root = { 0 };
 	enum jws_alg alg;
 	EVP_PKEY *key;
-	int r = json_read_object(value, NULL, key_fields,
+	int r = json_read_object(value, &root, key_fields,
 				 sizeof(key_fields) / sizeof(key_fields[0]), &m, &rep);
 
 	if (r == -ENOMEM)

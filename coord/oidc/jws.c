@@ -55,6 +55,7 @@ static const struct json_field header_fields[] = {
 static int read_header(const char *text, size_t len, struct header *header, char **reterr_text)
 {
 	_cleanup_(json_report_done) struct json_report rep = { 0 };
+	const struct json_at root = { 0 };
 	_cleanup_free_ char *json = NULL;
 	json_t *value = NULL;
 	size_t json_len;
@@ -65,7 +66,7 @@ static int read_header(const char *text, size_t len, struct header *header, char
 	if (r == 0)
 		r = json_parse(json, json_len, &rep, &value);
 	if (r == 0)
-		r = json_read_object(value, NULL, header_fields,
+		r = json_read_object(value, &root, header_fields,
 				     sizeof(header_fields) / sizeof(header_fields[0]), header,
 				     &rep);
 	json_decref(value);
