@@ -281,7 +281,7 @@ struct oidc_provider *oidc_provider_free(struct oidc_provider *p)
 	if (!p)
 		return NULL;
 	while (!LIST_EMPTY(&p->calls))
-		oidc_call_free(LIST_FIRST(&p->calls));
+		oidc_give_up(LIST_FIRST(&p->calls), "the coordinator is being stopped");
 	oidc_discovery_done(&p->discovery);
 	jwks_free(p->jwks);
 	free(p->issuer);

@@ -39,7 +39,7 @@ struct oidc_provider;
  */
 int oidc_provider_new(struct fetch *fetch, const struct oidc_provider_config *config,
 		      char **reterr_text, struct oidc_provider **ret_provider);
-/* Calls that are under way are never answered. */
+/* Calls that are under way are answered with a failure from here. */
 struct oidc_provider *oidc_provider_free(struct oidc_provider *provider);
 DEFINE_CLEANUP(struct oidc_provider *, oidc_provider_free);
 

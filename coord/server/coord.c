@@ -12,6 +12,7 @@
 #include "common/text.h"
 #include "coord/api/api.h"
 #include "coord/server/listeners.h"
+#include "coord/server/providers.h"
 #include "coord/store/sqlite.h"
 #include "coord/web/web.h"
 
@@ -27,6 +28,7 @@ struct coord {
 	struct map *map;
 	struct api *api;
 	struct verifier *verifier;
+	struct providers *providers;
 	struct web *web;
 	struct http_route *routes; /* the api's, then the pages' */
 	struct http_server *server;
@@ -145,7 +147,7 @@ static int open_api(struct coord *coord, const struct coord_paths *paths, char *
 	return r < 0 ? fail(reterr_text, r, "API") : 0;
 }
 
-static int open_web(struct coord *coord, char **reterr_text)
+static int open_web(struct coord *coord, const struct coord_paths *paths, char **reterr_text)
 {
 	struct web_config config = {
 		.registry = coord->registry,
@@ -155,8 +157,14 @@ static int open_web(struct coord *coord, char **reterr_text)
 	int r = verifier_new(coord->event, coord->registry, &coord->verifier);
 
 	config.verifier = coord->verifier;
-	if (r == 0)
-		r = web_new(&config, &coord->web);
+	if (r < 0)
+		return fail(reterr_text, r, "passwords");
+	r = providers_load(coord->event, paths->providers_dir, coord->config->url, reterr_text,
+			   &coord->providers);
+	if (r < 0)
+		return r;
+	config.providers = providers_list(coord->providers, &config.n_providers);
+	r = web_new(&config, &coord->web);
 	return r < 0 ? fail(reterr_text, r, "pages") : 0;
 }
 
@@ -211,7 +219,7 @@ int coord_new(sd_event *event, const struct coord_config *config, const struct c
 	if (r == 0)
 		r = open_api(coord, paths, reterr_text);
 	if (r == 0)
-		r = open_web(coord, reterr_text);
+		r = open_web(coord, paths, reterr_text);
 	if (r == 0)
 		r = serve(coord, reterr_text);
 	if (r == 0)
@@ -225,12 +233,14 @@ struct coord *coord_free(struct coord *coord)
 		return NULL;
 	if (coord->api)
 		api_set_server(coord->api, NULL);
+	providers_stop(coord->providers);
 	http_server_free(coord->server);
 	api_free(coord->api);
 	verifier_free(coord->verifier);
 	map_free(coord->map);
 	registry_free(coord->registry);
 	web_free(coord->web);
+	providers_free(coord->providers);
 	free(coord->routes);
 	store_free(coord->store);
 	ed25519_key_free(coord->key);

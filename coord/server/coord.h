@@ -10,8 +10,9 @@ struct coord;
 
 /* Where the coordinator keeps and puts its files: the directories that systemd made for it. */
 struct coord_paths {
-	const char *state_dir;	 /* "/var/lib/peergate-coord" */
-	const char *runtime_dir; /* "/run/peergate-coord" */
+	const char *state_dir;	   /* "/var/lib/peergate-coord" */
+	const char *runtime_dir;   /* "/run/peergate-coord" */
+	const char *providers_dir; /* "/etc/peergate/oidc.d" */
 };
 
 /*

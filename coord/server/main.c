@@ -9,7 +9,9 @@
 
 #include "common/log.h"
 #include "common/service_dir.h"
+#include "common/text.h"
 #include "coord/server/coord.h"
+#include "coord/server/providers.h"
 #include "peergate-config.h"
 
 struct options {
@@ -83,12 +85,27 @@ static int load(const struct options *options, struct coord_config **ret_config)
 	return r;
 }
 
+/* Beside the configuration. NULL: no memory. */
+static char *providers_dir(const struct options *options)
+{
+	const char *slash = strrchr(options->config, '/');
+
+	return text_printf("%.*soidc.d", slash ? (int)(slash + 1 - options->config) : 0,
+			   options->config);
+}
+
 static int check(const struct options *options)
 {
 	_cleanup_(coord_config_freep) struct coord_config *config = NULL;
-	_cleanup_free_ char *error = NULL;
-	int r = coord_config_load(options->config, &error, &config);
+	_cleanup_(providers_freep) struct providers *providers = NULL;
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_free_ char *error = NULL, *dir = providers_dir(options);
+	int r = dir ? coord_config_load(options->config, &error, &config) : -ENOMEM;
 
+	if (r == 0)
+		r = sd_event_default(&event);
+	if (r >= 0)
+		r = providers_load(event, dir, config->url, &error, &providers);
 	if (r < 0) {
 		fprintf(stderr, "%s\n", error ? error : strerror(-r));
 		return 1;
@@ -138,17 +155,21 @@ static int handle_signals(sd_event *event, struct coord *coord)
 	return r;
 }
 
-static int open_coord(sd_event *event, const struct coord_config *config, struct coord **ret_coord)
+static int open_coord(sd_event *event, const struct options *options,
+		      const struct coord_config *config, struct coord **ret_coord)
 {
-	_cleanup_free_ char *state = NULL, *runtime = NULL, *error = NULL;
+	_cleanup_free_ char *state = NULL, *runtime = NULL, *providers = NULL, *error = NULL;
 	struct coord_paths paths;
 	int r;
 
 	state = service_dir("STATE_DIRECTORY", PEERGATE_COORD_STATE_DIR);
 	runtime = service_dir("RUNTIME_DIRECTORY", PEERGATE_COORD_RUNTIME_DIR);
-	if (!state || !runtime)
+	providers = providers_dir(options);
+	if (!state || !runtime || !providers)
 		return -ENOMEM;
-	paths = (struct coord_paths){ .state_dir = state, .runtime_dir = runtime };
+	paths = (struct coord_paths){ .state_dir = state,
+				      .runtime_dir = runtime,
+				      .providers_dir = providers };
 	r = coord_new(event, config, &paths, &error, ret_coord);
 	if (r < 0)
 		log_error("Could not start: %s", error ? error : strerror(-r));
@@ -174,7 +195,7 @@ static int run(const struct options *options)
 	if (r >= 0)
 		r = sd_event_default(&event);
 	if (r >= 0)
-		r = open_coord(event, config, &coord);
+		r = open_coord(event, options, config, &coord);
 	if (r < 0)
 		return r;
 	r = handle_signals(event, coord);

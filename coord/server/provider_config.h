@@ -1,0 +1,45 @@
+/* One OpenID provider's configuration: /etc/peergate/oidc.d/NAME.conf (peergate-coord.conf(5)). */
+#pragma once
+
+#include <stdbool.h>
+
+#include "common/cleanup.h"
+#include "coord/oidc/provider.h"
+
+#define PROVIDER_MAX_NAME 32u
+
+struct provider_config {
+	char *name;	    /* of the file: small letters, digits, hyphens */
+	char *title;	    /* Title=: on the button; as name */
+	char *issuer;	    /* Issuer=; required */
+	char *client_id;    /* ClientId=; required */
+	char *secret_file;  /* ClientSecretFile=; required */
+	char *scopes;	    /* Scopes=: "openid email profile" */
+	char *groups_claim; /* GroupsClaim=; NULL: none */
+	char **domains;	    /* AllowedDomains=: of verified addresses; empty: all */
+	char **groups;	    /* AllowedGroups=: one of them; empty: all */
+	bool may_create;    /* CreateUsers=: no */
+	bool trust_email;   /* TrustEmail=: no; it says nothing of whether addresses are verified */
+	enum jws_alg alg;   /* SigningAlgorithm=: RS256 */
+	enum oidc_reauth reauth; /* Reauth=: max-age */
+};
+
+struct provider_config *provider_config_free(struct provider_config *config);
+DEFINE_CLEANUP(struct provider_config *, provider_config_free);
+
+/*
+ * Parse the text of a file. Return: 0; -EINVAL and *reterr_text ("FILE:LINE: Key: ..."; the
+ * caller's); -ENOMEM.
+ */
+int provider_config_parse(const char *text, size_t len, const char *source, const char *name,
+			  char **reterr_text, struct provider_config **ret_config);
+
+/*
+ * May this person sign in here, as far as the provider goes? Return: NULL: yes; else why not, for
+ * people.
+ */
+const char *provider_admits(const struct provider_config *config,
+			    const struct oidc_identity *identity);
+/* The address, if it is known to be theirs; else NULL. Borrowed. */
+const char *provider_email(const struct provider_config *config,
+			   const struct oidc_identity *identity);

@@ -1,0 +1,26 @@
+/* The OpenID providers of /etc/peergate/oidc.d, as the pages (coord/web/provider.h) use them. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "common/cleanup.h"
+#include "coord/web/provider.h"
+
+#define PROVIDERS_MAX 16u
+
+struct providers;
+/*
+ * Load dir/NAME.conf, sorted by name; a folder that is not there is an empty one. url is the
+ * coordinator's own. Nobody is asked anything yet. Return: 0; -EINVAL, -EPERM, ... and *reterr_text
+ * (the caller's); -ENOMEM.
+ */
+int providers_load(sd_event *event, const char *dir, const char *url, char **reterr_text,
+		   struct providers **ret);
+/* Nobody is asked any more; who was on the way is told so. The list stays. Takes NULL. */
+void providers_stop(struct providers *providers);
+/* After the pages. */
+struct providers *providers_free(struct providers *providers);
+DEFINE_CLEANUP(struct providers *, providers_free);
+
+/* Borrowed. */
+const struct web_provider *providers_list(const struct providers *providers, size_t *ret_n);
