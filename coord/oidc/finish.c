@@ -10,7 +10,7 @@
 #include "coord/oidc/provider_internal.h"
 #include "coord/oidc/query.h"
 
-/* Between two looks for keys that we do not have. */
+/* Between two looks for keys that we do not have, besides the daily one. */
 #define REFETCH_USEC (60 * USEC_PER_SEC)
 
 static void finish(struct oidc_call *call)
@@ -77,6 +77,18 @@ static void check_claims(struct oidc_call *call)
 		fill_in(call);
 }
 
+/* A key that we do not have may be new; but tokens that name such keys are cheap to make. */
+static bool may_look_again(struct oidc_call *call)
+{
+	struct oidc_provider *p = call->provider;
+	uint64_t now = clock_usec(CLOCK_BOOTTIME);
+
+	if (call->keys_are_new || (p->looked_again && now - p->looked_again < REFETCH_USEC))
+		return false;
+	p->looked_again = now;
+	return true;
+}
+
 static void check_signature(struct oidc_call *call)
 {
 	struct oidc_provider *p = call->provider;
@@ -88,8 +100,7 @@ static void check_signature(struct oidc_call *call)
 		return;
 	}
 	r = jwks_verify(p->jwks, p->alg, &call->token, &text);
-	if (r == JWKS_NO_KEY && !call->keys_are_new &&
-	    clock_usec(CLOCK_BOOTTIME) - p->keys_fetched >= REFETCH_USEC)
+	if (r == JWKS_NO_KEY && may_look_again(call))
 		oidc_fetch_keys(call, check_signature);
 	else if (r != 0)
 		oidc_give_up(call, text);

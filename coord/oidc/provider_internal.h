@@ -17,6 +17,7 @@ struct oidc_provider {
 	uint64_t discovered; /* usec, CLOCK_BOOTTIME; 0: not yet */
 	struct jwks *jwks;
 	uint64_t keys_fetched; /* likewise */
+	uint64_t looked_again; /* for a key that was not among them; likewise */
 
 	LIST_HEAD(, oidc_call) calls;
 	size_t n_calls;

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -43,8 +44,12 @@ class Browser:
         self.wait(lambda _: page != self.driver.find_element(By.TAG_NAME, "html"), f"{label!r} leads to another page")
 
     def wait(self, condition, what, timeout=30):
-        WebDriverWait(self.driver, timeout, poll_frequency=0.1,
-                      ignored_exceptions=None).until(condition, f"not within {timeout} s: {what}; the page:\n{self.text}")
+        # A page may go while it is looked at.
+        waiter = WebDriverWait(self.driver, timeout, 0.1, [StaleElementReferenceException, NoSuchElementException])
+        try:
+            waiter.until(condition)
+        except TimeoutException:
+            raise AssertionError(f"not within {timeout} s: {what}; the page:\n{self.text}") from None
 
     def shot(self, name):
         """A picture of the page, whole, and one as on a phone in the dark: test artefacts."""

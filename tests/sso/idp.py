@@ -18,6 +18,20 @@ class Provider:
     def rotate_keys(self):
         self.say("rotate")
 
+    @contextlib.contextmanager
+    def away(self):
+        """Nobody is answered."""
+        self.say("away")
+        yield
+        self.say("back")
+
+    @contextlib.contextmanager
+    def held(self):
+        """Who has signed in is not sent back: the browser shows the URL instead."""
+        self.say("hold")
+        yield
+        self.say("let")
+
     def tell(self, **claims):
         """Claims over the usual ones, for everybody, from now on; none: the usual ones again."""
         self.say(f"tell {json.dumps(claims)}")

@@ -1,7 +1,11 @@
 // A real OpenID provider on loopback for the tests: idp.mjs PORT REDIRECT_URI...
-// Everybody can sign in, with any password: alice becomes the subject "sub-alice", alice@example.com.
+// Everybody can sign in, with any password: alice is the subject "alice", alice@example.com.
 // "ready" is printed when it listens. Each line on standard input is a command, answered by one line:
 //   rotate     other signing keys, at once
+//   away       nobody is answered any more
+//   back       everybody is again, as before
+//   hold       who has signed in stays here, and reads where they would have been sent
+//   let        nobody does any more
 //   tell JSON  claims from now on, over the usual ones: tell {"email_verified": false}
 import { createServer } from 'node:http';
 import { once } from 'node:events';
@@ -28,9 +32,9 @@ function client(id, alg) {
 
 function account(login) {
   return {
-    accountId: `sub-${login}`,
+    accountId: login,
     claims: () => ({
-      sub: `sub-${login}`, email: `${login}@example.com`, email_verified: true, name: login,
+      sub: login, email: `${login}@example.com`, email_verified: true, name: login,
       groups: login === 'alice' ? ['ops', 'everyone'] : ['everyone'], ...told,
     }),
   };
@@ -42,7 +46,7 @@ function makeProvider() {
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
     conformIdTokenClaims: false,
     cookies: { keys: [randomBytes(16).toString('hex')] },
-    findAccount: (_, id) => account(id.replace(/^sub-/, '')),
+    findAccount: (_, id) => account(id),
     jwks: { keys: [signingKey('rsa', { modulusLength: 2048 }, 'RS256'), signingKey('ec', { namedCurve: 'P-256' }, 'ES256')] },
     pkce: { required: () => true },
     ttl: { Session: 3600, Grant: 3600, Interaction: 600, AccessToken: 600, IdToken: 600 },
@@ -52,9 +56,32 @@ function makeProvider() {
 }
 
 let handle = makeProvider().callback();
-const server = createServer((request, response) => handle(request, response));
+let away = false, held = false;
+
+function hold(response) {
+  const end = response.end;
+  response.end = function (...rest) {
+    const target = response.getHeader('location');
+    if (!redirectUris.some((uri) => target?.startsWith(uri))) return end.apply(this, rest);
+    response.statusCode = 200;
+    response.removeHeader('location');
+    response.removeHeader('content-length');
+    response.setHeader('content-type', 'text/plain');
+    return end.call(this, target);
+  };
+}
+
+const server = createServer((request, response) => {
+  if (held) hold(response);
+  if (away) request.socket.destroy();
+  else handle(request, response);
+});
 
 const commands = {
+  away: () => { away = true; },
+  back: () => { away = false; },
+  hold: () => { held = true; },
+  let: () => { held = false; },
   rotate: () => { handle = makeProvider().callback(); },
   tell: (json) => { told = JSON.parse(json); },
 };
