@@ -7,21 +7,21 @@ usage() {
 	cat <<'TXT'
 Usage: tests/run.sh [--quick] [--only STAGE] [--no-vm] [-k EXPR]
   --quick       leave out the system tests
-  --only STAGE  gcc, clang or system
+  --only STAGE  gcc, clang, sso or system
   --no-vm       system tests in namespaces of this machine instead of QEMU (needs WireGuard in the kernel)
-  -k EXPR       only system tests that match (pytest -k)
+  -k EXPR       only sso and system tests that match (pytest -k)
 TXT
 }
 
 repo=$(dirname "$(dirname "$(readlink -f "$0")")")
 build=$repo/build
 logs=$build/logs
-stages=(gcc clang system)
+stages=(gcc clang sso system)
 vm_options=()
 pytest_options=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--quick) stages=(gcc clang) ;;
+	--quick) stages=(gcc clang sso) ;;
 	--only) stages=("${2:?--only needs a stage}") && shift ;;
 	--no-vm) vm_options+=(--no-vm) ;;
 	-k) pytest_options+=(-k "${2:?-k needs an expression}") && shift ;;
@@ -67,6 +67,19 @@ build_guest_tests() {
 install_provider() {
 	mkdir -p "$build/idp" && cp "$repo"/tests/sso/idp/{.npmrc,*.json,*.mjs} "$build/idp" &&
 		step provider npm --prefix "$build/idp" ci
+}
+
+# The coordinator's pages with a real browser and a real provider, in this machine.
+stage_sso() {
+	results=("$build/sso/junit.xml")
+	rm -rf "$build/sso" && mkdir -p "$build/sso"
+	CC=gcc step configure configure "$build/gcc" --buildtype=debugoptimized -Dwerror=true &&
+		step compile ninja -C "$build/gcc" coord/server/peergate-coord coord/ctl/coordctl agent/ctl/agentctl \
+			tests/bench/bench-agent &&
+		install_provider &&
+		PEERGATE_BUILD=$build/gcc PEERGATE_IDP=$build/idp PEERGATE_SHOTS=$build/sso/shots \
+			step test python3 -m pytest -p no:cacheprovider -v --durations=10 \
+			--junitxml="$build/sso/junit.xml" "${pytest_options[@]}" "$repo/tests/sso"
 }
 
 # System tests in one machine: system_tests NAME [VARIABLE=VALUE]...
