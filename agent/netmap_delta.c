@@ -191,6 +191,20 @@ static const json_t *section_of(const json_t *delta, size_t i)
 	return v && json_is_null(v) && (sections[i].flags & JSON_NULLABLE) ? NULL : v;
 }
 
+/*
+ * Tokens stand for what they came with. Where they would not be true any more there are none: what
+ * was in force before may be so again when the map is resumed, and its tokens would hide from the
+ * coordinator that this delta came.
+ */
+static bool ends_tokens(const json_t *delta)
+{
+	const json_t *tokens = json_object_get(delta, "tokens");
+
+	return tokens ? json_is_null(tokens)
+		      : json_object_get(delta, "packet_filter") ||
+				json_object_get(delta, "ssh_rules");
+}
+
 static int read_sections(const json_t *delta, struct change *change, const struct json_at *at,
 			 struct json_report *rep)
 {
@@ -203,6 +217,8 @@ static int read_sections(const json_t *delta, struct change *change, const struc
 		r = v ? sections[i].read(v, &member, change->map, rep)
 		      : sections[i].keep(change->map, change->base);
 	}
+	if (ends_tokens(delta))
+		netmap_tokens_done(&change->map->tokens);
 	return r;
 }
 

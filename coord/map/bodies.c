@@ -30,7 +30,8 @@ static struct body body_of(const struct map_plan *plan)
 	struct body body = { .entries = plan->entries,
 			     .n = plan->n,
 			     .has_filter = plan->filter != NULL,
-			     .has_ssh = plan->ssh != NULL };
+			     .has_ssh = plan->ssh != NULL,
+			     .tokens_follow = plan->tokens_follow };
 
 	_Static_assert(sizeof(struct plan_entry) == 8, "no padding: it is hashed");
 	body.hash = plan->n ? hash_bytes(plan->entries, plan->n * sizeof(*plan->entries)) : 0;
@@ -46,8 +47,8 @@ static struct body body_of(const struct map_plan *plan)
 static bool same_body(const struct body *a, const struct body *b)
 {
 	return a->hash == b->hash && a->n == b->n && a->has_filter == b->has_filter &&
-	       a->has_ssh == b->has_ssh && map_hash_equal(&a->filter, &b->filter) &&
-	       map_hash_equal(&a->ssh, &b->ssh) &&
+	       a->has_ssh == b->has_ssh && a->tokens_follow == b->tokens_follow &&
+	       map_hash_equal(&a->filter, &b->filter) && map_hash_equal(&a->ssh, &b->ssh) &&
 	       (a->n == 0 || memcmp(a->entries, b->entries, a->n * sizeof(*a->entries)) == 0);
 }
 

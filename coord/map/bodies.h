@@ -10,7 +10,7 @@ struct body {
 	uint64_t hash;
 	struct plan_entry *entries;
 	size_t n;
-	bool has_filter, has_ssh;
+	bool has_filter, has_ssh, tokens_follow;
 	struct map_hash filter, ssh;
 	struct map_frame *frame; /* NULL: unused */
 };
@@ -24,7 +24,7 @@ struct bodies {
 void bodies_done(struct bodies *bodies);
 
 /*
- * The plan as a delta, without tokens. It may be shared (map_plan_is_shared()). Return: 0 and the
+ * The plan as a delta, without tokens: it says that there are none if they follow. It may be shared (map_plan_is_shared()). Return: 0 and the
  * caller's reference; -ENOMEM, -EIO.
  */
 int bodies_get(struct bodies *bodies, struct world *world, const struct world_node *node,

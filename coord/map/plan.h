@@ -38,6 +38,7 @@ struct map_plan {
 	const struct shared_text *filter, *ssh; /* NULL: unchanged. Borrowed from the world */
 	bool own_texts;				/* one of these is this node's alone */
 	struct map_tokens tokens;		/* that hold when all this has been told */
+	bool tokens_follow;			/* on the next line: until then there are none */
 	uint64_t filter_serial, ssh_serial;
 };
 void map_plan_clear(struct map_plan *plan);

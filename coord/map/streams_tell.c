@@ -118,12 +118,13 @@ static int tell_tokens(struct stream *s)
 }
 
 /* To many at once: as much as can be is shared. */
-static int tell_flush(struct stream *s, const struct map_plan *plan)
+static int tell_flush(struct stream *s, struct map_plan *plan)
 {
 	int r = 0;
 
 	if (!map_plan_is_shared(plan))
 		return tell_own(s, plan);
+	plan->tokens_follow = s->viewer.tokens_due || !same_tokens(&plan->tokens, &s->viewer.told);
 	if (map_plan_is_empty(plan))
 		note_told(s, plan);
 	else

@@ -253,6 +253,8 @@ int map_write_delta(struct world *w, const struct world_node *node, const struct
 	begin_delta(w, &text);
 	if (tokens)
 		write_tokens(&plan->tokens, &text);
+	else if (plan->tokens_follow)
+		policy_text_puts(&text, ",\"tokens\":null");
 	if (plan->self) {
 		policy_text_puts(&text, ",\"self\":");
 		record_write_self(&node->record, node->expired, w->login_url, &text);

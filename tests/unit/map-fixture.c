@@ -281,8 +281,11 @@ void agent_read(struct agent *agent)
 
 	if (agent->slow)
 		return;
-	while (agent_n_lines(agent) > 0)
+	while (agent_n_lines(agent) > 0) {
 		read_line(agent);
+		if (agent->n_left > 0 && --agent->n_left == 0)
+			sim_disconnect(agent->sim, agent->number);
+	}
 	if (any && agent->stream)
 		stream_drained(agent->stream);
 }
@@ -464,6 +467,7 @@ static void hand_in_policy(struct sim *sim)
 
 void sim_set_policy(struct sim *sim, const char *policy)
 {
+	sim->policy_before = sim->policy;
 	sim->policy = policy;
 	sim->revision++;
 	hand_in_policy(sim);
@@ -576,6 +580,7 @@ void sim_connect(struct sim *sim, unsigned number, bool resume)
 	agent->conn->agent = agent;
 	agent->nonce = request.nonce;
 	agent->greeted = false;
+	agent->n_left = 0;
 	agent->ended[0] = '\0';
 	assert_int_equal(wg_key_generate(&agent->private), 0);
 	assert_int_equal(wg_key_public(&agent->private, &request.ephemeral), 0);

@@ -50,6 +50,7 @@ struct agent {
 	struct conn *conn;     /* that is read from; NULL: none */
 	size_t n_max;	       /* lines that a connection takes */
 	bool slow;	       /* does not read */
+	unsigned n_left;       /* lines until its connection breaks; 0: it does not */
 	json_t *map;	       /* as an object "peers" by id; NULL: none yet */
 	struct netmap *netmap; /* the same, as the agent itself has it */
 	char ended[32];	       /* reason; "": it did not */
@@ -69,7 +70,7 @@ struct sim {
 	char user_name[MAX_USERS][32];
 	unsigned user_roles[MAX_USERS];
 	uint64_t user_revision[MAX_USERS];
-	const char *policy;
+	const char *policy, *policy_before;
 	struct removed log; /* what the store remembers */
 	struct agent agents[MAX_NODES];
 	unsigned max_full;

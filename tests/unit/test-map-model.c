@@ -1,7 +1,8 @@
 /*
  * The property that maps stand for: whatever happens, in whatever order, what an agent knows is
  * what a full map would tell it. Random changes of nodes, users, policy and time; agents that come,
- * go, resume from long ago, and read slowly; coordinators that start anew.
+ * go, resume from long ago or from between any two lines, and read slowly; policies that come back;
+ * coordinators that start anew.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -154,7 +155,7 @@ static void change_agent(struct sim *sim, unsigned node)
 {
 	struct agent *agent = &sim->agents[node];
 
-	switch (pick(6)) {
+	switch (pick(7)) {
 	case 0:
 	case 1:
 		sim_connect(sim, node, true);
@@ -173,7 +174,37 @@ static void change_agent(struct sim *sim, unsigned node)
 		sim_disconnect(sim, node);
 		sim_connect(sim, node, true);
 		break;
+	case 6:
+		agent->n_left = 1 + pick(3);
+		break;
 	}
+}
+
+static void set_policy(struct sim *sim)
+{
+	if (sim->policy_before && pick(2))
+		sim_set_policy(sim, sim->policy_before);
+	else
+		sim_set_policy(sim, policies[pick(ARRAY_SIZE(policies))]);
+}
+
+/*
+ * Another policy for a while, of which nobody, or not everybody, hears to the end: everybody's
+ * connection breaks behind one of its lines.
+ */
+static void change_policy(struct sim *sim)
+{
+	set_policy(sim);
+	if (pick(2))
+		return;
+	for (unsigned i = 0; i < MAX_NODES; i++)
+		sim->agents[i].n_left = pick(3);
+	sim_settle(sim);
+	if (pick(4))
+		set_policy(sim);
+	for (unsigned i = 0; i < MAX_NODES; i++)
+		if (sim->nodes[i].exists && !sim->agents[i].stream && pick(4))
+			sim_connect(sim, i, true);
 }
 
 static void change_something(struct sim *sim)
@@ -197,7 +228,7 @@ static void change_something(struct sim *sim)
 		snprintf(name, sizeof(name), "Name %u", pick(1000));
 		sim_store_user(sim, pick(MAX_USERS), name, pick(2) ? POLICY_ROLE_ADMIN : 0);
 	} else if (what < 92) {
-		sim_set_policy(sim, policies[pick(ARRAY_SIZE(policies))]);
+		change_policy(sim);
 	} else if (what < 94) {
 		sim_restart(sim, pick(4) ? 0 : sim->revision - pick(40));
 	} else if (what < 97) {

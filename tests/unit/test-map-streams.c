@@ -151,6 +151,39 @@ static void test_policy_shared(void **state)
 	sim_end(&sim);
 }
 
+/*
+ * A policy that was in force for a moment, of which a node heard the half: what it was given is
+ * taken back, though the policy is the one that it has the tokens of.
+ */
+static void test_policy_comes_back(void **state)
+{
+	static const char narrow[] = "{\"acls\":[{\"action\":\"accept\",\"src\":["
+				     "\"alice@example.com\"],\"dst\":[\"alice@example.com:22\"]"
+				     "}]}";
+	struct sim sim;
+	struct agent *agent = &sim.agents[2];
+
+	begin(&sim, narrow, five, 4);
+	assert_int_equal(json_object_size(json_object_get(agent->map, "peers")), 0);
+	agent->n_left = 1;
+	sim_set_policy(&sim, OPEN);
+	sim_settle(&sim);
+	assert_null(agent->stream);
+	/* The rules have come, and what they are known by has not: so it knows them by nothing. */
+	assert_int_equal(json_object_size(json_object_get(agent->map, "peers")), 3);
+	assert_true(json_is_null(json_object_get(agent->map, "tokens")));
+	assert_null(agent->netmap->tokens.policy);
+	assert_null(agent->netmap->tokens.filter);
+	assert_null(agent->netmap->tokens.ssh);
+	sim_set_policy(&sim, narrow);
+	sim_settle(&sim);
+	sim_connect(&sim, 2, true);
+	sim_settle(&sim);
+	assert_int_equal(json_object_size(json_object_get(agent->map, "peers")), 0);
+	sim_check_all(&sim);
+	sim_end(&sim);
+}
+
 static void test_coalescing(void **state)
 {
 	struct sim sim;
@@ -640,6 +673,7 @@ int main(void)
 		cmocka_unit_test(test_apart),
 		cmocka_unit_test(test_own_filter),
 		cmocka_unit_test(test_policy_shared),
+		cmocka_unit_test(test_policy_comes_back),
 		cmocka_unit_test(test_coalescing),
 		cmocka_unit_test(test_urgent),
 		cmocka_unit_test(test_resume_nothing),

@@ -107,7 +107,7 @@ static const struct result {
 	{ ",\"version\":1,\"for\":\"n1\",\"seq\":7,\"session\":\"s\",\"more\":[1]", { { NULL } } },
 	{ ",\"issued_at\":\"2026-11-23T10:00:00.5Z\"",
 	  { { "issued_at", "\"2026-11-23T10:00:00.5Z\"" } } },
-	{ ",\"issued_at\":null,\"users\":null,\"tokens\":null", { { NULL } } },
+	{ ",\"issued_at\":null,\"users\":null", { { NULL } } },
 	{ ",\"self\":" SELF, { { "self", SELF } } },
 	{ ",\"mesh\":" MESH, { { "mesh", MESH } } },
 	{ ",\"packet_filter\":" FILTER, { { "packet_filter", FILTER } } },
@@ -185,6 +185,40 @@ static void test_gives_what_a_whole_map_would(void **state)
 		}
 		expected = parse(document);
 		assert_same(members, map, expected);
+	}
+}
+
+/* Tokens are those of what they came with, or there are none. */
+static void test_tokens(void **state)
+{
+	static const struct {
+		const char *members;
+		bool kept;
+	} cases[] = {
+		{ "", true },
+		{ ",\"peers_changed\":[" PEER_3 "]", true },
+		{ ",\"self\":" SELF, true },
+		{ ",\"tokens\":null", false },
+		{ ",\"tokens\":null,\"peers_changed\":[" PEER_3 "]", false },
+		{ ",\"packet_filter\":[]", false },
+		{ ",\"ssh_rules\":[]", false },
+		{ ",\"ssh_rules\":[],\"tokens\":null", false },
+	};
+	json_auto_t *document = document_load();
+	_cleanup_(netmap_freep) struct netmap *base = NULL;
+
+	document_set(document, "tokens", "{\"policy\":\"p\",\"filter\":\"f\",\"ssh\":\"s\"}");
+	base = parse(document);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *members =
+			text_printf(",\"generation\":4712%s", cases[i].members);
+		_cleanup_(netmap_freep) struct netmap *map = apply_ok(base, members);
+
+		if ((map->tokens.policy != NULL) != cases[i].kept ||
+		    (map->tokens.filter != NULL) != cases[i].kept ||
+		    (map->tokens.ssh != NULL) != cases[i].kept)
+			fail_msg("%s: the tokens should be %s", members,
+				 cases[i].kept ? "kept" : "none");
 	}
 }
 
@@ -505,6 +539,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gives_what_a_whole_map_would),
+		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_refuses_other_documents),
 		cmocka_unit_test(test_shares),
