@@ -418,6 +418,8 @@ int api_logout(struct varlink_call *call, const json_t *params, void *userdata)
 		return r < 0 ? r : 0;
 	log_call(call, "log out");
 	r = link_logout(link, on_logged_out, api);
+	if (r == LINK_LOGOUT_DONE)
+		return varlink_call_reply(call, NULL);
 	if (r == -ENOENT)
 		return not_possible(call, "this host is not enrolled");
 	if (r == -EALREADY)

@@ -187,6 +187,44 @@ void link_event(struct link *link, enum link_event event)
 	link_step(link, (struct link_input){ .event = event, .have_key = link->store.have_key });
 }
 
+/* ---- a node that may be gone ---- */
+
+void link_drop_spare_key(struct link *link)
+{
+	if (link->spare_key)
+		explicit_bzero(link->spare_key, strlen(link->spare_key));
+	link_set_text(&link->spare_key, NULL);
+}
+
+void link_deleted(struct link *link)
+{
+	char *auth_key = take_ptr(link->spare_key);
+
+	link_event(link, LINK_DELETED);
+	if (!auth_key)
+		return;
+	log_notice("Enrolling anew, with the auth key of the last 'agentctl up'");
+	free(link->store.auth_key);
+	link->store.auth_key = auth_key;
+	link->store.up = true;
+	(void)link_save(link);
+	link_event(link, LINK_LOGIN);
+}
+
+/*
+ * A member has no use for an auth key, but whether the coordinator knows it still is not known
+ * before it is heard: until then the key is kept, in memory alone.
+ */
+static int keep_spare_key(struct link *link, const struct link_wish *wish)
+{
+	if (!wish->auth_key || link->store.auth_key || !link_store_is_member(&link->store) ||
+	    link->machine.stream == LINK_STREAM_OPEN)
+		return 0;
+	link_drop_spare_key(link);
+	link->spare_key = strdup(wish->auth_key);
+	return link->spare_key ? 0 : -ENOMEM;
+}
+
 /* ---- put together and taken apart ---- */
 
 static int copy_text(const char **text)
@@ -314,6 +352,7 @@ struct link *link_free(struct link *link)
 	free(link->stream_problem);
 	free(link->key_problem);
 	free(link->logged_problem);
+	link_drop_spare_key(link);
 	sd_event_unref(link->event);
 	free(link);
 	return NULL;
@@ -375,6 +414,8 @@ int link_up(struct link *link, const struct link_wish *wish, char **reterr_text)
 
 	if (r < 0)
 		return r;
+	if (keep_spare_key(link, wish) < 0)
+		return -ENOMEM;
 	link_set_text(&link->join_problem, NULL);
 	/* What waits without the key, or with another one, goes on with it. */
 	link_event(link, link->store.auth_key ? LINK_LOGIN : LINK_UP);
@@ -417,9 +458,19 @@ int link_down(struct link *link)
 	int r;
 
 	link->store.up = false;
+	link_drop_spare_key(link);
 	r = link_save(link);
 	link_event(link, LINK_DOWN);
 	return r;
+}
+
+static void logged_out(struct link *link)
+{
+	link_drop_spare_key(link);
+	link_event(link, LINK_LOGGED_OUT);
+	/* The next one may be another coordinator. */
+	link->store.have_key = false;
+	(void)link_save(link);
 }
 
 static void on_logged_out(const struct link_verdict *verdict, void *userdata)
@@ -427,17 +478,12 @@ static void on_logged_out(const struct link_verdict *verdict, void *userdata)
 	struct link *link = userdata;
 	void (*fn)(const char *problem, void *fn_userdata) = link->logout_fn;
 	/* Who is not known there is logged out as well. */
-	bool done = verdict->kind == LINK_ANSWER_GOOD ||
-		    (verdict->kind == LINK_ANSWER_NO && verdict->status == 404);
+	bool done = verdict->kind == LINK_ANSWER_GOOD || link_verdict_is_deleted(verdict);
 
 	link->logout = NULL;
 	link->logout_fn = NULL;
-	if (done) {
-		link_event(link, LINK_LOGGED_OUT);
-		/* The next one may be another coordinator. */
-		link->store.have_key = false;
-		(void)link_save(link);
-	}
+	if (done)
+		logged_out(link);
 	if (fn)
 		fn(done ? NULL : verdict->message, link->logout_userdata);
 }
@@ -447,8 +493,12 @@ int link_logout(struct link *link, void (*fn)(const char *problem, void *userdat
 	json_auto_t *body = json_object();
 	int r;
 
-	if (!link_store_is_member(&link->store))
-		return -ENOENT;
+	if (!link_store_is_member(&link->store)) {
+		if (!link->store.have_key)
+			return -ENOENT;
+		logged_out(link);
+		return LINK_LOGOUT_DONE;
+	}
 	if (link->logout)
 		return -EALREADY;
 	r = link_request(link,

@@ -78,10 +78,14 @@ int link_login(struct link *link, const struct link_wish *wish, char **reterr_te
 int link_set(struct link *link, const struct link_wish *wish, char **reterr_text);
 /* Leave the mesh; the enrolment stays. Return: 0, negative errno: it could not be remembered. */
 int link_down(struct link *link);
+enum {
+	LINK_LOGOUT_DONE = 1,
+};
 /*
  * End the enrolment: the coordinator has to be told. fn is called once, from the event loop, with
- * NULL when it is done, else why it could not be done. Return: 0; -EALREADY: that is going on;
- * -ENOENT: not enrolled; -ENOMEM.
+ * NULL when it is done, else why it could not be done. Return: 0; LINK_LOGOUT_DONE: this host was
+ * not enrolled (any more), and the coordinator's key, which it knew still, is forgotten; fn is not
+ * called; -EALREADY: that is going on; -ENOENT: there was nothing to forget; -ENOMEM.
  */
 int link_logout(struct link *link, void (*fn)(const char *problem, void *userdata), void *userdata);
 /* Do not call fn any more. */

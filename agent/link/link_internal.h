@@ -63,6 +63,9 @@ struct link {
 	struct link_ask *logout;
 	void (*logout_fn)(const char *problem, void *userdata);
 	void *logout_userdata;
+
+	/* That a member came up with before its coordinator was heard; NULL: none. */
+	char *spare_key;
 };
 
 /* link.c */
@@ -70,6 +73,10 @@ struct link {
 /* Something has happened: step, and do what follows. */
 void link_step(struct link *link, struct link_input input);
 void link_event(struct link *link, enum link_event event);
+/* The coordinator has no such node: leave, and enrol anew with the spare key, if there is one. */
+void link_deleted(struct link *link);
+/* It is a member still: it has no use for another auth key. */
+void link_drop_spare_key(struct link *link);
 /* Takes over text. */
 void link_set_text(char **text, char *with);
 /* Write what is remembered; a failure is logged. Return: 0, negative errno. */

@@ -198,15 +198,15 @@ static void take_no(struct link *link, const struct link_verdict *verdict)
 	bool waiting = link->machine.join == LINK_JOIN_PENDING;
 	bool rotating = link->machine.join == LINK_JOIN_ROTATING;
 
-	if (waiting && verdict->status == 404) {
+	if (waiting && strcmp(verdict->code, "not-found") == 0) {
 		link_approval_done(&link->approval);
 		link_set_text(&link->join_problem, strdup("nobody approved in time; asking anew"));
 		return link_event(link, LINK_LAPSED);
 	}
 	if (rotating && strcmp(verdict->code, "key-expired") == 0)
 		return link_event(link, LINK_KEY_EXPIRED);
-	if (rotating && verdict->status == 404)
-		return link_event(link, LINK_DELETED);
+	if (rotating && link_verdict_is_deleted(verdict))
+		return link_deleted(link);
 	if (renewed_used_key(link, verdict))
 		return fail(link, strdup(verdict->message), 0);
 	refused(link, verdict);

@@ -73,6 +73,7 @@ static void on_hello(void *userdata)
 
 	heard(link);
 	link_set_text(&link->stream_problem, NULL);
+	link_drop_spare_key(link);
 	link_event(link, LINK_STREAM_HELLO);
 	link_tell(link);
 }
@@ -256,7 +257,7 @@ static void stream_ended(struct link *link)
 		link_close_stream(link);
 		set_problem(link, strdup("the coordinator deleted this node"));
 		log_notice("The coordinator deleted this node: leaving the mesh");
-		return link_event(link, LINK_DELETED);
+		return link_deleted(link);
 	}
 	if (!link->stream_problem)
 		set_problem(link, strdup("the connection to the coordinator ended"));
@@ -271,9 +272,9 @@ static void on_done(const struct link_verdict *verdict, void *userdata)
 	if (!verdict)
 		return stream_ended(link);
 	set_problem(link, strdup(verdict->message ? verdict->message : "no stream came"));
-	if (verdict->kind == LINK_ANSWER_NO && verdict->status == 404) {
+	if (link_verdict_is_deleted(verdict)) {
 		log_notice("The coordinator does not know this node any more: leaving the mesh");
-		return link_event(link, LINK_DELETED);
+		return link_deleted(link);
 	}
 	failed(link, (struct link_input){ .slow = verdict->kind == LINK_ANSWER_NO,
 					  .retry_after_usec = verdict->retry_after_usec });

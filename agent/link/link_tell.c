@@ -81,9 +81,9 @@ static void on_told(const struct link_verdict *verdict, void *userdata)
 
 	link->telling = NULL;
 	link_set_text(&link->tell_problem, verdict->message ? strdup(verdict->message) : NULL);
-	if (verdict->kind == LINK_ANSWER_NO && verdict->status == 404) {
+	if (link_verdict_is_deleted(verdict)) {
 		free(text);
-		return link_event(link, LINK_DELETED);
+		return link_deleted(link);
 	}
 	if (verdict->kind == LINK_ANSWER_LATER) {
 		free(text);

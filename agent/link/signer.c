@@ -58,6 +58,11 @@ void link_verdict_done(struct link_verdict *verdict)
 	*verdict = (struct link_verdict){ 0 };
 }
 
+bool link_verdict_is_deleted(const struct link_verdict *verdict)
+{
+	return verdict->kind == LINK_ANSWER_NO && strcmp(verdict->code, "not-enrolled") == 0;
+}
+
 static bool is_signed(const struct link_signer *signer, const struct link_asking *asking,
 		      const struct fetch_answer *answer)
 {

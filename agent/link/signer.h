@@ -62,6 +62,8 @@ struct link_verdict {
 	bool skewed; /* this host's clock had to be corrected */
 };
 void link_verdict_done(struct link_verdict *verdict);
+/* To a member's request: the coordinator itself says that it knows no such node. */
+bool link_verdict_is_deleted(const struct link_verdict *verdict);
 
 /* Return: 0 and *ret_verdict, -ENOMEM. */
 int link_answer_judge(struct link_signer *signer, struct link_asking *asking,

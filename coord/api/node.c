@@ -14,11 +14,20 @@ static int refuse(struct agent_call *call, int error, const char *text)
 	return agent_call_refuse(call, 503, "unavailable", "%s", strerror(-error));
 }
 
+/* One that was deleted since the request began is none of ours, as it would be a moment later. */
+static int refused(struct agent_call *call, const struct registry_result *result)
+{
+	if (result->code != REGISTRY_NOT_FOUND)
+		return agent_call_refused(call, result);
+	agent_call_refuse(call, 403, "not-enrolled", "the node was deleted");
+	return 0;
+}
+
 static void on_updated(const struct registry_result *result, void *userdata)
 {
 	struct agent_call *call = userdata;
 
-	if (agent_call_refused(call, result) < 0)
+	if (refused(call, result) < 0)
 		agent_call_answer(call, 200,
 				  json_pack("{s:I}", "generation", (json_int_t)result->revision));
 }
@@ -46,7 +55,7 @@ static void on_rotated(const struct registry_result *result, void *userdata)
 {
 	struct agent_call *call = userdata;
 
-	if (agent_call_refused(call, result) < 0)
+	if (refused(call, result) < 0)
 		agent_call_answer(call, 200, agent_enrolled_json(call->api, result->node));
 }
 
@@ -72,7 +81,7 @@ static void on_logged_out(const struct registry_result *result, void *userdata)
 {
 	struct agent_call *call = userdata;
 
-	if (agent_call_refused(call, result) < 0)
+	if (refused(call, result) < 0)
 		agent_call_answer(call, 200, json_object());
 }
 

@@ -652,7 +652,7 @@ static int serve(struct http_request *req, struct tc *tc, unsigned *count,
 	if (anybody)
 		anybody(tc, &asked);
 	else if (!node || !node->enrolled)
-		no(tc, &asked, 404, "not-found");
+		no(tc, &asked, 403, "not-enrolled");
 	else
 		member(tc, &asked, node);
 	json_decref(asked.body);

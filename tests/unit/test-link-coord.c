@@ -123,15 +123,32 @@ static const struct link_hooks hooks = {
 	.changed = hook_nothing,
 };
 
-static struct host *host_new(struct coord_fix *coord)
+static void open_link(struct host *host)
 {
-	struct link_config config = {
+	const struct link_config config = {
+		.dirfd = host->dirfd,
 		.ifname = "mesh-test",
 		.listen_port = 51820,
 		.places = { .etc = "/nonexistent" },
 	};
-	struct host *host = calloc(1, sizeof(*host));
 	char *error = NULL;
+
+	if (link_new(host->coord->http.event, &config, &host->state, &hooks, host, &error,
+		     &host->link) < 0)
+		fail_msg("%s", error);
+}
+
+/* The agent starts anew; what it remembers is not acted on before link_start(). */
+static void reopen_link(struct host *host)
+{
+	host->link = link_free(host->link);
+	host->map = netmap_free(host->map);
+	open_link(host);
+}
+
+static struct host *host_new(struct coord_fix *coord)
+{
+	struct host *host = calloc(1, sizeof(*host));
 
 	log_set_sink(discard_log, NULL);
 	host->coord = coord;
@@ -139,10 +156,8 @@ static struct host *host_new(struct coord_fix *coord)
 	assert_non_null(mkdtemp(host->dir));
 	snprintf(host->url, sizeof(host->url), "http://127.0.0.1:%u", coord->http.endpoint.port);
 	assert_int_equal(state_renew_key(&host->state), 0);
-	config.dirfd = host->dirfd = open(host->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (link_new(coord->http.event, &config, &host->state, &hooks, host, &error, &host->link) <
-	    0)
-		fail_msg("%s", error);
+	host->dirfd = open(host->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	open_link(host);
 	return host;
 }
 
@@ -320,15 +335,115 @@ static void test_tells(void **state)
 	host_free(host);
 }
 
+/* ---- deleted while it was not there to hear of it ---- */
+
+static struct host *deleted_member(struct coord_fix *coord)
+{
+	struct host *host = member(coord, "server");
+
+	reopen_link(host);
+	http_fixture_pump(&coord->http, 20000);
+	registry_delete_node(coord->registry, &fix_root, "server", fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	return host;
+}
+
+static void test_deleted_while_away(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = deleted_member(coord);
+
+	link_start(host->link);
+	AWAIT(host, is(host, "deleted"));
+	assert_int_equal(host->n_left, 1);
+	assert_null(view_of(host).node_id);
+	up(host, coord_fix_authkey(coord), "server");
+	AWAIT(host, is(host, "connected") && host->map);
+	host_free(host);
+}
+
+/* The key was given before it was heard that it is needed. */
+static void test_deleted_and_up_with_key(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = deleted_member(coord);
+
+	up(host, coord_fix_authkey(coord), "server");
+	AWAIT(host, is(host, "connected") && host->map);
+	assert_int_equal(host->n_left, 1);
+	assert_int_equal(registry_n_nodes(coord->registry), 1);
+	host_free(host);
+}
+
+static void test_deleted_and_rotates(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = deleted_member(coord);
+	_cleanup_free_ char *error = NULL;
+	const struct link_wish wish = { 0 };
+
+	assert_int_equal(link_login(host->link, &wish, &error), 0);
+	AWAIT(host, is(host, "deleted"));
+	host_free(host);
+}
+
+static void test_deleted_and_logs_out(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = deleted_member(coord);
+	const char *said = NULL;
+
+	assert_int_equal(link_logout(host->link, on_logged_out, &said), 0);
+	AWAIT(host, said);
+	assert_string_equal(said, "done");
+	assert_true(is(host, "unenrolled"));
+	assert_null(view_of(host).coordinator);
+	assert_int_equal(link_logout(host->link, on_logged_out, &said), -ENOENT);
+	host_free(host);
+}
+
+/* Who knows that it is deleted knows the coordinator's key still, until it is told to forget it. */
+static void test_logs_out_when_deleted(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = deleted_member(coord);
+	_cleanup_free_ char *error = NULL;
+	struct ed25519_key *other = NULL;
+	char key[ED25519_TEXT_LEN];
+	const struct link_wish wish = { .coordinator_key = key };
+
+	assert_int_equal(ed25519_key_generate(&other), 0);
+	ed25519_public_to_string(ED25519_COORDINATOR, ed25519_key_public(other), key);
+	ed25519_key_free(other);
+	link_start(host->link);
+	AWAIT(host, is(host, "deleted"));
+	assert_non_null(view_of(host).coordinator);
+	assert_int_equal(link_check_wish(host->link, &wish, &error), -EINVAL);
+	assert_int_equal(link_logout(host->link, NULL, NULL), LINK_LOGOUT_DONE);
+	assert_true(is(host, "unenrolled"));
+	assert_null(view_of(host).coordinator);
+	free(take_ptr(error));
+	assert_int_equal(link_check_wish(host->link, &wish, &error), LINK_WISH_FOR_ROOT);
+	host_free(host);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, coord_fix_setup, coord_fix_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_two_hosts), TEST(test_rotates),
-		TEST(test_approval),  TEST(test_expired_and_renewed),
-		TEST(test_deleted),   TEST(test_logout),
+		TEST(test_two_hosts),
+		TEST(test_rotates),
+		TEST(test_approval),
+		TEST(test_expired_and_renewed),
+		TEST(test_deleted),
+		TEST(test_logout),
 		TEST(test_tells),
+		TEST(test_deleted_while_away),
+		TEST(test_deleted_and_up_with_key),
+		TEST(test_deleted_and_rotates),
+		TEST(test_deleted_and_logs_out),
+		TEST(test_logs_out_when_deleted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

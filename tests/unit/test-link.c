@@ -187,7 +187,7 @@ static void test_forged_answers_change_nothing(void **state)
 
 	come_up(f);
 	f->tc->forge_answers = true;
-	f->tc->nodes[0].enrolled = false; /* so that it says 404, but with another key */
+	f->tc->nodes[0].enrolled = false; /* so that it says "not-enrolled", but with another key */
 	tc_stop(f->tc);
 	tc_start(f->tc);
 	AWAIT(f, f->tc->n_refused >= 3);
@@ -306,6 +306,23 @@ static void test_deleted(void **state)
 	open_link(f);
 	assert_true(is(f, "deleted"));
 	come_up(f);
+}
+
+/* The stream is open still. */
+static void test_deleted_hears_it_when_it_tells(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *error = NULL;
+	const struct link_wish wish = { .hostname = "other" };
+	unsigned n_refused;
+
+	come_up(f);
+	n_refused = f->tc->n_refused;
+	f->tc->nodes[0].enrolled = false;
+	assert_int_equal(link_set(f->link, &wish, &error), 0);
+	AWAIT(f, is(f, "deleted"));
+	assert_int_equal(f->tc->n_refused, n_refused + 1);
+	assert_int_equal(f->n_left, 1);
 }
 
 static void test_replaced_is_not_fought_over(void **state)
@@ -505,6 +522,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_asks_for_a_whole_map, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_map_for_somebody_else, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deleted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deleted_hears_it_when_it_tells, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_replaced_is_not_fought_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tells_of_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rotates, setup, teardown),
