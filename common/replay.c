@@ -133,6 +133,30 @@ static int add_nonce(struct user *user, uint64_t nonce)
 	return 0;
 }
 
+static bool is_too_early(const struct replay *replay, const struct user *user, uint64_t created)
+{
+	return created <= (user ? user->unknown : replay->forgotten);
+}
+
+int replay_check(const struct replay *replay, const struct ed25519_public *key, uint64_t nonce,
+		 uint64_t created)
+{
+	const struct user *user = find(replay, key);
+	struct user copy;
+
+	if (is_too_early(replay, user, created))
+		return -ESTALE;
+	if (!user)
+		return 0;
+	copy = *user;
+	return add_nonce(&copy, nonce);
+}
+
+bool replay_knows(const struct replay *replay, const struct ed25519_public *key)
+{
+	return find(replay, key);
+}
+
 int replay_accept(struct replay *replay, const struct ed25519_public *key, uint64_t nonce,
 		  uint64_t created, uint64_t now)
 {
@@ -143,7 +167,7 @@ int replay_accept(struct replay *replay, const struct ed25519_public *key, uint6
 		replay->latest = now;
 	forget_old(replay);
 	user = find(replay, key);
-	if (created <= (user ? user->unknown : replay->forgotten))
+	if (is_too_early(replay, user, created))
 		return -ESTALE;
 	if (!user)
 		r = add_user(replay, key, &user);

@@ -11,10 +11,13 @@
  * it does nothing: it was signed for the epoch of the former process (httpsig.h). The same holds
  * between several coordinators with one key: each has its own epoch and table. Two limits belong to
  * the callers: verify first, or anybody could use up the nonces of others; and give strangers, who
- * make keys as they please, a table of their own, so that they do not fill that of the members.
+ * make keys as they please, a table of their own, so that they do not fill that of the members. A
+ * key that passes from one to the other has its nonces in both: replay_check() the one that it is
+ * not to be accepted in.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +43,12 @@ DEFINE_CLEANUP(struct replay *, replay_free);
  */
 int replay_accept(struct replay *replay, const struct ed25519_public *key, uint64_t nonce,
 		  uint64_t created, uint64_t now);
+
+/* As that, but nothing is taken down, and there is room always. */
+int replay_check(const struct replay *replay, const struct ed25519_public *key, uint64_t nonce,
+		 uint64_t created);
+/* Is something of this key taken down? */
+bool replay_knows(const struct replay *replay, const struct ed25519_public *key);
 
 /* The highest nonce accepted from a key that is not forgotten yet; 0: none. */
 uint64_t replay_highest(const struct replay *replay, const struct ed25519_public *key);

@@ -192,7 +192,7 @@ static int refuse_with_cure(struct agent_call *call, unsigned status, const char
 			    const char *text, const char *cure, json_t *value)
 {
 	json_t *body = error_json(code, text);
-	int r = http_request_limit(call->req, call->api->refusals);
+	int r = call->limited ? 0 : http_request_limit(call->req, call->api->refusals);
 
 	if (cure && json_object_set(json_object_get(body, "error"), cure, value) < 0) {
 		json_decref(body);
@@ -267,10 +267,93 @@ static int verify(struct agent_call *call, const struct httpsig *sig)
 	return r < 0 ? refuse_signature(call, r, text) : 0;
 }
 
+/* ---- strangers ---- */
+
+/*
+ * Does it bring an auth key that lets it in? Looked at only where it would be put off otherwise:
+ * nobody who makes up keys and addresses can keep those out who were invited.
+ */
+static bool is_invited(const struct agent_call *call)
+{
+	_cleanup_(json_report_done) struct json_report report = { 0 };
+	json_auto_t *json = NULL;
+	const char *body, *key;
+	size_t len;
+
+	body = http_request_body(call->req, &len);
+	if (json_parse(body, len, &report, &json) < 0)
+		return false;
+	key = json_string_value(json_object_get(json, "auth_key"));
+	return key && registry_authkey_is_good(call->api->registry, key);
+}
+
+static int put_off(struct agent_call *call, unsigned seconds)
+{
+	int r = http_request_later(call->req, seconds);
+
+	agent_call_free(call);
+	return r;
+}
+
+/* Before anything is done for it, the verification of its signature included. */
+static int limit_stranger(struct agent_call *call)
+{
+	unsigned seconds;
+
+	call->limited = true;
+	if (http_request_take(call->req, call->api->refusals, &seconds) == 0 || is_invited(call))
+		return 0;
+	return put_off(call, seconds);
+}
+
+/* A place among the strangers; who is invited has one among the members, as it will be. */
+static int accept_stranger(struct agent_call *call, const struct httpsig *sig)
+{
+	struct api *api = call->api;
+	unsigned seconds;
+	int r;
+
+	if (!replay_knows(api->strangers, &sig->key) &&
+	    http_request_take(call->req, api->newcomers, &seconds) != 0)
+		return is_invited(call) ? replay_accept(api->members, &sig->key, sig->nonce,
+							sig->created, now_seconds())
+					: put_off(call, seconds);
+	r = replay_accept(api->strangers, &sig->key, sig->nonce, sig->created, now_seconds());
+	if (r == -ENOBUFS && is_invited(call))
+		r = replay_accept(api->members, &sig->key, sig->nonce, sig->created, now_seconds());
+	return r;
+}
+
+/* ---- once ---- */
+
+/*
+ * Whether a machine is a member may have changed since it signed: what either of the tables has
+ * seen is not new.
+ */
+static int accept_new(struct agent_call *call, const struct httpsig *sig)
+{
+	struct api *api = call->api;
+	int r = replay_check(call->node ? api->strangers : api->members, &sig->key, sig->nonce,
+			     sig->created);
+
+	if (r < 0)
+		return r;
+	if (!call->node)
+		return accept_stranger(call, sig);
+	return replay_accept(api->members, &sig->key, sig->nonce, sig->created, now_seconds());
+}
+
+static json_t *json_highest(const struct api *api, const struct ed25519_public *key)
+{
+	uint64_t member = replay_highest(api->members, key),
+		 stranger = replay_highest(api->strangers, key);
+
+	return json_integer((json_int_t)(member > stranger ? member : stranger));
+}
+
 static int accept_once(struct agent_call *call, const struct httpsig *sig)
 {
-	struct replay *replay = call->node ? call->api->members : call->api->strangers;
-	int r = replay_accept(replay, &sig->key, sig->nonce, sig->created, now_seconds());
+	int r = accept_new(call, sig);
 
 	switch (r) {
 	case -EALREADY:
@@ -280,7 +363,7 @@ static int accept_once(struct agent_call *call, const struct httpsig *sig)
 			call, 401, "old-nonce",
 			"the nonce is too low; expected one above all that the machine has signed "
 			"with",
-			"nonce", json_integer((json_int_t)replay_highest(replay, &sig->key)));
+			"nonce", json_highest(call->api, &sig->key));
 	case -ENOBUFS:
 		return refuse_limited(call, 429, "too-many",
 				      "too many machines at a time; try again later");
@@ -316,17 +399,10 @@ static int read_body(struct agent_call *call)
 
 static int check_membership(struct agent_call *call, enum agent_who who)
 {
-	int r;
-
-	if (call->node)
+	if (call->node || who == AGENT_STRANGER)
 		return 0;
-	if (who == AGENT_MEMBER)
-		return refuse_limited(call, 403, "not-enrolled",
-				      "this machine is not enrolled here, or was deleted");
-	r = http_request_limit(call->req, call->api->refusals);
-	if (r != 0)
-		agent_call_free(call);
-	return r;
+	return refuse_limited(call, 403, "not-enrolled",
+			      "this machine is not enrolled here, or was deleted");
 }
 
 /* Without a well-formed signature there is nobody to sign an answer for. */
@@ -357,7 +433,9 @@ int agent_call_begin(struct api *api, struct http_request *req, enum agent_who w
 	call = call_new(api, req, &sig);
 	if (!call)
 		return -ENOMEM;
-	r = verify(call, &sig);
+	r = call->node ? 0 : limit_stranger(call);
+	if (r == 0)
+		r = verify(call, &sig);
 	if (r == 0)
 		r = accept_once(call, &sig);
 	if (r == 0)

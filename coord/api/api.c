@@ -7,12 +7,22 @@
 #include "coord/api/internal.h"
 
 /* Machines that ask to be let in; members are config->max_machines. */
-#define MAX_STRANGERS 4096u
+#define MAX_STRANGERS 16384u
 
 /* Refused requests, and those of strangers, from one address. */
 static const struct http_rate_config refusal_rate = {
 	.per_second = 2,
 	.burst = 60,
+	.max_addresses = 16384,
+};
+
+/*
+ * New keys of strangers from one address: each has a place among MAX_STRANGERS for ten minutes, so
+ * that one address has at most 124 of them.
+ */
+static const struct http_rate_config newcomer_rate = {
+	.per_second = 0.1,
+	.burst = 64,
 	.max_addresses = 16384,
 };
 
@@ -60,6 +70,8 @@ static int set_up(struct api *api, const struct api_config *config)
 	if (r == 0)
 		r = waiters_init(&api->checking, api->event, &api_checking);
 	if (r == 0)
+		r = http_rate_new(&newcomer_rate, &api->newcomers);
+	if (r == 0)
 		r = registry_subscribe(api->registry, on_changes, api, &api->changes);
 	if (r < 0)
 		return r;
@@ -97,6 +109,7 @@ struct api *api_free(struct api *api)
 	waiters_done(&api->checking);
 	registry_subscription_free(api->changes);
 	http_rate_free(api->refusals);
+	http_rate_free(api->newcomers);
 	replay_free(api->strangers);
 	replay_free(api->members);
 	free(api->url);

@@ -142,6 +142,8 @@ static bool look(struct agent_call *call, const char *secret, bool at_end)
 const struct waiters_kind api_enrolling = {
 	.look = look,
 	.max = 1024,
+	/* A machine waits once: a newer request of it is the one that somebody listens to. */
+	.newest_only = true,
 	.too_many = "too many machines wait to be let in",
 };
 

@@ -32,6 +32,7 @@ struct api {
 	char epoch_text[HTTPSIG_EPOCH_LEN];
 	struct replay *members, *strangers; /* machines that are enrolled, and others */
 	struct http_rate *refusals;	    /* requests that were refused, and those of strangers */
+	struct http_rate *newcomers;	    /* keys of strangers that were not seen before */
 
 	struct registry_subscription *changes; /* for those who wait */
 	struct waiters enrolling, checking;

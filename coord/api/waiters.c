@@ -120,10 +120,23 @@ static int waiter_new(struct waiters *waiters, struct agent_call *call, const ch
 	return 0;
 }
 
+static void send_home(struct waiters *waiters, const char *what)
+{
+	struct waiter *waiter, *next;
+
+	for (waiter = LIST_FIRST(&waiters->list); waiter; waiter = next) {
+		next = LIST_NEXT(waiter, entry);
+		if (strcmp(waiter->what, what) == 0)
+			look(waiter, true);
+	}
+}
+
 int waiters_hold(struct waiters *waiters, struct agent_call *call, const char *what)
 {
 	int r;
 
+	if (waiters->kind->newest_only)
+		send_home(waiters, what);
 	if (waiters->n >= waiters->kind->max)
 		return agent_call_refuse(call, 429, "too-many", "%s; try again later",
 					 waiters->kind->too_many);

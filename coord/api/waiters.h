@@ -18,6 +18,7 @@ struct waiters_kind {
 	 */
 	bool (*look)(struct agent_call *call, const char *what, bool at_end);
 	unsigned max;
+	bool newest_only; /* of those that wait for the same; older ones are told how things are */
 	const char *too_many; /* for people */
 };
 

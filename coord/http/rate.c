@@ -116,13 +116,24 @@ int http_rate_take(struct http_rate *rate, const struct ip_addr *addr, uint64_t 
 	return 0;
 }
 
-int http_request_limit(struct http_request *req, struct http_rate *rate)
+int http_request_take(const struct http_request *req, struct http_rate *rate, unsigned *ret_seconds)
 {
 	const struct ip_addr *client = http_request_client(req);
-	unsigned seconds;
 
-	if (!client || http_rate_take(rate, client, clock_usec(CLOCK_MONOTONIC), &seconds) == 0)
-		return 0;
+	return client ? http_rate_take(rate, client, clock_usec(CLOCK_MONOTONIC), ret_seconds) : 0;
+}
+
+int http_request_later(struct http_request *req, unsigned seconds)
+{
 	req->listener->server->stats.rate_limited++;
 	return http_respond_later(req, seconds);
+}
+
+int http_request_limit(struct http_request *req, struct http_rate *rate)
+{
+	unsigned seconds;
+
+	if (http_request_take(req, rate, &seconds) == 0)
+		return 0;
+	return http_request_later(req, seconds);
 }

@@ -39,3 +39,7 @@ int http_rate_take(struct http_rate *rate, const struct ip_addr *addr, uint64_t 
  * http_respond().
  */
 int http_request_limit(struct http_request *req, struct http_rate *rate);
+/* In two steps: http_rate_take() for the client of a request, and the answer to it. */
+int http_request_take(const struct http_request *req, struct http_rate *rate,
+		      unsigned *ret_seconds);
+int http_request_later(struct http_request *req, unsigned seconds);

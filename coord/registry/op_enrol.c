@@ -36,24 +36,49 @@ static int refuse_key(struct enrol *e, const char *why)
 	return op_refuse(&e->op, REGISTRY_BAD_AUTH_KEY, "the auth key %s", why);
 }
 
+/* Why the key lets nobody in (any more); NULL: it does. */
+static const char *fault_of(const struct registry *registry, const struct authkey_record *key)
+{
+	if (key->revoked)
+		return "was revoked; make another with \"coordctl authkeys create\"";
+	if (key->expires <= registry->clock())
+		return "has expired; make another with \"coordctl authkeys create\"";
+	if (key->used > 0 && !key->reusable)
+		return "was for one time and has been used; make another with \"coordctl authkeys "
+		       "create\"";
+	if (key->user && !registry_user(registry, key->user))
+		return "is of a user who is not here any more";
+	if (key->user && !registry_user_is_active(registry, key->user))
+		return "is of a user who is suspended";
+	return NULL;
+}
+
+bool registry_authkey_is_good(const struct registry *registry, const char *text)
+{
+	const struct authkey_record *key;
+	struct key_text parsed;
+
+	if (key_text_parse("pgauth", 'k', text, &parsed) < 0)
+		return false;
+	key = registry_authkey(registry, parsed.id);
+	return key && secret_hash_equal(key->hash, parsed.hash) && !fault_of(registry, key);
+}
+
 /* Return: 0 and *ret_key; OP_ANSWERED; -ENOMEM. */
 static int find_key(struct enrol *e, const struct authkey_record **ret_key)
 {
 	const struct authkey_record *key =
 		e->key_is_malformed ? NULL : registry_authkey(e->op.registry, e->auth_key.id);
+	const char *fault;
 
 	if (!key || !secret_hash_equal(key->hash, e->auth_key.hash))
 		return refuse_key(e,
 				  "is not known here; make one with \"coordctl authkeys create\"");
 	/* From here on somebody has the secret: what it is tried for is worth an event. */
 	e->op.tell_refusal = true;
-	if (key->revoked)
-		return refuse_key(e, "was revoked; make another with \"coordctl authkeys create\"");
-	if (key->expires <= e->op.registry->clock())
-		return refuse_key(e, "has expired; make another with \"coordctl authkeys create\"");
-	if (key->used > 0 && !key->reusable)
-		return refuse_key(e, "was for one time and has been used; make another with "
-				     "\"coordctl authkeys create\"");
+	fault = fault_of(e->op.registry, key);
+	if (fault)
+		return refuse_key(e, fault);
 	*ret_key = key;
 	return 0;
 }
@@ -113,10 +138,6 @@ static int enrol_by_key(struct enrol *e, struct txn *txn)
 	int r;
 
 	r = find_key(e, &key);
-	if (r == 0 && key->user && !registry_user(e->op.registry, key->user))
-		return refuse_key(e, "is of a user who is not here any more");
-	if (r == 0 && key->user && !registry_user_is_active(e->op.registry, key->user))
-		return refuse_key(e, "is of a user who is suspended");
 	if (r == 0)
 		r = choose_tags(e, key, &tags);
 	if (r != 0)

@@ -97,6 +97,8 @@ const struct node_record *registry_node_by_address(const struct registry *regist
 						   const struct ip_addr *address);
 const struct user_record *registry_user(const struct registry *registry, const char *login);
 const struct authkey_record *registry_authkey(const struct registry *registry, const char *id);
+/* Would this text of an auth key enrol a machine now? */
+bool registry_authkey_is_good(const struct registry *registry, const char *text);
 const struct apikey_record *registry_apikey(const struct registry *registry, const char *id);
 /* Codes are taken as people type them: hyphens and case do not matter. */
 const struct pending_record *registry_pending(const struct registry *registry, const char *code);

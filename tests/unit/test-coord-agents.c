@@ -112,6 +112,41 @@ static void test_waits_and_goes(void **state)
 	agent_fix_done(&agent);
 }
 
+/* One that asks again is heard; the request before it is sent home. */
+static void test_waits_once(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct http_reply *older = calloc(1, sizeof(*older));
+	_cleanup_free_ char *body = NULL;
+	struct agent_fix agent;
+	char id[64];
+	int fds[3];
+
+	agent_fix_init(coord, &agent);
+	assert_int_equal(agent_fix_ask(coord, &agent, "/v1/enrol",
+				       agent_fix_enrolment(&agent, NULL), &reply),
+			 202);
+	assert_int_equal(sscanf(strstr(reply.text, "\"id\":\""), "\"id\":\"%63[^\"]", id), 1);
+	body = text_printf("{\"id\":\"%s\"}", id);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		_cleanup_free_ char *request = agent_fix_request(&agent, "/v1/enrol/wait", body);
+
+		fds[i] = http_fixture_connect(&coord->http);
+		http_fixture_send(fds[i], request);
+		http_fixture_pump(&coord->http, 50000);
+		assert_int_equal(coord->api->n_waiters, 1);
+	}
+	for (size_t i = 0; i + 1 < ARRAY_SIZE(fds); i++) {
+		*older = (struct http_reply){ 0 };
+		http_fixture_receive(&coord->http, fds[i], "\"state\":\"pending\"", older);
+	}
+	http_fixture_take(fds[2], older);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	free(older);
+	agent_fix_done(&agent);
+}
+
 /* In whatever order a person has typed them. */
 static void test_asks_for_tags(void **state)
 {
@@ -143,6 +178,57 @@ static void test_strangers(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
 		assert_refused(coord, &agent, agent_fix_ask(coord, &agent, paths[i], "{}", &reply),
 			       403, "not-enrolled");
+	agent_fix_done(&agent);
+}
+
+/* Who makes up keys takes few places, and none from who was invited. */
+static void test_many_strangers(void **state)
+{
+	static const struct http_rate_config slow = { 0.001, 60, 100 };
+	struct coord_fix *coord = *state;
+	struct agent_fix agent;
+	unsigned status, n_later = 0;
+
+	coord->api->refusals = http_rate_free(coord->api->refusals);
+	assert_int_equal(http_rate_new(&slow, &coord->api->refusals), 0);
+	agent_fix_init(coord, &agent);
+	for (unsigned i = 0; i < 200; i++) {
+		ed25519_key_free(agent.key);
+		assert_int_equal(ed25519_key_generate(&agent.key), 0);
+		status = agent_fix_ask(coord, &agent, "/v1/enrol/wait", "{\"id\":\"x\"}", &reply);
+		assert_true(status == 404 || status == 429);
+		n_later += status == 429;
+	}
+	assert_int_equal(n_later, 140);
+	assert_int_equal(replay_count(coord->api->strangers), 60);
+	assert_int_equal(replay_count(coord->api->members), 0);
+	status = agent_fix_ask(coord, &agent, "/v1/enrol", agent_fix_enrolment(&agent, "pgauth.x"),
+			       &reply);
+	assert_int_equal(status, 429);
+	agent_fix_enrol(coord, &agent);
+	agent_fix_done(&agent);
+}
+
+/* The rate is kept in time; the places are not, for ten minutes. */
+static void test_places_of_strangers(void **state)
+{
+	static const struct http_rate_config all = { 1e6, 100000, 100 };
+	struct coord_fix *coord = *state;
+	struct agent_fix agent;
+	unsigned status;
+
+	coord->api->refusals = http_rate_free(coord->api->refusals);
+	assert_int_equal(http_rate_new(&all, &coord->api->refusals), 0);
+	agent_fix_init(coord, &agent);
+	for (unsigned i = 0; i < 200; i++) {
+		ed25519_key_free(agent.key);
+		assert_int_equal(ed25519_key_generate(&agent.key), 0);
+		status = agent_fix_ask(coord, &agent, "/v1/enrol/wait", "{\"id\":\"x\"}", &reply);
+		assert_int_equal(status, i < 64 ? 404 : status);
+	}
+	assert_int_equal(status, 429);
+	assert_true(replay_count(coord->api->strangers) < 150);
+	agent_fix_enrol(coord, &agent);
 	agent_fix_done(&agent);
 }
 
@@ -210,6 +296,44 @@ static void test_replay(void **state)
 	assert_int_equal(http_fixture_ask(&coord->http, request, &reply), 200);
 	assert_refused(coord, &agent, http_fixture_ask(&coord->http, request, &reply), 401,
 		       "replay");
+	agent_fix_done(&agent);
+}
+
+/* What a machine sent as a stranger is not new because it is a member by now, nor the other way. */
+static void test_replay_across_enrolment(void **state)
+{
+	const struct registry_authkey_request reusable = { .user = "alice@example.com",
+							   .reusable = true };
+	struct coord_fix *coord = *state;
+	_cleanup_free_ char *first = NULL, *second = NULL;
+	struct agent_fix agent;
+	char key[256];
+
+	registry_create_authkey(coord->registry, &fix_root, &reusable, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	snprintf(key, sizeof(key), "%s", coord->result.secret);
+	agent_fix_init(coord, &agent);
+	first = agent_fix_request(&agent, "/v1/enrol", agent_fix_enrolment(&agent, key));
+	assert_int_equal(http_fixture_ask(&coord->http, first, &reply), 200);
+	assert_int_equal(http_fixture_ask(&coord->http, first, &reply), 401);
+	assert_non_null(strstr(reply.text, "\"code\":\"replay\""));
+	assert_int_equal(agent_fix_ask(coord, &agent, "/v1/logout", "{}", &reply), 200);
+	assert_int_equal(http_fixture_ask(&coord->http, first, &reply), 401);
+	assert_true(node_is_expired(registry_node_at(coord->registry, 0),
+				    registry_now(coord->registry)));
+	/* As a member, and again when its node was deleted. */
+	second = agent_fix_request(&agent, "/v1/enrol", agent_fix_enrolment(&agent, key));
+	assert_int_equal(http_fixture_ask(&coord->http, second, &reply), 200);
+	registry_delete_node(coord->registry, &fix_root, "server", fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	assert_int_equal(http_fixture_ask(&coord->http, second, &reply), 401);
+	assert_non_null(strstr(reply.text, "\"code\":\"replay\""));
+	assert_int_equal(http_fixture_ask(&coord->http, first, &reply), 401);
+	assert_int_equal(registry_n_nodes(coord->registry), 0);
+	/* It itself may come back. */
+	assert_int_equal(
+		agent_fix_ask(coord, &agent, "/v1/enrol", agent_fix_enrolment(&agent, key), &reply),
+		200);
 	agent_fix_done(&agent);
 }
 
@@ -397,10 +521,14 @@ int main(void)
 		TEST(test_enrols_with_a_key),
 		TEST(test_waits_for_approval),
 		TEST(test_waits_and_goes),
+		TEST(test_waits_once),
 		TEST(test_asks_for_tags),
 		TEST(test_strangers),
+		TEST(test_many_strangers),
+		TEST(test_places_of_strangers),
 		TEST(test_bad_signatures),
 		TEST(test_replay),
+		TEST(test_replay_across_enrolment),
 		TEST(test_unsigned),
 		TEST(test_bad_bodies),
 		TEST(test_facts),

@@ -101,6 +101,30 @@ static void test_full(void **state)
 	assert_int_equal(accept_at(replay, 1, 1, NOW + KEEP + 2), -ENOBUFS);
 }
 
+/* To check takes nothing down, and needs no room. */
+static void test_check(void **state)
+{
+	_cleanup_(replay_freep) struct replay *replay = new_replay(1);
+	struct ed25519_public one = key_of(1), two = key_of(2);
+
+	assert_int_equal(replay_check(replay, &one, 5, NOW), 0);
+	assert_false(replay_knows(replay, &one));
+	assert_int_equal(accept_at(replay, 1, 5, NOW), 0);
+	assert_true(replay_knows(replay, &one));
+	assert_int_equal(replay_check(replay, &one, 5, NOW), -EALREADY);
+	for (unsigned i = 0; i < 2 * REPLAY_NONCES; i++)
+		assert_int_equal(replay_check(replay, &one, 6 + i, NOW), 0);
+	assert_int_equal(replay_check(replay, &two, 5, NOW), 0);
+	assert_int_equal(accept_at(replay, 1, 4, NOW), 0);
+	for (unsigned i = 0; i < REPLAY_NONCES; i++)
+		assert_int_equal(accept_at(replay, 1, 100 + i, NOW), 0);
+	assert_int_equal(replay_check(replay, &one, 5, NOW), -ESTALE);
+	/* What was forgotten. */
+	assert_int_equal(accept_at(replay, 2, 1, NOW + KEEP + 1), 0);
+	assert_int_equal(replay_check(replay, &one, 5, NOW), -ESTALE);
+	assert_int_equal(replay_check(replay, &one, 5, NOW + 1), 0);
+}
+
 /* A clock ahead by all that is allowed: its replay is refused as long as it is not too old. */
 static void test_ahead(void **state)
 {
@@ -227,13 +251,10 @@ static void test_never_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_once),
-		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_ahead),
-		cmocka_unit_test(test_clock_set_back),
-		cmocka_unit_test(test_latest_created),
-		cmocka_unit_test(test_no_false_refusal),
+		cmocka_unit_test(test_once),	       cmocka_unit_test(test_order),
+		cmocka_unit_test(test_full),	       cmocka_unit_test(test_check),
+		cmocka_unit_test(test_ahead),	       cmocka_unit_test(test_clock_set_back),
+		cmocka_unit_test(test_latest_created), cmocka_unit_test(test_no_false_refusal),
 		cmocka_unit_test(test_never_twice),
 	};
 
