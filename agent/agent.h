@@ -61,9 +61,9 @@ int agent_offer_map(struct agent *agent, struct netmap *map, const char *source)
 void agent_refuse_map(struct agent *agent, char *problem);
 /*
  * Where the source has none (yet): bring the last map that was in force into force again, if it was
- * from this source. Return: 0; negative errno (logged).
+ * from this source, and for this node (NULL: whichever). Return: 0; negative errno (logged).
  */
-int agent_use_kept_map(struct agent *agent, const char *source);
+int agent_use_kept_map(struct agent *agent, const char *source, const char *node);
 
 /* Where the map in force is from; NULL: there is none. Borrowed, as the map. */
 const char *agent_map_source(const struct agent *agent);

@@ -69,6 +69,8 @@ int agent_apply_open(struct agent *agent);
 
 /* No map any more, on purpose: all that it gave ends. */
 void agent_drop_map(struct agent *agent);
+/* What is kept of maps is of a node that this host is no more: it goes, from the disk as well. */
+void agent_forget_map(struct agent *agent);
 
 /* The coordinator's link. Return: 0; negative errno and *reterr_text. */
 int agent_link_open(struct agent *agent, char **reterr_text);

@@ -22,9 +22,14 @@ static void refuse(void *userdata, char *problem)
 	agent_refuse_map(userdata, problem);
 }
 
-static int use_kept(void *userdata, const char *source)
+static int use_kept(void *userdata, const char *source, const char *node)
 {
-	return agent_use_kept_map(userdata, source);
+	return agent_use_kept_map(userdata, source, node);
+}
+
+static void forget(void *userdata)
+{
+	agent_forget_map(userdata);
 }
 
 static void leave(void *userdata)
@@ -55,6 +60,7 @@ static const struct link_hooks hooks = {
 	.offer = offer,
 	.refuse = refuse,
 	.use_kept = use_kept,
+	.forget = forget,
 	.leave = leave,
 	.key_changed = key_changed,
 	.changed = changed,

@@ -95,14 +95,14 @@ int agent_offer_map(struct agent *agent, struct netmap *map, const char *source)
 	return 0;
 }
 
-int agent_use_kept_map(struct agent *agent, const char *source)
+int agent_use_kept_map(struct agent *agent, const char *source, const char *node)
 {
 	_cleanup_free_ char *error = NULL;
 	struct netmap *map = NULL;
 	char *problem;
 	int r;
 
-	r = mapcache_load(agent->state, source, &error, &map);
+	r = mapcache_load(agent->state, source, node, &error, &map);
 	if (r < 0) {
 		log_warning("There is no last map to go on with: %s", error ? error : strerror(-r));
 		return r;
@@ -160,6 +160,12 @@ void agent_drop_map(struct agent *agent)
 	netmap_free(old);
 }
 
+void agent_forget_map(struct agent *agent)
+{
+	state_forget_map(agent->state);
+	mapcache_forget(agent->mapcache);
+}
+
 int agent_map_watch(struct agent *agent, uid_t owner, char **reterr_text)
 {
 	int r;
@@ -184,5 +190,5 @@ void agent_map_start(struct agent *agent)
 	mapfile_read(agent->mapfile);
 	agent->starting = false;
 	if (!agent->map)
-		(void)agent_use_kept_map(agent, agent->config->netmap);
+		(void)agent_use_kept_map(agent, agent->config->netmap, NULL);
 }

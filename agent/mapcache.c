@@ -159,7 +159,8 @@ static int on_done(sd_event_source *source, int fd, uint32_t revents, void *user
 	struct mapcache *cache = userdata;
 	uint64_t n;
 
-	if (read(fd, &n, sizeof(n)) != sizeof(n))
+	/* mapcache_forget() may have been there before. */
+	if (read(fd, &n, sizeof(n)) != sizeof(n) || !cache->busy)
 		return 0;
 	await_job(cache);
 	finish_job(cache);
@@ -180,6 +181,25 @@ void mapcache_drop(struct mapcache *cache)
 {
 	cache->map = NULL;
 	cache->due = false;
+}
+
+static void remove_file(const struct mapcache *cache, const char *name)
+{
+	if (unlinkat(state_dir_fd(cache->state), name, 0) < 0 && errno != ENOENT)
+		log_warning_errno(-errno, "Could not remove %s/%s, continuing",
+				  state_dir(cache->state), name);
+}
+
+void mapcache_forget(struct mapcache *cache)
+{
+	mapcache_drop(cache);
+	if (cache->busy) {
+		await_job(cache);
+		finish_job(cache);
+		cache->due = false;
+	}
+	remove_file(cache, MAPCACHE_FILE);
+	remove_file(cache, STATE_MAP_FILE);
 }
 
 static int add_sources(struct mapcache *cache, sd_event *event)
@@ -230,8 +250,18 @@ struct mapcache *mapcache_free(struct mapcache *cache)
 	return NULL;
 }
 
-int mapcache_load(const struct state *state, const char *source, char **reterr_text,
-		  struct netmap **ret_map)
+static int check_node(const char *path, const struct netmap *map, const char *node,
+		      char **reterr_text)
+{
+	if (!node || strcmp(map->for_node, node) == 0)
+		return 0;
+	*reterr_text = text_printf("%s: for: is of node \"%s\"; this host is \"%s\" now", path,
+				   map->for_node, node);
+	return *reterr_text ? -ESTALE : -ENOMEM;
+}
+
+int mapcache_load(const struct state *state, const char *source, const char *node,
+		  char **reterr_text, struct netmap **ret_map)
 {
 	_cleanup_free_ char *path = text_printf("%s/" MAPCACHE_FILE, state_dir(state));
 	_cleanup_(netmap_freep) struct netmap *map = NULL;
@@ -248,6 +278,8 @@ int mapcache_load(const struct state *state, const char *source, char **reterr_t
 	if (r == 0)
 		r = state_check_kept(state, path, source, map->for_node, map->generation,
 				     reterr_text);
+	if (r == 0)
+		r = check_node(path, map, node, reterr_text);
 	if (r < 0)
 		return r;
 	*ret_map = take_ptr(map);

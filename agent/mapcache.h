@@ -30,11 +30,14 @@ void mapcache_put(struct mapcache *cache, const struct netmap *map);
 
 /* There is no map in force any more; what is kept stays. */
 void mapcache_drop(struct mapcache *cache);
+/* The same, and what is kept goes. Waits for a write that is going on. */
+void mapcache_forget(struct mapcache *cache);
 
 /*
- * The map that was in force last, if it is from this source (state_check_kept()).
+ * The map that was in force last, if it is from this source (state_check_kept()), and for this
+ * node; NULL: for whichever.
  * Return: 0 and *ret_map (the caller's); negative errno and *reterr_text (the caller's, "PATH: why
  * not"; NULL when there is no memory for it).
  */
-int mapcache_load(const struct state *state, const char *source, char **reterr_text,
-		  struct netmap **ret_map);
+int mapcache_load(const struct state *state, const char *source, const char *node,
+		  char **reterr_text, struct netmap **ret_map);

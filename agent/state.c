@@ -167,7 +167,7 @@ int state_dir_fd(const struct state *state)
 	return state->dir_fd;
 }
 
-static void forget_map(struct state *state)
+void state_forget_map(struct state *state)
 {
 	free(state->source);
 	free(state->node);
@@ -180,13 +180,13 @@ int state_load_map(struct state *state, char **reterr_text)
 	_cleanup_free_ char *path = NULL;
 	int r;
 
-	forget_map(state);
+	state_forget_map(state);
 	path = text_printf("%s/%s", state->dir, STATE_MAP_FILE);
 	if (!path)
 		return -ENOMEM;
 	r = conf_load(path, CONF_ANY_OWNER, map_fields, ARRAY_SIZE(map_fields), state, reterr_text);
 	if (r < 0)
-		forget_map(state);
+		state_forget_map(state);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -231,7 +231,7 @@ int state_note_map(struct state *state, const char *source, const char *node, ui
 
 	if (!source_copy || !node_copy)
 		return -ENOMEM;
-	forget_map(state);
+	state_forget_map(state);
 	state->source = take_ptr(source_copy);
 	state->node = take_ptr(node_copy);
 	state->generation = generation;

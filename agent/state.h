@@ -68,5 +68,8 @@ int state_check_kept(const struct state *state, const char *path, const char *so
 /* This map has been accepted. Return: 0, -ENOMEM (then the last one still counts). */
 int state_note_map(struct state *state, const char *source, const char *node, uint64_t generation);
 
+/* None has been seen: this host is another node from now on. */
+void state_forget_map(struct state *state);
+
 /* What STATE_MAP_FILE has to say of it. The caller's; NULL: no memory, or no map was noted. */
 char *state_map_text(const struct state *state);

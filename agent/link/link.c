@@ -87,6 +87,7 @@ static void forget(struct link *link)
 	link_set_text(&link->told, NULL);
 	link_set_text(&link->key_problem, NULL);
 	(void)link_save(link);
+	link->hooks->forget(link->userdata);
 	r = state_renew_key(link->state);
 	if (r < 0)
 		log_error_errno(r, "Could not make a new node key");
@@ -94,7 +95,7 @@ static void forget(struct link *link)
 		link->hooks->key_changed(link->userdata);
 }
 
-static void leave(struct link *link)
+void link_leave(struct link *link)
 {
 	link->tried_kept = false;
 	link_set_text(&link->stream_problem, NULL);
@@ -111,7 +112,7 @@ static void act(struct link *link, const struct link_output *out)
 	if (out->actions & LINK_FORGET)
 		forget(link);
 	if (out->actions & LINK_LEAVE)
-		leave(link);
+		link_leave(link);
 	if (out->actions & LINK_PAUSE_JOIN)
 		link_arm(link->join_timer, out->pause_usec);
 	if (out->actions & LINK_PAUSE_STREAM)

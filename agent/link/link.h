@@ -28,7 +28,9 @@ struct link_hooks {
 	/* As agent_offer_map(), agent_refuse_map() and agent_use_kept_map(). */
 	int (*offer)(void *userdata, struct netmap *map, const char *source);
 	void (*refuse)(void *userdata, char *problem);
-	int (*use_kept)(void *userdata, const char *source);
+	int (*use_kept)(void *userdata, const char *source, const char *node);
+	/* This host is not the node any more that the maps so far were for. */
+	void (*forget)(void *userdata);
 	/* No map any more: everything that it gave ends. */
 	void (*leave)(void *userdata);
 	/* The node has another key from now on (state_private_key()). */

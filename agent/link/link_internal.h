@@ -73,6 +73,8 @@ struct link {
 /* Something has happened: step, and do what follows. */
 void link_step(struct link *link, struct link_input input);
 void link_event(struct link *link, enum link_event event);
+/* No map any more. */
+void link_leave(struct link *link);
 /* The coordinator has no such node: leave, and enrol anew with the spare key, if there is one. */
 void link_deleted(struct link *link);
 /* It is a member still: it has no use for another auth key. */

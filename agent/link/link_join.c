@@ -125,6 +125,16 @@ static int remember_enrolment(struct link *link, struct link_enrolment *enrolmen
 	return link_save(link);
 }
 
+/* A node that was deleted, and enrolled anew before it heard of that: its map was another's. */
+static void leave_former(struct link *link, const char *node_id)
+{
+	if (!link->store.node_id || strcmp(link->store.node_id, node_id) == 0)
+		return;
+	log_notice("This host was %s before, which is gone", link->store.node_id);
+	link->hooks->forget(link->userdata);
+	link_leave(link);
+}
+
 static void take_enrolment(struct link *link, const json_t *body)
 {
 	_cleanup_(link_enrolment_done) struct link_enrolment enrolment = { 0 };
@@ -141,6 +151,7 @@ static void take_enrolment(struct link *link, const json_t *body)
 			0);
 	log_notice("Enrolled as %s (%s) in %s", enrolment.name, enrolment.node_id,
 		   enrolment.domain);
+	leave_former(link, enrolment.node_id);
 	if (remember_enrolment(link, &enrolment) < 0)
 		return fail(link, strdup(LINK_STORE_FILE " cannot be written"), 0);
 	link_approval_done(&link->approval);

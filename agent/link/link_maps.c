@@ -144,10 +144,18 @@ static int offer(struct link *link, struct netmap *map, char **reterr_text)
 	return 0;
 }
 
+/* The map in force, if the coordinator may go on from it. */
+static const struct netmap *own_map(const struct link *link)
+{
+	const struct netmap *map = link->hooks->map(link->userdata, link->store.url);
+
+	return map && strcmp(map->for_node, link->store.node_id) == 0 ? map : NULL;
+}
+
 static int take_map(struct link *link, enum link_object type, const json_t *object,
 		    char **reterr_text)
 {
-	const struct netmap *base = link->hooks->map(link->userdata, link->store.url);
+	const struct netmap *base = own_map(link);
 	struct netmap *map = NULL;
 	char *error = NULL;
 	int r = -ESTALE;
@@ -285,7 +293,7 @@ static void on_done(const struct link_verdict *verdict, void *userdata)
 /* What there is to go on from; absent: nothing. */
 static json_t *json_resume(const struct link *link)
 {
-	const struct netmap *map = link->hooks->map(link->userdata, link->store.url);
+	const struct netmap *map = own_map(link);
 
 	if (!map || link->machine.whole)
 		return NULL;
@@ -325,7 +333,7 @@ void link_open_stream(struct link *link)
 	link->received = 0;
 	/* Before there is word from the coordinator. */
 	if (!link->tried_kept && !link->hooks->map(link->userdata, link->store.url))
-		(void)link->hooks->use_kept(link->userdata, link->store.url);
+		(void)link->hooks->use_kept(link->userdata, link->store.url, link->store.node_id);
 	link->tried_kept = true;
 	r = request(link);
 	if (r < 0) {

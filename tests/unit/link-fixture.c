@@ -53,12 +53,19 @@ static void hook_refuse(void *userdata, char *problem)
 	f->refused = problem;
 }
 
-static int hook_use_kept(void *userdata, const char *source)
+static int hook_use_kept(void *userdata, const char *source, const char *node)
 {
 	struct fixture *f = userdata;
 
 	f->n_kept++;
 	return -ENOENT;
+}
+
+static void hook_forget(void *userdata)
+{
+	struct fixture *f = userdata;
+
+	f->n_forgot++;
 }
 
 static void hook_leave(void *userdata)
@@ -85,6 +92,7 @@ static const struct link_hooks hooks = {
 	.offer = hook_offer,
 	.refuse = hook_refuse,
 	.use_kept = hook_use_kept,
+	.forget = hook_forget,
 	.leave = hook_leave,
 	.key_changed = hook_key_changed,
 	.changed = hook_changed,

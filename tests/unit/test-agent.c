@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "agent/agent.h"
+#include "agent/agent_internal.h"
 #include "agent/clock_watch.h"
 #include "agent/lease.h"
 #include "agent/stats.h"
@@ -690,10 +691,15 @@ static void test_maps_are_offered(void **state)
 
 	/* An agent without a file, whose source is not there yet. */
 	f->agent = new_agent(f);
-	assert_int_equal(agent_use_kept_map(f->agent, "coord"), 0);
+	assert_int_equal(agent_use_kept_map(f->agent, "coord", "n7"), -ESTALE);
+	assert_null(agent_netmap(f->agent));
+	assert_int_equal(agent_use_kept_map(f->agent, "coord", "n1"), 0);
 	assert_int_equal(the_kernel->generation, 3);
-	assert_int_equal(agent_use_kept_map(f->agent, "other"), -ESTALE);
+	assert_int_equal(agent_use_kept_map(f->agent, "other", NULL), -ESTALE);
 	assert_int_equal(the_kernel->generation, 3);
+	/* As another node it begins anew, with whatever generation. */
+	agent_forget_map(f->agent);
+	assert_int_equal(agent_offer_map(f->agent, map_of(f, 2), "coord"), 0);
 }
 
 static void test_same_generation_edited(void **state)

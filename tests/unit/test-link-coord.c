@@ -65,7 +65,7 @@ struct host {
 	struct link *link;
 	struct netmap *map;
 	char *refused;
-	unsigned n_left;
+	unsigned n_left, n_forgot;
 };
 
 static void discard_log(void *userdata, int level, const char *text)
@@ -96,9 +96,16 @@ static void hook_refuse(void *userdata, char *problem)
 	host->refused = problem;
 }
 
-static int hook_use_kept(void *userdata, const char *source)
+static int hook_use_kept(void *userdata, const char *source, const char *node)
 {
 	return -ENOENT;
+}
+
+static void hook_forget(void *userdata)
+{
+	struct host *host = userdata;
+
+	host->n_forgot++;
 }
 
 static void hook_leave(void *userdata)
@@ -118,6 +125,7 @@ static const struct link_hooks hooks = {
 	.offer = hook_offer,
 	.refuse = hook_refuse,
 	.use_kept = hook_use_kept,
+	.forget = hook_forget,
 	.leave = hook_leave,
 	.key_changed = hook_nothing,
 	.changed = hook_nothing,
@@ -375,6 +383,29 @@ static void test_deleted_and_up_with_key(void **state)
 	host_free(host);
 }
 
+/* With the map of the node that it was in force: nothing goes on from that. */
+static void test_deleted_and_enrols(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *host = member(coord, "server");
+	_cleanup_free_ char *error = NULL, *before = strdup(view_of(host).node_id);
+	struct link_wish wish = { 0 };
+
+	host->link = link_free(host->link);
+	http_fixture_pump(&coord->http, 20000);
+	registry_delete_node(coord->registry, &fix_root, "server", fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	open_link(host);
+	wish.auth_key = coord_fix_authkey(coord);
+	assert_int_equal(link_login(host->link, &wish, &error), 0);
+	AWAIT(host, is(host, "connected") && host->map && strcmp(host->map->for_node, before) != 0);
+	assert_string_equal(host->map->for_node, view_of(host).node_id);
+	assert_int_equal(host->n_left, 1);
+	assert_int_equal(host->n_forgot, 1);
+	assert_null(host->refused);
+	host_free(host);
+}
+
 static void test_deleted_and_rotates(void **state)
 {
 	struct coord_fix *coord = *state;
@@ -441,6 +472,7 @@ int main(void)
 		TEST(test_tells),
 		TEST(test_deleted_while_away),
 		TEST(test_deleted_and_up_with_key),
+		TEST(test_deleted_and_enrols),
 		TEST(test_deleted_and_rotates),
 		TEST(test_deleted_and_logs_out),
 		TEST(test_logs_out_when_deleted),

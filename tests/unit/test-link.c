@@ -299,6 +299,7 @@ static void test_deleted(void **state)
 	tc_delete(f->tc, &f->tc->nodes[0]);
 	AWAIT(f, is(f, "deleted"));
 	assert_int_equal(f->n_left, 1);
+	assert_int_equal(f->n_forgot, 1);
 	assert_false(on_disk(f, "\"n1\""));
 	/* Its key is not that of another node to come. */
 	assert_false(wg_key_equal(&before, state_public_key(f->state)));

@@ -112,7 +112,7 @@ static uint64_t loaded(const struct fixture *f)
 
 	if (state_open(f->dir, &error, &state) < 0 || state_load_map(state, &error) < 0)
 		fail_msg("%s", error);
-	if (mapcache_load(state, "/a", &error, &map) == 0)
+	if (mapcache_load(state, "/a", NULL, &error, &map) == 0)
 		return map->generation;
 	assert_null(map);
 	assert_int_equal(strncmp(error, f->dir, strlen(f->dir)), 0);
@@ -214,14 +214,52 @@ static void test_too_large_to_be_kept(void **state)
 	free(name);
 }
 
+static void test_of_another_node(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(netmap_freep) struct netmap *map = NULL;
+	_cleanup_free_ char *error = NULL;
+
+	put(f, 5);
+	AWAIT(f, loaded(f) == 5);
+	assert_int_equal(mapcache_load(f->state, "/a", "n7", &error, &map), -ESTALE);
+	assert_non_null(strstr(error, "is of node \"n1\"; this host is \"n7\" now"));
+	assert_int_equal(mapcache_load(f->state, "/a", "n1", &error, &map), 0);
+}
+
+/* Also while it is being written. */
+static void test_forgets(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < 20; i++) {
+		put(f, 5 + i);
+		assert_true(sd_event_run(f->event, i < 10 ? 0 : 5000) >= 0);
+		mapcache_forget(f->cache);
+		assert_false(exists(f, MAPCACHE_FILE));
+		assert_false(exists(f, STATE_MAP_FILE));
+		assert_true(sd_event_run(f->event, 1000) >= 0);
+		close_cache(f);
+		assert_int_equal(loaded(f), 0);
+		open_cache(f);
+	}
+	put(f, 100);
+	AWAIT(f, loaded(f) == 100);
+	assert_int_equal(f->n_warnings, 0);
+}
+
 #define CACHE_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CACHE_TEST(test_keeps_the_whole_map),  CACHE_TEST(test_once_a_second),
-		CACHE_TEST(test_written_at_the_end),   CACHE_TEST(test_cannot_be_kept),
+		CACHE_TEST(test_keeps_the_whole_map),
+		CACHE_TEST(test_once_a_second),
+		CACHE_TEST(test_written_at_the_end),
+		CACHE_TEST(test_cannot_be_kept),
 		CACHE_TEST(test_too_large_to_be_kept),
+		CACHE_TEST(test_of_another_node),
+		CACHE_TEST(test_forgets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
