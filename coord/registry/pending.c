@@ -76,6 +76,19 @@ static int choose_code(struct op *op, char code[CODE_LEN + 1])
 	return r < 0 ? r : op_refuse(op, REGISTRY_UNAVAILABLE, "no code was free; try again");
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Whoever looked at the code would see, and approve, the same. */
+static bool same_request(const struct pending_record *old, const struct pending_request *request)
+{
+	return wg_key_equal(&old->key, request->key) &&
+	       text_list_equal(&old->tags, request->tags) &&
+	       same_text(old->facts.hostname, request->facts->hostname);
+}
+
 /* Limits are for machines that come new. */
 static int begin(struct op *op, const struct pending_request *request,
 		 const struct pending_record *old, char code[CODE_LEN + 1])
@@ -84,17 +97,18 @@ static int begin(struct op *op, const struct pending_request *request,
 
 	if (old && old->state == PENDING_REJECTED)
 		return op_refuse(op, REGISTRY_REJECTED, "somebody has said no to this machine");
-	if (old) {
+	if (old && same_request(old, request)) {
 		memcpy(code, old->head.id, CODE_LEN + 1);
 		return 0;
 	}
-	r = check_limits(op, request->from);
+	r = old ? 0 : check_limits(op, request->from);
 	return r != 0 ? r : choose_code(op, code);
 }
 
-static int choose_page(const struct pending_record *old, char page[CHECK_ID_SIZE])
+/* The page goes with the code: both stay, or both are others. */
+static int choose_page(const struct pending_record *old, bool again, char page[CHECK_ID_SIZE])
 {
-	if (!old || !old->page)
+	if (!again || !old->page)
 		return check_id_new(page);
 	memcpy(page, old->page, CHECK_ID_SIZE);
 	return 0;
@@ -105,7 +119,7 @@ int pending_put(struct op *op, struct txn *txn, const struct pending_request *re
 {
 	const struct pending_record *old = pending_of_machine(op->registry, request->machine);
 	struct pending_record pending = {
-		.head = { .id = ret_waiting->code, .revision = old ? old->head.revision : 0 },
+		.head = { .id = ret_waiting->code },
 		.page = ret_waiting->page,
 		.machine = *request->machine,
 		.key = *request->key,
@@ -115,6 +129,7 @@ int pending_put(struct op *op, struct txn *txn, const struct pending_request *re
 		.created = op->registry->clock(),
 		.expires = op->registry->clock() + PENDING_LIFETIME_USEC,
 	};
+	bool again;
 	int r;
 
 	if (!op->registry->state->mesh)
@@ -123,15 +138,21 @@ int pending_put(struct op *op, struct txn *txn, const struct pending_request *re
 	r = admit_check_tag_names(op, request->tags);
 	if (r == 0)
 		r = begin(op, request, old, ret_waiting->code);
-	if (r == 0)
-		r = choose_page(old, ret_waiting->page);
+	if (r != 0)
+		return r;
+	again = old && strcmp(old->head.id, pending.head.id) == 0;
+	r = choose_page(old, again, ret_waiting->page);
 	if (r == 0)
 		r = secret_new(ret_waiting->secret, pending.hash);
 	if (r != 0)
 		return r;
+	if (again)
+		pending.head.revision = old->head.revision;
+	else if (old)
+		txn_delete(txn, "pending/", old->head.id);
 	txn_put_record(txn, &pending_record_kind, &pending);
 	/* Who asks again is no news. */
-	if (!old)
+	if (!again)
 		op_event_result(op, txn, "node.ask", pending.head.id, "ok",
 				request->facts->hostname);
 	return 0;

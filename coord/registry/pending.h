@@ -20,8 +20,9 @@ struct waiting {
 };
 
 /*
- * As admit_node(). A machine that waits already gets a new secret under the same code; its page
- * stays, which somebody may be looking at.
+ * As admit_node(). A machine that waits already gets a new secret under the same code and with the
+ * same page, which somebody may be looking at; under another one, and with another page, if it asks
+ * for something else, as other tags: what is approved is what was looked at.
  */
 int pending_put(struct op *op, struct txn *txn, const struct pending_request *request,
 		struct waiting *ret_waiting);

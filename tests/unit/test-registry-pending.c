@@ -120,6 +120,34 @@ static void test_asks_again(void **state)
 	assert_int_equal(registry_n_pending(fix->registry), 1);
 }
 
+/* What was looked at under a code is what is approved under it. */
+static void test_asks_for_something_else(void **state)
+{
+	static const struct fix_machine others[] = {
+		{ .number = 1, .hostname = "server" },
+		{ .number = 1, .key = 2, .hostname = "server" },
+		{ .number = 1, .key = 2, .hostname = "printer" },
+		{ .number = 1, .key = 2, .hostname = "printer", .tag = "tag:admin" },
+		{ .number = 1, .key = 2, .hostname = "printer", .tag = "tag:web" },
+		{ .number = 1, .key = 2, .hostname = "printer" },
+	};
+	struct fix *fix = *state;
+	char code[16];
+
+	ask(fix, 1, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		strcpy(code, fix->result.code_text);
+		FIX_REFUSED(fix, REGISTRY_WAITING, NULL, fix_enrol(fix, &others[i]));
+		assert_string_not_equal(fix->result.code_text, code);
+		assert_null(registry_pending(fix->registry, code));
+		assert_int_equal(registry_n_pending(fix->registry), 1);
+		assert_non_null(strstr(fix_last_event(fix), "node.ask"));
+		FIX_REFUSED(fix, REGISTRY_NOT_FOUND, "no machine waits under this code",
+			    registry_approve(fix->registry, &fix_root, code, ALICE, NULL,
+					     FIX_DONE(fix)));
+	}
+}
+
 static void test_runs_out(void **state)
 {
 	struct fix *fix = *state;
@@ -242,11 +270,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_approved),	       TEST(test_code_as_typed),
-		TEST(test_rejected),	       TEST(test_asks_again),
-		TEST(test_runs_out),	       TEST(test_tags),
-		TEST(test_approved_by_person), TEST(test_renewal),
-		TEST(test_key_in_use_by_then), TEST(test_limits),
+		TEST(test_approved),
+		TEST(test_code_as_typed),
+		TEST(test_rejected),
+		TEST(test_asks_again),
+		TEST(test_asks_for_something_else),
+		TEST(test_runs_out),
+		TEST(test_tags),
+		TEST(test_approved_by_person),
+		TEST(test_renewal),
+		TEST(test_key_in_use_by_then),
+		TEST(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
