@@ -10,6 +10,7 @@ struct admin_call {
 	struct api *api;
 	struct http_request *req; /* a reference */
 	char who[64], from[IP_ADDR_STRLEN];
+	char apikey[32];	     /* its id; "": on the unix socket */
 	struct registry_actor actor; /* who and from; scopes */
 	bool is_root;		     /* on the unix socket */
 };

@@ -132,6 +132,7 @@ static int authorise_key(struct admin_call *call, unsigned scope)
 			 missing_scope(scope & ~key->scopes));
 		return refuse(call, 403, "not-allowed", problem);
 	}
+	snprintf(call->apikey, sizeof(call->apikey), "%s", key->head.id);
 	snprintf(call->who, sizeof(call->who), "apikey:%s", key->head.id);
 	if (client)
 		ip_addr_to_string(client, call->from);

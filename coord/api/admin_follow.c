@@ -3,7 +3,8 @@
  * it; then what the registry tells. What happens in the meantime may be in a page, be told, or
  * both, in any order: the ids of these few are remembered, so that each comes once.
  *
- * What is told while the client has not taken what is queued waits, and goes as one message.
+ * What is told while the client has not taken what is queued waits, and goes as one message. A
+ * stream lasts no longer than the API key that it was asked for with.
  */
 #include "coord/api/admin_follow.h"
 
@@ -29,6 +30,8 @@ struct follower {
 	struct api *api;
 	struct http_stream *stream; /* NULL: has ended, while a page is awaited */
 	struct registry_subscription *changes;
+	char apikey[32]; /* "": on the unix socket */
+	sd_event_source *expiry;
 	uint64_t start;	 /* revision */
 	bool in_pages;	 /* the store's events are not all out */
 	bool is_reading; /* a page is awaited */
@@ -39,6 +42,7 @@ struct follower {
 
 static void follower_free(struct follower *f)
 {
+	sd_event_source_disable_unref(f->expiry);
 	registry_subscription_free(f->changes);
 	for (size_t i = 0; i < f->n_recent; i++)
 		http_buf_unref(f->recent[i].line);
@@ -51,6 +55,7 @@ static void follower_end(struct follower *f)
 {
 	f->stream = http_stream_close(f->stream);
 	f->changes = registry_subscription_free(f->changes);
+	f->expiry = sd_event_source_disable_unref(f->expiry);
 	f->api->n_followers--;
 	if (!f->is_reading)
 		follower_free(f);
@@ -62,6 +67,38 @@ static void on_closed(struct http_stream *stream, enum http_stream_end why, void
 
 	f->stream = NULL;
 	follower_end(f);
+}
+
+/* ---- the key ---- */
+
+static bool may_follow(const struct follower *f)
+{
+	const struct apikey_record *key;
+
+	if (!f->apikey[0])
+		return true;
+	key = registry_apikey(f->api->registry, f->apikey);
+	return key && !key->revoked && key->expires > registry_now(f->api->registry) &&
+	       (key->scopes & SCOPE_EVENTS_READ);
+}
+
+static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	follower_end(userdata);
+	return 0;
+}
+
+static int watch_expiry(struct follower *f)
+{
+	const struct apikey_record *key =
+		f->apikey[0] ? registry_apikey(f->api->registry, f->apikey) : NULL;
+	uint64_t now = registry_now(f->api->registry);
+
+	if (!key || key->expires == RECORD_NEVER)
+		return 0;
+	return sd_event_add_time_relative(f->api->event, &f->expiry, CLOCK_BOOTTIME,
+					  key->expires > now ? key->expires - now : 0, 0, on_expiry,
+					  f);
 }
 
 /* ---- lines ---- */
@@ -137,6 +174,10 @@ static void on_changes(uint64_t revision, const struct registry_change *changes,
 {
 	struct follower *f = userdata;
 
+	if (!may_follow(f)) {
+		follower_end(f);
+		return;
+	}
 	for (size_t i = 0; i < n; i++)
 		/* Too slow, or no memory: the client asks again, from what it has on. */
 		if (changes[i].kind == REGISTRY_EVENT && take_event(f, changes[i].event) < 0) {
@@ -261,6 +302,8 @@ static int open_stream(struct follower *f, struct admin_call *call)
 	int r = registry_subscribe(f->api->registry, on_changes, f, &f->changes);
 
 	if (r == 0)
+		r = watch_expiry(f);
+	if (r >= 0)
 		r = http_stream_open(call->req, &config, &f->stream);
 	if (r == 0)
 		f->api->n_followers++;
@@ -281,6 +324,7 @@ int admin_follow(struct admin_call *call, const char *after)
 	f->api = call->api;
 	f->start = registry_revision(f->api->registry);
 	f->in_pages = after != NULL;
+	snprintf(f->apikey, sizeof(f->apikey), "%s", call->apikey);
 	snprintf(f->after, sizeof(f->after), "%s", after ? after : "");
 	r = open_stream(f, call);
 	if (r < 0) {

@@ -1071,6 +1071,55 @@ static void test_follow_from_now(void **state)
 	http_fixture_wait(&coord->http, coord->api->n_followers == 0);
 }
 
+/* Whose key ends hears nothing any more: not even of that. */
+static void test_follow_until_revoked(void **state)
+{
+	struct coord_fix *coord = *state;
+	char id[32];
+	int fd;
+
+	snprintf(id, sizeof(id), "%s", registry_apikey_at(coord->registry, 0)->head.id);
+	fd = follow(coord, "");
+	registry_revoke_apikey(coord->registry, &fix_root, id, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	assert_int_equal(coord->api->n_followers, 0);
+	add_user(coord, "after@example.com");
+	http_fixture_pump(&coord->http, 50000);
+	http_fixture_take(fd, &reply);
+	assert_null(strstr(reply.text, "after@example.com"));
+	assert_null(strstr(reply.text, "revoke"));
+	close(fd);
+}
+
+static void test_follow_until_expired(void **state)
+{
+	struct coord_fix *coord = *state;
+	int fd;
+
+	fd = follow(coord, "");
+	fix_set_time(registry_apikey_at(coord->registry, 0)->expires);
+	add_user(coord, "after@example.com");
+	assert_int_equal(coord->api->n_followers, 0);
+	close(fd);
+}
+
+/* Also if nothing happens. */
+static void test_follow_until_it_expires(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct registry_apikey_request request = { .scopes = SCOPE_ALL, .lifetime_usec = 3000000 };
+	int fd;
+
+	registry_create_apikey(coord->registry, &fix_root, &request, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	snprintf(authorization, sizeof(authorization), "Authorization: Bearer %s\r\n",
+		 coord->result.secret);
+	fd = follow(coord, "");
+	assert_int_equal(coord->api->n_followers, 1);
+	http_fixture_wait(&coord->http, coord->api->n_followers == 0);
+	close(fd);
+}
+
 /* Receive until it is there; more than struct http_reply holds. */
 static char *receive_all(struct coord_fix *coord, int fd, const char *wanted)
 {
@@ -1233,6 +1282,9 @@ int main(void)
 		TEST(test_policy_tried, set_up_with_key),
 		TEST(test_events, set_up_with_key),
 		TEST(test_follow_from_now, set_up_with_key),
+		TEST(test_follow_until_revoked, set_up_with_key),
+		TEST(test_follow_until_expired, set_up_with_key),
+		TEST(test_follow_until_it_expires, set_up),
 		TEST(test_follow_from_the_beginning, set_up_with_key),
 		TEST(test_followers_are_few, set_up_with_key),
 		TEST(test_a_follower_that_does_not_read, set_up_with_key),
