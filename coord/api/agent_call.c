@@ -295,6 +295,16 @@ static int put_off(struct agent_call *call, unsigned seconds)
 	return r;
 }
 
+int agent_call_limit(struct agent_call *call, struct http_rate *rate)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	unsigned seconds;
+
+	if (http_rate_take_key(rate, call->id.machine.bytes, now, &seconds) == 0)
+		return 0;
+	return put_off(call, seconds);
+}
+
 /* Before anything is done for it, the verification of its signature included. */
 static int limit_stranger(struct agent_call *call)
 {
@@ -438,6 +448,9 @@ int agent_call_begin(struct api *api, struct http_request *req, enum agent_who w
 		r = verify(call, &sig);
 	if (r == 0)
 		r = accept_once(call, &sig);
+	/* Behind the verification, or others could use up what a member may do. */
+	if (r == 0 && call->node)
+		r = agent_call_limit(call, api->requests);
 	if (r == 0)
 		r = check_membership(call, who);
 	if (r == 0)

@@ -32,6 +32,12 @@ struct agent_call *agent_call_free(struct agent_call *call);
 DEFINE_CLEANUP(struct agent_call *, agent_call_free);
 
 /*
+ * A member may do this only so often. Return: 0; HTTP_ANSWERED and negative errno, after which the
+ * call is gone.
+ */
+int agent_call_limit(struct agent_call *call, struct http_rate *rate);
+
+/*
  * Answer, signed, and free the call. body is stolen (NULL: out of memory). Return: 0, negative
  * errno, for the handler.
  */

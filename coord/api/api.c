@@ -26,6 +26,14 @@ static const struct http_rate_config newcomer_rate = {
 	.max_addresses = 16384,
 };
 
+/*
+ * Of one member: all its requests; what it says of itself, which goes to all its peers; new node
+ * keys, which do as well, and are events besides.
+ */
+static const struct http_rate_config request_rate = { .per_second = 2, .burst = 120 };
+static const struct http_rate_config facts_rate = { .per_second = 0.1, .burst = 30 };
+static const struct http_rate_config rotation_rate = { .per_second = 1.0 / 600, .burst = 10 };
+
 static void on_changes(uint64_t revision, const struct registry_change *changes, size_t n_changes,
 		       void *userdata)
 {
@@ -55,6 +63,29 @@ int api_handle_coordinator(struct http_request *req, void *userdata)
 					   api->url, "epoch", api->epoch_text));
 }
 
+static int open_rates(struct api *api, unsigned max_machines)
+{
+	const struct {
+		const struct http_rate_config *config;
+		struct http_rate **rate;
+	} rates[] = {
+		{ &request_rate, &api->requests },
+		{ &facts_rate, &api->facts },
+		{ &rotation_rate, &api->rotations },
+	};
+	int r = http_rate_new(&refusal_rate, &api->refusals);
+
+	if (r == 0)
+		r = http_rate_new(&newcomer_rate, &api->newcomers);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(rates); i++) {
+		struct http_rate_config config = *rates[i].config;
+
+		config.max_addresses = max_machines;
+		r = http_rate_new(&config, rates[i].rate);
+	}
+	return r;
+}
+
 static int set_up(struct api *api, const struct api_config *config)
 {
 	int r = httpsig_epoch_generate(&api->epoch);
@@ -64,13 +95,11 @@ static int set_up(struct api *api, const struct api_config *config)
 	if (r == 0)
 		r = replay_new(MAX_STRANGERS, &api->strangers);
 	if (r == 0)
-		r = http_rate_new(&refusal_rate, &api->refusals);
+		r = open_rates(api, config->max_machines);
 	if (r == 0)
 		r = waiters_init(&api->enrolling, api->event, &api_enrolling);
 	if (r == 0)
 		r = waiters_init(&api->checking, api->event, &api_checking);
-	if (r == 0)
-		r = http_rate_new(&newcomer_rate, &api->newcomers);
 	if (r == 0)
 		r = registry_subscribe(api->registry, on_changes, api, &api->changes);
 	if (r < 0)
@@ -110,6 +139,9 @@ struct api *api_free(struct api *api)
 	registry_subscription_free(api->changes);
 	http_rate_free(api->refusals);
 	http_rate_free(api->newcomers);
+	http_rate_free(api->requests);
+	http_rate_free(api->facts);
+	http_rate_free(api->rotations);
 	replay_free(api->strangers);
 	replay_free(api->members);
 	free(api->url);

@@ -81,6 +81,20 @@ static const struct ip_addr *seen_at(const struct agent_call *call)
 	return http_request_client(call->req);
 }
 
+/* A member that brings a new key, or has none that holds, is to be seen and heard by all its peers.
+ */
+static int limit_member(struct agent_call *call, const struct wg_key *key)
+{
+	struct registry *registry = call->api->registry;
+	const struct node_record *node = call->node ? registry_node(registry, call->node) : NULL;
+
+	if (!node)
+		return 0;
+	if (wg_key_equal(&node->key, key) && !node_is_expired(node, registry_now(registry)))
+		return agent_call_limit(call, call->api->facts);
+	return agent_call_limit(call, call->api->rotations);
+}
+
 int api_handle_enrol(struct http_request *req, void *userdata)
 {
 	_cleanup_(json_report_done) struct json_report report = { 0 };
@@ -102,6 +116,9 @@ int api_handle_enrol(struct http_request *req, void *userdata)
 					 report.text ? report.text
 					 : text	     ? text
 						     : "no memory");
+	r = limit_member(call, &body.key);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	enrolment.machine = call->id.machine;
 	enrolment.key = body.key;
 	enrolment.facts = facts;

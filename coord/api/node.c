@@ -42,6 +42,9 @@ int api_handle_node(struct http_request *req, void *userdata)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
+	r = agent_call_limit(call, call->api->facts);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	node = registry_node(call->api->registry, call->node);
 	r = facts_read(call->body, &node->facts, http_request_client(req), &text, &facts);
 	if (r < 0)
@@ -73,6 +76,9 @@ int api_handle_rotate(struct http_request *req, void *userdata)
 	r = fields_read(call->body, &root, fields, ARRAY_SIZE(fields), &key, &report);
 	if (r < 0)
 		return refuse(call, r, report.text);
+	r = agent_call_limit(call, call->api->rotations);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	registry_rotate_key(call->api->registry, &call->actor, call->node, &key, on_rotated, call);
 	return 0;
 }

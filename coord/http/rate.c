@@ -116,6 +116,15 @@ int http_rate_take(struct http_rate *rate, const struct ip_addr *addr, uint64_t 
 	return 0;
 }
 
+int http_rate_take_key(struct http_rate *rate, const uint8_t key[HTTP_RATE_KEY_LEN],
+		       uint64_t now_usec, unsigned *ret_seconds)
+{
+	struct ip_addr addr = { .family = AF_INET6 };
+
+	memcpy(addr.bytes, key, HTTP_RATE_KEY_LEN);
+	return http_rate_take(rate, &addr, now_usec, ret_seconds);
+}
+
 int http_request_take(const struct http_request *req, struct http_rate *rate, unsigned *ret_seconds)
 {
 	const struct ip_addr *client = http_request_client(req);

@@ -33,6 +33,11 @@ enum {
 int http_rate_take(struct http_rate *rate, const struct ip_addr *addr, uint64_t now_usec,
 		   unsigned *ret_seconds);
 
+#define HTTP_RATE_KEY_LEN 8u
+/* The same for somebody who is known by a public key rather than an address: its first bytes. */
+int http_rate_take_key(struct http_rate *rate, const uint8_t key[HTTP_RATE_KEY_LEN],
+		       uint64_t now_usec, unsigned *ret_seconds);
+
 /*
  * The same for the client of a request, which is answered 429 with Retry-After if it asks too
  * often. Unix sockets are not limited. Return: 0: go on; HTTP_ANSWERED; negative errno of

@@ -46,6 +46,7 @@ struct registry {
 	bool is_reaping;     /* an operation of the reaper is under way */
 	uint64_t not_before; /* it had no luck: when to try again */
 	uint64_t events_due; /* when to look for old events */
+	char *events_after;  /* the last of them that was looked at; NULL: from the oldest on */
 };
 
 /* For the log. */

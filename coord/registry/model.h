@@ -419,7 +419,13 @@ void mesh_record_done(struct mesh_record *mesh);
 
 /* -------------------------------------------------------------------- events */
 
-/* events/TIME-RANDOM: what happened, by whom, from where. */
+/*
+ * events/TIME-RANDOM: what happened, by whom, from where. TIME.RANDOM: what machines did, or the
+ * coordinator about them by itself. Which it is shows in the key, so that the two can be counted,
+ * and dropped, apart.
+ */
+#define EVENT_TIME_LEN 16u
+bool event_is_by_machine(const char *id);
 struct event_record {
 	struct record_head head; /* id: 16 digits of time, "-", 6 of a-z 2-7 */
 	uint64_t time;

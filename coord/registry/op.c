@@ -324,6 +324,15 @@ void ops_abandon(struct registry *registry)
 
 /* ---- events ---- */
 
+/* Also what the coordinator does about nodes by itself: they come and go as they like. */
+static bool is_by_machine(const struct op *op, const char *action)
+{
+	return strncmp(op->who, "node:", strlen("node:")) == 0 ||
+	       strncmp(op->who, "machine:", strlen("machine:")) == 0 ||
+	       (strcmp(op->who, registry_self.who) == 0 &&
+		strncmp(action, "node.", strlen("node.")) == 0);
+}
+
 static void put_event(struct op *op, struct txn *txn, const struct registry_event *event)
 {
 	_cleanup_free_ char *details = NULL;
@@ -344,7 +353,8 @@ static void put_event(struct op *op, struct txn *txn, const struct registry_even
 		txn->error = txn->error ? txn->error : -ENOMEM;
 		return;
 	}
-	snprintf(id, sizeof(id), "%016" PRIu64 "-%s", record.time, suffix);
+	snprintf(id, sizeof(id), "%016" PRIu64 "%c%s", record.time,
+		 is_by_machine(op, event->action) ? '.' : '-', suffix);
 	txn_put_record(txn, &event_record_kind, &record);
 }
 

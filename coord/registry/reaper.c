@@ -318,31 +318,51 @@ static struct reap_op *begin(struct registry *registry, const struct op_kind *ki
 
 /* ---- events ---- */
 
+/*
+ * Machines, which make events by themselves, do not displace what people did, nor the other way
+ * round: each has a half of the room, and what the other does not need of its own.
+ */
+static bool is_too_many(const struct registry *registry, size_t n, size_t n_others)
+{
+	size_t half = registry->max_events / 2;
+
+	return n > registry->max_events - (n_others < half ? n_others : half);
+}
+
+static int search_on(struct registry *registry, const struct store_answer *page, bool more)
+{
+	free(registry->events_after);
+	registry->events_after = more ? strdup(page->entries[page->n_entries - 1].key) : NULL;
+	registry->events_due = registry->clock() + (more ? 0 : DAY_USEC / 24);
+	return more && !registry->events_after ? -ENOMEM : 0;
+}
+
 /* The store keeps them in the order of time: their keys begin with it. */
 static int choose_events(struct reap_op *reaped, const struct store_answer *page)
 {
 	struct registry *registry = reaped->op.registry;
-	uint64_t now = registry->clock();
-	size_t excess = registry->state->n_events > registry->max_events
-				? registry->state->n_events - registry->max_events
-				: 0;
+	/* Of people, of machines. */
+	size_t n[2] = { registry->state->n_events - registry->state->n_machine_events,
+			registry->state->n_machine_events };
+	bool too_many;
 
-	registry->events_due = now + DAY_USEC / 24;
 	for (size_t i = 0; i < page->n_entries; i++) {
-		const char *key = page->entries[i].key;
-		uint64_t time = strtoull(key + strlen("events/"), NULL, 10);
+		const char *key = page->entries[i].key, *id = key + strlen("events/");
+		bool kind = event_is_by_machine(id);
+		uint64_t time = strtoull(id, NULL, 10);
 
-		if (i >= excess && time_after(time, registry->event_lifetime_usec) > now)
-			break;
+		if (time_after(time, registry->event_lifetime_usec) > registry->clock() &&
+		    !is_too_many(registry, n[kind], n[!kind]))
+			continue;
 		reaped->events[reaped->n_events] = strdup(key);
 		if (!reaped->events[reaped->n_events])
 			return -ENOMEM;
 		reaped->n_events++;
+		n[kind]--;
 	}
-	/* There may be more where these came from. */
-	if (reaped->n_events == OTHERS_AT_ONCE)
-		registry->events_due = now;
-	return 0;
+	too_many = is_too_many(registry, n[0], n[1]) || is_too_many(registry, n[1], n[0]);
+	return search_on(registry, page,
+			 page->more && (too_many || reaped->n_events == page->n_entries));
 }
 
 static void on_page(const struct store_answer *page, void *userdata)
@@ -368,7 +388,8 @@ static void reap_events(struct registry *registry)
 
 	if (!reaped)
 		return;
-	r = store_list(registry->store, "events/", NULL, OTHERS_AT_ONCE, on_page, reaped);
+	r = store_list(registry->store, "events/", registry->events_after, OTHERS_AT_ONCE, on_page,
+		       reaped);
 	if (r < 0)
 		op_fail(&reaped->op, r);
 }

@@ -59,13 +59,19 @@ static const struct field event_fields[] = {
 };
 #undef AT
 
+bool event_is_by_machine(const char *id)
+{
+	return strnlen(id, EVENT_TIME_LEN + 1) > EVENT_TIME_LEN && id[EVENT_TIME_LEN] == '.';
+}
+
 /* Their order is that of their keys, and so that of time. */
 static int check_event(const void *record, struct json_report *rep)
 {
 	const struct event_record *event = record;
 	char time[24];
 
-	snprintf(time, sizeof(time), "%016" PRIu64 "-", event->time);
+	snprintf(time, sizeof(time), "%016" PRIu64 "%c", event->time,
+		 event_is_by_machine(event->head.id) ? '.' : '-');
 	if (strncmp(event->head.id, time, strlen(time)) != 0 || strlen(event->head.id) != 23)
 		return json_fail(rep, NULL, "time: is not that of the entry");
 	return 0;

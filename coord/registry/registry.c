@@ -255,6 +255,7 @@ struct registry *registry_free(struct registry *registry)
 		sweep_subscriptions(registry);
 	}
 	sd_event_source_unref(registry->timer);
+	free(registry->events_after);
 	sd_event_unref(registry->event);
 	state_free(registry->state);
 	state_free(registry->next);

@@ -152,13 +152,16 @@ static int apply_event(struct state *state, const struct store_entry *entry,
 	_cleanup_free_ struct event_record *event = NULL;
 	_cleanup_free_ char *error = NULL;
 	struct registry_change *change;
+	bool by_machine = event_is_by_machine(entry->key + strlen("events/"));
 	int r;
 
 	if (!entry->value) {
 		state->n_events -= state->n_events > 0;
+		state->n_machine_events -= by_machine && state->n_machine_events > 0;
 		return 0;
 	}
 	state->n_events++;
+	state->n_machine_events += by_machine;
 	if (!list)
 		return 0;
 	event = calloc(1, sizeof(*event));

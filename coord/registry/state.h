@@ -37,8 +37,8 @@ struct state {
 	struct strmap names, machines, keys, ips; /* to numbers */
 	struct policy_current *current;		  /* NULL: the default policy */
 	struct policy *policy;			  /* current's, parsed; NULL: the default one */
-	size_t n_events;
-	size_t n_suspended; /* users */
+	size_t n_events, n_machine_events;	  /* of all, those by machines */
+	size_t n_suspended;			  /* users */
 
 	registry_problem_fn problem;
 	void *userdata;

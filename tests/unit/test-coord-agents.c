@@ -427,6 +427,51 @@ static void test_rotates_and_leaves(void **state)
 	agent_fix_done(&agent);
 }
 
+/* Also one that is enrolled, and takes itself for the only one. */
+static void test_members_are_limited(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct agent_fix agent, other;
+	unsigned status = 0, n_keys = 0, n_facts = 0, n = 0;
+
+	agent_fix_init(coord, &agent);
+	agent_fix_enrol(coord, &agent);
+	for (unsigned i = 0; i < 15; i++) {
+		_cleanup_free_ char *body = NULL;
+		char key[WG_KEY_B64LEN];
+		struct wg_key private, fresh;
+
+		assert_int_equal(wg_key_generate(&private), 0);
+		assert_int_equal(wg_key_public(&private, &fresh), 0);
+		body = text_printf("{\"node_key\":\"%s\"}", wg_key_to_string(&fresh, key));
+		status = agent_fix_ask(coord, &agent, "/v1/rotate", body, &reply);
+		n_keys += status == 200;
+	}
+	assert_int_equal(n_keys, 10);
+	assert_int_equal(status, 429);
+	assert_non_null(strstr(reply.text, "Retry-After: "));
+	/* Enrolling anew is no way around it. */
+	status = agent_fix_ask(coord, &agent, "/v1/enrol",
+			       agent_fix_enrolment(&agent, coord_fix_authkey(coord)), &reply);
+	assert_int_equal(status, 429);
+	for (unsigned i = 0; i < 45; i++) {
+		_cleanup_free_ char *body = text_printf("{\"listen_port\":%u}", 1000 + i);
+
+		n_facts += agent_fix_ask(coord, &agent, "/v1/node", body, &reply) == 200;
+	}
+	assert_in_range(n_facts, 30, 40);
+	while (n++ < 2000 && agent_fix_ask(coord, &agent, "/v1/map", "{}", &reply) == 400)
+		;
+	assert_in_range(n, 30, 1999);
+	/* Nobody else has to wait for that. */
+	agent_fix_init(coord, &other);
+	agent_fix_enrol(coord, &other);
+	assert_int_equal(agent_fix_ask(coord, &other, "/v1/node", "{\"listen_port\":7}", &reply),
+			 200);
+	agent_fix_done(&agent);
+	agent_fix_done(&other);
+}
+
 /* ---- the stream ---- */
 
 /* The next line of a chunked body: one chunk may hold several, or a part; lines have none in them.
@@ -533,6 +578,7 @@ int main(void)
 		TEST(test_bad_bodies),
 		TEST(test_facts),
 		TEST(test_rotates_and_leaves),
+		TEST(test_members_are_limited),
 		TEST(test_stream),
 	};
 

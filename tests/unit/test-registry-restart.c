@@ -313,13 +313,77 @@ static void test_most_events(void **state)
 	fix_free(after, false);
 }
 
+static void count_by_actor(const struct registry_result *result, void *userdata)
+{
+	size_t *n = userdata;
+
+	assert_int_equal(result->code, REGISTRY_OK);
+	for (size_t i = 0; i < result->n_events; i++)
+		n[strcmp(result->events[i].actor, "root") != 0]++;
+}
+
+static void add_events(struct fix *fix, const char *who, unsigned n, uint64_t *time)
+{
+	const struct registry_event event = { .action = "x", .object = "y", .result = "ok" };
+	const struct registry_actor actor = { .who = who, .from = "192.0.2.1" };
+
+	for (unsigned i = 0; i < n; i++) {
+		fix_set_time(++*time);
+		FIX_OK(fix, registry_add_event(fix->registry, &actor, &event, FIX_DONE(fix)));
+	}
+}
+
+/* However many machines make, what people did stays; and the other way round. */
+static void test_events_by_kind(void **state)
+{
+	static const struct {
+		unsigned people, machines; /* there are */
+		unsigned people_kept, machines_kept;
+	} cases[] = {
+		{ 60, 200, 60, 60 },
+		{ 40, 200, 40, 80 },
+		{ 90, 200, 60, 60 },
+		{ 200, 20, 100, 20 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fix *fix, *after;
+		size_t n[2] = { 0 };
+		uint64_t time = FIX_START;
+
+		assert_int_equal(fix_setup((void **)&fix), 0);
+		fix_set_time(time);
+		registry_events(fix->registry, NULL, 1000, count_by_actor, n);
+		add_events(fix, "root", cases[i].people - (unsigned)n[0], &time);
+		add_events(fix, i % 2 ? "node:n1" : "machine:pgm:A", cases[i].machines, &time);
+		fix_max_events = 120;
+		after = fix_new(fix->store);
+		fix_max_events = 0;
+		fix_pass(after, 0);
+		n[0] = n[1] = 0;
+		registry_events(after->registry, NULL, 1000, count_by_actor, n);
+		print_message("%zu of people, %zu of machines\n", n[0], n[1]);
+		assert_int_equal(n[0], cases[i].people_kept);
+		assert_int_equal(n[1], cases[i].machines_kept);
+		fix_free(after, false);
+		assert_int_equal(fix_teardown((void **)&fix), 0);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_fold),	 TEST(test_swap),	   TEST(test_policy_is_needed),
-		TEST(test_bent_entries), TEST(test_revision_jump), TEST(test_many),
-		TEST(test_most_keys),	 TEST(test_most_policies), TEST(test_most_events),
+		TEST(test_fold),
+		TEST(test_swap),
+		TEST(test_policy_is_needed),
+		TEST(test_bent_entries),
+		TEST(test_revision_jump),
+		TEST(test_many),
+		TEST(test_most_keys),
+		TEST(test_most_policies),
+		TEST(test_most_events),
+		cmocka_unit_test(test_events_by_kind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
