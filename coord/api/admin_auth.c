@@ -84,7 +84,8 @@ static bool is_confidential(const struct http_request *req)
 	const struct ip_addr *client = http_request_client(req);
 
 	return http_request_is_secure(req) ||
-	       (client && is_loopback(client) && !was_forwarded(req));
+	       (client && is_loopback(client) && !http_request_is_proxied(req) &&
+		!was_forwarded(req));
 }
 
 static const char *bearer(const struct http_request *req)
@@ -118,7 +119,8 @@ static int authorise_key(struct admin_call *call, unsigned scope)
 		return refuse(call, 403, "not-allowed",
 			      "API keys are taken over TLS, or from this host, only; revoke one "
 			      "that was sent in the clear. Behind a reverse proxy, TrustedProxies= "
-			      "of coord.conf has to name it");
+			      "of coord.conf has to name it, and it has to hand on "
+			      "X-Forwarded-Proto: see peergate-coord(8)");
 	if (!text)
 		return refuse(call, 401, "not-allowed",
 			      "expected \"Authorization: Bearer pgapi...\", an API key (coordctl "

@@ -163,6 +163,9 @@ static void print_http(FILE *f, const struct http_stats *http)
 		      http->bytes_out);
 	print_counter(f, "peergate_coord_http_rate_limited", NULL,
 		      "Requests of clients that asked too often.", http->rate_limited);
+	print_counter(f, "peergate_coord_http_unattributed", NULL,
+		      "Requests for which a reverse proxy did not hand on whose they are.",
+		      http->unattributed);
 }
 
 static uint64_t count_waiting(const struct registry *registry)

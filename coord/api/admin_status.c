@@ -22,6 +22,15 @@ static size_t count_waiting(const struct registry *registry)
 	return n;
 }
 
+static bool has_silent_proxy(const struct api *api)
+{
+	struct http_stats stats = { 0 };
+
+	if (api->server)
+		http_server_get_stats(api->server, &stats);
+	return stats.unattributed > 0;
+}
+
 /* What an operator should know of. */
 static json_t *warnings_json(const struct api *api)
 {
@@ -40,6 +49,10 @@ static json_t *warnings_json(const struct api *api)
 		r |= json_array_append_new(list,
 					   json_string("the group of AdminGroup= does not exist: "
 						       "only root can use the unix socket"));
+	if (has_silent_proxy(api))
+		r |= json_array_append_new(
+			list, json_string("a reverse proxy does not hand on Host, X-Forwarded-For "
+					  "and X-Forwarded-Proto: see TLS in peergate-coord(8)"));
 	if (r == 0)
 		return list;
 	json_decref(list);

@@ -41,7 +41,10 @@ static void print_config(FILE *f, const struct offline_config *config)
 		fprintf(f, "Certificate=%s\nPrivateKey=%s\n", config->certificate,
 			config->private_key);
 	else
-		fputs("# A reverse proxy on this host speaks TLS.\nTrustedProxies=127.0.0.1\n", f);
+		fputs("# A reverse proxy on this host speaks TLS, and hands on Host, "
+		      "X-Forwarded-For and\n"
+		      "# X-Forwarded-Proto: peergate-coord(8).\nTrustedProxies=127.0.0.1\n",
+		      f);
 }
 
 /* What would end a line would begin another setting. */

@@ -79,3 +79,12 @@ bool http_forwarded_secure(const char *value)
 
 	return len == strlen("https") && strncasecmp(word, "https", len) == 0;
 }
+
+bool http_host_is(const char *host, const char *authority)
+{
+	const char *bracket = strchr(authority, ']');
+	size_t len = bracket ? (size_t)(bracket - authority) + 1 : strcspn(authority, ":");
+
+	return strcasecmp(host, authority) == 0 ||
+	       (strlen(host) == len && strncasecmp(host, authority, len) == 0);
+}

@@ -21,5 +21,9 @@ bool http_proxies_trust(const struct http_proxies *proxies, const struct ip_addr
 struct ip_addr http_forwarded_client(const struct http_proxies *proxies, const struct ip_addr *peer,
 				     const char *const *values, size_t n_values);
 
+/* Is this the Host of somebody who asks for the authority, "HOST" or "HOST:PORT"? The port may
+ * lack. */
+bool http_host_is(const char *host, const char *authority);
+
 /* The last word of X-Forwarded-Proto is "https". */
 bool http_forwarded_secure(const char *value);

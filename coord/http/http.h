@@ -90,6 +90,12 @@ struct http_config {
 	/* Whose X-Forwarded-For and X-Forwarded-Proto are believed. */
 	const struct ip_prefix *trusted_proxies;
 	size_t n_trusted_proxies;
+	/*
+	 * "HOST" or "HOST:PORT" as clients know the server: what a proxy hands on counts only if it
+	 * hands on the Host as well. One that does not (nginx, without a word about it) hands on
+	 * X-Forwarded-For as it came from the client, who may write there what it likes. NULL: any.
+	 */
+	const char *authority;
 	/* On the network, for paths that no route has; NULL: 404. Method and path do not matter. */
 	const struct http_route *fallback;
 	void *userdata; /* for handlers whose route has none */
@@ -146,6 +152,7 @@ struct http_stats {
 	uint64_t slow_readers; /* streams cut: nothing taken for idle_usec */
 	uint64_t queue_full;   /* -ENOBUFS of http_stream_write() */
 	uint64_t rate_limited; /* answered 429 by http_request_limit() */
+	uint64_t unattributed; /* from trusted proxies, which did not say for whom, or how */
 };
 void http_server_get_stats(const struct http_server *server, struct http_stats *ret_stats);
 
@@ -190,6 +197,8 @@ enum http_transport http_request_transport(const struct http_request *req);
 const struct ip_addr *http_request_client(const struct http_request *req);
 /* Port of the socket's peer; 0: unknown, because there is a proxy in between. */
 uint16_t http_request_client_port(const struct http_request *req);
+/* Is the socket's peer a trusted proxy? */
+bool http_request_is_proxied(const struct http_request *req);
 /* Did the client speak TLS, with us or with a trusted proxy? */
 bool http_request_is_secure(const struct http_request *req);
 /* The peer of a Unix socket when it connected (SO_PEERCRED); NULL: another transport. */

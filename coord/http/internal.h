@@ -225,6 +225,8 @@ void http_stop_check(struct http_server *server);
 /* log.c */
 /* One line about a request that was refused; not more than a few per second. */
 void http_log_refused(struct http_request *req, unsigned status, const char *why);
+/* A trusted proxy did not hand this on: counted, and said once. */
+void http_log_unattributed(struct http_request *req, const char *what);
 /* For MHD_OPTION_EXTERNAL_LOGGER; cls is the server. */
 void http_log_mhd(void *cls, const char *fmt, va_list ap) _printf_(2, 0);
 

@@ -50,6 +50,19 @@ void http_log_refused(struct http_request *req, unsigned status, const char *why
 		 req->route ? req->route->path : "no known path", answer, why);
 }
 
+void http_log_unattributed(struct http_request *req, const char *what)
+{
+	struct http_server *server = req->listener->server;
+	char proxy[IP_ADDR_STRLEN];
+
+	if (server->stats.unattributed++ == 0)
+		log_warning(
+			"The reverse proxy at %s does not hand on the %s: whoever comes through "
+			"it is taken for one, as far as limits and addresses go (TLS in "
+			"peergate-coord(8) has the lines for nginx)",
+			ip_addr_to_string(&req->conn->peer.addr, proxy), what);
+}
+
 /* Every message is about what a client did: of use to whoever looks for it, and to nobody else. */
 void http_log_mhd(void *cls, const char *fmt, va_list ap)
 {

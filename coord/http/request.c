@@ -130,6 +130,22 @@ static size_t forwarded(const struct http_request *req, const char **values)
 	return wanted.n;
 }
 
+/* A proxy that says nothing of the client hands on what the client says of itself. */
+static bool keeps_host(const struct http_request *req)
+{
+	const char *authority = req->listener->server->config.authority;
+	const char *host = http_request_header(req, "Host", 0);
+
+	return !authority ||
+	       (host && !http_request_header(req, "Host", 1) && http_host_is(host, authority));
+}
+
+bool http_request_is_proxied(const struct http_request *req)
+{
+	return req->listener->transport != HTTP_UNIX &&
+	       http_proxies_trust(&req->listener->server->proxies, &req->conn->peer.addr);
+}
+
 void http_request_identify(struct http_request *req)
 {
 	const struct http_proxies *proxies = &req->listener->server->proxies;
@@ -141,12 +157,20 @@ void http_request_identify(struct http_request *req)
 	req->secure = req->listener->transport == HTTP_TLS;
 	req->client = req->conn->peer.addr;
 	req->client_port = req->conn->peer.port;
-	if (req->listener->transport == HTTP_UNIX || !http_proxies_trust(proxies, &req->client))
+	if (!http_request_is_proxied(req))
 		return;
+	req->client_port = 0;
+	if (!keeps_host(req)) {
+		http_log_unattributed(req, "Host of the client");
+		return;
+	}
 	n = forwarded(req, values);
 	req->client = http_forwarded_client(proxies, &req->conn->peer.addr, values, n);
-	req->client_port = 0;
+	if (n == 0)
+		http_log_unattributed(req, "X-Forwarded-For");
 	n = http_request_count_headers(req, "X-Forwarded-Proto");
+	if (n == 0)
+		http_log_unattributed(req, "X-Forwarded-Proto");
 	scheme = n > 0 ? http_request_header(req, "X-Forwarded-Proto", n - 1) : NULL;
 	if (scheme)
 		req->secure = http_forwarded_secure(scheme);

@@ -54,6 +54,7 @@ struct coord_config *coord_config_free(struct coord_config *config)
 	if (!config)
 		return NULL;
 	free(config->url);
+	free(config->authority);
 	conf_strv_free(config->listen);
 	free(config->endpoints);
 	free(config->certificate);
@@ -149,10 +150,20 @@ static int check(const struct coord_config *config, const char *source, char **r
 	return *reterr_text ? -EINVAL : -ENOMEM;
 }
 
+static int read_authority(struct coord_config *config)
+{
+	const char *begin = strstr(config->url, "://") + strlen("://");
+
+	config->authority = strndup(begin, strcspn(begin, "/"));
+	return config->authority ? 0 : -ENOMEM;
+}
+
 static int finish(struct coord_config *config, const char *source, char **reterr_text)
 {
 	int r = check(config, source, reterr_text);
 
+	if (r == 0)
+		r = read_authority(config);
 	if (r == 0)
 		r = read_endpoints(config, source, reterr_text);
 	if (r == 0)

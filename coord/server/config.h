@@ -9,6 +9,7 @@
 
 struct coord_config {
 	char *url;		       /* Url=: "https://coord.example"; required */
+	char *authority;	       /* of it: "coord.example" */
 	char **listen;		       /* Listen=: "192.0.2.1:443", ...; may be empty */
 	struct ip_endpoint *endpoints; /* of Listen= */
 	size_t n_endpoints;

@@ -187,6 +187,7 @@ static int serve(struct coord *coord, char **reterr_text)
 	struct http_config config = {
 		.trusted_proxies = coord->config->trusted,
 		.n_trusted_proxies = coord->config->n_trusted,
+		.authority = coord->config->authority,
 	};
 	int r;
 

@@ -241,6 +241,7 @@ static void read_parts(const char *data, size_t size)
 	peer = http_forwarded_client(&proxies, &peer, values, 2);
 	require(peer.family == AF_INET || peer.family == AF_INET6);
 	(void)http_forwarded_secure(text);
+	(void)http_host_is(text, "[2001:db8::1]:8443");
 	free(text);
 }
 

@@ -259,6 +259,67 @@ static void test_keys_in_the_clear(void **state)
 	}
 }
 
+static int set_up_behind_proxy(void **state)
+{
+	static struct ip_prefix proxy;
+	struct coord_fix *coord;
+	int r = set_up_with_key(state);
+
+	assert_int_equal(ip_prefix_parse("127.0.0.1", &proxy), 0);
+	coord = *state;
+	api_set_server(coord->api, NULL);
+	http_server_free(coord->http.server);
+	coord->http.config.trusted_proxies = &proxy;
+	coord->http.config.n_trusted_proxies = 1;
+	coord->http.config.authority = "coord.example";
+	http_fixture_start(&coord->http, NULL);
+	api_set_server(coord->api, coord->http.server);
+	return r;
+}
+
+/* nginx that nobody told anything: the client may say what it likes. */
+static void test_behind_a_silent_proxy(void **state)
+{
+	static const struct {
+		const char *headers;
+		unsigned status, n_unattributed;
+	} cases[] = {
+		{ "", 403, 1 },
+		{ "X-Forwarded-For: 203.0.113.66\r\nX-Forwarded-Proto: https\r\n", 403, 1 },
+		{ "Host: coord.example\r\n", 403, 2 },
+		{ "Host: coord.example\r\nX-Forwarded-For: 203.0.113.66\r\n", 403, 1 },
+		{ "Host: coord.example:8080\r\nX-Forwarded-For: 203.0.113.66\r\n"
+		  "X-Forwarded-Proto: https\r\n",
+		  403, 1 },
+		{ "Host: Coord.example\r\nX-Forwarded-For: 203.0.113.66\r\n"
+		  "X-Forwarded-Proto: https\r\n",
+		  200, 0 },
+	};
+	struct coord_fix *coord = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *text = text_printf("GET /v1/admin/users HTTP/1.0\r\n%s%s\r\n",
+							authorization, cases[i].headers);
+		uint64_t before = http_fixture_stats(&coord->http).unattributed;
+
+		print_message("%s\n", cases[i].headers);
+		assert_int_equal(http_fixture_ask(&coord->http, text, &reply), cases[i].status);
+		assert_int_equal(http_fixture_stats(&coord->http).unattributed - before,
+				 cases[i].n_unattributed);
+	}
+	snprintf(authorization + strlen(authorization),
+		 sizeof(authorization) - strlen(authorization),
+		 "X-Forwarded-Proto: https\r\nX-Forwarded-For: 203.0.113.66\r\n"
+		 "Host: coord.example\r\n");
+	{
+		_cleanup_free_ char *text =
+			text_printf("GET /v1/admin/status HTTP/1.0\r\n%s\r\n", authorization);
+
+		assert_int_equal(http_fixture_ask(&coord->http, text, &reply), 200);
+		assert_non_null(strstr(reply.text, "a reverse proxy does not hand on"));
+	}
+}
+
 static void test_refusals_are_limited(void **state)
 {
 	struct coord_fix *coord = *state;
@@ -1260,6 +1321,7 @@ int main(void)
 		TEST(test_keys_that_are_none, set_up),
 		TEST(test_revoked_and_expired, set_up),
 		TEST(test_keys_in_the_clear, set_up_with_key),
+		TEST(test_behind_a_silent_proxy, set_up_behind_proxy),
 		TEST(test_refusals_are_limited, set_up),
 		TEST(test_peers_of_the_socket, set_up),
 		TEST(test_who_is_named, set_up),

@@ -185,6 +185,32 @@ static void test_forwarded(void **state)
 	assert_false(http_forwarded_secure(""));
 }
 
+static void test_host(void **state)
+{
+	static const struct {
+		const char *host, *authority;
+		bool is;
+	} cases[] = {
+		{ "coord.example", "coord.example", true },
+		{ "Coord.Example", "coord.example", true },
+		{ "coord.example:8080", "coord.example", false },
+		{ "coord.example", "coord.example:8443", true },
+		{ "coord.example:8443", "coord.example:8443", true },
+		{ "coord.example:8444", "coord.example:8443", false },
+		{ "coord.exampl", "coord.example", false },
+		{ "coord.example.org", "coord.example", false },
+		{ "127.0.0.1:8080", "coord.example", false },
+		{ "", "coord.example", false },
+		{ "[2001:db8::1]", "[2001:db8::1]:8443", true },
+		{ "[2001:db8::1]:8443", "[2001:db8::1]:8443", true },
+		{ "[2001", "[2001:db8::1]:8443", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		if (http_host_is(cases[i].host, cases[i].authority) != cases[i].is)
+			fail_msg("%s, %s", cases[i].host, cases[i].authority);
+}
+
 static int handle(struct http_request *req, void *userdata)
 {
 	return 0;
@@ -309,8 +335,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_targets),	  cmocka_unit_test(test_heads),
-		cmocka_unit_test(test_forwarded), cmocka_unit_test(test_routes),
-		cmocka_unit_test(test_rates),	  cmocka_unit_test(test_bad_rates),
+		cmocka_unit_test(test_forwarded), cmocka_unit_test(test_host),
+		cmocka_unit_test(test_routes),	  cmocka_unit_test(test_rates),
+		cmocka_unit_test(test_bad_rates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
