@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# The coordinator's benchmark: thousands of simulated agents on this machine against the programs as
+# they ship, plain and by TLS taking turns. Prints medians of all rounds as a Markdown table. As root:
+# everything happens in namespaces of its own (mounts, network), and is gone with them.
+set -euo pipefail
+
+usage() {
+	cat <<'TXT'
+Usage: tests/bench/coord.sh [--agents N] [--rounds N] [--quick] [--store DIRECTORY]
+  --agents N         so many (10000)
+  --rounds N         of everything, plain and TLS (3)
+  --quick            small numbers: does it work?
+  --store DIRECTORY  the coordinator's store in a new directory there, instead of in memory
+TXT
+}
+
+repo=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
+arguments=("$@")
+agents=10000
+rounds=3
+few=()
+store=
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--agents) agents=$2 && shift ;;
+	--rounds) rounds=$2 && shift ;;
+	--store) store=$(readlink -f "$2") && shift ;;
+	--quick) agents=500 rounds=1 few=(--changes 5 --wide-changes 3 --policies 2 --idle 3) ;;
+	-h | --help) usage && exit 0 ;;
+	*) usage >&2 && exit 2 ;;
+	esac
+	shift
+done
+
+build=$repo/build
+logs=$build/logs
+stage=bench
+programs=$build/bench
+coordinator=$programs/coord/server/peergate-coord
+mkdir -p "$logs"
+# shellcheck source=tests/lib.sh
+. "$repo/tests/lib.sh"
+
+prepare() {
+	install_packages "${build_packages[@]}" "${test_packages[@]}"
+	CC=gcc step configure configure "$programs" --prefix=/usr --sysconfdir=/etc --libexecdir=libexec \
+		--buildtype=debugoptimized
+	step compile ninja -C "$programs" tests/bench/bench-coord coord/server/peergate-coord coord/ctl/coordctl
+}
+
+# A scratch copy of /etc, /run and /var/lib; an account for the coordinator; addresses for the agents.
+make_place() {
+	mount -t tmpfs place /var/lib
+	cp -a /etc /var/lib/etc
+	mount --bind /var/lib/etc /etc
+	mount -t tmpfs place /run
+	echo "peergate-coord:x:64990:64990::/:/usr/sbin/nologin" >>/etc/passwd
+	mkdir -p /etc/peergate /run/peergate-coord /var/lib/peergate-coord
+	if [ -n "$store" ]; then
+		scratch=$(mktemp -d "$store/peergate-bench.XXXXXX")
+		mount --bind "$scratch" /var/lib/peergate-coord
+	fi
+	chown 64990:64990 /run/peergate-coord /var/lib/peergate-coord
+	chmod 700 /var/lib/peergate-coord
+	ip link set lo up
+	# For benchmarks (RFC 2544). A route of this kind makes all of them addresses of this host.
+	ip route add local 198.18.0.0/15 dev lo
+}
+
+make_certificate() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=coord.example \
+		-keyout /etc/peergate/key.pem -out /etc/peergate/certificate.pem 2>/dev/null
+	chmod 644 /etc/peergate/key.pem
+}
+
+configure_coordinator() {
+	printf 'Url=https://coord.example\nListen=198.18.0.0:8443\nMaxConnectedNodes=%d\n' "$agents" \
+		>/etc/peergate/coord.conf
+	[ "$1" = plain ] ||
+		printf '%s\n' Certificate=/etc/peergate/certificate.pem PrivateKey=/etc/peergate/key.pem \
+			>>/etc/peergate/coord.conf
+}
+
+bench() {
+	"$programs/tests/bench/bench-coord" --coordinator "$coordinator" --connect 198.18.0.0:8443 \
+		--log "$logs/bench-coord.log" --agents "$agents" "${few[@]}" "$@"
+}
+
+# NAME TAB FIGURE, for plain and TLS in many files, to a table of medians.
+table() {
+	python3 -I - "$figures" <<'PY'
+import statistics
+import sys
+from pathlib import Path
+
+figures = {}
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    for line in path.read_text().splitlines():
+        name, value = line.split("\t")
+        figures.setdefault(name, {}).setdefault(path.name.split(".")[0], []).append(float(value))
+print("| | plain | TLS |\n|---|--:|--:|")
+for name, of in figures.items():
+    cells = (f"{statistics.median(of[kind]):.4g}" if kind in of else "" for kind in ("plain", "tls"))
+    print("|", name, "|", " | ".join(cells), "|")
+PY
+}
+
+inside() {
+	figures=$(mktemp -d)
+	scratch=
+	trap 'rm -rf "$figures" ${scratch:+"$scratch"}' EXIT
+	make_place
+	make_certificate
+	configure_coordinator plain
+	"$programs/coord/ctl/coordctl" init --domain mesh.example --url https://coord.example >/dev/null
+	local -A tls=([plain]='' [tls]=--tls)
+
+	say "$agents agents enrol"
+	bench enrol >"$figures/plain.enrol"
+	for round in $(seq "$rounds"); do
+		for kind in plain tls; do
+			say "round $round, $kind; load $(cut -d ' ' -f 1-3 /proc/loadavg)"
+			configure_coordinator "$kind"
+			bench ${tls[$kind]} measure >"$figures/$kind.$round"
+		done
+	done
+	table
+}
+
+[ "$(id -u)" -eq 0 ] || {
+	echo "coord.sh: needs root, for namespaces" >&2
+	exit 1
+}
+if [ -z "${PEERGATE_BENCH_INSIDE:-}" ]; then
+	prepare
+	PEERGATE_BENCH_INSIDE=1 exec unshare --mount --net -- "$0" "${arguments[@]}"
+fi
+inside
