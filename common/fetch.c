@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/epoll.h>
 
+#include "common/ca_dir.h"
 #include "common/clock.h"
 #include "common/text.h"
 
@@ -25,6 +26,7 @@ struct fetch {
 	struct fetch_call *calls;
 	unsigned in_curl; /* its callbacks on the stack */
 	char *user_agent, *ca_file, *proxy;
+	bool has_ca_dir; /* beside the file that libcurl would read as well */
 };
 
 /* Header fields that somebody looks at. */
@@ -372,8 +374,13 @@ static CURLcode set_safety(struct fetch_call *call)
 	/* "": none, also if the environment names one. */
 	SET(PROXY, call->http->proxy ? call->http->proxy : "");
 	SET(NETRC, (long)CURL_NETRC_IGNORED);
-	if (call->http->ca_file)
+	/* libcurl trusts a file and a directory, both of the system's unless told otherwise. */
+	if (call->http->ca_file) {
 		SET(CAINFO, call->http->ca_file);
+		SET(CAPATH, NULL);
+	} else if (call->http->has_ca_dir) {
+		SET(CAINFO, NULL);
+	}
 	return code;
 }
 
@@ -461,6 +468,7 @@ static int open_multi(struct fetch *http)
 
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -ENOMEM;
+	http->has_ca_dir = is_ca_dir(curl_version_info(CURLVERSION_NOW)->capath);
 	http->multi = curl_multi_init();
 	if (!http->multi)
 		return -ENOMEM;

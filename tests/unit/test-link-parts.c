@@ -11,10 +11,12 @@
 #include <cmocka.h>
 
 #include "agent/link/answers.h"
+#include "common/ca_dir.h"
 #include "agent/link/store.h"
 #include "agent/link/url.h"
 #include "common/json.h"
 #include "tests/unit/known-keys.h"
+#include "tests/unit/scratch.h"
 
 /* ---- URLs ---- */
 
@@ -320,6 +322,26 @@ static void test_store_file(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* ---- certificates ---- */
+
+static void test_ca_dir(void **state)
+{
+	static const char *const others[] = { "ca-certificates.crt", "1d3472b9",    "1d3472b9.1",
+					      "1d3472b9.0.pem",	     "01d3472b9.0", "1d3472.0" };
+	char *folder = scratch_new();
+	int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_false(is_ca_dir(NULL));
+	assert_false(is_ca_dir("/nonexistent"));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		close(openat(dir, others[i], O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_false(is_ca_dir(folder));
+	close(openat(dir, "1d3472b9.0", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_true(is_ca_dir(folder));
+	close(dir);
+	scratch_remove(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,7 +349,7 @@ int main(void)
 		cmocka_unit_test(test_long_url),	 cmocka_unit_test(test_contact),
 		cmocka_unit_test(test_enrolment),	 cmocka_unit_test(test_approval),
 		cmocka_unit_test(test_store_round_trip), cmocka_unit_test(test_store_refusals),
-		cmocka_unit_test(test_store_file),
+		cmocka_unit_test(test_store_file),	 cmocka_unit_test(test_ca_dir),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
