@@ -372,9 +372,11 @@ void stream_drained(struct stream *s)
 
 void streams_changed(struct streams *streams, bool urgent, uint64_t now)
 {
-	uint64_t at = urgent ? now : now + streams->config.tick_usec;
+	uint64_t at = streams->flushed_at + streams->config.tick_usec;
 
 	streams->now = now;
+	if (urgent || at < now)
+		at = now;
 	if (at >= streams->flush_at)
 		return;
 	streams->flush_at = at;

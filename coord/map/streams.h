@@ -44,7 +44,7 @@ struct stream_sink_ops {
 
 struct streams_config {
 	const struct ed25519_key *key; /* the coordinator's; borrowed */
-	uint64_t tick_usec;	       /* changes within it go out together; 0: 50 ms */
+	uint64_t tick_usec;	       /* so long after changes the next go out; 0: 50 ms */
 	uint64_t keepalive_usec;       /* 20 % more or less; 0: 25 s */
 	unsigned max_streams;	       /* 0: 20000 */
 	/* Full maps that are on their way at a time; the others wait for their turn. */
@@ -101,7 +101,7 @@ void stream_gone(struct stream *stream);
 
 /*
  * The world will be another at its next flush. urgent: somebody lost something; it goes out at
- * once, else with what else happens within a tick.
+ * once. So does what comes alone; else with what happens within a tick after the last flush.
  */
 void streams_changed(struct streams *streams, bool urgent, uint64_t now);
 /*

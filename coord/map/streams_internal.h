@@ -53,6 +53,7 @@ struct streams {
 	uint64_t random;
 	uint64_t now;
 	uint64_t flush_at;   /* UINT64_MAX: nothing has changed */
+	uint64_t flushed_at; /* the last time; 0: never */
 	uint64_t not_before; /* after a failure */
 	bool stopping;
 	unsigned n_full; /* full maps on their way */

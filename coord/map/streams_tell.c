@@ -225,6 +225,7 @@ void streams_flush(struct streams *streams, uint64_t wall)
 	int r;
 
 	streams->flush_at = UINT64_MAX;
+	streams->flushed_at = streams->now;
 	bodies_done(&streams->bodies);
 	r = world_flush(streams->world, wall, &changes);
 	if (r < 0) {
