@@ -12,6 +12,7 @@
 #include "common/text.h"
 #include "coord/api/api.h"
 #include "coord/server/listeners.h"
+#include "coord/server/memory.h"
 #include "coord/server/providers.h"
 #include "coord/store/sqlite.h"
 #include "coord/web/web.h"
@@ -32,6 +33,7 @@ struct coord {
 	struct web *web;
 	struct http_route *routes; /* the api's, then the pages' */
 	struct http_server *server;
+	sd_event_source *memory;
 	int ready; /* of the registry: 1: not told yet */
 	char *problem;
 };
@@ -224,6 +226,8 @@ int coord_new(sd_event *event, const struct coord_config *config, const struct c
 	if (r == 0)
 		r = serve(coord, reterr_text);
 	if (r == 0)
+		r = memory_give_back(event, &coord->memory);
+	if (r == 0)
 		*ret_coord = take_ptr(coord);
 	return r;
 }
@@ -235,6 +239,7 @@ struct coord *coord_free(struct coord *coord)
 	if (coord->api)
 		api_set_server(coord->api, NULL);
 	providers_stop(coord->providers);
+	sd_event_source_disable_unref(coord->memory);
 	http_server_free(coord->server);
 	api_free(coord->api);
 	verifier_free(coord->verifier);
