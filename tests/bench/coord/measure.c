@@ -17,8 +17,8 @@
 #define TIMEOUT_USEC (300 * USEC_PER_SEC)
 #define CHANGE_USEC  (20 * USEC_PER_SEC)
 #define SETTLE_USEC  (3 * USEC_PER_SEC)
-#define WIDE_STEP    97u /* every so many nodes one whose endpoints change */
-#define FIRST_POLICY 20000u
+#define REST_USEC    (40 * USEC_PER_SEC) /* in which free memory goes back to the system */
+#define WIDE_STEP    97u		 /* every so many nodes one whose endpoints change */
 
 static void figure(const char *of, const char *what, double value)
 {
@@ -306,7 +306,7 @@ static void memory(const char *of, double before)
 {
 	double now;
 
-	settle(SETTLE_USEC);
+	settle(REST_USEC);
 	now = server_pss();
 	figure(of, "PSS, MB", now / 1e3);
 	figure(of, "for each stream, kB", (now - before) / sims.n);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,13 +24,6 @@
 
 static pid_t server;
 
-/* What is left of it must not outlive this program, however that ends. */
-static void kill_it(void)
-{
-	if (server > 0)
-		kill(server, SIGKILL);
-}
-
 static _Noreturn void run(const char *program, const struct passwd *user, const char *log)
 {
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -38,6 +31,8 @@ static _Noreturn void run(const char *program, const struct passwd *user, const 
 	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0 || setgroups(0, NULL) < 0 ||
 	    setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
 		_exit(126);
+	/* It must not outlive this program, however that ends. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	execl(program, program, (char *)NULL);
 	_exit(127);
 }
@@ -62,7 +57,6 @@ void server_start(const char *program, const char *log)
 		run(program, user, log);
 	if (server < 0)
 		die("fork: %s", strerror(errno));
-	atexit(kill_it);
 	while (!admin_is_there()) {
 		if (has_ended() || bench_now() > until)
 			die("the coordinator does not start; see %s", log);
