@@ -181,6 +181,11 @@ static void change_endpoint(struct sim *sim, unsigned port, struct samples *samp
 	check_told(sim);
 }
 
+static bool is_seen_by_all(const struct sim *sim)
+{
+	return sim->n_peers > sims.n / 2;
+}
+
 static void change_endpoints(unsigned n, bool wide, const char *of)
 {
 	struct samples samples = { 0 }, last = { 0 }, peers = { 0 };
@@ -190,8 +195,7 @@ static void change_endpoints(unsigned n, bool wide, const char *of)
 	for (unsigned i = 0, number = 0; i < n; number += wide ? 1 : WIDE_STEP) {
 		struct sim *sim = &sims.items[number % sims.n];
 
-		if (mesh_is_monitor(sim->number) != wide || !mesh_is_open(sim->number) ||
-		    !sim->peers)
+		if (!sim->peers || !mesh_is_open(sim->number) || is_seen_by_all(sim) != wide)
 			continue;
 		change_endpoint(sim, next_port(), &samples, &last);
 		i++;
