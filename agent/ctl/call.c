@@ -278,13 +278,11 @@ int ctl_rendered(int r)
 
 static int print_json(struct ctl *ctl, const json_t *value, size_t layout)
 {
-	/* A terminal gets no character that it could take for more than text. */
-	size_t flags = layout | JSON_ENCODE_ANY | (ctl->out.terminal ? JSON_ENSURE_ASCII : 0);
+	int r = cli_show_json(&ctl->out, value, layout | JSON_ENCODE_ANY);
 
-	if (json_dumpf(value, ctl->out.file, flags) < 0)
-		return ctl_rendered(-ENOMEM);
-	fputc('\n', ctl->out.file);
-	return CLI_OK;
+	if (r == 0)
+		fputc('\n', ctl->out.file);
+	return ctl_rendered(r);
 }
 
 int ctl_print_json(struct ctl *ctl, const json_t *value)

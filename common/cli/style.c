@@ -71,6 +71,39 @@ int cli_show(const struct cli_out *out, enum cli_style style, const char *fmt, .
 	return 0;
 }
 
+/* JSON leaves DEL as it is (RFC 8259, 7), JSON_ENSURE_ASCII too. */
+static int print_without_del(const char *text, size_t len, void *userdata)
+{
+	FILE *file = userdata;
+
+	while (len > 0) {
+		const char *del = memchr(text, 0x7f, len);
+		size_t n = del ? (size_t)(del - text) : len;
+
+		fwrite(text, 1, n, file);
+		if (del)
+			fputs("\\u007f", file);
+		n += del ? 1 : 0;
+		text += n;
+		len -= n;
+	}
+	return ferror(file) ? -1 : 0;
+}
+
+int cli_show_json(const struct cli_out *out, const json_t *value, size_t flags)
+{
+	int r;
+
+	if (out->terminal)
+		r = json_dump_callback(value, print_without_del, out->file,
+				       flags | JSON_ENSURE_ASCII);
+	else
+		r = json_dumpf(value, out->file, flags);
+	if (r < 0)
+		return ferror(out->file) ? -EIO : -ENOMEM;
+	return 0;
+}
+
 /*
  * Widths are looked up here rather than with wcwidth(3), whose answer depends on the locale: tables
  * line up in LANG=C as well. Ranges are those of Unicode 15 that occur in names of people.

@@ -58,8 +58,6 @@ int ctl_tell(const struct ctl *ctl, const char *fmt, ...) _printf_(2, 3);
 int ctl_tell_usage(const struct ctl *ctl, const char *fmt, ...) _printf_(2, 3);
 /* Turn 0 or a negative errno, which is told, into an exit status. */
 int ctl_rendered(const struct ctl *ctl, int r);
-/* Write JSON, without what a terminal could take for more than text. Return: 0, -EIO, -ENOMEM. */
-int ctl_dump_json(const struct ctl *ctl, const json_t *value, size_t flags);
 /* For --json; takes value (NULL: out of memory). Return: exit status. */
 int ctl_print_json(const struct ctl *ctl, json_t *value);
 

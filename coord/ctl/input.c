@@ -47,18 +47,9 @@ int ctl_rendered(const struct ctl *ctl, int r)
 	return r < 0 ? ctl_tell(ctl, "%s", strerror(-r)) : CLI_OK;
 }
 
-int ctl_dump_json(const struct ctl *ctl, const json_t *value, size_t flags)
-{
-	if (ctl->out.terminal)
-		flags |= JSON_ENSURE_ASCII;
-	if (json_dumpf(value, ctl->out.file, flags) == 0)
-		return 0;
-	return ferror(ctl->out.file) ? -EIO : -ENOMEM;
-}
-
 int ctl_print_json(const struct ctl *ctl, json_t *value)
 {
-	int r = value ? ctl_dump_json(ctl, value, JSON_INDENT(2)) : -ENOMEM;
+	int r = value ? cli_show_json(&ctl->out, value, JSON_INDENT(2)) : -ENOMEM;
 
 	json_decref(value);
 	if (r == 0)

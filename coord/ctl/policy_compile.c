@@ -36,9 +36,9 @@ static int print_node(struct ctl *ctl, struct policy_engine *engine, uint32_t no
 
 	if (!name || !compiled)
 		return -ENOMEM;
-	r = ctl_dump_json(ctl, name, JSON_ENCODE_ANY);
+	r = cli_show_json(&ctl->out, name, JSON_ENCODE_ANY);
 	fputc(':', ctl->out.file);
-	return r < 0 ? r : ctl_dump_json(ctl, compiled, JSON_COMPACT);
+	return r < 0 ? r : cli_show_json(&ctl->out, compiled, JSON_COMPACT);
 }
 
 /* Written node by node, one on a line: the whole of a large mesh would not fit into memory. */

@@ -37,7 +37,7 @@ static int show_event(const struct ctl *ctl, const json_t *event)
 
 	if (!ctl->json)
 		return render_event(ctl, event);
-	r = ctl_dump_json(ctl, event, JSON_COMPACT);
+	r = cli_show_json(&ctl->out, event, JSON_COMPACT);
 	fputc('\n', ctl->out.file);
 	return r;
 }

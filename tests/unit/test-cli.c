@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 
 #include "common/cli/cli.h"
 #include "common/cli/format.h"
+#include "common/cli/style.h"
 #include "common/cli/table.h"
 
 static void test_width(void **state)
@@ -220,12 +222,49 @@ static void test_run(void **state)
 	}
 }
 
+/* On a terminal, nothing but what is printed; for programs as it is. */
+static void test_json(void **state)
+{
+	static const char *const wanted[] = { "[\"a\x7f\xc3\xa4\x7f\", \"\\u001B\"]",
+					      "[\"a\\u007f\\u00E4\\u007f\", \"\\u001B\"]" };
+	json_t *json = json_pack("[s, s]", "a\x7f\xc3\xa4\x7f", "\033");
+
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		char *text = NULL;
+		size_t len;
+		struct cli_out out = { .file = open_memstream(&text, &len), .terminal = i == 1 };
+
+		assert_int_equal(cli_show_json(&out, json, 0), 0);
+		fclose(out.file);
+		assert_string_equal(text, wanted[i]);
+		free(text);
+	}
+	json_decref(json);
+}
+
+static void test_json_that_cannot_be_written(void **state)
+{
+	json_t *json = json_array();
+
+	for (unsigned i = 0; i < 10000; i++)
+		json_array_append_new(json, json_integer(i));
+	for (unsigned terminal = 0; terminal < 2; terminal++) {
+		struct cli_out out = { .file = fopen("/dev/full", "we"), .terminal = terminal };
+
+		assert_int_equal(cli_show_json(&out, json, 0), -EIO);
+		fclose(out.file);
+	}
+	json_decref(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_width),
 		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_json_that_cannot_be_written),
 		cmocka_unit_test(test_run),
 	};
 
