@@ -4,6 +4,7 @@
 
 #include "agent/agent_internal.h"
 #include "common/log.h"
+#include "peergate-config.h"
 
 static const struct netmap *map_from(void *userdata, const char *source)
 {
@@ -79,7 +80,7 @@ int agent_link_open(struct agent *agent, char **reterr_text)
 		.listen_port = (uint16_t)config->listen_port,
 		.endpoints = config->endpoints,
 		.n_endpoints = config->n_endpoints,
-		.places = { .etc = "/etc" },
+		.places = { .etc = "/etc", .gateway_keys = PEERGATE_SSHGW_HOST_KEYS },
 	};
 
 	return link_new(agent->event, &link_config, agent->state, &hooks, agent, reterr_text,

@@ -15,7 +15,9 @@
 #define MAX_OS	    128u
 #define MAX_RELEASE (16u << 10)
 
-/* Those that the gateway uses (sshgw/keys). */
+#define MAX_KEYS 8u /* that the coordinator takes */
+
+/* Those that the gateway uses (sshgw/keys), if they are fit for it. */
 static const char *const key_files[] = { "ssh_host_ed25519_key.pub", "ssh_host_ecdsa_key.pub",
 					 "ssh_host_rsa_key.pub" };
 
@@ -70,34 +72,61 @@ char *link_os_of(const char *os_release)
 	return NULL;
 }
 
-/* The first two words of its line; the third is a comment. */
-static int add_host_key(json_t *keys, int dirfd, const char *name)
+static bool has_text(const json_t *array, const char *text)
 {
-	_cleanup_free_ char *line = NULL;
-	const char *problem;
-	size_t len, type;
+	const json_t *item;
+	size_t i;
 
-	if (file_read(dirfd, name, HOST_KEY_MAX + 1024, &line, &len) < 0)
-		return 0;
-	type = strcspn(line, " \n");
-	line[type + (line[type] == ' ') + strcspn(line + type + (line[type] == ' '), " \r\n")] =
-		'\0';
-	if (host_key_check(line, &problem) < 0)
+	json_array_foreach (array, i, item)
+		if (strcmp(json_string_value(item), text) == 0)
+			return true;
+	return false;
+}
+
+/* The first two words of the line, which is cut behind them; the third is a comment. */
+static int add_line(json_t *keys, char *line)
+{
+	size_t type = strcspn(line, " ");
+	const char *problem;
+
+	if (line[type] == ' ')
+		line[type + 1 + strcspn(line + type + 1, " \r")] = '\0';
+	if (host_key_check(line, &problem) < 0 || has_text(keys, line) ||
+	    json_array_size(keys) >= MAX_KEYS)
 		return 0;
 	return json_array_append_new(keys, json_string(line)) < 0 ? -ENOMEM : 0;
 }
 
+static int add_file(json_t *keys, int dirfd, const char *name)
+{
+	_cleanup_free_ char *text = NULL;
+	char *rest, *line;
+	size_t len;
+	int r = 0;
+
+	if (file_read(dirfd, name, MAX_KEYS * HOST_KEY_MAX, &text, &len) < 0)
+		return 0;
+	rest = text;
+	while (r == 0 && (line = strsep(&rest, "\n")))
+		r = add_line(keys, line);
+	return r;
+}
+
+/*
+ * What the gateway shows, which may be a key that it made for itself; and the machine's, which it
+ * shows as soon as it has looked at them again.
+ */
 static json_t *read_host_keys(const struct link_places *places)
 {
 	_cleanup_free_ char *path = text_printf("%s/ssh", places->etc);
 	json_auto_t *keys = json_array();
 	_cleanup_close_ int dirfd = -1;
 
-	if (!path || !keys)
+	if (!path || !keys || add_file(keys, AT_FDCWD, places->gateway_keys) < 0)
 		return NULL;
 	dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < ARRAY_SIZE(key_files) && dirfd >= 0; i++)
-		if (add_host_key(keys, dirfd, key_files[i]) < 0)
+		if (add_file(keys, dirfd, key_files[i]) < 0)
 			return NULL;
 	return take_ptr(keys);
 }

@@ -11,9 +11,10 @@
 
 #define LINK_MAX_ENDPOINTS 16u /* of each kind */
 
-/* Where it is read from: "/etc", but for tests. */
+/* Where it is read from. */
 struct link_places {
-	const char *etc;
+	const char *etc;	  /* "/etc" */
+	const char *gateway_keys; /* file of what the gateway shows its clients */
 };
 
 /* Of the host, as it is now; all may be missing. */

@@ -239,8 +239,10 @@ static int copy_text(const char **text)
 static int copy_config(struct link *link, const struct link_config *config)
 {
 	struct ip_endpoint *endpoints = calloc(config->n_endpoints + 1, sizeof(*endpoints));
-	const char *texts[] = { config->default_url, config->ca_file, config->proxy, config->ifname,
-				config->places.etc };
+	const char *texts[] = {
+		config->default_url, config->ca_file,	 config->proxy,
+		config->ifname,	     config->places.etc, config->places.gateway_keys
+	};
 	int r = endpoints ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -255,7 +257,7 @@ static int copy_config(struct link *link, const struct link_config *config)
 		.ifname = texts[3],
 		.listen_port = config->listen_port,
 		.endpoints = endpoints,
-		.places = { .etc = texts[4] },
+		.places = { .etc = texts[4], .gateway_keys = texts[5] },
 	};
 	if (r == 0 && config->n_endpoints > 0) {
 		memcpy(endpoints, config->endpoints, config->n_endpoints * sizeof(*endpoints));
@@ -271,6 +273,7 @@ static void config_done(struct link_config *config)
 	free((char *)config->proxy);
 	free((char *)config->ifname);
 	free((char *)config->places.etc);
+	free((char *)config->places.gateway_keys);
 	free((struct ip_endpoint *)config->endpoints);
 }
 

@@ -51,7 +51,7 @@ struct link {
 	size_t n_endpoints;
 	struct link_addresses *addresses;
 	struct link_ask *telling;
-	sd_event_source *tell_timer;
+	sd_event_source *tell_timer, *gateway_keys;
 	unsigned tell_failures;
 	char *told;	  /* what the coordinator knows; NULL: nothing sure */
 	char *being_told; /* in the request that is out */

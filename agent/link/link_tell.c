@@ -2,6 +2,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/inotify.h>
 
 #include "agent/link/backoff.h"
 #include "agent/link/link_internal.h"
@@ -10,7 +11,7 @@
 #include "common/log.h"
 
 #define REQUEST_USEC (30 * USEC_PER_SEC)
-/* Host keys and names have nobody who tells of a change. */
+/* Names and the machine's own host keys have nobody who tells of a change. */
 #define LOOK_AGAIN_USEC (600 * USEC_PER_SEC)
 
 static void read_addresses(struct link *link)
@@ -140,11 +141,38 @@ static void on_addresses(void *userdata)
 	link_tell(link);
 }
 
+static int on_gateway_keys(sd_event_source *source, const struct inotify_event *event,
+			   void *userdata)
+{
+	struct link *link = userdata;
+
+	read_host(link);
+	link_tell(link);
+	return 0;
+}
+
+/* Without a gateway there is no such folder, and nothing to tell. */
+static int watch_gateway(struct link *link)
+{
+	const char *path = link->config.places.gateway_keys;
+	_cleanup_free_ char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
+	int r;
+
+	if (!folder)
+		return -ENOMEM;
+	r = sd_event_add_inotify(link->event, &link->gateway_keys, folder, IN_MOVED_TO,
+				 on_gateway_keys, link);
+	return r < 0 && r != -ENOENT ? r : 0;
+}
+
 int link_tell_open(struct link *link)
 {
 	int r;
 
-	r = link_host_read(&link->config.places, &link->host);
+	/* Before it is read: what comes in between is seen. */
+	r = watch_gateway(link);
+	if (r >= 0)
+		r = link_host_read(&link->config.places, &link->host);
 	if (r >= 0)
 		r = link_addresses_watch(link->event, on_addresses, link, &link->addresses);
 	if (r >= 0)
@@ -161,6 +189,7 @@ void link_tell_close(struct link *link)
 	link->telling = link_ask_cancel(link->telling);
 	link->addresses = link_addresses_free(link->addresses);
 	sd_event_source_disable_unref(link->tell_timer);
+	sd_event_source_disable_unref(link->gateway_keys);
 	link_host_done(&link->host);
 	free(link->told);
 	free(link->being_told);

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "sshgw/keys/hostkeys.h"
+#include "sshgw/keys/publish.h"
 #include "sshgw/msg.h"
 
 /* Without memory or descriptors: a message that could not be taken is still there. */
@@ -102,6 +103,19 @@ static int send_public(struct client *c)
 
 /* ---- the listener ---- */
 
+/* Connections do without: their clients may have the keys from elsewhere. */
+static int publish(const struct keys_config *config, const struct hostkeys *hostkeys)
+{
+	int r = hostkeys_publish(hostkeys, config->public_path);
+
+	if (r < 0)
+		log_warning_errno(r,
+				  "Could not write %s, continuing: other hosts may not know the "
+				  "host keys",
+				  config->public_path);
+	return r;
+}
+
 /* Keys are changed by people, who expect the next connection to have the new ones. */
 static int refresh(struct keys *keys)
 {
@@ -115,6 +129,7 @@ static int refresh(struct keys *keys)
 		return r;
 	hostkeys_unref(keys->hostkeys);
 	keys->hostkeys = fresh;
+	publish(keys->config, fresh);
 	return 0;
 }
 
@@ -201,4 +216,12 @@ int keys_run(const struct keys_config *config)
 	hostkeys_unref(keys.hostkeys);
 	loop_free(keys.loop);
 	return r < 0 ? log_error_errno(r, "The event loop failed") : 0;
+}
+
+int keys_publish(const struct keys_config *config)
+{
+	_cleanup_(hostkeys_unrefp) struct hostkeys *hostkeys = NULL;
+	int r = hostkeys_load(config->hostkey_dir, &hostkeys);
+
+	return r < 0 ? r : publish(config, hostkeys);
 }

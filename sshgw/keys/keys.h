@@ -7,6 +7,7 @@
 struct keys_config {
 	int control_fd;		 /* to the listener: KEYS_SERVE */
 	const char *hostkey_dir; /* the gateway's own key, where /etc/ssh has none */
+	const char *public_path; /* where the public halves are published */
 };
 
 /*
@@ -15,3 +16,8 @@ struct keys_config {
  * Return: 0, negative errno (logged).
  */
 int keys_run(const struct keys_config *config);
+/*
+ * Only load the keys, make one if there is none, and publish them: before the first connection, so
+ * that whoever connects can know what to expect. Return: as above.
+ */
+int keys_publish(const struct keys_config *config);

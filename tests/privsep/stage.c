@@ -123,7 +123,7 @@ static _Noreturn void run_monitor(const int fds[N_FDS])
 /* The real one, for this monitor alone. Return: the monitor's end of its channel. */
 static int start_keys(void)
 {
-	_cleanup_free_ char *dir = world_path("keys");
+	_cleanup_free_ char *dir = world_path("keys"), *public = world_path("host_keys");
 	int control[2], channel[2];
 	pid_t pid;
 
@@ -133,13 +133,16 @@ static int start_keys(void)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		const struct keys_config config = { .control_fd = FIRST_FD, .hostkey_dir = dir };
+		const struct keys_config config = { .control_fd = FIRST_FD,
+						    .hostkey_dir = dir,
+						    .public_path = public };
 		int r;
 
 		dup2(control[1], FIRST_FD);
 		close_range(FIRST_FD + 1, ~0u, 0);
 		r = keys_run(&config);
 		free(take_ptr(dir));
+		free(take_ptr(public));
 		exit(r < 0);
 	}
 	assert_int_equal(chan_send(control[0], KEYS_SERVE, NULL, &channel[1], 1), 0);

@@ -32,7 +32,7 @@ static void take_refusal(void *userdata, char *problem)
 	free(problem);
 }
 
-static int no_kept_map(void *userdata, const char *source)
+static int no_kept_map(void *userdata, const char *source, const char *node)
 {
 	return -ENOENT;
 }
@@ -49,7 +49,7 @@ static void changed(void *userdata)
 }
 
 static const struct link_hooks hooks = { no_map,  take_map, take_refusal, no_kept_map,
-					 nothing, nothing,  changed };
+					 nothing, nothing,  nothing,	  changed };
 
 static void discard_log(void *userdata, int level, const char *text)
 {
@@ -60,7 +60,7 @@ int setup_link(void **state)
 	struct link_config config = {
 		.ifname = "mesh-test",
 		.listen_port = 51820,
-		.places = { .etc = "/nonexistent" },
+		.places = { .etc = "/nonexistent", .gateway_keys = "/nonexistent/keys" },
 	};
 	struct fixture *f;
 	char *error = NULL;

@@ -108,7 +108,7 @@ void open_link(struct fixture *f)
 		.listen_port = 51820,
 		.endpoints = &configured,
 		.n_endpoints = 1,
-		.places = { .etc = f->etc },
+		.places = { .etc = f->etc, .gateway_keys = f->gateway_keys },
 	};
 	char *error = NULL;
 
@@ -143,6 +143,7 @@ int setup(void **state)
 	f->dir = strdup("/tmp/test-link-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	f->etc = text_printf("%s/etc", f->dir);
+	f->gateway_keys = text_printf("%s/gateway-keys", f->etc);
 	ssh = text_printf("%s/ssh", f->etc);
 	assert_true(mkdir(f->etc, 0755) == 0 && mkdir(ssh, 0755) == 0);
 	put_etc(f, "os-release", "ID=x\nPRETTY_NAME=\"Some \\\"Linux\\\" 1\"\n");
@@ -171,6 +172,7 @@ int teardown(void **state)
 	free(f->logout_problem);
 	free(f->dir);
 	free(f->etc);
+	free(f->gateway_keys);
 	free(f);
 	return system(command);
 }

@@ -13,7 +13,7 @@
 struct fixture {
 	sd_event *event;
 	struct tc *tc;
-	char *dir, *etc;
+	char *dir, *etc, *gateway_keys;
 	struct state *state;
 	struct link *link;
 	struct netmap *map;

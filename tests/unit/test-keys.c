@@ -3,6 +3,7 @@
  * ends. In an /etc/ssh of its own that is empty, so that the gateway's own key is used and made.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -15,12 +16,15 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "common/base64.h"
 #include "common/chan.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/keys/keys.h"
@@ -29,13 +33,20 @@
 #define WAIT_USEC 10000000ull
 
 struct fixture {
-	char dir[64];
+	char dir[64], public[80];
 	int control;
 	pid_t pid;
 };
 
 static void discard_log(void *userdata, int level, const char *text)
 {
+}
+
+static struct keys_config config_of(const struct fixture *f, int control_fd)
+{
+	return (struct keys_config){ .control_fd = control_fd,
+				     .hostkey_dir = f->dir,
+				     .public_path = f->public };
 }
 
 static int setup(void **state)
@@ -47,10 +58,11 @@ static int setup(void **state)
 	strcpy(f->dir, "/tmp/test-keys-XXXXXX");
 	if (!mkdtemp(f->dir) || chan_pair(pair) < 0)
 		return -1;
+	snprintf(f->public, sizeof(f->public), "%s/public", f->dir);
 	fflush(NULL);
 	f->pid = fork();
 	if (f->pid == 0) {
-		const struct keys_config config = { .control_fd = 3, .hostkey_dir = f->dir };
+		const struct keys_config config = config_of(f, 3);
 		int r;
 
 		log_set_sink(discard_log, NULL);
@@ -239,6 +251,74 @@ static void test_outlives_the_listener_for_its_monitors(void **state)
 	msg_host_keys_done(&public);
 }
 
+/* Does the file name this one key, as ssh-keygen writes it? */
+static void expect_published(const struct fixture *f, const struct msg_host_keys *public)
+{
+	_cleanup_free_ char *text = NULL;
+	char wanted[256], base64[128];
+	size_t len;
+
+	assert_int_equal(public->n, 1);
+	assert_true(BASE64_LEN(public->keys[0].len) < sizeof(base64));
+	snprintf(wanted, sizeof(wanted), "ssh-ed25519 %s\n",
+		 base64_encode(public->keys[0].data, public->keys[0].len, base64));
+	assert_int_equal(file_read(AT_FDCWD, f->public, 4096, &text, &len), 0);
+	assert_string_equal(text, wanted);
+}
+
+static void test_publishes_what_it_shows(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *path = text_printf("%s/ssh_host_ed25519_key", f->dir);
+	struct msg_host_keys public;
+	struct stat st, again;
+
+	close_fd(become_client(f, &public));
+	expect_published(f, &public);
+	assert_int_equal(stat(f->public, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0644);
+	msg_host_keys_done(&public);
+	/* Another one. */
+	assert_int_equal(unlink(path), 0);
+	close_fd(become_client(f, &public));
+	expect_published(f, &public);
+	msg_host_keys_done(&public);
+	/* The same keys, looked at again: who watches the file is not disturbed. */
+	assert_int_equal(stat(f->public, &st), 0);
+	assert_int_equal(chmod(path, 0400), 0);
+	close_fd(become_client(f, &public));
+	msg_host_keys_done(&public);
+	assert_int_equal(stat(f->public, &again), 0);
+	assert_int_equal(again.st_ino, st.st_ino);
+}
+
+/* Before anybody connects; what is there stays. */
+static void test_publishes_beforehand(void **state)
+{
+	struct fixture other = { .dir = "/tmp/test-keys-XXXXXX" };
+	struct keys_config config;
+	struct stat st, again;
+	_cleanup_free_ char *path = NULL, *command = NULL;
+
+	assert_non_null(mkdtemp(other.dir));
+	snprintf(other.public, sizeof(other.public), "%s/public", other.dir);
+	path = text_printf("%s/ssh_host_ed25519_key", other.dir);
+	config = config_of(&other, -1);
+	assert_int_equal(keys_publish(&config), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(access(other.public, F_OK), 0);
+	assert_int_equal(unlink(other.public), 0);
+	assert_int_equal(keys_publish(&config), 0);
+	assert_int_equal(stat(path, &again), 0);
+	assert_int_equal(again.st_ino, st.st_ino);
+	assert_int_equal(access(other.public, F_OK), 0);
+	/* No place for it. */
+	config.public_path = "/nonexistent/host_keys";
+	assert_int_equal(keys_publish(&config), -ENOENT);
+	command = text_printf("rm -rf %s", other.dir);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +331,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_outlives_the_listener_for_its_monitors, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_publishes_what_it_shows, setup, teardown),
+		cmocka_unit_test(test_publishes_beforehand),
 	};
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||

@@ -137,7 +137,7 @@ static void open_link(struct host *host)
 		.dirfd = host->dirfd,
 		.ifname = "mesh-test",
 		.listen_port = 51820,
-		.places = { .etc = "/nonexistent" },
+		.places = { .etc = "/nonexistent", .gateway_keys = "/nonexistent/keys" },
 	};
 	char *error = NULL;
 

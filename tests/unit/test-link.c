@@ -52,6 +52,35 @@ static void test_enrols_and_gets_maps(void **state)
 	AWAIT(f, f->last_generation == f->tc->generation);
 }
 
+static bool tells_of_host_key(const struct fixture *f, const char *key)
+{
+	const json_t *keys = json_object_get(f->tc->nodes[0].facts, "ssh_host_keys"), *item;
+	size_t i;
+
+	json_array_foreach (keys, i, item)
+		if (strcmp(json_string_value(item), key) == 0)
+			return true;
+	return false;
+}
+
+/* The gateway may have made one for itself: clients see it, so the coordinator hears of it. */
+static void test_tells_of_the_gateways_host_key(void **state)
+{
+	static const char own[] = "ssh-ed25519 "
+				  "AAAAC3NzaC1lZDI1NTE5AAAAILRabXP/kbucWLpCAYQYZoQEdnLmVGUefkc2"
+				  "qXoDJ/X3";
+	struct fixture *f = *state;
+	_cleanup_free_ char *text = text_printf("%s\nnonsense\n%s\n", own, own);
+
+	come_up(f);
+	assert_false(tells_of_host_key(f, own));
+	put_etc(f, "gateway-keys", text);
+	AWAIT(f, tells_of_host_key(f, own));
+	/* Once, and the machine's own as well. */
+	assert_int_equal(json_array_size(json_object_get(f->tc->nodes[0].facts, "ssh_host_keys")),
+			 2);
+}
+
 static void test_waits_for_approval(void **state)
 {
 	struct fixture *f = *state;
@@ -507,6 +536,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_enrols_and_gets_maps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tells_of_the_gateways_host_key, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_waits_for_approval, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_is_turned_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_auth_key, setup, teardown),

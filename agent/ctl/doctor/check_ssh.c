@@ -127,7 +127,7 @@ static bool check_host_keys(const struct doctor_facts *facts, struct doctor_repo
 	} else {
 		doctor_say(rep, DOCTOR_WARN,
 			   "there are no host keys yet: the gateway makes them "
-			   "at the first connection, and no map knows them");
+			   "when its sockets are, and no map knows them");
 		doctor_advise(rep, "ssh-keygen -A makes them, for sshd as well; then put "
 				   "/etc/ssh/ssh_host_ed25519_key.pub into the other hosts' maps");
 	}
