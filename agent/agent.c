@@ -90,6 +90,8 @@ int agent_new(sd_event *event, struct agent_config *config, const struct agent_p
 	if (r >= 0)
 		r = agent_apply_open(agent);
 	if (r >= 0)
+		r = agent_age_open(agent);
+	if (r >= 0)
 		r = config->netmap ? agent_map_watch(agent, paths->map_owner, reterr_text)
 				   : agent_link_open(agent, reterr_text);
 	if (r < 0) {
@@ -109,6 +111,7 @@ struct agent *agent_free(struct agent *agent)
 	sd_event_source_disable_unref(agent->apply_timer);
 	sd_event_source_disable_unref(agent->expiry_timer);
 	sd_event_source_disable_unref(agent->clock_source);
+	sd_event_source_disable_unref(agent->age_timer);
 	close_fd(agent->clock_fd);
 	lease_table_free(agent->leases);
 	kernel_free(agent->kernel);

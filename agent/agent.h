@@ -65,6 +65,12 @@ void agent_refuse_map(struct agent *agent, char *problem);
  */
 int agent_use_kept_map(struct agent *agent, const char *source, const char *node);
 
+/*
+ * The source has said that the map in force is what holds now: from here on its age is counted
+ * (MaxMapAge=). Of a map file it is not.
+ */
+void agent_confirm_map(struct agent *agent);
+
 /* Where the map in force is from; NULL: there is none. Borrowed, as the map. */
 const char *agent_map_source(const struct agent *agent);
 /* The map in force; NULL: none yet. Borrowed: valid until control returns to the event loop. */

@@ -174,6 +174,7 @@ static int on_clock(sd_event_source *source, int fd, uint32_t revents, void *use
 {
 	if (clock_watch_ask(fd)) {
 		log_notice("The wall clock was set, judging keys, rules and leases again");
+		agent_judge_age(userdata);
 		agent_apply(userdata, false);
 	}
 	return 0;

@@ -5,6 +5,7 @@
 #include "agent/hostfiles.h"
 #include "agent/lease.h"
 #include "agent/link/link.h"
+#include "agent/map_age.h"
 #include "agent/mapcache.h"
 #include "agent/mapfile.h"
 #include "agent/repair.h"
@@ -28,6 +29,7 @@ struct agent {
 	sd_event_source *apply_timer;
 	sd_event_source *expiry_timer;
 	sd_event_source *clock_source;
+	sd_event_source *age_timer;
 	int clock_fd;
 
 	struct netmap *map; /* in force; NULL: none yet */
@@ -35,6 +37,8 @@ struct agent {
 	bool starting; /* the first map is being looked for */
 	uint64_t map_serial;
 	char *map_problem;
+	struct map_age map_age;
+	uint64_t note_age_usec; /* CLOCK_BOOTTIME: not before */
 	char *kernel_problem;
 	struct repair repair;  /* of what others change */
 	uint64_t retry_usec;   /* the next pause */
@@ -71,6 +75,14 @@ int agent_apply_open(struct agent *agent);
 void agent_drop_map(struct agent *agent);
 /* What is kept of maps is of a node that this host is no more: it goes, from the disk as well. */
 void agent_forget_map(struct agent *agent);
+
+/* The limit of the configuration, and a timer for it. Return: 0, negative errno. */
+int agent_age_open(struct agent *agent);
+/* The map ends if it is too old; else the timer is set for when it will be. */
+void agent_judge_age(struct agent *agent);
+/* Is a map that was kept on disk too old? Return: 0; -ESTALE and *reterr_text, -ENOMEM. */
+int agent_check_kept_age(struct agent *agent, const struct netmap *map, const char *source,
+			 char **reterr_text);
 
 /* The coordinator's link. Return: 0; negative errno and *reterr_text. */
 int agent_link_open(struct agent *agent, char **reterr_text);

@@ -33,6 +33,11 @@ static void forget(void *userdata)
 	agent_forget_map(userdata);
 }
 
+static void confirm(void *userdata)
+{
+	agent_confirm_map(userdata);
+}
+
 static void leave(void *userdata)
 {
 	agent_drop_map(userdata);
@@ -60,6 +65,7 @@ static const struct link_hooks hooks = {
 	.map = map_from,
 	.offer = offer,
 	.refuse = refuse,
+	.confirm = confirm,
 	.use_kept = use_kept,
 	.forget = forget,
 	.leave = leave,

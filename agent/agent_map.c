@@ -98,7 +98,7 @@ int agent_offer_map(struct agent *agent, struct netmap *map, const char *source)
 int agent_use_kept_map(struct agent *agent, const char *source, const char *node)
 {
 	_cleanup_free_ char *error = NULL;
-	struct netmap *map = NULL;
+	_cleanup_(netmap_freep) struct netmap *map = NULL;
 	char *problem;
 	int r;
 
@@ -107,17 +107,23 @@ int agent_use_kept_map(struct agent *agent, const char *source, const char *node
 		log_warning("There is no last map to go on with: %s", error ? error : strerror(-r));
 		return r;
 	}
+	r = agent_check_kept_age(agent, map, source, &error);
+	if (r < 0) {
+		agent_refuse_map(agent, take_ptr(error));
+		return r;
+	}
 	log_warning(
 		"Going on with the last map that was in force, generation %llu of %s, as kept on "
 		"disk: what has changed since is not known",
 		(unsigned long long)map->generation, source);
 	/* That it is in force does not mean that the source's own is good. */
 	problem = take_ptr(agent->map_problem);
-	r = agent_offer_map(agent, map, source);
+	r = agent_offer_map(agent, take_ptr(map), source);
 	if (r < 0)
 		free(problem);
 	else
 		agent_set_problem(&agent->map_problem, problem);
+	agent_judge_age(agent);
 	agent_publish_status(agent);
 	return r;
 }

@@ -64,6 +64,22 @@ static int read_endpoints(const struct conf_field *f, const char *value, void *t
 	return r;
 }
 
+/* Less would take silences for an absence that are none (agent/link/link_maps.c). */
+#define MIN_MAP_AGE (UINT64_C(2) * 60 * 1000000)
+#define MAX_MAP_AGE (UINT64_C(365) * 24 * 3600 * 1000000)
+
+static int read_max_age(const struct conf_field *f, const char *value, void *target)
+{
+	uint64_t usec = 0;
+
+	if (strcmp(value, "infinity") != 0 && parse_duration(value, &usec) < 0)
+		return -EINVAL;
+	if (usec != 0 && (usec < MIN_MAP_AGE || usec > MAX_MAP_AGE))
+		return -EINVAL;
+	*(uint64_t *)target = usec;
+	return 0;
+}
+
 #define AT(member) offsetof(struct agent_config, member)
 static const struct conf_field config_fields[] = {
 	{ "Netmap", conf_read_path, AT(netmap), .expected = "the absolute path of a map file" },
@@ -79,6 +95,8 @@ static const struct conf_field config_fields[] = {
 	{ "ListenPort", conf_read_u64, AT(listen_port), 1, UINT16_MAX, "a UDP port, 1 to 65535" },
 	{ "FwMark", conf_read_u64, AT(fwmark), 0, UINT32_MAX, "0 (none) to 4294967295" },
 	{ "GatewayPort", conf_read_u64, AT(gateway_port), 1, UINT16_MAX, "a TCP port, 1 to 65535" },
+	{ "MaxMapAge", read_max_age, AT(max_map_age_usec),
+	  .expected = "0 or infinity (no limit), or a time from 2m to 365d" },
 	{ "LogLevel", conf_read_log_level, AT(log_level),
 	  .expected = "error, warning, notice, info or debug" },
 };

@@ -20,11 +20,12 @@ struct agent_config {
 	bool insecure_http;	       /* InsecureHTTP=: no */
 	struct ip_endpoint *endpoints; /* Endpoint= */
 	size_t n_endpoints;
-	char *interface;       /* Interface=: "mesh0" */
-	uint64_t listen_port;  /* ListenPort=: 51820, UDP */
-	uint64_t fwmark;       /* FwMark=: 0, none */
-	uint64_t gateway_port; /* GatewayPort=: 2022 */
-	int log_level;	       /* LogLevel=: LOG_INFO */
+	char *interface;	   /* Interface=: "mesh0" */
+	uint64_t listen_port;	   /* ListenPort=: 51820, UDP */
+	uint64_t fwmark;	   /* FwMark=: 0, none */
+	uint64_t gateway_port;	   /* GatewayPort=: 2022 */
+	uint64_t max_map_age_usec; /* MaxMapAge=: 0, no limit */
+	int log_level;		   /* LogLevel=: LOG_INFO */
 };
 
 /* The built-in defaults. Return: 0, -ENOMEM. */

@@ -6,9 +6,10 @@
 #include "common/cleanup.h"
 #include "common/wgkey.h"
 
-#define STATE_KEY_FILE	    "node.key"	    /* private key in base64, mode 0600 */
-#define STATE_NEXT_KEY_FILE "node.key.next" /* likewise; not in force yet */
-#define STATE_MAP_FILE	    "map.state" /* Source=, Node= and Generation= of the newest map accepted */
+#define STATE_KEY_FILE	     "node.key"	     /* private key in base64, mode 0600 */
+#define STATE_NEXT_KEY_FILE  "node.key.next" /* likewise; not in force yet */
+#define STATE_MAP_FILE	     "map.state" /* Source=, Node= and Generation= of the newest map accepted */
+#define STATE_CONFIRMED_FILE "map.confirmed" /* when its source last said that it holds */
 
 struct state;
 

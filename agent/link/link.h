@@ -25,9 +25,11 @@ struct link;
 struct link_hooks {
 	/* The map in force, if it is from this source; NULL: none. */
 	const struct netmap *(*map)(void *userdata, const char *source);
-	/* As agent_offer_map(), agent_refuse_map() and agent_use_kept_map(). */
+	/* As agent_offer_map(), agent_refuse_map(), agent_confirm_map() and agent_use_kept_map().
+	 */
 	int (*offer)(void *userdata, struct netmap *map, const char *source);
 	void (*refuse)(void *userdata, char *problem);
+	void (*confirm)(void *userdata);
 	int (*use_kept)(void *userdata, const char *source, const char *node);
 	/* This host is not the node any more that the maps so far were for. */
 	void (*forget)(void *userdata);

@@ -202,13 +202,18 @@ static int on_object(enum link_object type, const json_t *object, void *userdata
 		     char **reterr_text)
 {
 	struct link *link = userdata;
+	int r;
 
 	heard(link);
 	switch (type) {
 	case LINK_OBJECT_FULL:
 	case LINK_OBJECT_DELTA:
-		return take_map(link, type, object, reterr_text);
+		r = take_map(link, type, object, reterr_text);
+		if (r == 0)
+			link->hooks->confirm(link->userdata);
+		return r;
 	case LINK_OBJECT_KEEPALIVE:
+		link->hooks->confirm(link->userdata);
 		link_step(link, (struct link_input){ .event = LINK_STREAM_NEWS,
 						     .key_expired = link->machine.key_expired });
 		return 0;

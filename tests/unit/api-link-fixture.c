@@ -48,7 +48,7 @@ static void changed(void *userdata)
 	api_link_changed(f->api);
 }
 
-static const struct link_hooks hooks = { no_map,  take_map, take_refusal, no_kept_map,
+static const struct link_hooks hooks = { no_map,  take_map, take_refusal, nothing, no_kept_map,
 					 nothing, nothing,  nothing,	  changed };
 
 static void discard_log(void *userdata, int level, const char *text)

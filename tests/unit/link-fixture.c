@@ -53,6 +53,13 @@ static void hook_refuse(void *userdata, char *problem)
 	f->refused = problem;
 }
 
+static void hook_confirm(void *userdata)
+{
+	struct fixture *f = userdata;
+
+	f->n_confirmed++;
+}
+
 static int hook_use_kept(void *userdata, const char *source, const char *node)
 {
 	struct fixture *f = userdata;
@@ -91,6 +98,7 @@ static const struct link_hooks hooks = {
 	.map = hook_map,
 	.offer = hook_offer,
 	.refuse = hook_refuse,
+	.confirm = hook_confirm,
 	.use_kept = hook_use_kept,
 	.forget = hook_forget,
 	.leave = hook_leave,

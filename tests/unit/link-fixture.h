@@ -20,7 +20,7 @@ struct fixture {
 	char *map_source;
 	uint64_t last_generation;
 	int offer; /* what becomes of a map that is offered */
-	unsigned n_offered, n_refused, n_forgot, n_left, n_keys, n_kept;
+	unsigned n_offered, n_refused, n_forgot, n_left, n_keys, n_kept, n_confirmed;
 	char *refused;
 	bool logged_out;
 	char *logout_problem;

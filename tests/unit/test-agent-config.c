@@ -28,6 +28,7 @@ static void assert_defaults(const struct agent_config *config)
 	assert_null(config->coordinator);
 	assert_false(config->insecure_http);
 	assert_int_equal(config->n_endpoints, 0);
+	assert_int_equal(config->max_map_age_usec, 0);
 }
 
 static void test_defaults(void **state)
@@ -69,6 +70,28 @@ static void test_all_keys(void **state)
 	assert_int_equal(config->endpoints[1].port, 1);
 }
 
+static void test_max_map_age(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t usec;
+	} cases[] = {
+		{ "MaxMapAge=0", 0 },
+		{ "MaxMapAge=infinity", 0 },
+		{ "MaxMapAge=2m", UINT64_C(120000000) },
+		{ "MaxMapAge=12h", UINT64_C(43200000000) },
+		{ "MaxMapAge=365d", UINT64_C(31536000000000) },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(agent_config_freep) struct agent_config *config = NULL;
+		char *error = NULL;
+
+		assert_int_equal(parse(cases[i].text, &error, &config), 0);
+		assert_int_equal(config->max_map_age_usec, cases[i].usec);
+	}
+}
+
 static const char *const refusals[][2] = {
 	{ "Netmap=netmap.json", "agent.conf:1: Netmap: \"netmap.json\" does not fit" },
 	{ "Coordinator=coord.example",
@@ -93,10 +116,14 @@ static const char *const refusals[][2] = {
 	{ "ListenPort=65536", "agent.conf:1: ListenPort: " },
 	{ "GatewayPort=0", "agent.conf:1: GatewayPort: " },
 	{ "FwMark=4294967296", "agent.conf:1: FwMark: " },
+	{ "MaxMapAge=119s", "agent.conf:1: MaxMapAge: \"119s\" does not fit; expected 0 or inf" },
+	{ "MaxMapAge=366d", "agent.conf:1: MaxMapAge: " },
+	{ "MaxMapAge=never", "agent.conf:1: MaxMapAge: " },
 	{ "LogLevel=Info", "agent.conf:1: LogLevel: \"Info\" does not fit; expected error, warn" },
 	{ "Port=1",
 	  "agent.conf:1: Port: unknown key; expected one of Netmap, Coordinator, CAFile, Proxy, "
-	  "InsecureHTTP, Endpoint, Interface, ListenPort, FwMark, GatewayPort, LogLevel" },
+	  "InsecureHTTP, Endpoint, Interface, ListenPort, FwMark, GatewayPort, MaxMapAge, "
+	  "LogLevel" },
 };
 
 static void test_refuses(void **state)
@@ -155,9 +182,9 @@ static void test_who_may_write_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),	 cmocka_unit_test(test_all_keys),
-		cmocka_unit_test(test_refuses),		 cmocka_unit_test(test_required_file),
-		cmocka_unit_test(test_who_may_write_it),
+		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_all_keys),
+		cmocka_unit_test(test_max_map_age),   cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_required_file), cmocka_unit_test(test_who_may_write_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,7 +102,7 @@ void kernel_on_foreign_change(struct kernel *kernel, void (*fn)(void *userdata, 
 
 /* ---- a wall clock of our own; the kernel's timers go by the true one ---- */
 
-static time_t clock_ahead_sec;
+static time_t clock_ahead_sec, boottime_ahead_sec;
 static int clock_set_fd = -1; /* written to by whoever sets it */
 
 int clock_gettime(clockid_t clock, struct timespec *ts)
@@ -111,6 +111,8 @@ int clock_gettime(clockid_t clock, struct timespec *ts)
 
 	if (clock == CLOCK_REALTIME)
 		ts->tv_sec += clock_ahead_sec;
+	if (clock == CLOCK_BOOTTIME)
+		ts->tv_sec += boottime_ahead_sec;
 	return r;
 }
 
@@ -202,7 +204,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	_cleanup_free_ char *command = text_printf("rm -rf %s", f->dir);
 
-	clock_ahead_sec = 0;
+	clock_ahead_sec = boottime_ahead_sec = 0;
 	lease_free(f->lease);
 	agent_free(f->agent);
 	sd_event_unref(f->event);
@@ -213,7 +215,8 @@ static int teardown(void **state)
 	return system(command);
 }
 
-static struct agent *new_agent(struct fixture *f)
+/* max_map_age_usec 0: its maps come from a file. */
+static struct agent *new_agent_with(struct fixture *f, uint64_t max_map_age_usec)
 {
 	const struct agent_paths paths = { f->state_dir, f->dir, getuid() };
 	struct agent_config *config = NULL;
@@ -221,10 +224,17 @@ static struct agent *new_agent(struct fixture *f)
 	char *error = NULL;
 
 	assert_int_equal(agent_config_new(&config), 0);
-	config->netmap = strdup(f->map_path);
+	config->max_map_age_usec = max_map_age_usec;
+	if (max_map_age_usec == 0)
+		config->netmap = strdup(f->map_path);
 	if (agent_new(f->event, config, &paths, &error, &agent) < 0)
 		fail_msg("%s", error);
 	return agent;
+}
+
+static struct agent *new_agent(struct fixture *f)
+{
+	return new_agent_with(f, 0);
 }
 
 static void start(struct fixture *f, int expected)
@@ -896,6 +906,146 @@ static void test_lease_expires(void **state)
 	assert_true(now(CLOCK_REALTIME) >= agent_netmap(f->agent)->ssh_rules[0].rule_expires);
 }
 
+/* ---- MaxMapAge= ---- */
+
+#define MINUTE	  60
+#define HOUR_USEC (UINT64_C(3600) * 1000000)
+#define SOURCE	  "https://coord.example"
+
+static struct netmap *make_map(int generation)
+{
+	_cleanup_free_ char *text = text_printf(map_template, generation, "null", "laptop", KEY_2,
+						"null", "100.64.0.2", RULE);
+	struct netmap *map = NULL;
+	char *error = NULL;
+
+	assert_int_equal(netmap_parse(text, strlen(text), SOURCE, &error, &map), 0);
+	return map;
+}
+
+/* With a coordinator that has just sent a map. */
+static void start_aging(struct fixture *f, uint64_t max_usec)
+{
+	f->agent = new_agent_with(f, max_usec);
+	assert_int_equal(agent_start(f->agent), 0);
+	assert_false(the_kernel->map_seen);
+	assert_int_equal(agent_offer_map(f->agent, make_map(1), SOURCE), 0);
+	agent_confirm_map(f->agent);
+	assert_true(the_kernel->map_seen);
+}
+
+/* Let this much of the host's time pass, and the map be judged. */
+static void pass_minutes(struct fixture *f, unsigned n)
+{
+	boottime_ahead_sec += n * MINUTE;
+	set_clock(clock_ahead_sec);
+	run_for(f, 50000);
+}
+
+static void test_map_grows_too_old(void **state)
+{
+	struct fixture *f = *state;
+
+	start_aging(f, HOUR_USEC);
+	grant(f, UINT64_MAX);
+	pass_minutes(f, 59);
+	assert_true(the_kernel->map_seen);
+	agent_confirm_map(f->agent);
+	pass_minutes(f, 59);
+	assert_true(the_kernel->map_seen);
+	assert_null(agent_map_problem(f->agent));
+	assert_non_null(f->lease);
+	pass_minutes(f, 2);
+	assert_false(the_kernel->map_seen);
+	assert_null(f->lease);
+	assert_null(agent_netmap(f->agent));
+	assert_non_null(strstr(agent_map_problem(f->agent), "from " SOURCE " for longer than the "
+							    "3600 s that MaxMapAge= allows"));
+	/* The coordinator is back. */
+	assert_int_equal(agent_offer_map(f->agent, make_map(1), SOURCE), 0);
+	agent_confirm_map(f->agent);
+	assert_true(the_kernel->map_seen);
+	assert_null(agent_map_problem(f->agent));
+}
+
+/* Without anybody who judges it, at its time. */
+static void test_map_grows_too_old_by_itself(void **state)
+{
+	struct fixture *f = *state;
+
+	start_aging(f, 300000);
+	AWAIT(f, !the_kernel->map_seen);
+	assert_non_null(agent_map_problem(f->agent));
+}
+
+/* Nobody makes a map young by setting the clock back. */
+static void test_age_and_the_wall_clock(void **state)
+{
+	struct fixture *f = *state;
+
+	start_aging(f, HOUR_USEC);
+	set_clock(1000 * MINUTE);
+	run_for(f, 50000);
+	assert_true(the_kernel->map_seen);
+	set_clock(-1000 * MINUTE);
+	pass_minutes(f, 61);
+	assert_false(the_kernel->map_seen);
+}
+
+static void restart_aging(struct fixture *f, uint64_t max_usec, time_t clock_ahead, int expected)
+{
+	f->agent = agent_free(f->agent);
+	clock_ahead_sec = clock_ahead;
+	boottime_ahead_sec = 0;
+	f->agent = new_agent_with(f, max_usec);
+	assert_int_equal(agent_use_kept_map(f->agent, SOURCE), expected);
+	assert_int_equal(the_kernel->map_seen, expected == 0);
+	assert_int_equal(agent_map_problem(f->agent) != NULL, expected < 0);
+}
+
+/* Over a restart of the host, age is what the wall clock says of it. */
+static void test_age_of_a_kept_map(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *path = text_printf("%s/map.confirmed", f->state_dir);
+
+	start_aging(f, HOUR_USEC);
+	restart_aging(f, HOUR_USEC, 59 * MINUTE, 0);
+	/* The time before the restart counts. */
+	set_clock(61 * MINUTE);
+	run_for(f, 50000);
+	assert_false(the_kernel->map_seen);
+	restart_aging(f, HOUR_USEC, 61 * MINUTE, -ESTALE);
+	restart_aging(f, 2 * HOUR_USEC, 61 * MINUTE, 0);
+	/* A clock that is a little behind, and one that says nothing. */
+	restart_aging(f, HOUR_USEC, -4 * MINUTE, 0);
+	restart_aging(f, HOUR_USEC, -6 * MINUTE, -ESTALE);
+	/* Nobody knows when it was heard of. */
+	assert_int_equal(unlink(path), 0);
+	restart_aging(f, HOUR_USEC, 0, -ESTALE);
+}
+
+/* A confirmation later than the map counts, and is noted now and then. */
+static void test_confirmations_are_noted(void **state)
+{
+	struct fixture *f = *state;
+
+	start_aging(f, HOUR_USEC);
+	clock_ahead_sec = boottime_ahead_sec = 40 * MINUTE;
+	agent_confirm_map(f->agent);
+	restart_aging(f, HOUR_USEC, 90 * MINUTE, 0);
+}
+
+static void test_files_have_no_age(void **state)
+{
+	struct fixture *f = *state;
+
+	start_with(f, 1);
+	agent_confirm_map(f->agent);
+	pass_minutes(f, 1000000);
+	assert_true(the_kernel->map_seen);
+}
+
 static void test_foreign_change_is_undone(void **state)
 {
 	struct fixture *f = *state;
@@ -1056,6 +1206,12 @@ int main(void)
 		AGENT_TEST(test_clock_steps_forward),
 		AGENT_TEST(test_own_key_expires),
 		AGENT_TEST(test_lease_expires),
+		AGENT_TEST(test_map_grows_too_old),
+		AGENT_TEST(test_map_grows_too_old_by_itself),
+		AGENT_TEST(test_age_and_the_wall_clock),
+		AGENT_TEST(test_age_of_a_kept_map),
+		AGENT_TEST(test_confirmations_are_noted),
+		AGENT_TEST(test_files_have_no_age),
 		AGENT_TEST(test_foreign_change_is_undone),
 		AGENT_TEST(test_foreign_changes_are_paced),
 		AGENT_TEST(test_foreign_change_between_attempts),

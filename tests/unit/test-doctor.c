@@ -146,6 +146,7 @@ CHANGE(no_permission) { json_decref(f->status); f->status = NULL; f->agent_error
 CHANGE(hung_agent) { json_decref(f->status); f->status = NULL; f->agent_error = -ETIME; }
 CHANGE(other_version) { f->version = "1.1"; }
 CHANGE(no_map) { (void)json_object_del(f->status, "generation"); }
+CHANGE(no_map_of_link) { (void)json_object_del(f->status, "generation"); put(f, "link", json_object()); }
 CHANGE(refused_map) { put(f, "mapProblem", json_string("peers[3].name: no label")); }
 CHANGE(old_map) { put(f, "issuedAt", json_integer(NOW - 91 * 86400 * USEC_PER_SEC)); }
 CHANGE(kernel_problem) { put(f, "kernelProblem", json_string("no WireGuard")); }
@@ -231,6 +232,8 @@ static const struct {
 	{ other_version, doctor_check_agent, DOCTOR_WARN, "is of version 1.0, agentctl of 1.1",
 	  "systemctl restart peergate-agent" },
 	{ no_map, doctor_check_agent, DOCTOR_BAD, "no map is in force", "/etc/peergate/netmap" },
+	{ no_map_of_link, doctor_check_agent, DOCTOR_BAD, "no map is in force",
+	  "the coordinator can be" },
 	{ refused_map, doctor_check_agent, DOCTOR_BAD, "peers[3].name: no label", "generation 7" },
 	{ old_map, doctor_check_agent, DOCTOR_WARN, "91 d ago", "/etc/peergate/netmap.json" },
 	{ kernel_problem, doctor_check_agent, DOCTOR_BAD, "no WireGuard", "" },

@@ -124,6 +124,7 @@ static const struct link_hooks hooks = {
 	.map = hook_map,
 	.offer = hook_offer,
 	.refuse = hook_refuse,
+	.confirm = hook_nothing,
 	.use_kept = hook_use_kept,
 	.forget = hook_forget,
 	.leave = hook_leave,

@@ -300,6 +300,26 @@ static void test_asks_for_a_whole_map(void **state)
 	assert_null(f->tc->nodes[0].resume);
 }
 
+/* What the coordinator says makes the map in force young; what is refused does not. */
+static void test_confirms_the_map(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n;
+
+	come_up(f);
+	AWAIT(f, f->tc->n_node >= 1 && f->last_generation == f->tc->generation);
+	n = f->n_confirmed;
+	assert_true(n >= 1 && n == f->n_offered);
+	tc_say(f->tc, &f->tc->nodes[0], "{\"type\":\"keepalive\"}");
+	AWAIT(f, f->n_confirmed == n + 1);
+	tc_publish(f->tc);
+	AWAIT(f, f->n_confirmed == n + 2);
+	f->offer = -ESTALE;
+	tc_publish(f->tc);
+	AWAIT(f, f->n_offered == n + 2 && is(f, "backoff"));
+	assert_int_equal(f->n_confirmed, n + 2);
+}
+
 static void test_map_for_somebody_else(void **state)
 {
 	struct fixture *f = *state;
@@ -552,6 +572,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clock_that_is_wrong, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resumes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_asks_for_a_whole_map, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_confirms_the_map, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_map_for_somebody_else, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deleted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deleted_hears_it_when_it_tells, setup,

@@ -59,8 +59,12 @@ static void check_map(const struct doctor_facts *facts, struct doctor_report *re
 	if (!json_object_get(facts->status, "generation")) {
 		doctor_say(rep, DOCTOR_BAD, "no map is in force, the mesh is blocked: %s",
 			   problem ? problem : "none was read yet");
-		doctor_advise(rep, "put a map at %s, see peergate-netmap(5)",
-			      value_text(facts->status, "mapSource"));
+		if (json_object_get(facts->status, "link"))
+			doctor_advise(rep, "see to it that the coordinator can be reached; "
+					   "'agentctl status' says how that goes");
+		else
+			doctor_advise(rep, "put a map at %s, see peergate-netmap(5)",
+				      value_text(facts->status, "mapSource"));
 		return;
 	}
 	if (problem) {
