@@ -5,6 +5,8 @@
  *
  * What is told while the client has not taken what is queued waits, and goes as one message. A
  * stream lasts no longer than the API key that it was asked for with.
+ * A line that says nothing follows after a while of silence: proxies take silence for the end, and
+ * a client that has vanished is noticed by what cannot be sent to it.
  */
 #include "coord/api/admin_follow.h"
 
@@ -32,6 +34,7 @@ struct follower {
 	struct registry_subscription *changes;
 	char apikey[32]; /* "": on the unix socket */
 	sd_event_source *expiry;
+	sd_event_source *keepalive;
 	uint64_t start;	 /* revision */
 	bool in_pages;	 /* the store's events are not all out */
 	bool is_reading; /* a page is awaited */
@@ -44,6 +47,7 @@ static void follower_free(struct follower *f)
 {
 	sd_event_source_disable_unref(f->expiry);
 	registry_subscription_free(f->changes);
+	sd_event_source_disable_unref(f->keepalive);
 	for (size_t i = 0; i < f->n_recent; i++)
 		http_buf_unref(f->recent[i].line);
 	free(f->recent);
@@ -56,6 +60,7 @@ static void follower_end(struct follower *f)
 	f->stream = http_stream_close(f->stream);
 	f->changes = registry_subscription_free(f->changes);
 	f->expiry = sd_event_source_disable_unref(f->expiry);
+	f->keepalive = sd_event_source_disable_unref(f->keepalive);
 	f->api->n_followers--;
 	if (!f->is_reading)
 		follower_free(f);
@@ -102,6 +107,43 @@ static int watch_expiry(struct follower *f)
 }
 
 /* ---- lines ---- */
+
+static int rest(struct follower *f)
+{
+	int r = sd_event_source_set_time_relative(f->keepalive, f->api->follow_keepalive_usec);
+
+	if (r >= 0)
+		r = sd_event_source_set_enabled(f->keepalive, SD_EVENT_ONESHOT);
+	return r < 0 ? r : 0;
+}
+
+static int say(struct follower *f, struct http_buf *buf)
+{
+	int r = http_stream_write(f->stream, buf);
+
+	return r < 0 ? r : rest(f);
+}
+
+static int keep_alive(struct follower *f)
+{
+	static const char line[] = "{\"type\":\"keepalive\"}\n";
+	_cleanup_(http_buf_unrefp) struct http_buf *buf = NULL;
+
+	/* What is queued says as much, and so will a page. */
+	if (f->in_pages || http_stream_queued(f->stream) > 0)
+		return rest(f);
+	buf = http_buf_new(line, strlen(line));
+	return buf ? say(f, buf) : -ENOMEM;
+}
+
+static int on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct follower *f = userdata;
+
+	if (keep_alive(f) < 0)
+		follower_end(f);
+	return 0;
+}
 
 static struct http_buf *line_of(const struct event_record *event)
 {
@@ -164,7 +206,7 @@ static int take_event(struct follower *f, const struct event_record *event)
 		return -ENOMEM;
 	if (f->in_pages || http_stream_queued(f->stream) > 0)
 		return remember(f, event->head.id, line);
-	r = http_stream_write(f->stream, line);
+	r = say(f, line);
 	http_buf_unref(line);
 	return r;
 }
@@ -251,7 +293,7 @@ static int write_lines(struct follower *f, const struct registry_result *page)
 	buf = http_buf_take(text, text ? strlen(text) : 0);
 	if (r < 0 || !buf)
 		return r < 0 ? r : -ENOMEM;
-	return http_buf_len(buf) > 0 ? http_stream_write(f->stream, buf) : 0;
+	return http_buf_len(buf) > 0 ? say(f, buf) : 0;
 }
 
 static void read_page(struct follower *f);
@@ -303,6 +345,9 @@ static int open_stream(struct follower *f, struct admin_call *call)
 
 	if (r == 0)
 		r = watch_expiry(f);
+	if (r >= 0)
+		r = sd_event_add_time_relative(f->api->event, &f->keepalive, CLOCK_MONOTONIC,
+					       f->api->follow_keepalive_usec, 0, on_keepalive, f);
 	if (r >= 0)
 		r = http_stream_open(call->req, &config, &f->stream);
 	if (r == 0)

@@ -4,10 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "coord/api/internal.h"
 
 /* Machines that ask to be let in; members are config->max_machines. */
 #define MAX_STRANGERS 16384u
+
+/* Well below the minute after which proxies end what is silent. */
+#define FOLLOW_KEEPALIVE_USEC (25 * USEC_PER_SEC)
 
 /* Refused requests, and those of strangers, from one address. */
 static const struct http_rate_config refusal_rate = {
@@ -122,6 +126,7 @@ int api_new(sd_event *event, const struct api_config *config, struct api **ret_a
 	api->store = config->store;
 	api->key = config->key;
 	api->admin_group = config->admin_group;
+	api->follow_keepalive_usec = FOLLOW_KEEPALIVE_USEC;
 	api->url = strdup(config->url);
 	api->state_dir = strdup(config->state_dir);
 	r = api->url && api->state_dir ? set_up(api, config) : -ENOMEM;

@@ -26,6 +26,7 @@ struct api {
 	char *url, *state_dir;
 	gid_t admin_group;
 	unsigned n_followers; /* of events */
+	uint64_t follow_keepalive_usec; /* silence until a line that says nothing */
 	bool is_backing_up;
 
 	struct httpsig_epoch epoch; /* of this process */

@@ -13,6 +13,8 @@
 
 #define CONNECT_SECONDS 10L
 #define TOTAL_SECONDS	120L
+/* Of an answer that may take for ever; streams say something every 25 s. */
+#define SILENCE_SECONDS 75L
 #define MAX_KEY_FILE	4096u
 #define MAX_REPLY	((size_t)256 << 20)
 #define MAX_ETAG	256u
@@ -272,6 +274,8 @@ static int set_up(struct exchange *x, const char *url, const struct curl_slist *
 	r |= curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	r |= curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
 	r |= curl_easy_setopt(curl, CURLOPT_TIMEOUT, x->request->endless ? 0L : TOTAL_SECONDS);
+	r |= curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	r |= curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENCE_SECONDS);
 	r |= curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
 	r |= curl_easy_setopt(curl, CURLOPT_WRITEDATA, x);
 	r |= curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);

@@ -114,6 +114,8 @@ static int take_line(struct follow *follow)
 	follow->len = 0;
 	if (!event)
 		return -EBADMSG;
+	if (strcmp(value_text(event, "type"), "keepalive") == 0)
+		return 0;
 	r = show_event(follow->ctl, event);
 	fflush(follow->ctl->out.file);
 	return r < 0 || ferror(follow->ctl->out.file) ? -EIO : 0;

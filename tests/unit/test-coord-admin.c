@@ -1251,6 +1251,31 @@ static void test_follow_from_the_beginning(void **state)
 	http_fixture_wait(&coord->http, coord->api->n_followers == 0);
 }
 
+static void test_follower_hears_that_it_is_alive(void **state)
+{
+	static const char line[] = "{\"type\":\"keepalive\"}\n";
+	struct coord_fix *coord = *state;
+	int fd;
+
+	coord->api->follow_keepalive_usec = 50000;
+	/* With pages to come, and without. */
+	fd = ask_to_follow(coord, "&since=2027-01-15T08:00:00Z");
+	reply = (struct http_reply){ 0 };
+	http_fixture_receive(&coord->http, fd, line, &reply);
+	assert_non_null(strstr(reply.text, "\"mesh.init\""));
+	close(fd);
+	fd = follow(coord, "");
+	http_fixture_wait(&coord->http,
+			  (http_fixture_take(fd, &reply), count(reply.text, line) >= 3));
+	/* Events go on in between. */
+	add_user(coord, "after@example.com");
+	http_fixture_receive(&coord->http, fd, "after@example.com", &reply);
+	http_fixture_wait(&coord->http,
+			  (http_fixture_take(fd, &reply), count(reply.text, line) >= 5));
+	close(fd);
+	http_fixture_wait(&coord->http, coord->api->n_followers == 0);
+}
+
 static void test_followers_are_few(void **state)
 {
 	struct coord_fix *coord = *state;
@@ -1347,6 +1372,7 @@ int main(void)
 		TEST(test_follow_until_revoked, set_up_with_key),
 		TEST(test_follow_until_expired, set_up_with_key),
 		TEST(test_follow_until_it_expires, set_up),
+		TEST(test_follower_hears_that_it_is_alive, set_up_with_key),
 		TEST(test_follow_from_the_beginning, set_up_with_key),
 		TEST(test_followers_are_few, set_up_with_key),
 		TEST(test_a_follower_that_does_not_read, set_up_with_key),
