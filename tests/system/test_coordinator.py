@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from coordinated import SSH_RULE, coordinated
+from coordinated import CONFIG, SSH_RULE, coordinated
 from hosts import wait_for
 from mesh import login_processes
 from test_revocation import WATCH, client, session_pids
@@ -145,6 +145,58 @@ def test_key_expires_while_the_coordinator_is_away(coord):
     mesh.laptop.host.write("/root/auth-key", coord.auth_key(mesh.laptop) + "\n", mode=0o600)
     mesh.laptop.host.run("agentctl login --auth-key-file /root/auth-key", check=True, timeout=120)
     wait_for(lambda: mesh.ssh("root@server true").returncode == 0, 60, "and with a new key she is back", 1)
+
+
+def test_map_grows_too_old(coord):
+    """MaxMapAge=: a host that hears nothing from the coordinator lets nobody in any more, and ends who is in."""
+    mesh, server = coord.mesh, coord.mesh.server.host
+    before = server.read(CONFIG)
+    coord.wait_connected()
+    try:
+        server.write(CONFIG, before + "MaxMapAge=2m\n")
+        server.run("systemctl restart peergate-agent", check=True)
+        coord.wait_connected(mesh.server)
+        coord.wait_reachable(mesh.laptop)
+        with client(mesh, "sleep 5000") as ssh:
+            session_pids(mesh, "alice", "sleep 5000")
+            coord.host.run("systemctl stop peergate-coord", check=True)
+            wait_for(lambda: not login_processes(server, "alice"), 200, "the session has ended", 2)
+        assert mesh.ssh("-o ConnectTimeout=5 root@server true").returncode == 255
+        said = server.run("agentctl status; agentctl doctor").stdout
+        assert "there is no map in force, the mesh is blocked: nothing was heard from" in said
+        assert "the coordinator can be reached" in said
+        # Nor does the agent go on with what is on disk.
+        server.run("systemctl restart peergate-agent", check=True)
+        server.wait_active("peergate-agent")
+        assert "longer than the 120 s" in server.run("agentctl status").stdout
+        coord.host.run("systemctl start peergate-coord", check=True)
+        wait_for(lambda: mesh.ssh("root@server true").returncode == 0, 90, "alice gets in again", 1)
+    finally:
+        server.write(CONFIG, before)
+        coord.host.run("systemctl start peergate-coord", check=True)
+        server.run("systemctl restart peergate-agent", check=True)
+        server.wait_active("peergate-agent")
+        coord.wait_connected()
+
+
+def test_gateways_own_host_key(coord):
+    """Without host keys in /etc/ssh the gateway has one of its own, which peers know before they connect."""
+    mesh, server = coord.mesh, coord.mesh.server.host
+    coord.wait_connected()
+    known = "cat /run/peergate/ssh_known_hosts"
+    try:
+        server.run("mkdir /root/keys && mv /etc/ssh/ssh_host_* /root/keys", check=True)
+        server.run("systemctl stop peergate-sshgw.socket peergate-sshgw.service && rm -f /run/peergate-sshgw/host_keys &&"
+                   " systemctl start peergate-sshgw.socket", check=True)
+        own = server.run("ssh-keygen -y -f /var/lib/peergate-sshgw/ssh_host_ed25519_key", check=True).stdout.split()[1]
+        wait_for(lambda: own in mesh.laptop.host.run(known).stdout, 20, "the laptop knows the gateway's key", 0.5)
+        said = mesh.ssh("root@server id -u")
+        assert said.stdout == "0\n" and said.stderr == ""
+    finally:
+        server.run("mv /root/keys/* /etc/ssh; rmdir /root/keys; rm -f /var/lib/peergate-sshgw/ssh_host_*")
+        server.run("systemctl stop peergate-sshgw.socket peergate-sshgw.service; systemctl start peergate-sshgw.socket", check=True)
+    wait_for(lambda: own not in mesh.laptop.host.run(known).stdout, 20, "and the machine's again", 0.5)
+    assert mesh.ssh("root@server id -u").stdout == "0\n"
 
 
 def test_deleted_node(coord):
