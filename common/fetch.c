@@ -371,8 +371,11 @@ static CURLcode set_safety(struct fetch_call *call)
 	SET(SSL_VERIFYHOST, 2L);
 	SET(CONNECTTIMEOUT_MS, CONNECT_MSEC);
 	SET(NOSIGNAL, 1L);
-	/* "": none, also if the environment names one. */
+	/* "": none, also if the environment names one; nor whom to go to without it. */
 	SET(PROXY, call->http->proxy ? call->http->proxy : "");
+	SET(NOPROXY, "");
+	/* What the proxy answers is no part of the coordinator's answer. */
+	SET(SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(NETRC, (long)CURL_NETRC_IGNORED);
 	/* libcurl trusts a file and a directory, both of the system's unless told otherwise. */
 	if (call->http->ca_file) {

@@ -12,7 +12,7 @@ build_packages=(
 	libsystemd-dev zlib1g-dev systemd
 )
 test_packages=(
-	caddy chromium chromium-driver clang llvm libclang-rt-14-dev libcmocka-dev nginx-light
+	caddy chromium chromium-driver clang llvm libclang-rt-14-dev libcmocka-dev nginx-light tinyproxy-bin
 	fish iproute2 iptables nftables openssh-client openssh-server openssh-sftp-server procps
 	python3-paramiko python3-prometheus-client python3-pytest python3-selenium rsync zsh
 )

@@ -741,7 +741,7 @@ static uint16_t listen_at(struct tc *tc, const char *address, uint16_t port)
 	config.limits.tick_usec = 5000;
 	MUST(ip_addr_parse(address, &endpoint.addr) == 0);
 	MUST(http_server_new(tc->event, &config, &tc->server) == 0);
-	MUST(http_server_listen(tc->server, &endpoint, NULL, &text) == 0);
+	MUST(http_server_listen(tc->server, &endpoint, tc->tls.cert ? &tc->tls : NULL, &text) == 0);
 	MUST(http_server_endpoint(tc->server, 0, &endpoint) == 0);
 	MUST(httpsig_epoch_generate(&tc->epoch) == 0);
 	return endpoint.port;
@@ -779,7 +779,11 @@ void tc_stop(struct tc *tc)
 
 void tc_start(struct tc *tc)
 {
-	(void)listen_at(tc, tc->address, (uint16_t)atoi(strrchr(tc->url, ':') + 1));
+	uint16_t port = (uint16_t)atoi(strrchr(tc->url, ':') + 1);
+
+	(void)listen_at(tc, tc->address, port);
+	snprintf(tc->url, sizeof(tc->url), "%s://127.0.0.1:%u", tc->tls.cert ? "https" : "http",
+		 port);
 }
 
 struct tc *tc_free(struct tc *tc)

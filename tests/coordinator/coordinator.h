@@ -63,14 +63,15 @@ struct tc {
 	size_t n_checks;
 
 	/* How it behaves. */
-	const char *ssh_action; /* of the one SSH rule; NULL: there is none */
-	bool any_source;	/* checks of logins from nodes that are none here */
-	const char *auth_key;	/* the one that enrols at once; NULL: none does */
-	bool approve_all;	/* without an auth key, too */
-	bool no_resume;		/* always whole maps */
-	bool whole_is_broken;	/* whole maps are none */
-	bool hide_key;		/* maps show no key of the node itself */
-	bool forge_answers;	/* signed by another key */
+	struct http_tls_files tls; /* cert NULL: plain HTTP; from tc_start() on */
+	const char *ssh_action;	   /* of the one SSH rule; NULL: there is none */
+	bool any_source;	   /* checks of logins from nodes that are none here */
+	const char *auth_key;	   /* the one that enrols at once; NULL: none does */
+	bool approve_all;	   /* without an auth key, too */
+	bool no_resume;		   /* always whole maps */
+	bool whole_is_broken;	   /* whole maps are none */
+	bool hide_key;		   /* maps show no key of the node itself */
+	bool forge_answers;	   /* signed by another key */
 	bool forge_hello;
 	int64_t ahead_sec;		 /* of its clock */
 	unsigned fault_status, n_faults; /* so many requests get this, not signed */

@@ -6,14 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -21,6 +19,7 @@
 #include "common/file.h"
 #include "common/text.h"
 #include "http-fixture.h"
+#include "tests/unit/program.h"
 
 struct proxy {
 	const char *name;
@@ -117,84 +116,24 @@ static const struct http_route routes[] = {
 	{ "GET", "/later", HTTP_ON_NETWORK, 0, handle_later },
 };
 
-static bool is_installed(const char *name)
-{
-	const char *dirs[] = { "/usr/sbin", "/usr/bin" };
-	char path[64];
-
-	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dirs[i], name);
-		if (access(path, X_OK) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* A port that nobody uses now. */
-static uint16_t free_port(struct fixture *f)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = ip_endpoint_to_sockaddr(&f->http.endpoint, &ss);
-	struct ip_endpoint bound = f->http.endpoint;
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	bound.port = 0;
-	len = ip_endpoint_to_sockaddr(&bound, &ss);
-	assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
-	assert_int_equal(ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &bound), 0);
-	close(fd);
-	return bound.port;
-}
-
-static void run(const struct fixture *f, const struct proxy *proxy)
-{
-	int log = open("/dev/null", O_WRONLY);
-
-	if (chdir(f->dir) < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
-		_exit(126);
-	setenv("HOME", f->dir, 1);
-	execvp(proxy->argv[0], (char *const *)proxy->argv);
-	_exit(127);
-}
-
-static bool listens(const struct ip_endpoint *endpoint)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = ip_endpoint_to_sockaddr(endpoint, &ss);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	bool connected = connect(fd, (struct sockaddr *)&ss, len) == 0;
-
-	close(fd);
-	return connected;
-}
-
 /* Serve behind the proxy; from then on the fixture's clients talk to it. */
 static void start(struct fixture *f, const struct proxy *proxy)
 {
 	_cleanup_free_ char *text = NULL, *path = text_printf("%s/%s", f->dir, proxy->file);
 	uint16_t port;
-	int status;
 
-	if (!is_installed(proxy->name))
+	if (!program_is_installed(proxy->name))
 		skip();
 	http_fixture_start(&f->http, NULL);
-	port = free_port(f);
+	port = program_free_port();
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 	text = text_printf(proxy->config, port, f->http.endpoint.port);
 #pragma GCC diagnostic pop
 	assert_int_equal(file_write_new(AT_FDCWD, path, text, strlen(text), 0600), 0);
-	f->pid = fork();
-	assert_true(f->pid >= 0);
-	if (f->pid == 0)
-		run(f, proxy);
+	f->pid = program_start(f->dir, proxy->argv);
 	f->http.endpoint.port = port;
-	http_fixture_wait(&f->http, ({
-		if (waitpid(f->pid, &status, WNOHANG) == f->pid)
-			fail_msg("%s ended", proxy->name);
-		listens(&f->http.endpoint);
-	}));
+	http_fixture_wait(&f->http, program_listens(f->pid, port));
 }
 
 static int setup(void **state)
@@ -216,10 +155,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	_cleanup_free_ char *remove = text_printf("rm -rf %s", f->dir);
 
-	if (f->pid > 0) {
-		kill(f->pid, SIGTERM);
-		waitpid(f->pid, NULL, 0);
-	}
+	program_stop(f->pid);
 	http_fixture_done(&f->http);
 	http_request_unref(f->kept);
 	assert_int_equal(system(remove), 0);

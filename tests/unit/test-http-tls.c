@@ -1,7 +1,6 @@
 /* The HTTP server over TLS: certificates made here, exchanged while it serves. */
 #include <errno.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <setjmp.h>
@@ -16,6 +15,7 @@
 #include <cmocka.h>
 
 #include "http-fixture.h"
+#include "tests/unit/certificate.h"
 
 struct fixture {
 	struct http_fixture http;
@@ -64,40 +64,10 @@ static const struct http_route routes[] = {
 	{ "GET", "/stream", HTTP_ON_NETWORK, 0, handle_stream },
 };
 
-static void write_pem(const char *path, EVP_PKEY *key, X509 *cert)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	assert_int_equal(key ? PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL)
-			     : PEM_write_X509(file, cert),
-			 1);
-	assert_int_equal(fclose(file), 0);
-}
-
 /* A key and its certificate for this name, or only one of them. */
 static void make_certificate(struct fixture *f, const char *name, bool with_cert, bool with_key)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *cert = X509_new();
-	X509_NAME *subject = X509_get_subject_name(cert);
-
-	assert_non_null(key);
-	X509_set_version(cert, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-	X509_set_pubkey(cert, key);
-	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1,
-				   0);
-	X509_set_issuer_name(cert, subject);
-	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-	if (with_cert)
-		write_pem(f->cert, NULL, cert);
-	if (with_key)
-		write_pem(f->key, key, NULL);
-	X509_free(cert);
-	EVP_PKEY_free(key);
+	certificate_make(name, NULL, with_cert ? f->cert : NULL, with_key ? f->key : NULL);
 }
 
 static int setup(void **state)
