@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/text.h"
@@ -115,9 +116,13 @@ static int take_config(struct client *client, const struct client_config *config
 			    "makes one)");
 	if (r == 0)
 		r = take_key(client, config->key_file, reterr_text);
-	if (r == 0 && config->ca_file && !(client->ca_file = strdup(config->ca_file)))
-		r = -ENOMEM;
-	return r;
+	if (r < 0 || !config->ca_file)
+		return r;
+	if (access(config->ca_file, R_OK) < 0)
+		return fail(reterr_text, -errno, "--ca-file %s: %s", config->ca_file,
+			    strerror(errno));
+	client->ca_file = strdup(config->ca_file);
+	return client->ca_file ? 0 : -ENOMEM;
 }
 
 int client_new(const struct client_config *config, char **reterr_text, struct client **ret_client)
@@ -280,10 +285,11 @@ static int set_up(struct exchange *x, const char *url, const struct curl_slist *
 	r |= curl_easy_setopt(curl, CURLOPT_WRITEDATA, x);
 	r |= curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
 	r |= curl_easy_setopt(curl, CURLOPT_HEADERDATA, x);
-	if (client->socket) {
+	if (client->socket)
 		r |= curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
+	/* A proxy that the environment names is for TLS: the key is not for it to read. */
+	if (strncmp(client->url, "https:", 6) != 0)
 		r |= curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	}
 	if (client->ca_file)
 		r |= curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
 	if (x->request->body) {

@@ -29,6 +29,7 @@
 #include "coord/registry/checks.h"
 #include "coord/registry/code.h"
 #include "coord/store/sqlite.h"
+#include "tests/unit/certificate.h"
 #include "tests/unit/coord-fixture.h"
 #include "tests/unit/golden.h"
 
@@ -129,8 +130,29 @@ static int on_parent_gone(sd_event_source *source, int fd, uint32_t events, void
 }
 
 #define KEEPALIVE_USEC 20000
+#define CERT	       ".cert.pem"
+#define KEY	       ".key.pem"
+#define PORTS	       ".ports"
 #define READY_FD       3
 #define KEEP_FD	       4
+
+/* Also over the network, with TLS: beside the socket are the certificate, and the ports in a file.
+ */
+static void listen_tls(struct coord_fix *coord, const char *socket)
+{
+	_cleanup_free_ char *cert = text_printf("%s" CERT, socket), *error = NULL;
+	_cleanup_free_ char *key = text_printf("%s" KEY, socket);
+	_cleanup_free_ char *path = text_printf("%s" PORTS, socket), *text = NULL;
+	const struct http_tls_files files = { cert, key };
+	struct ip_endpoint endpoint = coord->http.endpoint;
+
+	certificate_make("coordinator", "IP:127.0.0.1", cert, key);
+	endpoint.port = 0;
+	assert_int_equal(http_server_listen(coord->http.server, &endpoint, &files, &error), 0);
+	assert_int_equal(http_server_endpoint(coord->http.server, 2, &endpoint), 0);
+	text = text_printf("%u %u\n", endpoint.port, coord->http.endpoint.port);
+	assert_int_equal(file_write_atomic(AT_FDCWD, path, text, strlen(text), 0600), 0);
+}
 
 /* In a program of its own: whatever fails there is none of cmocka's business here. */
 static int serve(const char *path)
@@ -148,6 +170,7 @@ static int serve(const char *path)
 	check_somebody(coord);
 	assert_int_equal(listen_unix(path, 0600, &error, &fd), 0);
 	assert_int_equal(http_server_listen_fd(coord->http.server, fd, NULL, &error), 0);
+	listen_tls(coord, path);
 	assert_true(sd_event_add_io(coord->http.event, NULL, KEEP_FD, EPOLLIN, on_parent_gone,
 				    NULL) >= 0);
 	assert_int_equal(write(READY_FD, "x", 1), 1);
@@ -193,6 +216,13 @@ static int start(void **state)
 	return 0;
 }
 
+static void remove_beside(const struct server *server, const char *suffix)
+{
+	_cleanup_free_ char *path = text_printf("%s%s", server->socket, suffix);
+
+	assert_int_equal(unlink(path), 0);
+}
+
 static int stop(void **state)
 {
 	struct server *server = *state;
@@ -202,6 +232,9 @@ static int stop(void **state)
 	assert_int_equal(waitpid(server->pid, &status, 0), server->pid);
 	assert_int_equal(status, 0);
 	unlink(server->socket);
+	remove_beside(server, CERT);
+	remove_beside(server, KEY);
+	remove_beside(server, PORTS);
 	assert_int_equal(rmdir(server->folder), 0);
 	free(server);
 	return 0;
@@ -583,6 +616,118 @@ static void test_over_the_network_is_tls_only(void **state)
 	}
 }
 
+/* ---- over the network, with an API key ---- */
+
+struct remote {
+	char https[64], http[64], by_name[64], cert[128], key[128];
+};
+
+/* Where it is, and a key for these scopes. */
+static void become_remote(const struct server *server, const char *scope, struct remote *remote)
+{
+	_cleanup_free_ char *path = text_printf("%s" PORTS, server->socket), *text = NULL;
+	_cleanup_(run_done) struct run made = { 0 };
+	json_auto_t *json = NULL;
+	unsigned tls_port, plain_port;
+	size_t len;
+	const char *key;
+
+	assert_int_equal(file_read(AT_FDCWD, path, 64, &text, &len), 0);
+	assert_int_equal(sscanf(text, "%u %u", &tls_port, &plain_port), 2);
+	snprintf(remote->https, sizeof(remote->https), "https://127.0.0.1:%u", tls_port);
+	snprintf(remote->by_name, sizeof(remote->by_name), "https://localhost:%u", tls_port);
+	snprintf(remote->http, sizeof(remote->http), "http://127.0.0.1:%u", plain_port);
+	snprintf(remote->cert, sizeof(remote->cert), "%s" CERT, server->socket);
+	snprintf(remote->key, sizeof(remote->key), "%s/api-key", server->folder);
+	RUN(server, &made, "apikeys", "create", "--scope", scope, "--json");
+	json = json_loads(made.out, 0, NULL);
+	key = json_string_value(json_object_get(json, "key"));
+	assert_non_null(key);
+	assert_int_equal(file_write_atomic(AT_FDCWD, remote->key, key, strlen(key), 0600), 0);
+}
+
+static void test_over_https(void **state)
+{
+	const struct server *server = *state;
+	_cleanup_(run_done) struct run status = { 0 }, list = { 0 }, added = { 0 }, set = { 0 };
+	_cleanup_(run_done) struct run event = { 0 };
+	struct remote remote;
+
+	become_remote(server, "all", &remote);
+#define REMOTE(url) "--url", (url), "--ca-file", remote.cert, "--api-key-file", remote.key
+	RUN(server, &status, "status", REMOTE(remote.https));
+	if (status.status != CLI_OK)
+		fail_msg("%s", status.err);
+	assert_non_null(strstr(status.out, "mesh.example"));
+	RUN(server, &list, "nodes", "list", REMOTE(remote.https));
+	assert_non_null(strstr(list.out, "web"));
+	RUN(server, &added, "users", "add", "dora@example.com", REMOTE(remote.https));
+	assert_int_equal(added.status, CLI_OK);
+	/* A body of some size, and what is answered by it. */
+	RUN(server, &set, "policy", "set", POLICY, REMOTE(remote.https));
+	assert_int_equal(set.status, CLI_OK);
+	RUN(server, &event, "events", REMOTE(remote.https));
+	assert_non_null(strstr(event.out, "apikey:"));
+	assert_non_null(strstr(event.out, "user.add dora@example.com ok"));
+	unlink(remote.key);
+}
+
+static void test_over_https_refused(void **state)
+{
+	const struct server *server = *state;
+	_cleanup_(run_done) struct run scope = { 0 }, backup = { 0 }, revoked = { 0 };
+	struct remote remote;
+
+	become_remote(server, "users:read", &remote);
+	RUN(server, &scope, "nodes", "list", REMOTE(remote.https));
+	assert_int_equal(scope.status, CLI_NO);
+	assert_non_null(strstr(scope.err, "lacks the scope nodes:read"));
+	RUN(server, &backup, "backup", "/nonexistent/file", REMOTE(remote.https));
+	assert_int_equal(backup.status, CTL_NO_ANSWER);
+	assert_int_equal(file_write_atomic(AT_FDCWD, remote.key, "pgapi.x.y", 9, 0600), 0);
+	RUN(server, &revoked, "users", "list", REMOTE(remote.https));
+	assert_int_equal(revoked.status, CLI_NO);
+	assert_non_null(strstr(revoked.err, "unknown, expired or revoked"));
+	unlink(remote.key);
+}
+
+/* Whoever cannot be told from somebody in between gets no key to read. */
+static void test_certificates(void **state)
+{
+	const struct server *server = *state;
+	_cleanup_(run_done) struct run unknown = { 0 }, name = { 0 }, missing = { 0 };
+	struct remote remote;
+
+	become_remote(server, "all", &remote);
+	RUN(server, &unknown, "status", "--url", remote.https, "--api-key-file", remote.key);
+	assert_int_equal(unknown.status, CTL_NO_ANSWER);
+	assert_non_null(strstr(unknown.err, "certificate"));
+	RUN(server, &name, "status", REMOTE(remote.by_name));
+	assert_int_equal(name.status, CTL_NO_ANSWER);
+	assert_non_null(strstr(name.err, "certificate"));
+	RUN(server, &missing, "status", "--url", remote.https, "--ca-file", "/no/such",
+	    "--api-key-file", remote.key);
+	assert_int_equal(missing.status, CTL_NO_ANSWER);
+	assert_non_null(strstr(missing.err, "--ca-file /no/such: No such file"));
+	unlink(remote.key);
+}
+
+/* On this host in the clear, but never by a proxy that the environment names. */
+static void test_key_is_not_for_a_proxy(void **state)
+{
+	const struct server *server = *state;
+	_cleanup_(run_done) struct run plain = { 0 };
+	struct remote remote;
+
+	become_remote(server, "all", &remote);
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	RUN(server, &plain, "status", "--url", remote.http, "--api-key-file", remote.key);
+	unsetenv("http_proxy");
+	if (plain.status != CLI_OK)
+		fail_msg("%s", plain.err);
+	unlink(remote.key);
+}
+
 static void test_api_key_files(void **state)
 {
 	_cleanup_(run_done) struct run none = { 0 }, empty = { 0 }, missing = { 0 };
@@ -796,6 +941,10 @@ int main(int argc, char **argv)
 		TEST(test_map_and_metrics),
 		TEST(test_over_the_network_is_tls_only),
 		TEST(test_api_key_files),
+		TEST(test_over_https),
+		TEST(test_over_https_refused),
+		TEST(test_certificates),
+		TEST(test_key_is_not_for_a_proxy),
 		cmocka_unit_test(test_nobody_is_there),
 		TEST(test_it_is_no_coordinator),
 		TEST(test_follow),
