@@ -16,12 +16,16 @@ static void add_state(struct cli_table *table, const json_t *key)
 /* The key alone goes to standard output: it can be put into a file, and is shown this once. */
 static int render_created(const struct ctl *ctl, const json_t *reply)
 {
-	fprintf(ctl->out.file, "%s\n", value_text(reply, "key"));
-	if (ctl->err.terminal)
-		cli_print(&ctl->err, CLI_FAINT,
-			  "This is the only time that the key is shown. Its id is %s.\n",
-			  value_text(reply, "id"));
-	return 0;
+	int r = cli_show(&ctl->out, CLI_PLAIN, "%s", value_text(reply, "key"));
+
+	fputc('\n', ctl->out.file);
+	if (r < 0 || !ctl->err.terminal)
+		return r;
+	r = cli_show(&ctl->err, CLI_FAINT,
+		     "This is the only time that the key is shown. Its id is %s.",
+		     value_text(reply, "id"));
+	fputc('\n', ctl->err.file);
+	return r;
 }
 
 static int revoke_key(struct ctl *ctl, const char *prefix, const char *id)
