@@ -199,6 +199,34 @@ def test_gateways_own_host_key(coord):
     assert mesh.ssh("root@server id -u").stdout == "0\n"
 
 
+def test_suspended_person(coord):
+    """Their sessions end, they get in by no way, and are back when they may and log in anew."""
+    mesh = coord.mesh
+    coord.wait_connected()
+    key = coord.auth_key(mesh.laptop)
+    with client(mesh, "sleep 5000") as ssh:
+        pids = session_pids(mesh, "alice", "sleep 5000")
+        began = time.time()
+        coord.ctl("users suspend alice@example.com")
+        # From before the command: it takes a while to start, and to be over.
+        took = gone_after(coord, pids, lambda: began)
+    assert took < WITHIN + 2
+    assert mesh.ssh("root@server true").returncode == 255
+    said = coord.ask("users show alice@example.com")
+    assert said["suspended"] and [n["expired"] for n in said["nodes"]] == [True]
+    mesh.laptop.host.write("/root/auth-key", key + "\n", mode=0o600)
+    refused = mesh.laptop.host.run("agentctl login --auth-key-file /root/auth-key", timeout=120)
+    assert refused.returncode != 0 and "revoked" in refused.stdout + refused.stderr
+    refused = coord.ctl("authkeys create --user alice@example.com", check=False)
+    assert refused.returncode == 1 and "alice@example.com is suspended" in refused.stderr
+    assert coord.ctl("users password-link alice@example.com", check=False).returncode == 1
+    coord.ctl("users resume alice@example.com")
+    assert mesh.ssh("root@server true").returncode == 255
+    mesh.laptop.host.write("/root/auth-key", coord.auth_key(mesh.laptop) + "\n", mode=0o600)
+    mesh.laptop.host.run("agentctl login --auth-key-file /root/auth-key", check=True, timeout=120)
+    wait_for(lambda: mesh.ssh("root@server true").returncode == 0, 60, "and with a new key she is back", 1)
+
+
 def test_deleted_node(coord):
     """Its sessions end, it is forgotten, and it forgets."""
     mesh = coord.mesh

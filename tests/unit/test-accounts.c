@@ -22,6 +22,36 @@
 /* RFC 6238, appendix B: "12345678901234567890". */
 #define TOTP "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
+/* ---- a store that takes its time ---- */
+
+static struct {
+	bool hold;
+	store_answer_fn fn; /* whom the answer is kept back from */
+	void *userdata;
+} slow;
+
+int __real_store_txn(struct store *store, const struct store_cond *conds, size_t n_conds,
+		     const struct store_op *ops, size_t n_ops, store_answer_fn fn, void *userdata);
+int __wrap_store_txn(struct store *store, const struct store_cond *conds, size_t n_conds,
+		     const struct store_op *ops, size_t n_ops, store_answer_fn fn, void *userdata);
+
+int __wrap_store_txn(struct store *store, const struct store_cond *conds, size_t n_conds,
+		     const struct store_op *ops, size_t n_ops, store_answer_fn fn, void *userdata)
+{
+	if (!slow.hold)
+		return __real_store_txn(store, conds, n_conds, ops, n_ops, fn, userdata);
+	slow.hold = false;
+	slow.fn = fn;
+	slow.userdata = userdata;
+	return 0;
+}
+
+static void answer_late(int status)
+{
+	slow.fn(&(struct store_answer){ .status = status, .text = "the disk is full" },
+		slow.userdata);
+}
+
 /* ---- passwords ---- */
 
 static void test_password_problem(void **state)
@@ -469,6 +499,7 @@ static void test_wrong(void **state)
 	memset(longest, 'x', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
 	assert_int_equal(try(fix, ALICE, longest, NULL, NULL).status, VERIFY_WRONG);
+	assert_non_null(strstr(fix_last_event(fix), "what was given is none"));
 	fix_put(fix->store, "users/" ALICE, "{\"created\":1,\"password\":\"$none$\"}");
 	fix_run(fix);
 	assert_int_equal(try(fix, ALICE, PASSWORD, NULL, NULL).status, VERIFY_WRONG);
@@ -639,6 +670,48 @@ static void test_end(void **state)
 	fix_run(fix);
 }
 
+/* The registry has yet to say that a code is used. */
+static void test_code_when_the_store_fails(void **state)
+{
+	struct fix *fix = *state;
+	const char *from = "192.0.2.1";
+	struct verify_attempt attempt;
+	struct got got = { 0 };
+	char code[7];
+
+	set_totp(fix);
+	assert_int_equal(totp_code(TOTP, FIX_START / SEC / 30, code), 0);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(try_code(fix, ALICE, "0", from).status, VERIFY_WRONG);
+	attempt = attempt_of(ALICE, NULL, code, from);
+	slow.hold = true;
+	verifier_check_code(verifier, &attempt, on_answer, &got);
+	assert_int_equal(got.n, 0);
+	answer_late(-EIO);
+	assert_int_equal(wait_for(fix, &got).status, VERIFY_UNAVAILABLE);
+	/* That was no failure of hers. */
+	assert_int_equal(try_code(fix, ALICE, code, from).status, VERIFY_OK);
+}
+
+static void test_end_before_the_store_answers(void **state)
+{
+	struct fix *fix = *state;
+	struct verify_attempt attempt;
+	struct got got = { 0 };
+	char code[7];
+
+	set_totp(fix);
+	assert_int_equal(totp_code(TOTP, FIX_START / SEC / 30, code), 0);
+	attempt = attempt_of(ALICE, NULL, code, NULL);
+	slow.hold = true;
+	verifier_check_code(verifier, &attempt, on_answer, &got);
+	verifier = verifier_free(verifier);
+	assert_int_equal(got.n, 1);
+	assert_int_equal(got.status, VERIFY_UNAVAILABLE);
+	answer_late(-EIO);
+	assert_int_equal(got.n, 1);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -664,6 +737,8 @@ int main(void)
 		CASE(test_address_limited),
 		CASE(test_limited_in_parallel),
 		CASE(test_new_password),
+		CASE(test_code_when_the_store_fails),
+		CASE(test_end_before_the_store_answers),
 		CASE(test_end),
 	};
 #undef CASE

@@ -417,9 +417,26 @@ static void test_link_is_void(void **state)
 		    registry_create_pwlink(fix->registry, &fix_root, ALICE, FIX_DONE(fix)));
 	fix_pass(fix, FIX_DAY - 1);
 	assert_non_null(registry_pwlink(fix->registry, other));
-	fix_pass(fix, 1);
+	fix_set_time(FIX_START + FIX_DAY);
 	assert_null(registry_pwlink(fix->registry, other));
+	fix_pass(fix, 0);
 	assert_int_equal(registry_n_pwlinks(fix->registry), 0);
+}
+
+/* One that was left in the store. */
+static void test_link_before_the_password(void **state)
+{
+	struct fix *fix = *state;
+	const char *secret = make_link(fix, ALICE);
+	char user[96];
+
+	snprintf(user, sizeof(user), "{\"created\":1,\"password_set\":%llu}",
+		 (unsigned long long)FIX_START);
+	fix_put(fix->store, "users/" ALICE, user);
+	fix_run(fix);
+	assert_null(registry_pwlink(fix->registry, secret));
+	FIX_REFUSED(fix, REGISTRY_NOT_FOUND, "has been used",
+		    registry_use_pwlink(fix->registry, &fix_root, secret, HASH, FIX_DONE(fix)));
 }
 
 /* ---- suspending ---- */
@@ -527,9 +544,13 @@ static void test_suspend_many(void **state)
 static void test_suspended_in_store(void **state)
 {
 	struct fix *fix = *state;
+	const char *key = fix_authkey(fix, ALICE, NULL, true, false);
 	const char *node = fix_node(fix, 1);
 
 	fix_put(fix->store, "users/" ALICE, "{\"created\":1,\"suspended\":2}");
+	/* Before it comes to that, her keys are of no use either. */
+	FIX_REFUSED(fix, REGISTRY_BAD_AUTH_KEY, "is of a user who is suspended",
+		    fix_enrol(fix, &(struct fix_machine){ .number = 2, .auth_key = key }));
 	fix_pass(fix, 0);
 	assert_string_equal(registry_node(fix->registry, node)->expired_by, "suspension");
 }
@@ -567,6 +588,7 @@ int main(void)
 		CASE(test_totp),
 		CASE(test_link),
 		CASE(test_link_is_void),
+		CASE(test_link_before_the_password),
 		CASE(test_suspend),
 		CASE(test_suspended_comes),
 		CASE(test_suspend_many),
