@@ -134,7 +134,7 @@ static void test_waits_once(void **state)
 		fds[i] = http_fixture_connect(&coord->http);
 		http_fixture_send(fds[i], request);
 		http_fixture_pump(&coord->http, 50000);
-		assert_int_equal(coord->api->n_waiters, 1);
+		assert_int_equal(coord->api->enrolling.n, 1);
 	}
 	for (size_t i = 0; i + 1 < ARRAY_SIZE(fds); i++) {
 		*older = (struct http_reply){ 0 };
