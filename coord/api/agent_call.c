@@ -450,7 +450,7 @@ int agent_call_begin(struct api *api, struct http_request *req, enum agent_who w
 		r = accept_once(call, &sig);
 	/* Behind the verification, or others could use up what a member may do. */
 	if (r == 0 && call->node)
-		r = agent_call_limit(call, api->requests);
+		r = agent_call_limit(call, who == AGENT_LOGIN ? api->logins : api->requests);
 	if (r == 0)
 		r = check_membership(call, who);
 	if (r == 0)

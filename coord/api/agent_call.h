@@ -7,6 +7,7 @@
 
 enum agent_who {
 	AGENT_MEMBER,	/* machines that are enrolled; others are refused "not-enrolled" */
+	AGENT_LOGIN,	/* the same, about logins: as often as people log in there */
 	AGENT_STRANGER, /* all who sign */
 };
 

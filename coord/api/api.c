@@ -37,6 +37,9 @@ static const struct http_rate_config newcomer_rate = {
 static const struct http_rate_config request_rate = { .per_second = 2, .burst = 120 };
 static const struct http_rate_config facts_rate = { .per_second = 0.1, .burst = 30 };
 static const struct http_rate_config rotation_rate = { .per_second = 1.0 / 600, .burst = 10 };
+/* About logins, apart: a playbook logs in a hundred times at once, and each login asks and waits.
+ */
+static const struct http_rate_config login_rate = { .per_second = 10, .burst = 600 };
 
 static void on_changes(uint64_t revision, const struct registry_change *changes, size_t n_changes,
 		       void *userdata)
@@ -74,6 +77,7 @@ static int open_rates(struct api *api, unsigned max_machines)
 		struct http_rate **rate;
 	} rates[] = {
 		{ &request_rate, &api->requests },
+		{ &login_rate, &api->logins },
 		{ &facts_rate, &api->facts },
 		{ &rotation_rate, &api->rotations },
 	};
@@ -145,6 +149,7 @@ struct api *api_free(struct api *api)
 	http_rate_free(api->refusals);
 	http_rate_free(api->newcomers);
 	http_rate_free(api->requests);
+	http_rate_free(api->logins);
 	http_rate_free(api->facts);
 	http_rate_free(api->rotations);
 	replay_free(api->strangers);

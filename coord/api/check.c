@@ -208,7 +208,7 @@ int api_handle_check(struct http_request *req, void *userdata)
 	_cleanup_(json_report_done) struct json_report report = { 0 };
 	_cleanup_(check_body_done) struct check_body body = { 0 };
 	struct agent_call *call;
-	int r = agent_call_begin(userdata, req, AGENT_MEMBER, &call);
+	int r = agent_call_begin(userdata, req, AGENT_LOGIN, &call);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
@@ -294,7 +294,7 @@ int api_handle_check_wait(struct http_request *req, void *userdata)
 {
 	struct agent_call *call;
 	const char *id;
-	int r = agent_call_begin(userdata, req, AGENT_MEMBER, &call);
+	int r = agent_call_begin(userdata, req, AGENT_LOGIN, &call);
 
 	if (r != 0)
 		return r < 0 ? r : 0;

@@ -33,7 +33,8 @@ struct api {
 	char epoch_text[HTTPSIG_EPOCH_LEN];
 	struct replay *members, *strangers; /* machines that are enrolled, and others */
 	struct http_rate *refusals;	    /* requests that were refused, and those of strangers */
-	struct http_rate *requests;	    /* of members, by machine key, as the next two */
+	struct http_rate *requests;	    /* of members, by machine key, as the next three */
+	struct http_rate *logins;	    /* apart from these: about logins to them */
 	struct http_rate *facts;	    /* that change */
 	struct http_rate *rotations;	    /* and other new node keys */
 	struct http_rate *newcomers;	    /* keys of strangers that were not seen before */
