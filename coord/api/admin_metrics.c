@@ -157,6 +157,9 @@ static void print_http(FILE *f, const struct http_stats *http)
 	print_gauge(f, "peergate_coord_http_connections", "Open connections.", http->connections);
 	print_counter(f, "peergate_coord_http_connections_opened", NULL,
 		      "Connections that were accepted.", http->connections_total);
+	print_counter(f, "peergate_coord_http_connections_refused", NULL,
+		      "Connections from addresses that had as many as they may.",
+		      http->connections_full);
 	print_samples(f, &requests, "_total", "status", statuses, ARRAY_SIZE(statuses));
 	print_samples(f, &cut, "_total", "slow", slow, ARRAY_SIZE(slow));
 	print_counter(f, "peergate_coord_http_sent_bytes", "bytes", "Bytes of answers and streams.",

@@ -73,6 +73,37 @@ static void set_tcp_options(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_msec, sizeof(timeout_msec));
 }
 
+enum MHD_Result http_conn_accept(void *cls, const struct sockaddr *addr, socklen_t len)
+{
+	struct http_listener *listener = cls;
+	struct http_server *server = listener->server;
+	unsigned most = server->config.limits.max_connections_per_address, n;
+	struct ip_endpoint peer;
+
+	if (most == 0 || listener->transport == HTTP_UNIX ||
+	    ip_endpoint_from_sockaddr(addr, len, &peer) < 0 ||
+	    http_proxies_trust(&server->proxies, &peer.addr))
+		return MHD_YES;
+	n = http_sources_count(&server->sources, &peer.addr);
+	if (n < most)
+		return MHD_YES;
+	server->stats.connections_full++;
+	http_log_full(server, &peer.addr, n);
+	return MHD_NO;
+}
+
+/* All that come through a proxy come from its address. */
+static bool count_source(struct http_conn *conn)
+{
+	struct http_server *server = conn->listener->server;
+
+	if (conn->listener->transport == HTTP_UNIX ||
+	    http_proxies_trust(&server->proxies, &conn->peer.addr))
+		return true;
+	conn->source = http_sources_add(&server->sources, &conn->peer.addr);
+	return conn->source;
+}
+
 static bool identify(struct http_conn *conn)
 {
 	struct sockaddr_storage ss;
@@ -98,7 +129,7 @@ static void begin(struct http_listener *listener, struct MHD_Connection *mhd, vo
 		conn->listener = listener;
 		conn->fd = info->connect_fd;
 	}
-	if (!conn || !identify(conn)) {
+	if (!conn || !identify(conn) || !count_source(conn)) {
 		/* Gone already, or no memory: requests without a connection are not served. */
 		shutdown(info->connect_fd, SHUT_RDWR);
 		free(conn);
@@ -115,6 +146,7 @@ static void end(struct http_conn *conn)
 {
 	http_conn_clear_due(conn);
 	http_watch_remove(conn);
+	http_sources_drop(&conn->listener->server->sources, conn->source);
 	conn->listener->server->stats.connections--;
 	free(conn);
 }

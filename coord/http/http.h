@@ -146,6 +146,7 @@ int http_server_stop(struct http_server *server, uint64_t timeout_usec,
 struct http_stats {
 	uint64_t connections, streams; /* open now */
 	uint64_t connections_total, streams_total;
+	uint64_t connections_full; /* not accepted, as their address had as many as it may */
 	uint64_t requests[6];  /* by class of status: [2]: 200..299; [0]: gone without an answer */
 	uint64_t bytes_out;    /* of bodies and streams */
 	uint64_t slow_senders; /* cut: request not there in time */

@@ -21,6 +21,7 @@
 #include "coord/http/forwarded.h"
 #include "coord/http/http.h"
 #include "coord/http/route.h"
+#include "coord/http/source.h"
 #include "coord/http/target.h"
 
 struct http_tls;
@@ -29,6 +30,7 @@ struct http_conn {
 	struct http_listener *listener;
 	struct http_request *request; /* that is being received or answered */
 	struct ip_endpoint peer;      /* AF_UNSPEC: Unix */
+	struct http_source *source;   /* NULL: it is not counted */
 	struct ucred creds;	      /* Unix */
 	int fd;			      /* libmicrohttpd's */
 	bool watched;		      /* in the watch descriptor */
@@ -128,6 +130,8 @@ struct http_server {
 	sd_event *event;
 	struct http_config config;
 	struct http_proxies proxies;
+	struct http_sources sources; /* of TCP connections, but for those of trusted proxies */
+	uint64_t full_told;	     /* CLOCK_MONOTONIC: when one that had too many was logged */
 	TAILQ_HEAD(, http_listener) listeners;
 
 	int watch_fd;
@@ -160,6 +164,7 @@ void http_listener_quiesce(struct http_listener *listener);
 struct http_listener *http_listener_free(struct http_listener *listener);
 
 /* conn.c: called by libmicrohttpd, cls is the listener */
+enum MHD_Result http_conn_accept(void *cls, const struct sockaddr *addr, socklen_t len);
 void http_conn_notify(void *cls, struct MHD_Connection *mhd, void **context,
 		      enum MHD_ConnectionNotificationCode code);
 /* The time for the next request begins, or ends because it is there. */
@@ -227,6 +232,8 @@ void http_stop_check(struct http_server *server);
 void http_log_refused(struct http_request *req, unsigned status, const char *why);
 /* A trusted proxy did not hand this on: counted, and said once. */
 void http_log_unattributed(struct http_request *req, const char *what);
+/* A connection that was not accepted, as this address has so many: now and then one is said. */
+void http_log_full(struct http_server *server, const struct ip_addr *addr, unsigned n);
 /* For MHD_OPTION_EXTERNAL_LOGGER; cls is the server. */
 void http_log_mhd(void *cls, const char *fmt, va_list ap) _printf_(2, 0);
 

@@ -70,16 +70,6 @@ static int add_sources(struct http_listener *listener)
 	return 0;
 }
 
-static unsigned per_address(const struct http_listener *listener)
-{
-	const struct http_config *config = &listener->server->config;
-
-	/* Behind a proxy all come from one address. */
-	if (listener->transport == HTTP_UNIX || config->n_trusted_proxies > 0)
-		return 0;
-	return config->limits.max_connections_per_address;
-}
-
 static int start_daemon(struct http_listener *l)
 {
 	const struct http_limits *limits = &l->server->config.limits;
@@ -95,11 +85,10 @@ static int start_daemon(struct http_listener *l)
 		flags |= MHD_USE_TLS;
 	/* clang-format off */
 	l->daemon = MHD_start_daemon(
-		flags, 0, NULL, NULL, http_dispatch, l,
+		flags, 0, http_conn_accept, l, http_dispatch, l,
 		MHD_OPTION_EXTERNAL_LOGGER, http_log_mhd, l->server,
 		MHD_OPTION_LISTEN_SOCKET, l->fd,
 		MHD_OPTION_CONNECTION_LIMIT, limits->max_connections,
-		MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address(l),
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, limits->connection_memory,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(limits->idle_usec / USEC_PER_SEC),
 		MHD_OPTION_STRICT_FOR_CLIENT, 1,

@@ -11,6 +11,7 @@
 
 #define LINES_PER_PERIOD 20u
 #define PERIOD_USEC	 (10 * USEC_PER_SEC)
+#define FULL_PERIOD_USEC (60 * USEC_PER_SEC)
 
 /* May a line be written now? Says how many were not. */
 static bool may_log(struct http_server *server)
@@ -61,6 +62,19 @@ void http_log_unattributed(struct http_request *req, const char *what)
 			"it is taken for one, as far as limits and addresses go (TLS in "
 			"peergate-coord(8) has the lines for nginx)",
 			ip_addr_to_string(&req->conn->peer.addr, proxy), what);
+}
+
+void http_log_full(struct http_server *server, const struct ip_addr *addr, unsigned n)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	char text[IP_ADDR_STRLEN];
+
+	if (server->full_told && now - server->full_told < FULL_PERIOD_USEC)
+		return;
+	server->full_told = now;
+	log_notice("Refused a connection from %s, which has %u already; more from one address are "
+		   "for MaxConnectionsPerAddress= of coord.conf to allow",
+		   ip_addr_to_string(addr, text), n);
 }
 
 /* Every message is about what a client did: of use to whoever looks for it, and to nobody else. */

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "coord/http/internal.h"
+#include "coord/http/source.h"
 
 #define WAYS 8u /* buckets that an address may be in */
 
@@ -49,16 +50,6 @@ struct http_rate *http_rate_free(struct http_rate *rate)
 {
 	free(rate);
 	return NULL;
-}
-
-/* Whoever has one address of a /64 has them all. */
-static struct ip_addr key_of(const struct ip_addr *addr)
-{
-	struct ip_addr key = *addr;
-
-	if (key.family == AF_INET6)
-		memset(key.bytes + 8, 0, 8);
-	return key;
 }
 
 static struct bucket *set_of(struct http_rate *rate, const struct ip_addr *key)
@@ -103,7 +94,7 @@ static struct bucket *find(struct http_rate *rate, const struct ip_addr *key, ui
 int http_rate_take(struct http_rate *rate, const struct ip_addr *addr, uint64_t now_usec,
 		   unsigned *ret_seconds)
 {
-	struct ip_addr key = key_of(addr);
+	struct ip_addr key = http_source_of(addr);
 	struct bucket *b = find(rate, &key, now_usec);
 
 	b->tokens = tokens_at(rate, b, now_usec);

@@ -91,6 +91,7 @@ struct http_server *http_server_free(struct http_server *server)
 	sd_event_source_disable_unref(server->tick);
 	sd_event_source_disable_unref(server->due_source);
 	sd_event_source_disable_unref(server->stop_source);
+	http_sources_done(&server->sources);
 	close_fd(server->watch_fd);
 	sd_event_unref(server->event);
 	free(server);

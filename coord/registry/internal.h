@@ -19,6 +19,7 @@ struct registry {
 	registry_clock_fn clock;
 	char *coordinator_key;
 	uint64_t key_lifetime_usec, event_lifetime_usec, max_events;
+	unsigned max_pending_from;
 	registry_ready_fn ready;
 	registry_problem_fn problem;
 	void *userdata;

@@ -50,7 +50,7 @@ static int check_limits(struct op *op, const struct ip_addr *from)
 		n++;
 		n_from += from->family != AF_UNSPEC && same_source(&pending->from, from);
 	}
-	if (n_from >= REGISTRY_MAX_PENDING_FROM)
+	if (n_from >= registry->max_pending_from)
 		return op_refuse(op, REGISTRY_TOO_MANY,
 				 "%zu machines wait for approval from your address already; try "
 				 "again when some are through",

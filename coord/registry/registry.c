@@ -194,6 +194,8 @@ static int configure(struct registry *registry, const struct registry_config *co
 		config->key_lifetime_usec ? config->key_lifetime_usec : KEY_LIFETIME_USEC;
 	registry->event_lifetime_usec =
 		config->event_lifetime_usec ? config->event_lifetime_usec : EVENT_LIFETIME_USEC;
+	registry->max_pending_from =
+		config->max_pending_from ? config->max_pending_from : REGISTRY_MAX_PENDING_FROM;
 	registry->max_events = config->max_events ? config->max_events : MAX_EVENTS;
 	registry->coordinator_key = strdup(config->coordinator_key);
 	return registry->coordinator_key ? 0 : -ENOMEM;

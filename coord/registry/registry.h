@@ -27,7 +27,7 @@
 #define REGISTRY_MAX_AUTHKEYS	  10000u
 #define REGISTRY_MAX_APIKEYS	  1000u
 #define REGISTRY_MAX_PENDING	  256u
-#define REGISTRY_MAX_PENDING_FROM 8u	/* from one address (IPv6: one /64) */
+#define REGISTRY_MAX_PENDING_FROM 8u	/* from one address (IPv6: one /64), unless configured */
 #define REGISTRY_MAX_POLICIES	  1000u /* versions kept */
 
 struct registry;
@@ -43,6 +43,7 @@ struct registry_config {
 	uint64_t key_lifetime_usec;   /* of node keys; 0: 180 days */
 	uint64_t event_lifetime_usec; /* 0: 400 days */
 	uint64_t max_events;	      /* 0: 200000 */
+	unsigned max_pending_from;    /* from one address; 0: REGISTRY_MAX_PENDING_FROM */
 };
 
 /*

@@ -7,6 +7,7 @@
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "coord/registry/registry.h"
 
 #define CONFIG_OWNER 0 /* root */
 #define DAY	     (UINT64_C(24) * 3600 * 1000000)
@@ -43,6 +44,10 @@ static const struct conf_field fields[] = {
 	{ "EventLifetime", conf_read_duration, AT(event_lifetime_usec), DAY, 36500 * DAY,
 	  "a time from 1d to 36500d" },
 	{ "MaxConnectedNodes", conf_read_u64, AT(max_nodes), 1, 100000, "1 to 100000" },
+	{ "MaxConnectionsPerAddress", conf_read_u64, AT(max_connections), 1, 100000,
+	  "1 to 100000" },
+	{ "MaxPendingPerAddress", conf_read_u64, AT(max_pending), 1, REGISTRY_MAX_PENDING,
+	  "1 to 256" },
 	{ "AdminGroup", conf_read_string, AT(admin_group), .expected = "the name of a group" },
 	{ "LogLevel", conf_read_log_level, AT(log_level),
 	  .expected = "error, warning, notice, info or debug" },
@@ -75,6 +80,8 @@ static int config_new(struct coord_config **ret_config)
 	config->key_lifetime_usec = 180 * DAY;
 	config->event_lifetime_usec = 400 * DAY;
 	config->max_nodes = 20000;
+	config->max_connections = 256;
+	config->max_pending = REGISTRY_MAX_PENDING_FROM;
 	config->log_level = LOG_INFO;
 	config->admin_group = strdup("peergate-admin");
 	if (!config->admin_group)

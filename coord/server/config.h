@@ -20,6 +20,8 @@ struct coord_config {
 	uint64_t key_lifetime_usec;   /* NodeKeyLifetime=: 180 days */
 	uint64_t event_lifetime_usec; /* EventLifetime=: 400 days */
 	uint64_t max_nodes;	      /* MaxConnectedNodes=: 20000 */
+	uint64_t max_connections;     /* MaxConnectionsPerAddress=: 256 */
+	uint64_t max_pending;	      /* MaxPendingPerAddress=: 8 */
 	char *admin_group;	      /* AdminGroup=: "peergate-admin" */
 	int log_level;		      /* LogLevel=: LOG_INFO */
 };

@@ -98,6 +98,7 @@ static int open_registry(struct coord *coord, char **reterr_text)
 							    ed25519_key_public(coord->key), key),
 		.key_lifetime_usec = coord->config->key_lifetime_usec,
 		.event_lifetime_usec = coord->config->event_lifetime_usec,
+		.max_pending_from = (unsigned)coord->config->max_pending,
 	};
 	int r;
 
@@ -196,6 +197,7 @@ static int serve(struct coord *coord, char **reterr_text)
 	http_limits_default(&config.limits);
 	/* Requests come besides the streams. */
 	config.limits.max_connections = (unsigned)coord->config->max_nodes + 1024;
+	config.limits.max_connections_per_address = (unsigned)coord->config->max_connections;
 	config.limits.stream_bytes = 1 << 20;
 	r = join_routes(coord, &config);
 	if (r == 0)

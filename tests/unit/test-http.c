@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/log.h"
+#include "coord/http/internal.h"
 #include "coord/http/rate.h"
 #include "http-fixture.h"
 
@@ -741,8 +742,60 @@ static void test_address_limit(void **state)
 	assert_int_equal(http_fixture_exchange(&f->http, fds[0],
 					       "GET /echo HTTP/1.1\r\n" HOST "\r\n", &f->reply),
 			 200);
-	for (unsigned i = 0; i < 3; i++)
+	assert_int_equal(http_fixture_stats(&f->http).connections_full, 1);
+	close(fds[2]);
+	/* A place that becomes free may be taken. */
+	close(fds[1]);
+	http_fixture_wait(&f->http, http_fixture_stats(&f->http).connections == 1);
+	fds[1] = http_fixture_connect(&f->http);
+	assert_int_equal(http_fixture_exchange(&f->http, fds[1],
+					       "GET /echo HTTP/1.1\r\n" HOST "\r\n", &f->reply),
+			 200);
+	close(fds[0]);
+	close(fds[1]);
+	http_fixture_wait(&f->http, http_fixture_stats(&f->http).connections == 0);
+	assert_null(f->http.server->sources.tree);
+}
+
+/* All come from the proxy's address. */
+static void test_address_limit_behind_proxy(void **state)
+{
+	struct fixture *f = *state;
+	struct ip_prefix proxy;
+	int fds[5];
+
+	assert_int_equal(ip_prefix_parse("127.0.0.1", &proxy), 0);
+	f->http.config.trusted_proxies = &proxy;
+	f->http.config.n_trusted_proxies = 1;
+	f->http.config.limits.max_connections_per_address = 2;
+	http_fixture_start(&f->http, NULL);
+	for (unsigned i = 0; i < 5; i++)
+		fds[i] = http_fixture_connect(&f->http);
+	http_fixture_wait(&f->http, http_fixture_stats(&f->http).connections == 5);
+	assert_int_equal(http_fixture_stats(&f->http).connections_full, 0);
+	for (unsigned i = 0; i < 5; i++)
 		close(fds[i]);
+}
+
+static void test_sources(void **state)
+{
+	struct http_sources sources = { 0 };
+	struct http_source *held[3];
+	struct ip_addr a, b, c;
+
+	assert_int_equal(ip_addr_parse("2001:db8::1", &a), 0);
+	assert_int_equal(ip_addr_parse("2001:db8::ffff:1", &b), 0);
+	assert_int_equal(ip_addr_parse("2001:db8:0:1::1", &c), 0);
+	held[0] = http_sources_add(&sources, &a);
+	held[1] = http_sources_add(&sources, &b);
+	held[2] = http_sources_add(&sources, &c);
+	assert_int_equal(http_sources_count(&sources, &a), 2);
+	assert_int_equal(http_sources_count(&sources, &c), 1);
+	http_sources_drop(&sources, held[0]);
+	assert_int_equal(http_sources_count(&sources, &b), 1);
+	http_sources_drop(&sources, held[1]);
+	assert_int_equal(http_sources_count(&sources, &b), 0);
+	http_sources_done(&sources);
 }
 
 /* A listener on a Unix socket knows who asks, and has routes of its own. */
@@ -866,6 +919,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_forwarded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_connection_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_address_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_address_limit_behind_proxy, setup, teardown),
+		cmocka_unit_test(test_sources),
 		cmocka_unit_test_setup_teardown(test_unix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_sockets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_config, setup, teardown),
