@@ -3,6 +3,9 @@
 
 #include "coord/registry/op.h"
 
+/* In node_record.expired_by: the key ran out. */
+#define NODE_EXPIRED_BY_TIME "time"
+
 /* With an event, each but the first two. */
 void node_txn_swap_key(struct txn *txn, const struct node_record *old, const struct wg_key *key);
 /* label is free, as far as is known. */

@@ -86,11 +86,19 @@ static int patch_owner(struct patch *p, struct txn *txn, const struct node_recor
 	return 0;
 }
 
-/* A time to come makes a key that has run out valid again: that is the operator's to say. */
-static int patch_expiry(struct patch *p, struct node_record *node)
+/*
+ * A time to come makes a key that has run out valid again: that is the operator's to say. One that
+ * somebody has ended, or that was given back, may be known to others by now.
+ */
+static int patch_expiry(struct patch *p, const struct node_record *old, struct node_record *node)
 {
 	if (!p->has_expiry)
 		return 0;
+	if (old->expired_by && strcmp(old->expired_by, NODE_EXPIRED_BY_TIME) != 0)
+		return op_refuse(&p->op, REGISTRY_CONFLICT,
+				 "the key of %s did not run out, %s ended it; \"agentctl login\" "
+				 "there makes a new one",
+				 old->name, old->expired_by);
 	if (node->user && !registry_user_is_active(p->op.registry, node->user))
 		return op_refuse(&p->op, REGISTRY_NOT_ALLOWED,
 				 "%s is suspended, and so are the keys of their nodes", node->user);
@@ -130,7 +138,7 @@ static int prepare(struct op *op, struct txn *txn)
 	if (r == 0)
 		r = patch_owner(p, txn, old, &node);
 	if (r == 0)
-		r = patch_expiry(p, &node);
+		r = patch_expiry(p, old, &node);
 	if (r != 0)
 		return r;
 	if (p->user || p->has_tags)

@@ -212,7 +212,7 @@ static int prepare_expired(struct op *op, struct txn *txn)
 
 		if (expiry_due(op->registry, slot) > op->registry->clock())
 			continue;
-		node_txn_expire(op, txn, &slot->rec, "time", op->kind->action);
+		node_txn_expire(op, txn, &slot->rec, NODE_EXPIRED_BY_TIME, op->kind->action);
 		n++;
 	}
 	return n > 0 ? 0 : OP_ANSWERED;

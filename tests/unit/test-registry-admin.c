@@ -265,6 +265,13 @@ static void test_key_expiry(void **state)
 					&(struct registry_node_patch){ .key_expiry = &never },
 					FIX_DONE(fix)));
 	assert_false(node_is_expired(node_of(fix, id), FIX_START));
+	/* But not what somebody, or the machine itself, has ended. */
+	FIX_OK(fix, registry_expire_node(fix->registry, &fix_root, id, FIX_DONE(fix)));
+	FIX_REFUSED(fix, REGISTRY_CONFLICT, "did not run out, root ended it; \"agentctl login\"",
+		    registry_patch_node(fix->registry, &fix_root, id,
+					&(struct registry_node_patch){ .key_expiry = &never },
+					FIX_DONE(fix)));
+	assert_true(node_is_expired(node_of(fix, id), FIX_START));
 	FIX_REFUSED(fix, REGISTRY_BAD_REQUEST, "too far in the future",
 		    registry_patch_node(fix->registry, &fix_root, id,
 					&(struct registry_node_patch){ .key_expiry = &far },
