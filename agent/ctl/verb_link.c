@@ -182,5 +182,11 @@ int verb_set(int argc, char **argv, void *userdata)
 		r = risk_ask_all(ctl);
 	if (r == CLI_OK)
 		r = make_params(ctl, &params);
-	return r == CLI_OK ? simply(ctl, "Set", params, "Set.") : r;
+	if (r != CLI_OK)
+		return r;
+	return simply(ctl, "Set", params,
+		      ctl->up.hostname
+			      ? "Set. The name in the mesh stays the one that the host enrolled "
+				"with; an operator changes it with 'coordctl nodes rename'."
+			      : "Set.");
 }

@@ -115,6 +115,10 @@ static int set_auth_key(struct link_store *store, const char *auth_key,
 {
 	int r;
 
+	if (strncmp(auth_key, AUTH_PREFIX, strlen(AUTH_PREFIX)) == 0 && !is_auth_key(auth_key))
+		return refuse(reterr_text,
+			      "the auth key is cut off or mistyped; expected pgauth. and three "
+			      "parts, as 'coordctl authkeys create' prints it");
 	if (!is_auth_key(auth_key))
 		return refuse(reterr_text,
 			      "that is no auth key; expected pgauth. and three parts, as 'coordctl "

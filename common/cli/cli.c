@@ -202,10 +202,16 @@ static bool is_first_word(const struct cli_program *program, const char *word)
 	return false;
 }
 
-static int no_verb(const struct cli_program *program, const char *word)
+static int no_verb(const struct cli_program *program, int argc, char **argv)
 {
-	return usage_error(program, NULL,
-			   is_first_word(program, word) ? "incomplete verb" : "unknown verb", word);
+	_cleanup_free_ char *both = NULL;
+
+	if (!is_first_word(program, argv[0]))
+		return usage_error(program, NULL, "unknown verb", argv[0]);
+	if (argc < 2 || argv[1][0] == '-')
+		return usage_error(program, NULL, "incomplete verb", argv[0]);
+	both = text_printf("%s %s", argv[0], argv[1]);
+	return usage_error(program, NULL, "unknown verb", both ? both : argv[1]);
 }
 
 /* argv[0] is the verb's last word: getopt_long() wants something there. */
@@ -252,7 +258,8 @@ int cli_run(const struct cli_program *program, int argc, char **argv, void *user
 	}
 	verb = find_verb(program, argc - first, argv + first, &n_words);
 	if (!verb)
-		return asked.help ? print_program_help(program) : no_verb(program, argv[first]);
+		return asked.help ? print_program_help(program)
+				  : no_verb(program, argc - first, argv + first);
 	first += n_words - 1;
 	return run_verb(program, verb, argc - first, argv + first, &asked, userdata);
 }

@@ -27,7 +27,8 @@ static int refuse_unknown(struct admin_call *call)
 {
 	return admin_call_refuse(
 		call, 404, "not-found",
-		"there is no such node; \"coordctl nodes list\" shows names and ids");
+		"there is no such node: %.80s; \"coordctl nodes list\" shows names and ids",
+		word_of(call));
 }
 
 int admin_nodes_show(struct admin_call *call)

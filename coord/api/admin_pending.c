@@ -29,7 +29,7 @@ static json_t *pending_at(const struct api *api, size_t i)
 	return pending_json(registry_pending_at(api->registry, i));
 }
 
-int admin_auth_list(struct admin_call *call)
+int admin_pending_list(struct admin_call *call)
 {
 	const struct api *api = call->api;
 
@@ -56,7 +56,7 @@ static void approve_body_done(struct approve_body *body)
 	text_list_done(&body->tags);
 }
 
-int admin_auth_approve(struct admin_call *call)
+int admin_pending_approve(struct admin_call *call)
 {
 #define AT(member) offsetof(struct approve_body, member)
 	static const struct json_field fields[] = {
@@ -74,7 +74,7 @@ int admin_auth_approve(struct admin_call *call)
 	return 0;
 }
 
-int admin_auth_reject(struct admin_call *call)
+int admin_pending_reject(struct admin_call *call)
 {
 	registry_reject(call->api->registry, &call->actor, http_request_param(call->req, "code"),
 			admin_call_done, call);

@@ -9,8 +9,6 @@
 #include "coord/api/admin.h"
 #include "coord/api/admin_policy.h"
 
-#define MAX_CONFIRM_SECONDS (24u * 3600u)
-
 /* ---- tags ---- */
 
 char *policy_etag(uint64_t version, const uint8_t hash[SHA256_LEN], char buf[POLICY_ETAG_SIZE])
@@ -147,6 +145,10 @@ static void on_policy(const struct registry_result *result, void *userdata)
 		return;
 	}
 	body = current_json(call->api);
+	if (json_object_set_new(body, "changed", json_boolean(!result->is_unchanged)) < 0) {
+		json_decref(body);
+		body = NULL;
+	}
 	if (result->problems &&
 	    json_object_set_new(body, "problems", policy_problems_json(result->problems)) < 0) {
 		json_decref(body);
@@ -186,8 +188,8 @@ static int read_confirm(struct admin_call *call, struct registry_policy_request 
 	const char *text = http_request_query(call->req, "confirm_within", 0);
 	uint64_t seconds = 0;
 
-	if (text && (parse_u64(text, MAX_CONFIRM_SECONDS, &seconds) < 0 || seconds == 0))
-		return refuse(call, "confirm_within: expected seconds, from 1 to 86400");
+	if (text && (parse_u64(text, REGISTRY_MAX_CONFIRM_SEC, &seconds) < 0 || seconds == 0))
+		return refuse(call, "confirm_within: expected seconds, from 1 to 86400 (a day)");
 	request->confirm_within_usec = seconds * 1000000;
 	return 0;
 }

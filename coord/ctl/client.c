@@ -323,6 +323,12 @@ static int fail_socket(const char *path, char **reterr_text)
 			    "the coordinator is not running: nobody listens at %s; see "
 			    "\"systemctl status peergate-coord\"",
 			    path);
+	if (r == -EACCES)
+		return fail(reterr_text, r,
+			    "%s: permission denied; it is for root, and for the members of the "
+			    "group peergate-admin (AdminGroup= of coord.conf), from their next "
+			    "login on",
+			    path);
 	return fail(reterr_text, r, "%s: %s", path, strerror(-r));
 }
 

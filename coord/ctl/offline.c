@@ -74,6 +74,11 @@ int offline_config_text(const struct offline_config *config, char **reterr_text,
 	text = text_stream_close(&out);
 	if (!text)
 		return -ENOMEM;
+	if (!coord_url_is_good(config->url))
+		return fail(reterr_text, -EINVAL,
+			    "--url %s: expected how agents reach the coordinator: "
+			    "https://HOST[:PORT][/PATH], without a \"/\" at its end",
+			    config->url);
 	r = coord_config_parse(text, strlen(text), "coord.conf", reterr_text, &parsed);
 	if (r == 0)
 		*ret_text = take_ptr(text);

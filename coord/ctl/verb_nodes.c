@@ -206,7 +206,8 @@ static json_t *read_expiry(const struct ctl *ctl, const char *text)
 		return json_pack("{s:n}", "key_expiry");
 	if (parse_rfc3339(text, &usec) == 0)
 		return json_pack("{s:s}", "key_expiry", text);
-	if (parse_duration(text, &usec) < 0)
+	/* Seconds, or days? Nobody means the former. */
+	if (!text[strspn(text, "0123456789")] || parse_duration(text, &usec) < 0)
 		return NULL;
 	return json_pack("{s:s}", "key_expiry",
 			 format_rfc3339(ctl->now_usec + usec, buf, sizeof(buf)));

@@ -10,6 +10,7 @@
 #include "coord/ctl/listed.h"
 #include "coord/ctl/render.h"
 #include "coord/policy/policy_json.h"
+#include "coord/registry/registry.h"
 
 #define USEC	    1000000u
 #define VERSION_MAX 9999999999u
@@ -67,6 +68,9 @@ static int render_current(const struct ctl *ctl, const json_t *reply)
 		fputs("The default policy is in force.\n", ctl->out.file);
 	else
 		fprintf(ctl->out.file, "Version %" PRIu64 " is in force.\n", version);
+	if (json_is_false(json_object_get(reply, "changed")))
+		fputs("It was before: nothing has changed, and there is nothing to confirm.\n",
+		      ctl->out.file);
 	if (confirm)
 		fprintf(ctl->out.file,
 			"It is rolled back to version %" PRIu64 " %s, unless you confirm it:\n"
@@ -202,8 +206,11 @@ static int set_path(struct ctl *ctl, char **ret_path)
 	uint64_t usec;
 	int r = path ? 0 : -ENOMEM;
 
-	if (ctl->confirm_within && (parse_duration(ctl->confirm_within, &usec) < 0 || usec < USEC))
-		return ctl_tell_usage(ctl, "--confirm-within %s: expected a time, such as 5m",
+	if (ctl->confirm_within && (parse_duration(ctl->confirm_within, &usec) < 0 || usec < USEC ||
+				    usec / USEC > REGISTRY_MAX_CONFIRM_SEC))
+		return ctl_tell_usage(ctl,
+				      "--confirm-within %s: expected a time, such as 5m; a day at "
+				      "most",
 				      ctl->confirm_within);
 	if (ctl->confirm_within) {
 		snprintf(seconds, sizeof(seconds), "%" PRIu64, usec / USEC);

@@ -24,8 +24,8 @@ struct bodies {
 void bodies_done(struct bodies *bodies);
 
 /*
- * The plan as a delta, without tokens: it says that there are none if they follow. It may be shared (map_plan_is_shared()). Return: 0 and the
- * caller's reference; -ENOMEM, -EIO.
+ * The plan as a delta, without tokens: it says that there are none if they follow. It may be shared
+ * (map_plan_is_shared()). Return: 0 and the caller's reference; -ENOMEM, -EIO.
  */
 int bodies_get(struct bodies *bodies, struct world *world, const struct world_node *node,
 	       const struct map_plan *plan, struct map_frame **ret_frame);

@@ -5,6 +5,13 @@
 #include "coord/registry/admit.h"
 #include "coord/registry/check.h"
 
+int node_not_found(struct op *op, const char *word)
+{
+	return op_refuse(
+		op, REGISTRY_NOT_FOUND,
+		"there is no such node: %.80s; \"coordctl nodes list\" shows names and ids", word);
+}
+
 void node_txn_swap_key(struct txn *txn, const struct node_record *old, const struct wg_key *key)
 {
 	char name[KEY_NAME_SIZE];

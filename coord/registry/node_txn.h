@@ -6,6 +6,9 @@
 /* In node_record.expired_by: the key ran out. */
 #define NODE_EXPIRED_BY_TIME "time"
 
+/* op_refuse(): what was asked for is the name or id of no node. */
+int node_not_found(struct op *op, const char *word);
+
 /* With an event, each but the first two. */
 void node_txn_swap_key(struct txn *txn, const struct node_record *old, const struct wg_key *key);
 /* label is free, as far as is known. */

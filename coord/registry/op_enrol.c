@@ -71,6 +71,9 @@ static int find_key(struct enrol *e, const struct authkey_record **ret_key)
 		e->key_is_malformed ? NULL : registry_authkey(e->op.registry, e->auth_key.id);
 	const char *fault;
 
+	if (e->key_is_malformed)
+		return refuse_key(e, "is cut off or mistyped; copy all of it, as \"coordctl "
+				     "authkeys create\" prints it");
 	if (!key || !secret_hash_equal(key->hash, e->auth_key.hash))
 		return refuse_key(e,
 				  "is not known here; make one with \"coordctl authkeys create\"");

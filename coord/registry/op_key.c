@@ -288,6 +288,9 @@ static int prepare_revoke_apikey(struct op *op, struct txn *txn)
 
 	if (!old)
 		return op_refuse(op, REGISTRY_NOT_FOUND, "there is no such API key");
+	if (old->scopes & ~op->scopes)
+		return op_refuse(op, REGISTRY_NOT_ALLOWED,
+				 "the API key may do more than yours, which cannot revoke it");
 	op->result.apikey = old;
 	if (old->revoked)
 		return OP_ANSWERED;

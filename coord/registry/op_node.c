@@ -29,8 +29,7 @@ static int find(struct op *op, const struct node_record **ret_node)
 	const struct node_record *node = registry_find_node(op->registry, n->word);
 
 	if (!node)
-		return op_refuse(op, REGISTRY_NOT_FOUND,
-				 "there is no such node; \"coordctl nodes\" shows them all");
+		return node_not_found(op, n->word);
 	if (!op_may_touch(op, node))
 		return op_refuse(op, REGISTRY_NOT_ALLOWED, "%s is not yours", node->name);
 	snprintf(n->id, sizeof(n->id), "%s", node->head.id);

@@ -74,8 +74,10 @@ static int patch_owner(struct patch *p, struct txn *txn, const struct node_recor
 		return 0;
 	user = registry_user(p->op.registry, p->user);
 	if (!user)
-		return op_refuse(&p->op, REGISTRY_NOT_FOUND,
-				 "there is no such user; \"coordctl users\" shows them all");
+		return op_refuse(
+			&p->op, REGISTRY_NOT_FOUND,
+			"there is no such user: %.128s; \"coordctl users list\" shows them all",
+			p->user);
 	if (user->suspended)
 		return op_refuse(&p->op, REGISTRY_NOT_ALLOWED, "%s is suspended", p->user);
 	admit_touch_user(txn, user);
@@ -125,8 +127,7 @@ static int prepare(struct op *op, struct txn *txn)
 	int r;
 
 	if (!old)
-		return op_refuse(op, REGISTRY_NOT_FOUND,
-				 "there is no such node; \"coordctl nodes\" shows them all");
+		return node_not_found(op, p->word);
 	if (!op_may_touch(op, old))
 		return op_refuse(op, REGISTRY_NOT_ALLOWED, "%s is not yours", old->name);
 	if (op->login && (p->user || p->has_expiry))

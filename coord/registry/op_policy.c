@@ -9,7 +9,7 @@
 #include "coord/registry/policy_key.h"
 #include "coord/registry/policy_txn.h"
 
-#define MAX_CONFIRM_WITHIN_USEC DAY_USEC
+#define MAX_CONFIRM_WITHIN_USEC (REGISTRY_MAX_CONFIRM_SEC * UINT64_C(1000000))
 
 struct policy_op {
 	struct op op;
@@ -86,8 +86,10 @@ static int prepare_set(struct op *op, struct txn *txn)
 	if (current->confirm_by)
 		return refuse_while_waiting(p, current);
 	r = check_match(p, current);
-	if (r == 0 && memcmp(p->hash, current->hash, sizeof(p->hash)) == 0)
-		return OP_ANSWERED; /* it is in force */
+	if (r == 0 && memcmp(p->hash, current->hash, sizeof(p->hash)) == 0) {
+		op->result.is_unchanged = true;
+		return OP_ANSWERED;
+	}
 	if (r == 0)
 		r = check_text(p);
 	if (r != 0)

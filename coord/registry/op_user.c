@@ -38,7 +38,9 @@ static int find(struct user_op *u, const struct user_record **ret_user)
 	*ret_user = registry_user(u->op.registry, u->login);
 	return *ret_user ? 0
 			 : op_refuse(&u->op, REGISTRY_NOT_FOUND,
-				     "there is no such user; \"coordctl users\" shows them all");
+				     "there is no such user: %.128s; \"coordctl users list\" shows "
+				     "them all",
+				     u->login);
 }
 
 static int prepare_add(struct op *op, struct txn *txn)

@@ -26,6 +26,7 @@
 #define REGISTRY_MAX_USERS	  100000u
 #define REGISTRY_MAX_AUTHKEYS	  10000u
 #define REGISTRY_MAX_APIKEYS	  1000u
+#define REGISTRY_MAX_CONFIRM_SEC  86400u /* that a policy may wait to be confirmed */
 #define REGISTRY_MAX_PENDING	  256u
 #define REGISTRY_MAX_PENDING_FROM 8u	/* from one address (IPv6: one /64), unless configured */
 #define REGISTRY_MAX_POLICIES	  1000u /* versions kept */
@@ -238,7 +239,8 @@ struct registry_result {
 	const struct policy_problems *problems; /* REGISTRY_POLICY_REFUSED; also warnings of OK */
 	const struct event_record *events;	/* registry_events() */
 	size_t n_events;
-	bool more; /* registry_events(): there are more */
+	bool more;	   /* registry_events(): there are more */
+	bool is_unchanged; /* registry_set_policy(): this text was in force already */
 };
 /*
  * Every operation is answered exactly once, possibly before the function returns. Arguments are

@@ -14,18 +14,21 @@
 
 /* "https://HOST[:PORT][/PATH]" or "http://...", without "/" at its end, user, query and fragment.
  */
-static int read_url(const struct conf_field *f, const char *value, void *target)
+bool coord_url_is_good(const char *text)
 {
 	const char *host = NULL;
-	size_t len = strlen(value);
 
-	if (strncmp(value, "https://", 8) == 0)
-		host = value + 8;
-	else if (strncmp(value, "http://", 7) == 0)
-		host = value + 7;
-	if (!host || !*host || *host == '/' || value[len - 1] == '/' || strpbrk(value, " ?#@\"<>"))
-		return -EINVAL;
-	return conf_read_string(f, value, target);
+	if (strncmp(text, "https://", 8) == 0)
+		host = text + 8;
+	else if (strncmp(text, "http://", 7) == 0)
+		host = text + 7;
+	return host && *host && *host != '/' && text[strlen(text) - 1] != '/' &&
+	       !strpbrk(text, " ?#@\"<>");
+}
+
+static int read_url(const struct conf_field *f, const char *value, void *target)
+{
+	return coord_url_is_good(value) ? conf_read_string(f, value, target) : -EINVAL;
 }
 
 #define AT(member) offsetof(struct coord_config, member)

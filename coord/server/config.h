@@ -29,6 +29,9 @@ struct coord_config {
 struct coord_config *coord_config_free(struct coord_config *config);
 DEFINE_CLEANUP(struct coord_config *, coord_config_free);
 
+/* Is it one for Url=? */
+bool coord_url_is_good(const char *text);
+
 /*
  * Parse the text of a file over the defaults, and what its values say together.
  * Return: 0; -EINVAL and *reterr_text ("FILE:LINE: Key: ..."; the caller's), -ENOMEM.

@@ -693,7 +693,10 @@ static void test_authkeys(void **state)
 
 static void test_an_api_key_gives_what_it_has(void **state)
 {
+	const struct registry_apikey_request all = { .scopes = SCOPE_ALL },
+					     some = { .scopes = SCOPE_POLICY_READ };
 	struct coord_fix *coord = *state;
+	char path[96];
 
 	make_key(coord, SCOPE_KEYS_WRITE | SCOPE_POLICY_READ);
 	assert_refused(ask(coord, "POST", "apikeys", "{\"scopes\":[\"policy:write\"]}"), 403,
@@ -701,6 +704,13 @@ static void test_an_api_key_gives_what_it_has(void **state)
 	assert_refused(ask(coord, "POST", "apikeys", "{\"scopes\":[\"all\"]}"), 403, "not-allowed",
 		       "do not have it");
 	assert_ok(ask(coord, "POST", "apikeys", "{\"scopes\":[\"policy:read\"]}"));
+	/* Nor does it take away what it has not. */
+	registry_create_apikey(coord->registry, &fix_root, &all, fix_done, &coord->result);
+	snprintf(path, sizeof(path), "apikeys/%s", coord->result.id);
+	assert_refused(ask(coord, "DELETE", path, ""), 403, "not-allowed", "more than yours");
+	registry_create_apikey(coord->registry, &fix_root, &some, fix_done, &coord->result);
+	snprintf(path, sizeof(path), "apikeys/%s", coord->result.id);
+	assert_ok(ask(coord, "DELETE", path, ""));
 	make_key(coord, SCOPE_ALL);
 	assert_ok(ask(coord, "POST", "apikeys", "{\"scopes\":[\"all\"],\"expires_in\":60}"));
 }
@@ -1006,6 +1016,10 @@ static void test_policy_confirm(void **state)
 	assert_text(json, "confirm_by", "2027-01-15T08:05:00Z");
 	assert_refused(ask(coord, "PUT", "policy", "{}"), 409, "conflict", "confirm");
 	assert_ok(ask(coord, "POST", "policy/confirm", ""));
+	/* The same text again: there is nothing that could be confirmed. */
+	assert_ok(ask(coord, "PUT", "policy?confirm_within=300", POLICY));
+	assert_non_null(strstr(reply.text, "\"confirm_by\":null"));
+	assert_non_null(strstr(reply.text, "\"changed\":false"));
 	fix_set_time(FIX_START + FIX_HOUR);
 	registry_tick(coord->registry);
 	http_fixture_pump(&coord->http, 1000);
