@@ -96,14 +96,14 @@ static int patch_expiry(struct patch *p, const struct node_record *old, struct n
 {
 	if (!p->has_expiry)
 		return 0;
+	if (node->user && !registry_user_is_active(p->op.registry, node->user))
+		return op_refuse(&p->op, REGISTRY_NOT_ALLOWED,
+				 "%s is suspended, and so are the keys of their nodes", node->user);
 	if (old->expired_by && strcmp(old->expired_by, NODE_EXPIRED_BY_TIME) != 0)
 		return op_refuse(&p->op, REGISTRY_CONFLICT,
 				 "the key of %s did not run out, %s ended it; \"agentctl login\" "
 				 "there makes a new one",
 				 old->name, old->expired_by);
-	if (node->user && !registry_user_is_active(p->op.registry, node->user))
-		return op_refuse(&p->op, REGISTRY_NOT_ALLOWED,
-				 "%s is suspended, and so are the keys of their nodes", node->user);
 	node->key_expiry = p->key_expiry;
 	node->expired_by = NULL;
 	return 0;

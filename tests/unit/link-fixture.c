@@ -135,7 +135,7 @@ void close_link(struct fixture *f)
 	f->state = state_free(f->state);
 }
 
-static void put_etc(struct fixture *f, const char *name, const char *text)
+void put_etc(struct fixture *f, const char *name, const char *text)
 {
 	_cleanup_free_ char *path = text_printf("%s/%s", f->etc, name);
 

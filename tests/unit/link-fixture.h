@@ -41,6 +41,8 @@ void run_for(struct fixture *f, uint64_t usec);
 /* By a wish of the operator; an url is put in. */
 void up(struct fixture *f, struct link_wish wish);
 /* Become a member, and get a map. */
+/* A file below etc. */
+void put_etc(struct fixture *f, const char *name, const char *text);
 void come_up(struct fixture *f);
 
 #define AWAIT(f, condition)                                                                     \

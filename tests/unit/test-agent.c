@@ -998,7 +998,7 @@ static void restart_aging(struct fixture *f, uint64_t max_usec, time_t clock_ahe
 	clock_ahead_sec = clock_ahead;
 	boottime_ahead_sec = 0;
 	f->agent = new_agent_with(f, max_usec);
-	assert_int_equal(agent_use_kept_map(f->agent, SOURCE), expected);
+	assert_int_equal(agent_use_kept_map(f->agent, SOURCE, NULL), expected);
 	assert_int_equal(the_kernel->map_seen, expected == 0);
 	assert_int_equal(agent_map_problem(f->agent) != NULL, expected < 0);
 }

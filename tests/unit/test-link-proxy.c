@@ -61,7 +61,7 @@ static void hook_refuse(void *userdata, char *problem)
 	free(problem);
 }
 
-static int hook_use_kept(void *userdata, const char *source)
+static int hook_use_kept(void *userdata, const char *source, const char *node)
 {
 	return -ENOENT;
 }
@@ -76,6 +76,7 @@ static const struct link_hooks hooks = {
 	.refuse = hook_refuse,
 	.confirm = hook_nothing,
 	.use_kept = hook_use_kept,
+	.forget = hook_nothing,
 	.leave = hook_nothing,
 	.key_changed = hook_nothing,
 	.changed = hook_nothing,

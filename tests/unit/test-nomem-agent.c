@@ -323,7 +323,7 @@ static int read_config(void *userdata)
 		assert_string_equal(
 			error, "agent.conf:3: NoSuchKey: unknown key; expected one of Netmap, "
 			       "Coordinator, CAFile, Proxy, InsecureHTTP, Endpoint, Interface, "
-			       "ListenPort, FwMark, GatewayPort, LogLevel");
+			       "ListenPort, FwMark, GatewayPort, MaxMapAge, LogLevel");
 	return r == -EINVAL ? 0 : r;
 }
 

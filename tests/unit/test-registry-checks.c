@@ -407,8 +407,7 @@ static void test_forgotten(void **state)
 	const struct registry_node_patch to_alice = { .user = ALICE };
 	const struct registry_node_patch to_tag = { .tags = &tags };
 	const struct registry_node_patch name = { .name = "desk" };
-	uint64_t never = RECORD_NEVER;
-	const struct registry_node_patch valid = { .key_expiry = &never };
+	const char *key;
 	char login[32];
 	struct checks c;
 
@@ -450,7 +449,9 @@ static void test_forgotten(void **state)
 	assert_forgotten(&c);
 	assert_null(registry_checkreq(fix->registry, c.id));
 	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_KEY_EXPIRED);
-	FIX_OK(fix, registry_patch_node(fix->registry, &fix_root, c.laptop, &valid, FIX_DONE(fix)));
+	key = fix_authkey(fix, ALICE, NULL, false, false);
+	FIX_OK(fix,
+	       fix_enrol(fix, &(struct fix_machine){ .number = 1, .key = 11, .auth_key = key }));
 	assert_forgotten(&c);
 
 	remember(&c);
