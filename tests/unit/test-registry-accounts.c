@@ -468,10 +468,6 @@ static void test_suspend(void **state)
 
 	FIX_REFUSED(fix, REGISTRY_BAD_AUTH_KEY, "the auth key was revoked",
 		    fix_enrol(fix, &(struct fix_machine){ .number = 2, .auth_key = key }));
-	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "is suspended",
-		    registry_patch_node(fix->registry, &fix_root, node,
-					&(struct registry_node_patch){ .key_expiry = &never },
-					FIX_DONE(fix)));
 	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "may not do anything here",
 		    registry_expire_node(fix->registry, &alice, node, FIX_DONE(fix)));
 	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "for operators",
@@ -482,10 +478,29 @@ static void test_suspend(void **state)
 	assert_true(registry_user_is_active(fix->registry, ALICE));
 	assert_null(registry_session(fix->registry, session));
 	assert_string_equal(registry_node(fix->registry, node)->expired_by, "suspension");
+	/* Only a login on the host makes a key that is good. */
 	FIX_REFUSED(fix, REGISTRY_CONFLICT, "suspension ended it",
 		    registry_patch_node(fix->registry, &fix_root, node,
 					&(struct registry_node_patch){ .key_expiry = &never },
 					FIX_DONE(fix)));
+}
+
+/* A key that had run out before is not let back in, either. */
+static void test_suspend_after_expiry(void **state)
+{
+	struct fix *fix = *state;
+	const char *node = fix_node(fix, 1);
+	uint64_t never = RECORD_NEVER;
+	const struct registry_node_patch patch = { .key_expiry = &never };
+
+	fix_pass(fix, 181 * FIX_DAY);
+	assert_string_equal(registry_node(fix->registry, node)->expired_by, "time");
+	FIX_OK(fix, registry_suspend_user(fix->registry, &fix_root, ALICE, true, FIX_DONE(fix)));
+	FIX_REFUSED(fix, REGISTRY_NOT_ALLOWED, "is suspended",
+		    registry_patch_node(fix->registry, &fix_root, node, &patch, FIX_DONE(fix)));
+	FIX_OK(fix, registry_suspend_user(fix->registry, &fix_root, ALICE, false, FIX_DONE(fix)));
+	FIX_OK(fix, registry_patch_node(fix->registry, &fix_root, node, &patch, FIX_DONE(fix)));
+	assert_null(registry_node(fix->registry, node)->expired_by);
 }
 
 /* By every way in. */
@@ -590,6 +605,7 @@ int main(void)
 		CASE(test_link_is_void),
 		CASE(test_link_before_the_password),
 		CASE(test_suspend),
+		CASE(test_suspend_after_expiry),
 		CASE(test_suspended_comes),
 		CASE(test_suspend_many),
 		CASE(test_suspended_in_store),
