@@ -144,6 +144,17 @@ static void begin(struct http_listener *listener, struct MHD_Connection *mhd, vo
 
 static void end(struct http_conn *conn)
 {
+	struct http_request *req = conn->request;
+
+	/*
+	 * A head that left no memory, not even for the answer that it is too large: libmicrohttpd
+	 * does not tell of all of these that they have ended.
+	 */
+	if (req) {
+		conn->request = NULL;
+		conn->listener->server->stats.requests[0]++;
+		http_request_detach(req);
+	}
 	http_conn_clear_due(conn);
 	http_watch_remove(conn);
 	http_sources_drop(&conn->listener->server->sources, conn->source);

@@ -591,6 +591,30 @@ static void test_stop_idle(void **state)
 	http_fixture_wait(&f->http, f->n_stopped == 1);
 }
 
+/*
+ * Where a head leaves libmicrohttpd no memory for an answer, it closes the connection, and of some
+ * of these requests it never says that they have ended: they are gone all the same.
+ */
+static void test_stop_after_heads_without_answer(void **state)
+{
+	static char request[8192];
+	struct fixture *f = *state;
+	unsigned n_unanswered = 0;
+
+	http_fixture_start(&f->http, NULL);
+	for (size_t len = 5000; len < 6100; len += 31) {
+		snprintf(
+			request, sizeof(request),
+			"GET /nothing HTTP/1.1\r\nHost: c\r\nCookie: a=0123456789; b=0123456789\r\n"
+			"X-Long: %0*d\r\n\r\n",
+			(int)len, 0);
+		n_unanswered += http_fixture_ask(&f->http, request, &f->reply) == 0;
+	}
+	assert_true(n_unanswered > 0);
+	assert_int_equal(http_server_stop(f->http.server, 600 * USEC_PER_SEC, on_stopped, f), 0);
+	http_fixture_wait(&f->http, f->n_stopped == 1);
+}
+
 /* At once, with all there is. */
 static void test_free_at_once(void **state)
 {
@@ -631,6 +655,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_in_vain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_idle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop_after_heads_without_answer, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_free_at_once, setup, teardown),
 	};
 	struct rlimit files;
