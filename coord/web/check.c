@@ -272,7 +272,7 @@ static int approve(struct web_call *call, const struct checkreq_record *req)
 int web_check_post(struct web_call *call)
 {
 	const struct checkreq_record *req = find(call);
-	const char *said = web_field(call, "answer");
+	const char *said;
 
 	if (!req)
 		return 0;
@@ -280,6 +280,7 @@ int web_check_post(struct web_call *call)
 		return show_answered(call, req);
 	if (web_check_form(call, "check %s", req->head.id) != 0)
 		return 0;
+	said = web_field(call, "answer");
 	if (strcmp(said, "yes") == 0)
 		return approve(call, req);
 	if (strcmp(said, "no") != 0)

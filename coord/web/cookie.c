@@ -27,8 +27,8 @@ static int take_value(const char *value, size_t len, char ret_value[COOKIE_SIZE]
 	}
 	if (len == 0 || len >= COOKIE_SIZE || strspn(value, VALUE_CHARS) < len)
 		return -EINVAL;
+	memset(ret_value, 0, COOKIE_SIZE);
 	memcpy(ret_value, value, len);
-	ret_value[len] = '\0';
 	return 0;
 }
 

@@ -198,17 +198,22 @@ static void on_finished(int status, const char *text, const struct web_identity 
 				  call);
 }
 
+/* In a time that does not depend on where they differ. */
+static bool same(const char *a, const char *b)
+{
+	return strlen(a) == strlen(b) && CRYPTO_memcmp(a, b, strlen(a)) == 0;
+}
+
 /* Taken off the list: whatever comes of it, it comes once. NULL: there is none. */
 static struct web_flow *take_flow(struct web_call *call, const char *state)
 {
 	struct web_flow *flow, *found = NULL;
 
 	make_place(call->web, clock_usec(CLOCK_MONOTONIC));
-	TAILQ_FOREACH(flow, &call->web->flows, entry)
-	if (strlen(flow->state) == strlen(state) &&
-	    CRYPTO_memcmp(flow->state, state, strlen(state)) == 0)
-		found = flow;
-	if (!found || CRYPTO_memcmp(found->visit, call->visit, sizeof(found->visit)) != 0)
+	for (flow = TAILQ_FIRST(&call->web->flows); flow; flow = TAILQ_NEXT(flow, entry))
+		if (same(flow->state, state))
+			found = flow;
+	if (!found || !same(found->visit, call->visit))
 		return NULL;
 	return unlink_flow(call->web, found);
 }
