@@ -25,15 +25,6 @@ static const struct pending_record *find(const struct web_call *call)
 
 /* ---- the page ---- */
 
-/* In two halves, as the terminal shows it. */
-static void add_code(struct html *page, const char *code)
-{
-	char half[5];
-
-	snprintf(half, sizeof(half), "%.4s", code);
-	html_add(page, "<div><dt>Code</dt><dd class=\"code\">%s-%s</dd></div>\n", half, code + 4);
-}
-
 static void add_tags(struct html *page, const struct text_list *tags)
 {
 	html_add(page, "<div><dt>Asks for</dt><dd>");
@@ -56,7 +47,7 @@ static void add_machine(struct html *page, const struct web_call *call,
 	char key[ED25519_TEXT_LEN], from[IP_ADDR_STRLEN];
 
 	html_add(page, "<dl>\n");
-	add_code(page, pending->head.id);
+	html_add(page, "<div><dt>Code</dt><dd class=\"code\">%s</dd></div>\n", pending->head.id);
 	page_item(page, "Host name", pending->facts.hostname);
 	if (known)
 		page_item(page, "Known here as", known->name);
