@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/text.h"
 #include "coord/web/internal.h"
 
@@ -155,6 +156,16 @@ int web_error(struct web_call *call, unsigned status, const char *title, const c
 		 call->login ? "To your devices" : "Sign in");
 	page_end(&page);
 	return web_answer(call, status, &page);
+}
+
+int web_unavailable(struct web_call *call, const char *text)
+{
+	return web_error(call, 503, "Not possible at the moment", "%s", text);
+}
+
+void web_retry_after(struct web_call *call, uint64_t usec)
+{
+	call->retry_seconds = (unsigned)(usec / USEC_PER_SEC) + 1;
 }
 
 /* ---- what the registry says ---- */

@@ -102,8 +102,10 @@ static int identify(struct web_call *call)
 		r = find_visit(call);
 	user = web_user(call);
 	call->is_admin = user && (user->roles & ADMIN_ROLES);
-	if (from)
+	if (from) {
+		call->client = *from;
 		ip_addr_to_string(from, call->from);
+	}
 	call->actor = (struct registry_actor){
 		.who = call->login ? call->login : "browser",
 		.from = from ? call->from : NULL,
@@ -237,16 +239,18 @@ static int run(struct web_call *call, const struct web_page *page)
 	return page->run(call);
 }
 
+bool web_may_try(struct web_call *call)
+{
+	return call->client.family == AF_UNSPEC ||
+	       http_rate_take(call->web->rate, &call->client, clock_usec(CLOCK_MONOTONIC),
+			      &call->retry_seconds) == 0;
+}
+
 /* Those who have signed in have shown who they are. */
 static int limit(struct web_call *call)
 {
-	const struct ip_addr *from = http_request_client(call->req);
-	unsigned seconds;
-
-	if (call->login || !from || !is_post(call) ||
-	    http_rate_take(call->web->rate, from, clock_usec(CLOCK_MONOTONIC), &seconds) == 0)
+	if (call->login || !is_post(call) || web_may_try(call))
 		return 0;
-	call->retry_seconds = seconds;
 	web_error(call, 429, "Too many attempts",
 		  "There were too many attempts from your address. Please wait a moment.");
 	return HTTP_ANSWERED;

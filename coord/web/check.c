@@ -224,7 +224,7 @@ static void on_checked(const struct verify_answer *verified, void *userdata)
 		return;
 	}
 	if (verified->status == VERIFY_UNAVAILABLE) {
-		web_error(call, 503, "Not possible at the moment", "%s", verified->text);
+		web_unavailable(call, verified->text);
 		return;
 	}
 	/* It may have been answered meanwhile, in another window. */
@@ -236,7 +236,7 @@ static void on_checked(const struct verify_answer *verified, void *userdata)
 		return;
 	}
 	if (verified->status == VERIFY_LATER)
-		call->retry_seconds = (unsigned)(verified->retry_usec / USEC_PER_SEC) + 1;
+		web_retry_after(call, verified->retry_usec);
 	show(call, req, verified->status == VERIFY_LATER ? 429 : 403,
 	     verified->text ? verified->text : "The code of your app is missing.");
 }
@@ -245,11 +245,11 @@ static void on_checked(const struct verify_answer *verified, void *userdata)
 static int approve(struct web_call *call, const struct checkreq_record *req)
 {
 	const struct websession_record *session = fresh_session(call, req);
-	const struct ip_addr *from = http_request_client(call->req);
 	struct verify_attempt attempt = {
 		.login = call->login,
 		.password = web_field(call, "password"),
 		.code = form_get(&call->form, "code"),
+		.from = call->client,
 	};
 
 	if (session) {
@@ -263,8 +263,6 @@ static int approve(struct web_call *call, const struct checkreq_record *req)
 	}
 	if (!*attempt.password)
 		return show(call, req, 403, "Please show first that it is you.");
-	if (from)
-		attempt.from = *from;
 	verifier_check(call->web->verifier, &attempt, on_checked, call);
 	return 0;
 }

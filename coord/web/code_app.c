@@ -123,10 +123,12 @@ static void on_changed(const struct registry_result *result, void *userdata)
 
 static void refuse_password(struct web_call *call, const struct verify_answer *answer)
 {
-	if (answer->status == VERIFY_LATER)
-		call->retry_seconds = (unsigned)(answer->retry_usec / USEC_PER_SEC) + 1;
-	web_error(call, answer->status == VERIFY_LATER ? 429 : 503, "Not possible at the moment",
-		  "%s", answer->text);
+	if (answer->status != VERIFY_LATER) {
+		web_unavailable(call, answer->text);
+		return;
+	}
+	web_retry_after(call, answer->retry_usec);
+	web_error(call, 429, "Too many attempts", "%s", answer->text);
 }
 
 /* The password was right, if 0 or NEEDS_CODE: there was no code of the account's to give yet. */
@@ -148,14 +150,12 @@ static void on_set_checked(const struct verify_answer *answer, void *userdata)
 
 static struct verify_attempt attempt_of(const struct web_call *call)
 {
-	const struct ip_addr *from = http_request_client(call->req);
 	struct verify_attempt attempt = {
 		.login = call->login,
 		.password = web_field(call, "password"),
+		.from = call->client,
 	};
 
-	if (from)
-		attempt.from = *from;
 	return attempt;
 }
 

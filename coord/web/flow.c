@@ -121,15 +121,6 @@ static void on_begun(int status, const char *text, const struct web_begun *begun
 	web_redirect_away(call, begun->url);
 }
 
-static bool may_set_out(struct web_call *call)
-{
-	const struct ip_addr *from = http_request_client(call->req);
-
-	return call->login || !from ||
-	       http_rate_take(call->web->rate, from, clock_usec(CLOCK_MONOTONIC),
-			      &call->retry_seconds) == 0;
-}
-
 int web_provider_begin(struct web_call *call)
 {
 	const struct web_provider *provider = find_provider(call->web, web_param(call, "provider"));
@@ -139,7 +130,7 @@ int web_provider_begin(struct web_call *call)
 	if (!provider)
 		return web_error(call, 404, "There is no such provider",
 				 "Nobody signs in with \"%s\" here.", web_param(call, "provider"));
-	if (!may_set_out(call))
+	if (!call->login && !web_may_try(call))
 		return web_error(call, 429, "Too many attempts", "Please wait a moment.");
 	call->number = (uint64_t)(provider - call->web->providers);
 	call->next = strdup(web_next(http_request_query(call->req, "next", 0)));

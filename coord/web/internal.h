@@ -47,6 +47,7 @@ struct web_page {
 struct web_call {
 	struct web *web;
 	struct http_request *req; /* a reference */
+	struct ip_addr client;	  /* AF_UNSPEC: not known */
 	struct form form;	  /* of a POST */
 	char visit[COOKIE_SIZE];  /* secret of this browser before it has signed in; "": none */
 	bool visit_is_new;
@@ -85,6 +86,8 @@ const char *web_param(const struct web_call *call, const char *name);
 int web_check_form(struct web_call *call, const char *purpose, ...) _printf_(2, 3);
 /* The token for that. "" without memory: the form is of no use then. */
 const char *web_token(const struct web_call *call, const char *purpose, char buf[CSRF_SIZE]);
+/* May a stranger of this address try again? If not, the answer will say when. */
+bool web_may_try(struct web_call *call);
 /* The person; NULL: nobody. Borrowed until control returns to the event loop. */
 const struct user_record *web_user(const struct web_call *call);
 
@@ -106,6 +109,10 @@ int web_redirect_away(struct web_call *call, const char *url);
 /* A page that says what is wrong. */
 int web_error(struct web_call *call, unsigned status, const char *title, const char *fmt, ...)
 	_printf_(4, 5);
+/* Not at the moment: 503. */
+int web_unavailable(struct web_call *call, const char *text);
+/* The answer will say when to try again. */
+void web_retry_after(struct web_call *call, uint64_t usec);
 /* As the registry says. Return: 0: answered; -ENOENT: it is no refusal. */
 int web_refused(struct web_call *call, const struct registry_result *result);
 /* Without memory. */

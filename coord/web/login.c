@@ -111,18 +111,16 @@ static void on_opened(const struct registry_result *result, void *userdata)
 void web_sign_in(struct web_call *call, const char *login, const char *method,
 		 enum auth_strength strength, uint64_t auth_time)
 {
-	const struct ip_addr *from = http_request_client(call->req);
 	struct registry_session_request request = {
 		.user = login,
 		.method = method,
 		.strength = strength,
 		.auth_time = auth_time,
+		.from = call->client,
 		.agent = http_request_header(call->req, "User-Agent", 0),
 	};
 	const struct registry_actor actor = web_self(call, login);
 
-	if (from)
-		request.from = *from;
 	registry_open_session(call->web->registry, &actor, &request, on_opened, call);
 }
 
@@ -146,11 +144,11 @@ static void on_checked(const struct verify_answer *answer, void *userdata)
 		web_login_show(call, 403, answer->text);
 		return;
 	case VERIFY_LATER:
-		call->retry_seconds = (unsigned)(answer->retry_usec / USEC_PER_SEC) + 1;
+		web_retry_after(call, answer->retry_usec);
 		web_login_show(call, 429, answer->text);
 		return;
 	case VERIFY_UNAVAILABLE:
-		web_error(call, 503, "Not possible at the moment", "%s", answer->text);
+		web_unavailable(call, answer->text);
 		return;
 	}
 }
@@ -160,15 +158,13 @@ int web_login_post(struct web_call *call)
 	struct verify_attempt attempt = {
 		.login = web_field(call, "login"),
 		.password = web_field(call, "password"),
+		.from = call->client,
 	};
-	const struct ip_addr *from = http_request_client(call->req);
 
 	if (keep_next(call, web_field(call, "next")) < 0)
 		return web_fail(call);
 	if (web_check_form(call, "login") != 0)
 		return 0;
-	if (from)
-		attempt.from = *from;
 	verifier_check(call->web->verifier, &attempt, on_checked, call);
 	return 0;
 }

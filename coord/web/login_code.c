@@ -58,11 +58,11 @@ static void on_checked(const struct verify_answer *answer, void *userdata)
 			     call->number);
 		return;
 	case VERIFY_LATER:
-		call->retry_seconds = (unsigned)(answer->retry_usec / USEC_PER_SEC) + 1;
+		web_retry_after(call, answer->retry_usec);
 		web_error(call, 429, "Too many attempts", "%s", answer->text);
 		return;
 	case VERIFY_UNAVAILABLE:
-		web_error(call, 503, "Not possible at the moment", "%s", answer->text);
+		web_unavailable(call, answer->text);
 		return;
 	}
 }
@@ -78,10 +78,10 @@ static bool first_step_is_good(const struct web_call *call)
 
 int web_login_code(struct web_call *call)
 {
-	const struct ip_addr *from = http_request_client(call->req);
 	struct verify_attempt attempt = {
 		.login = web_field(call, "login"),
 		.code = web_field(call, "code"),
+		.from = call->client,
 	};
 
 	if (web_check_form(call, "login-code") != 0)
@@ -92,8 +92,6 @@ int web_login_code(struct web_call *call)
 	if (parse_u64(web_field(call, "expires"), UINT64_MAX, &call->number) < 0 ||
 	    !first_step_is_good(call))
 		return web_login_show(call, 403, "That took too long. Please begin again.");
-	if (from)
-		attempt.from = *from;
 	verifier_check_code(call->web->verifier, &attempt, on_checked, call);
 	return 0;
 }

@@ -75,7 +75,7 @@ static void on_hashed(const struct verify_answer *answer, void *userdata)
 	const struct registry_actor actor = web_self(call, "password link");
 
 	if (answer->status != VERIFY_OK) {
-		web_error(call, 503, "Not possible at the moment", "%s", answer->text);
+		web_unavailable(call, answer->text);
 		return;
 	}
 	registry_use_pwlink(call->web->registry, &actor, web_param(call, "secret"), answer->hash,
