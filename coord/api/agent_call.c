@@ -59,7 +59,10 @@ static int respond(struct agent_call *call, unsigned status, struct http_buf *bo
 int agent_call_answer(struct agent_call *call, unsigned status, json_t *body)
 {
 	_cleanup_(http_buf_unrefp) struct http_buf *buf = body ? http_buf_json(body) : NULL;
-	int r = buf ? respond(call, status, buf) : -ENOMEM;
+	int r;
+
+	http_request_note_error(call->req, body);
+	r = buf ? respond(call, status, buf) : -ENOMEM;
 
 	json_decref(body);
 	agent_call_free(call);

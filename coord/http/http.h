@@ -244,6 +244,9 @@ int http_respond(struct http_request *req, const struct http_response *response)
 int http_respond_json(struct http_request *req, unsigned status, json_t *body);
 int http_respond_json_with(struct http_request *req, unsigned status, json_t *body,
 			   const struct http_header *headers, size_t n_headers);
+/* The code of an error's body, for the log: where the body goes out by http_respond(). NULL: none.
+ */
+void http_request_note_error(struct http_request *req, const json_t *body);
 /* {"error":{"code":CODE,"message":...}}; NULL: out of memory. */
 json_t *http_error_json(const char *code, const char *message);
 /* An answer of this. */

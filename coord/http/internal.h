@@ -75,6 +75,7 @@ struct http_request {
 	bool secure, http10, chunked, head;
 	const struct http_route *route;
 	struct http_refusal refusal;
+	char code[32]; /* of the error that is answered; "": none */
 
 	char *body;
 	size_t body_len, body_size, max_body;

@@ -46,7 +46,9 @@ void http_log_refused(struct http_request *req, unsigned status, const char *why
 	if (status)
 		snprintf(answer, sizeof(answer), "%u", status);
 	if (!why)
-		why = req->refusal.status ? req->refusal.message : "by the handler";
+		why = req->refusal.status ? req->refusal.message
+		      : req->code[0]	  ? req->code
+					  : "by the handler";
 	log_info("Refused a request from %s for %s: %s (%s)", client,
 		 req->route ? req->route->path : "no known path", answer, why);
 }

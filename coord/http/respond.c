@@ -103,6 +103,14 @@ int http_respond(struct http_request *req, const struct http_response *r)
 	return error;
 }
 
+void http_request_note_error(struct http_request *req, const json_t *body)
+{
+	const char *code =
+		json_string_value(json_object_get(json_object_get(body, "error"), "code"));
+
+	snprintf(req->code, sizeof(req->code), "%s", code ? code : "");
+}
+
 int http_respond_json_with(struct http_request *req, unsigned status, json_t *body,
 			   const struct http_header *headers, size_t n_headers)
 {
@@ -115,6 +123,7 @@ int http_respond_json_with(struct http_request *req, unsigned status, json_t *bo
 		.body = buf,
 	};
 
+	http_request_note_error(req, body);
 	json_decref(body);
 	return buf ? http_respond(req, &response) : -ENOMEM;
 }

@@ -9,6 +9,7 @@
 
 #include "common/base64.h"
 #include "common/frame_stream.h"
+#include "common/log.h"
 #include "common/text.h"
 #include "coord/api/internal.h"
 #include "tests/unit/coord-fixture.h"
@@ -168,16 +169,28 @@ static void test_asks_for_tags(void **state)
 	agent_fix_done(&agent);
 }
 
+static char logged[256];
+
+static void note_log(void *userdata, int level, const char *text)
+{
+	snprintf(logged, sizeof(logged), "%s", text);
+}
+
 static void test_strangers(void **state)
 {
 	static const char *const paths[] = { "/v1/node", "/v1/rotate", "/v1/logout", "/v1/map" };
 	struct coord_fix *coord = *state;
 	struct agent_fix agent;
 
+	log_set_sink(note_log, NULL);
 	agent_fix_init(coord, &agent);
-	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		assert_refused(coord, &agent, agent_fix_ask(coord, &agent, paths[i], "{}", &reply),
 			       403, "not-enrolled");
+		assert_non_null(strstr(logged, paths[i]));
+		assert_non_null(strstr(logged, ": 403 (not-enrolled)"));
+	}
+	log_set_sink(NULL, NULL);
 	agent_fix_done(&agent);
 }
 
