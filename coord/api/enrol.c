@@ -103,13 +103,14 @@ int api_handle_enrol(struct http_request *req, void *userdata)
 	_cleanup_free_ char *text = NULL;
 	struct registry_enrolment enrolment = { 0 };
 	struct agent_call *call;
+	unsigned given;
 	int r = agent_call_begin(userdata, req, AGENT_STRANGER, &call);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = read_enrol(call->body, &report, &body);
 	if (r == 0)
-		r = facts_read(call->body, NULL, seen_at(call), &text, &facts);
+		r = facts_read(call->body, seen_at(call), &text, &facts, &given);
 	if (r < 0)
 		return agent_call_refuse(call, r == -EINVAL ? 400 : 503,
 					 r == -EINVAL ? "bad-request" : "unavailable", "%s",

@@ -5,43 +5,49 @@
 #include "coord/registry/field.h"
 
 /* A node does not say where it was seen. */
-static const char *const said[] = {
-	"hostname",	 "os",		"agent",     "ssh",
-	"ssh_host_keys", "listen_port", "endpoints", "configured_endpoints",
+static const struct {
+	const char *name;
+	unsigned bit;
+} said[] = {
+	{ "hostname", FACT_HOSTNAME },
+	{ "os", FACT_OS },
+	{ "agent", FACT_AGENT },
+	{ "ssh", FACT_SSH },
+	{ "ssh_host_keys", FACT_SSH_HOST_KEYS },
+	{ "endpoints", FACT_ENDPOINTS },
+	{ "configured_endpoints", FACT_CONFIGURED },
+	{ "listen_port", FACT_LISTEN_PORT },
 };
 
-/* Known facts as JSON, with those of body put over them. */
-static int merge(const json_t *body, const struct node_facts *known, json_t **ret_merged)
+static json_t *pick(const json_t *body, unsigned *ret_given)
 {
-	json_auto_t *merged = NULL;
-	int r = known ? field_facts.write(known, &merged) : 0;
+	json_t *picked = json_object();
 
-	if (r == 0 && !merged)
-		merged = json_object();
-	if (r == 0 && !merged)
-		r = -ENOMEM;
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(said); i++) {
-		json_t *value = json_object_get(body, said[i]);
+	*ret_given = 0;
+	for (size_t i = 0; picked && i < ARRAY_SIZE(said); i++) {
+		json_t *value = json_object_get(body, said[i].name);
 
-		if (value && json_object_set(merged, said[i], value) < 0)
-			r = -ENOMEM;
+		if (!value)
+			continue;
+		*ret_given |= said[i].bit;
+		if (json_object_set(picked, said[i].name, value) < 0) {
+			json_decref(picked);
+			return NULL;
+		}
 	}
-	if (r == 0)
-		*ret_merged = take_ptr(merged);
-	return r;
+	return picked;
 }
 
-int facts_read(const json_t *body, const struct node_facts *known, const struct ip_addr *seen,
-	       char **reterr_text, struct node_facts *ret_facts)
+int facts_read(const json_t *body, const struct ip_addr *seen, char **reterr_text,
+	       struct node_facts *ret_facts, unsigned *ret_given)
 {
 	_cleanup_(json_report_done) struct json_report report = { 0 };
 	const struct json_at root = { 0 };
 	struct node_facts facts = { 0 };
-	json_auto_t *merged = NULL;
-	int r = merge(body, known, &merged);
+	unsigned given;
+	json_auto_t *picked = pick(body, &given);
+	int r = picked ? field_facts.read(picked, &root, &facts, &report) : -ENOMEM;
 
-	if (r == 0)
-		r = field_facts.read(merged, &root, &facts, &report);
 	if (r < 0) {
 		node_facts_done(&facts);
 		if (r == -EINVAL)
@@ -51,5 +57,6 @@ int facts_read(const json_t *body, const struct node_facts *known, const struct 
 	if (seen)
 		facts.seen = *seen;
 	*ret_facts = facts;
+	*ret_given = given;
 	return 0;
 }

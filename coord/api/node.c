@@ -36,8 +36,8 @@ int api_handle_node(struct http_request *req, void *userdata)
 {
 	_cleanup_(node_facts_done) struct node_facts facts = { 0 };
 	_cleanup_free_ char *text = NULL;
-	const struct node_record *node;
 	struct agent_call *call;
+	unsigned given;
 	int r = agent_call_begin(userdata, req, AGENT_MEMBER, &call);
 
 	if (r != 0)
@@ -45,12 +45,11 @@ int api_handle_node(struct http_request *req, void *userdata)
 	r = agent_call_limit(call, call->api->facts);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	node = registry_node(call->api->registry, call->node);
-	r = facts_read(call->body, &node->facts, http_request_client(req), &text, &facts);
+	r = facts_read(call->body, http_request_client(req), &text, &facts, &given);
 	if (r < 0)
 		return refuse(call, r, text);
-	registry_update_facts(call->api->registry, &call->actor, call->node, &facts, on_updated,
-			      call);
+	registry_update_facts(call->api->registry, &call->actor, call->node, &facts, given,
+			      on_updated, call);
 	return 0;
 }
 

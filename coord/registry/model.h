@@ -80,6 +80,18 @@ struct node_facts {
 	uint16_t listen_port;		 /* 0: not known */
 	struct ip_addr seen; /* that its requests came from; AF_UNSPEC: not known, or of no use */
 };
+/* What a node says of itself, in the order above: which of them. seen is not its to say. */
+enum {
+	FACT_HOSTNAME = 1 << 0,
+	FACT_OS = 1 << 1,
+	FACT_AGENT = 1 << 2,
+	FACT_SSH = 1 << 3,
+	FACT_SSH_HOST_KEYS = 1 << 4,
+	FACT_ENDPOINTS = 1 << 5,
+	FACT_CONFIGURED = 1 << 6,
+	FACT_LISTEN_PORT = 1 << 7,
+	FACT_ALL = (1 << 8) - 1,
+};
 void node_facts_done(struct node_facts *facts);
 /* Return: 0, -ENOMEM (*ret_copy untouched). */
 int node_facts_copy(const struct node_facts *facts, struct node_facts *ret_copy);

@@ -11,6 +11,7 @@ struct node_op {
 	char id[ID_SIZE];
 
 	struct node_facts facts;
+	unsigned given; /* of them */
 	struct wg_key key;
 };
 
@@ -67,6 +68,33 @@ static int already(struct op *op, const struct node_record *node)
 
 /* ---- facts ---- */
 
+/* Of node, which borrows them, those that were given. */
+static void put_facts(const struct node_op *n, struct node_facts *facts)
+{
+#define FIELD(m) offsetof(struct node_facts, m), sizeof(((struct node_facts *)0)->m)
+	static const struct {
+		unsigned bit;
+		size_t at, size;
+	} fields[] = {
+		{ FACT_HOSTNAME, FIELD(hostname) },
+		{ FACT_OS, FIELD(os) },
+		{ FACT_AGENT, FIELD(agent) },
+		{ FACT_SSH, FIELD(ssh) },
+		{ FACT_SSH_HOST_KEYS, FIELD(ssh_host_keys) },
+		{ FACT_ENDPOINTS, FIELD(endpoints) },
+		{ FACT_CONFIGURED, FIELD(configured) },
+		{ FACT_LISTEN_PORT, FIELD(listen_port) },
+	};
+#undef FIELD
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (n->given & fields[i].bit)
+			memcpy((char *)facts + fields[i].at, (const char *)&n->facts + fields[i].at,
+			       fields[i].size);
+	if (n->facts.seen.family != AF_UNSPEC)
+		facts->seen = n->facts.seen;
+}
+
 static int prepare_facts(struct op *op, struct txn *txn)
 {
 	struct node_op *n = (struct node_op *)op;
@@ -76,10 +104,10 @@ static int prepare_facts(struct op *op, struct txn *txn)
 
 	if (r != 0)
 		return r;
-	if (node_facts_equal(&old->facts, &n->facts))
-		return already(op, old);
 	node = *old;
-	node.facts = n->facts;
+	put_facts(n, &node.facts);
+	if (node_facts_equal(&old->facts, &node.facts))
+		return already(op, old);
 	txn_put_record(txn, &node_record_kind, &node);
 	return 0;
 }
@@ -93,8 +121,8 @@ static const struct op_kind facts_kind = {
 };
 
 void registry_update_facts(struct registry *registry, const struct registry_actor *actor,
-			   const char *node, const struct node_facts *facts, registry_done_fn done,
-			   void *userdata)
+			   const char *node, const struct node_facts *facts, unsigned given,
+			   registry_done_fn done, void *userdata)
 {
 	struct node_op *n = node_op_new(registry, &facts_kind, actor, node, done, userdata);
 	_cleanup_free_ char *why = NULL;
@@ -102,6 +130,7 @@ void registry_update_facts(struct registry *registry, const struct registry_acto
 
 	if (!n)
 		return;
+	n->given = given;
 	r = node_facts_check(facts, &why);
 	if (r == 0)
 		r = node_facts_copy(facts, &n->facts);

@@ -281,10 +281,13 @@ void registry_reject(struct registry *registry, const struct registry_actor *act
 
 /* {node} is an id, or a name, in all that follow. */
 
-/* facts replace those that are known; nothing is written if they are the same. */
+/*
+ * Those of the facts that are given (FACT_HOSTNAME, ...), and seen, replace those that are known
+ * when it is their turn; nothing is written if they are the same.
+ */
 void registry_update_facts(struct registry *registry, const struct registry_actor *actor,
-			   const char *node, const struct node_facts *facts, registry_done_fn done,
-			   void *userdata);
+			   const char *node, const struct node_facts *facts, unsigned given,
+			   registry_done_fn done, void *userdata);
 void registry_rotate_key(struct registry *registry, const struct registry_actor *actor,
 			 const char *node, const struct wg_key *key, registry_done_fn done,
 			 void *userdata);

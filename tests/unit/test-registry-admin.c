@@ -278,6 +278,10 @@ static void test_key_expiry(void **state)
 					FIX_DONE(fix)));
 }
 
+static void ignore(const struct registry_result *result, void *userdata)
+{
+}
+
 static void test_facts(void **state)
 {
 	struct fix *fix = *state;
@@ -288,24 +292,37 @@ static void test_facts(void **state)
 		.agent = (char *)"0.2.0",
 		.endpoints = { .items = &endpoint, .n = 1 },
 	};
+	const struct node_facts port = { .listen_port = 4000 }, ssh = { .ssh = true };
 	uint64_t revision;
 
 	assert_int_equal(ip_endpoint_parse("192.0.2.7:51820", &endpoint), 0);
 	assert_int_equal(ip_addr_parse("203.0.113.9", &facts.seen), 0);
 	fix->seen[0] = '\0';
-	FIX_OK(fix, registry_update_facts(fix->registry, &fix_root, id, &facts, FIX_DONE(fix)));
+	FIX_OK(fix, registry_update_facts(fix->registry, &fix_root, id, &facts, FACT_ALL,
+					  FIX_DONE(fix)));
 	assert_true(node_facts_equal(&node_of(fix, id)->facts, &facts));
 	assert_true(node_facts_behind_nat(&node_of(fix, id)->facts));
 	/* No event: a laptop on the move would fill the log. */
 	assert_string_equal(fix->seen, "node= ");
 	revision = registry_revision(fix->registry);
-	FIX_OK(fix, registry_update_facts(fix->registry, &fix_root, id, &facts, FIX_DONE(fix)));
+	FIX_OK(fix, registry_update_facts(fix->registry, &fix_root, id, &facts, FACT_ALL,
+					  FIX_DONE(fix)));
 	assert_int_equal(registry_revision(fix->registry), revision);
+	/* Two that are under way at once, each of something else. */
+	registry_update_facts(fix->registry, &fix_root, id, &port, FACT_LISTEN_PORT, ignore, NULL);
+	FIX_OK(fix,
+	       registry_update_facts(fix->registry, &fix_root, id, &ssh, FACT_SSH, FIX_DONE(fix)));
+	assert_true(node_of(fix, id)->facts.ssh);
+	assert_int_equal(node_of(fix, id)->facts.listen_port, 4000);
+	assert_string_equal(node_of(fix, id)->facts.agent, "0.2.0");
+	assert_int_equal(node_of(fix, id)->facts.endpoints.n, 1);
+	assert_true(ip_addr_equal(&node_of(fix, id)->facts.seen, &facts.seen));
 	facts.seen = endpoint.addr;
 	assert_false(node_facts_behind_nat(&facts));
 	facts.agent = (char *)"\x1b[31m";
 	FIX_REFUSED(fix, REGISTRY_BAD_REQUEST, "agent: ",
-		    registry_update_facts(fix->registry, &fix_root, id, &facts, FIX_DONE(fix)));
+		    registry_update_facts(fix->registry, &fix_root, id, &facts, FACT_ALL,
+					  FIX_DONE(fix)));
 }
 
 /* People do with their own what they like, within bounds; nothing with what is others'. */
