@@ -69,15 +69,43 @@ int admit_check_tags(struct op *op, const struct policy_giver *giver, const stru
 
 /* ---- what a new node gets ---- */
 
+static bool same_owner(const struct address_record *record, const struct admission *a)
+{
+	if (a->user || record->user)
+		return a->user && record->user && strcmp(a->user, record->user) == 0;
+	return text_list_equal(&record->tags, a->tags);
+}
+
+/* A node of this name was deleted a short while ago, and was somebody else's. */
+static bool name_is_kept(const struct registry *registry, const char *label,
+			 const struct admission *a)
+{
+	const struct table *table = &registry->state->addresses;
+
+	for (size_t i = 0; i < table->n; i++) {
+		const struct address_record *record =
+			(const struct address_record *)table->items[i];
+
+		if (record->name && strcmp(record->name, label) == 0 &&
+		    record->released + QUARANTINE_USEC > registry->clock() &&
+		    !same_owner(record, a))
+			return true;
+	}
+	return false;
+}
+
 /*
  * The first label of this kind that is free. After a conflict the search goes on behind the one
  * that was tried: either it is taken by now, or something unknown holds it.
  */
-static int choose_name(struct op *op, const char *hostname, char label[LABEL_SIZE])
+static int choose_name(struct op *op, const struct admission *a, char label[LABEL_SIZE])
 {
+	const char *hostname = a->facts->hostname ? a->facts->hostname : "";
+
 	for (unsigned suffix = op->next_suffix; suffix <= MAX_SUFFIX; suffix++) {
 		label_from_hostname(hostname, suffix, label);
-		if (registry_node_by_name(op->registry, label))
+		if (registry_node_by_name(op->registry, label) || label_is_reserved(label) ||
+		    name_is_kept(op->registry, label, a))
 			continue;
 		op->used_suffix = suffix;
 		return 0;
@@ -172,7 +200,7 @@ static int put_new(struct op *op, struct txn *txn, const struct admission *a, ch
 	if (op->registry->state->nodes.n >= REGISTRY_MAX_NODES)
 		return op_refuse(op, REGISTRY_TOO_MANY, "there are %u nodes, which is the most",
 				 REGISTRY_MAX_NODES);
-	r = choose_name(op, a->facts->hostname ? a->facts->hostname : "", label);
+	r = choose_name(op, a, label);
 	if (r == 0)
 		r = choose_address(op, &node.ipv4, &revision);
 	if (r == 0)

@@ -135,6 +135,10 @@ struct address_record {
 	struct record_head head; /* id: the address */
 	char *node;		 /* id; NULL: released */
 	uint64_t released;	 /* may be given away again some time after */
+	/* Of the node that had it: its name is kept back as long, for whose it was. NULL: of none.
+	 */
+	char *name, *user;
+	struct text_list tags;
 };
 int address_record_read(const char *key, const void *json, size_t len, char **reterr_text,
 			struct address_record *ret);

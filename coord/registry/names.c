@@ -59,6 +59,21 @@ const char *label_problem(const char *label)
 	       "bytes, other than \"localhost\"";
 }
 
+/*
+ * Programs look these up by themselves, as single labels in whatever domain the host searches, and
+ * do as is said there: the proxy that all web traffic goes through, the router of a tunnel. Name
+ * servers leave them out for the same reason (the global query block list).
+ */
+bool label_is_reserved(const char *label)
+{
+	static const char *const reserved[] = { "wpad", "isatap" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+		if (strcmp(label, reserved[i]) == 0)
+			return true;
+	return false;
+}
+
 const char *text_problem(const char *text, size_t max)
 {
 	if (*text == '\0')

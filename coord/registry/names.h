@@ -12,6 +12,8 @@ const char *login_problem(const char *login);
 const char *tag_problem(const char *tag);
 const char *domain_problem(const char *domain);
 const char *label_problem(const char *label);
+/* A good label, but not to be given to a node. */
+bool label_is_reserved(const char *label);
 /* Text that people see: 1..max bytes of UTF-8 without control characters. */
 const char *text_problem(const char *text, size_t max);
 /* Of a password, as crypt(5) has it: "$METHOD$...". The message does not repeat it. */

@@ -37,12 +37,16 @@ void node_txn_expire(struct op *op, struct txn *txn, const struct node_record *o
 	op_event_result(op, txn, action, old->head.id, "ok", old->name);
 }
 
+/* And the name: who asks for it tomorrow may be somebody else than those who use it think. */
 static void release_address(struct op *op, struct txn *txn, const struct node_record *old)
 {
 	char text[IP_ADDR_STRLEN];
 	const struct address_record record = {
 		.head.id = ip_addr_to_string(&old->ipv4, text),
 		.released = op->registry->clock(),
+		.name = old->name,
+		.user = old->user,
+		.tags = old->tags,
 	};
 
 	txn_set_record(txn, &address_record_kind, &record);

@@ -41,6 +41,12 @@ static int patch_name(struct patch *p, struct txn *txn, const struct node_record
 	problem = label_problem(p->name);
 	if (problem)
 		return op_refuse(&p->op, REGISTRY_BAD_REQUEST, "name: %s", problem);
+	if (label_is_reserved(p->name))
+		return op_refuse(
+			&p->op, REGISTRY_BAD_REQUEST,
+			"name: %s is a name that programs look up by themselves, and do as "
+			"they are told there; expected another",
+			p->name);
 	other = registry_node_by_name(p->op.registry, p->name);
 	if (other)
 		return op_refuse(&p->op, REGISTRY_CONFLICT, "%s is the name of another node (%s)",

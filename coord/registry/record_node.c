@@ -212,8 +212,9 @@ bool node_is_expired(const struct node_record *node, uint64_t now)
 
 #define AT(member) offsetof(struct address_record, member)
 static const struct field address_fields[] = {
-	{ "node", &field_name, AT(node), 0 },
-	{ "released", &field_time, AT(released), 0 },
+	{ "node", &field_name, AT(node), 0 },  { "released", &field_time, AT(released), 0 },
+	{ "name", &field_label, AT(name), 0 }, { "user", &field_login, AT(user), 0 },
+	{ "tags", &field_tags, AT(tags), 0 },
 };
 #undef AT
 
@@ -235,6 +236,9 @@ static void address_done(void *record)
 
 	free(address->head.id);
 	free(address->node);
+	free(address->name);
+	free(address->user);
+	text_list_done(&address->tags);
 	*address = (struct address_record){ 0 };
 }
 

@@ -385,6 +385,49 @@ static void test_addresses_wrap(void **state)
 	fix_free(other, false);
 }
 
+static const char *name_given(struct fix *fix, unsigned number, const char *hostname,
+			      const char *user, const char *tag)
+{
+	static char id[32];
+	const char *key = fix_authkey(fix, user, tag, false, false);
+
+	FIX_OK(fix,
+	       fix_enrol(fix, &(struct fix_machine){
+				      .number = number, .hostname = hostname, .auth_key = key }));
+	snprintf(id, sizeof(id), "%s", fix->result.node);
+	return registry_node(fix->registry, id)->name;
+}
+
+static void delete_node(struct fix *fix, const char *name)
+{
+	FIX_OK(fix, registry_delete_node(fix->registry, &fix_root, name, FIX_DONE(fix)));
+}
+
+/* What was somebody's is nobody else's for a day. */
+static void test_names_are_kept_back(void **state)
+{
+	struct fix *fix = *state;
+
+	fix_set_policy(fix, "{\"tagOwners\":{\"tag:a\":[],\"tag:b\":[]},\"acls\":[]}");
+	assert_string_equal(name_given(fix, 1, "web", ALICE, NULL), "web");
+	delete_node(fix, "web");
+	assert_string_equal(name_given(fix, 2, "web", "bob@example.com", NULL), "web-1");
+	assert_string_equal(name_given(fix, 3, "web", NULL, "tag:a"), "web-2");
+	assert_string_equal(name_given(fix, 4, "web", ALICE, NULL), "web");
+	delete_node(fix, "web");
+	delete_node(fix, "web-2");
+	assert_string_equal(name_given(fix, 5, "web-2", NULL, "tag:b"), "web-2-1");
+	assert_string_equal(name_given(fix, 6, "web-2", NULL, "tag:a"), "web-2");
+	fix_pass(fix, FIX_DAY);
+	assert_string_equal(name_given(fix, 7, "web", "bob@example.com", NULL), "web");
+	/* Names that programs obey. */
+	assert_string_equal(name_given(fix, 8, "WPAD.example", ALICE, NULL), "wpad-1");
+	FIX_REFUSED(fix, REGISTRY_BAD_REQUEST, "look up by themselves",
+		    registry_patch_node(fix->registry, &fix_root, "web",
+					&(struct registry_node_patch){ .name = "isatap" },
+					FIX_DONE(fix)));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
@@ -393,6 +436,7 @@ int main(void)
 		TEST(test_key_is_used_once),
 		TEST(test_bad_auth_keys),
 		TEST(test_names),
+		TEST(test_names_are_kept_back),
 		TEST(test_name_held_by_nobody),
 		TEST(test_same_machine_again),
 		TEST(test_renewal),

@@ -51,6 +51,10 @@ static const struct kind_case round_trips[] = {
 	  NODE_START "\"tags\":[\"tag:a\",\"tag:b\"]," NODE_END },
 	{ &address_record_kind, "ip4/100.64.0.1", "{\"node\":\"naaaaaaaaaaaa\"}" },
 	{ &address_record_kind, "ip4/100.127.255.254", "{\"released\":5}" },
+	{ &address_record_kind, "ip4/100.127.255.253",
+	  "{\"released\":5,\"name\":\"web\",\"user\":\"alice@example.com\"}" },
+	{ &address_record_kind, "ip4/100.127.255.252",
+	  "{\"released\":5,\"name\":\"web\",\"tags\":[\"tag:a\",\"tag:b\"]}" },
 	{ &user_record_kind, "users/alice@example.com",
 	  "{\"name\":\"Al\xc3\xads\",\"roles\":[\"owner\",\"auditor\"],\"created\":0}" },
 	{ &user_record_kind, "users/alice@example.com", "{\"created\":253402300799000000}" },
@@ -431,6 +435,8 @@ static void test_names(void **state)
 	assert_non_null(domain_problem("A.b"));
 	assert_null(label_problem("a-1"));
 	assert_non_null(label_problem("a."));
+	assert_true(label_is_reserved("wpad"));
+	assert_false(label_is_reserved("wpad-1"));
 	assert_non_null(text_problem("", 5));
 	assert_null(text_problem("abcde", 5));
 	assert_non_null(text_problem("abcdef", 5));
