@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
 	--agents) agents=$2 && shift ;;
 	--rounds) rounds=$2 && shift ;;
 	--store) store=$(readlink -f "$2") && shift ;;
-	--quick) agents=500 rounds=1 few=(--changes 5 --wide-changes 3 --policies 2 --idle 3) ;;
+	--quick) agents=500 rounds=1 few=(--changes 5 --wide-changes 3 --policies 2 --idle 3 --rest 5) ;;
 	-h | --help) usage && exit 0 ;;
 	*) usage >&2 && exit 2 ;;
 	esac
@@ -57,10 +57,7 @@ make_place() {
 	mount -t tmpfs place /run
 	echo "peergate-coord:x:64990:64990::/:/usr/sbin/nologin" >>/etc/passwd
 	mkdir -p /etc/peergate /run/peergate-coord /var/lib/peergate-coord
-	if [ -n "$store" ]; then
-		scratch=$(mktemp -d "$store/peergate-bench.XXXXXX")
-		mount --bind "$scratch" /var/lib/peergate-coord
-	fi
+	[ -z "$store" ] || mount --bind "$scratch/store" /var/lib/peergate-coord
 	chown 64990:64990 /run/peergate-coord /var/lib/peergate-coord
 	chmod 700 /var/lib/peergate-coord
 	ip link set lo up
@@ -107,22 +104,17 @@ PY
 }
 
 inside() {
-	figures=$(mktemp -d)
-	scratch=
-	trap 'rm -rf "$figures" ${scratch:+"$scratch"}' EXIT
 	make_place
 	make_certificate
 	configure_coordinator plain
 	"$programs/coord/ctl/coordctl" init --domain mesh.example --url https://coord.example >/dev/null
-	local -A tls=([plain]='' [tls]=--tls)
-
 	say "$agents agents enrol"
 	bench enrol >"$figures/plain.enrol"
 	for round in $(seq "$rounds"); do
 		for kind in plain tls; do
 			say "round $round, $kind; load $(cut -d ' ' -f 1-3 /proc/loadavg)"
 			configure_coordinator "$kind"
-			bench ${tls[$kind]} measure >"$figures/$kind.$round"
+			bench "--$kind" measure >"$figures/$kind.$round"
 		done
 	done
 	table
@@ -132,8 +124,18 @@ inside() {
 	echo "coord.sh: needs root, for namespaces" >&2
 	exit 1
 }
-if [ -z "${PEERGATE_BENCH_INSIDE:-}" ]; then
-	prepare
-	PEERGATE_BENCH_INSIDE=1 exec unshare --mount --net -- "$0" "${arguments[@]}"
+scratch=${PEERGATE_BENCH_INSIDE:-}
+if [ -n "$scratch" ]; then
+	figures=$scratch/figures
+	inside
+	exit
 fi
-inside
+prepare
+scratch=$(mktemp -d "${store:-/tmp}/peergate-bench.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+mkdir "$scratch/figures" "$scratch/store"
+# What is left of it when this ends, however that is, ends as well.
+PEERGATE_BENCH_INSIDE=$scratch unshare --mount --net --pid --fork --kill-child --mount-proc -- \
+	"$0" "${arguments[@]}" &
+wait $!

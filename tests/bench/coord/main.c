@@ -64,9 +64,11 @@ int main(int argc, char **argv)
 		{ "wide-changes", required_argument, NULL, 'w' },
 		{ "policies", required_argument, NULL, 'p' },
 		{ "idle", required_argument, NULL, 'i' },
+		{ "rest", required_argument, NULL, 'r' },
 		{ "connect", required_argument, NULL, 'a' },
 		{ "coordinator", required_argument, NULL, 'x' },
 		{ "log", required_argument, NULL, 'l' },
+		{ "plain", no_argument, NULL, 'P' },
 		{ "tls", no_argument, NULL, 't' },
 		{ 0 },
 	};
@@ -74,6 +76,7 @@ int main(int argc, char **argv)
 					   .n_wide_changes = 10,
 					   .n_policies = 5,
 					   .idle_sec = 20,
+					   .rest_sec = 40,
 					   .log = "/dev/null" };
 	unsigned n = 10000;
 	int c;
@@ -95,6 +98,9 @@ int main(int argc, char **argv)
 		case 'i':
 			options.idle_sec = number(optarg);
 			break;
+		case 'r':
+			options.rest_sec = number(optarg);
+			break;
 		case 'a':
 			set_address(optarg);
 			break;
@@ -104,8 +110,9 @@ int main(int argc, char **argv)
 		case 'l':
 			options.log = optarg;
 			break;
+		case 'P':
 		case 't':
-			sims.tls = true;
+			sims.tls = c == 't';
 			break;
 		default:
 			return 2;

@@ -17,8 +17,7 @@
 #define TIMEOUT_USEC (300 * USEC_PER_SEC)
 #define CHANGE_USEC  (20 * USEC_PER_SEC)
 #define SETTLE_USEC  (3 * USEC_PER_SEC)
-#define REST_USEC    (40 * USEC_PER_SEC) /* in which free memory goes back to the system */
-#define WIDE_STEP    97u		 /* every so many nodes one whose endpoints change */
+#define WIDE_STEP    97u /* every so many nodes one whose endpoints change */
 
 static void figure(const char *of, const char *what, double value)
 {
@@ -306,11 +305,11 @@ static void choose_changing(void)
 			sim_keep_peers(&sims.items[i]);
 }
 
-static void memory(const char *of, double before)
+static void memory(const struct measure_options *options, const char *of, double before)
 {
 	double now;
 
-	settle(REST_USEC);
+	settle(options->rest_sec * USEC_PER_SEC);
 	now = server_pss();
 	figure(of, "PSS, MB", now / 1e3);
 	figure(of, "for each stream, kB", (now - before) / sims.n);
@@ -325,7 +324,7 @@ void measure_all(const struct measure_options *options)
 	figure("memory, nobody connected", "PSS, MB", before / 1e3);
 	choose_changing();
 	connect_all(false, "connect");
-	memory("memory, all connected", before);
+	memory(options, "memory, all connected", before);
 	idle(options->idle_sec, "idle");
 	change_endpoints(options->n_changes, false, "endpoint");
 	change_endpoints(options->n_wide_changes, true, "endpoint that all see");
@@ -334,8 +333,8 @@ void measure_all(const struct measure_options *options)
 	connect_all(true, "reconnect, resume");
 	disconnect_all("reconnect, full");
 	connect_all(false, "reconnect, full");
-	memory("memory, after all that", before);
+	memory(options, "memory, after all that", before);
 	restart(options);
-	memory("memory, after a restart", before);
+	memory(options, "memory, after a restart", before);
 	server_stop();
 }

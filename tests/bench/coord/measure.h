@@ -7,6 +7,7 @@ struct measure_options {
 	unsigned n_wide_changes;   /* of nodes that everybody sees */
 	unsigned n_policies;
 	unsigned idle_sec;
+	unsigned rest_sec; /* before memory is looked at: what is free goes back to the system */
 };
 
 /* The mesh is made anew: a coordinator that nobody has enrolled with. */
