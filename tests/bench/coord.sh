@@ -133,9 +133,9 @@ fi
 prepare
 scratch=$(mktemp -d "${store:-/tmp}/peergate-bench.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
-trap 'exit 130' INT TERM
 mkdir "$scratch/figures" "$scratch/store"
 # What is left of it when this ends, however that is, ends as well.
 PEERGATE_BENCH_INSIDE=$scratch unshare --mount --net --pid --fork --kill-child --mount-proc -- \
 	"$0" "${arguments[@]}" &
+trap 'kill -KILL $!; exit 130' INT TERM
 wait $!
