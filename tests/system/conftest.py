@@ -63,7 +63,12 @@ def mesh_once(hosts):
 
 @pytest.fixture
 def mesh(mesh_once):
-    """The mesh of mesh.Mesh, with its own policy in force at the start of each test."""
+    """The mesh of mesh.Mesh, with its own policy in force at the start of each test.
+
+    It is put back at the end, so that a test which leaves a host in ruins is the one that fails.
+    """
     if mesh_once.changed:
         mesh_once.reset()
-    return mesh_once
+    yield mesh_once
+    if mesh_once.changed:
+        mesh_once.reset()

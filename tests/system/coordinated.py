@@ -5,6 +5,7 @@ pytest: contrib/demo uses it, too.
 """
 import contextlib
 import json
+import re
 
 from hosts import wait_for
 
@@ -29,23 +30,27 @@ SSH_RULE = """{ "action": "accept", "src": ["alice@example.com"], "dst": ["tag:p
 		  "users": ["root", "autogroup:nonroot"] },"""
 
 
-# As coordctl does, but says at what time the coordinator had accepted it, to the millisecond.
+# As coordctl does, but says when it asked, and when the coordinator had accepted it. A file's name for each policy.
 PUT = """
 import socket, sys, time
-text = open(sys.argv[1], 'rb').read()
-s = socket.socket(socket.AF_UNIX)
-s.connect('/run/peergate-coord/admin.sock')
-s.sendall(b'PUT /v1/admin/policy HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n'
-          b'Content-Length: %d\\r\\n\\r\\n' % len(text) + text)
-said = s.recv(12)
-print(time.time())
-sys.exit(said != b'HTTP/1.1 200')
+for path in sys.stdin:
+    text = open(path.strip(), 'rb').read()
+    s = socket.socket(socket.AF_UNIX)
+    s.connect('/run/peergate-coord/admin.sock')
+    asked = time.time()
+    s.sendall(b'PUT /v1/admin/policy HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n'
+              b'Content-Length: %d\\r\\n\\r\\n' % len(text) + text)
+    said = s.recv(12)
+    print(said[9:], asked, time.time(), flush=True)
 """
+CERTIFICATE, PRIVATE_KEY = "/etc/peergate/coord.pem", "/etc/peergate/coord.key"
 
 
 class Coordinated:
-    def __init__(self, mesh):
-        self.mesh, self.host = mesh, mesh.server.host
+    def __init__(self, mesh, proxy=None, people=PEOPLE):
+        """proxy: what speaks TLS in its place, see proxies.py. people: whose the hosts are; the others are tag:prod,
+        and take logins."""
+        self.mesh, self.host, self.proxy, self.people = mesh, mesh.server.host, proxy, people
         self.url = f"https://{self.host.ip4}:{PORT}"
 
     def ctl(self, command, check=True, **kwargs):
@@ -59,11 +64,12 @@ class Coordinated:
     def start(self, *later):
         """A coordinator, people, a policy; all hosts join, but for those that are to do so later."""
         self._make_certificate()
-        self.ctl(f"init --domain mesh.example --url {self.url} --listen 0.0.0.0:{PORT} "
-                 "--certificate /etc/peergate/coord.pem --private-key /etc/peergate/coord.key")
-        self.host.run("systemctl start peergate-coord", check=True)
-        self.host.wait_active("peergate-coord")
-        for login in PEOPLE.values():
+        tls = f" --listen 0.0.0.0:{PORT} --certificate {CERTIFICATE} --private-key {PRIVATE_KEY}"
+        self.ctl(f"init --domain mesh.example --url {self.url}{'' if self.proxy else tls}")
+        self.host.run("systemctl enable --quiet --now peergate-coord", check=True)
+        if self.proxy:
+            self.proxy.start(self.host)
+        for login in self.people.values():
             self.ctl(f"users add {login}")
         self.set_policy()
         self.mesh.changed = True
@@ -83,22 +89,29 @@ class Coordinated:
     def prepare(self, node):
         """From a map file to a coordinator, not enrolled yet."""
         node.host.run("systemctl stop peergate-agent", check=True)
-        node.host.write(CA, self.host.read("/etc/peergate/coord.pem"))
+        node.host.write(CA, self.host.read(CERTIFICATE))
         node.host.write(CONFIG, f"CAFile={CA}\n")
         node.host.run("systemctl start peergate-agent", check=True)
         node.host.wait_active("peergate-agent")
 
     def auth_key(self, node):
-        login = PEOPLE.get(node.name)
+        login = self.people.get(node.name)
         whose = f"--user {login}" if login else "--tag tag:prod"
         return self.ask(f"authkeys create {whose}")["key"]
 
-    def join(self, node):
+    def join(self, node, url=None):
         """Enrol with an auth key; wait until the map is there."""
         node.host.write("/root/auth-key", self.auth_key(node) + "\n", mode=0o600)
-        ssh = " --ssh" if node is self.mesh.server else ""
-        node.host.run(f"agentctl up --coordinator {self.url} --auth-key-file /root/auth-key{ssh}", check=True, timeout=120)
+        ssh = "" if node.name in self.people else " --ssh"
+        node.host.run(f"agentctl up --coordinator {url or self.url} --auth-key-file /root/auth-key{ssh}",
+                      check=True, timeout=120)
         self.learn(node)
+
+    def join_again(self, node, url=None):
+        """As another node, the former one being no more."""
+        node.host.run("agentctl logout --accept-risk=lose-ssh", check=True)
+        self.ctl(f"nodes delete {node.name}")
+        self.join(node, url)
 
     def learn(self, node):
         """What the node was given."""
@@ -107,14 +120,25 @@ class Coordinated:
         wait_for(lambda: self.mesh.status(node).get("generation"), 30, f"{node.name}: a map")
 
     def stop(self):
-        """Back to map files."""
+        """Back to map files. A host's file is still there: its generation goes on from that."""
         for number, node in enumerate(self.mesh.nodes, 1):
-            node.host.run("agentctl logout --accept-risk=lose-ssh; systemctl stop peergate-agent; rm -f /var/lib/peergate/*")
+            node.host.run("agentctl logout --accept-risk=lose-ssh")
             node.id, node.ip4, node.ip6 = f"n{number}", f"100.64.0.{number}", f"fd7a:115c:a1e0::{number}"
-            node.generation = 0
-        self.host.run("systemctl stop peergate-coord; rm -rf /var/lib/peergate-coord /etc/peergate/coord*")
-        self.mesh.start()
-        self.mesh.changed = True
+        self.host.run("systemctl disable --quiet --now peergate-coord; rm -rf /var/lib/peergate-coord /etc/peergate/coord*")
+        if self.proxy:
+            self.proxy.stop(self.host)
+        for node in self.mesh.nodes:
+            self.mesh.start_over(node)
+        self.mesh.reset()
+
+    def metric(self, name):
+        """A number of the coordinator's; name: with its labels, as in 'maps_total{type="full"}'."""
+        found = re.search(rf"^peergate_coord_{re.escape(name)} (\S+)$", self.ctl("metrics").stdout, re.M)
+        return float(found[1])
+
+    def events(self, action=None):
+        events = [json.loads(line) for line in self.ctl("events --json").stdout.splitlines()]
+        return [event for event in events if action in (None, event["action"])]
 
     # policy
 
@@ -126,8 +150,20 @@ class Coordinated:
     def put_policy(self, ssh=SSH_RULE):
         """The same; returns the time when the coordinator answered that it is in force."""
         self.host.write("/root/policy.hujson", POLICY % ssh)
-        said = self.host.run(["python3", "-I", "-S", "-c", PUT, "/root/policy.hujson"], check=True)
-        return float(said.stdout)
+        with self.policies() as put:
+            return put("/root/policy.hujson")[1]
+
+    @contextlib.contextmanager
+    def policies(self):
+        """To put policies into force at once: a function which takes the name of a file on the coordinator's host, and
+        returns when it asked and when it was answered."""
+        with self.host.popen(["python3", "-I", "-S", "-c", PUT]) as process:
+            def put(path):
+                process.stdin.write(path.encode() + b"\n")
+                asked, answered = process.out.read_until(r"^b'200' (\S+) (\S+)$", 20).groups()
+                return float(asked), float(answered)
+
+            yield put
 
     def wait_reachable(self, node):
         """Node and server know one another, by name too."""
@@ -142,8 +178,8 @@ class Coordinated:
 
 
 @contextlib.contextmanager
-def coordinated(mesh):
-    it = Coordinated(mesh)
+def coordinated(mesh, **kwargs):
+    it = Coordinated(mesh, **kwargs)
     try:
         yield it.start()
     finally:

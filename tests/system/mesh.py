@@ -9,7 +9,7 @@ import json
 import re
 import time
 
-from hosts import HostError, wait_for
+from hosts import CommandError, HostError, wait_for
 
 DOMAIN = "mesh.example"
 PREFIX4, PREFIX6 = "100.64.0.0/10", "fd7a:115c:a1e0::/48"
@@ -90,13 +90,38 @@ class Mesh:
         }
 
     def reset(self):
-        """Back to the policy above, everywhere."""
+        """Back to the policy above, everywhere.
+
+        A host that does not take its map is started over, lest every test that follows fails as well; then this
+        fails, with what the host's journal says.
+        """
         self.reset_policy()
         for node in self.nodes:
             node.key_expiry = None
-        for node in self.nodes:
-            self.apply(node)
+        trouble = [text for text in map(self._trouble_with, self.nodes) if text]
+        if trouble:
+            # Others have to learn the keys of those that were started over.
+            for node in self.nodes:
+                self.apply(node)
         self.changed = False
+        if trouble:
+            raise HostError("\n".join(trouble))
+
+    def _trouble_with(self, node):
+        """Apply the node's map; starts it over if that fails, and returns what was wrong."""
+        try:
+            self.apply(node)
+        except (HostError, CommandError) as error:
+            text = f"{node.name} was started over: {error}\n{self._state_of(node)}"
+            print(text)
+            self.start_over(node)
+            return text
+        return None
+
+    def _state_of(self, node):
+        """For people: what the agent says, and what its journal has last."""
+        return node.host.run("agentctl status 2>&1; systemctl status peergate-agent --no-pager --full --lines 0 2>&1;"
+                             " journalctl --no-pager --lines 40 --unit peergate-agent").stdout
 
     # setting up
 
@@ -104,12 +129,24 @@ class Mesh:
         for node in self.nodes:
             self.prepare(node)
         for node in self.nodes:
-            node.host.wait_active("peergate-agent")
-            node.key = node.host.run("agentctl pubkey", check=True).stdout.strip()
+            self._wait_started(node)
         for node in self.nodes:
             self.apply(node)
         self.hosts.server.wait_active("peergate-sshgw.socket")
         return self
+
+    def start_over(self, node):
+        """A new node of the host, whatever has become of the former one."""
+        node.host.run(f"""
+            systemctl kill -s KILL peergate-agent; systemctl stop peergate-agent
+            rm -rf /etc/systemd/system/peergate-agent.service.d /var/lib/peergate/* {NETMAP}
+            systemctl reset-failed""", timeout=120)
+        self.prepare(node)  # which makes systemd read its units anew
+        self._wait_started(node)
+
+    def _wait_started(self, node):
+        node.host.wait_active("peergate-agent")
+        node.key = node.host.run("agentctl pubkey", check=True).stdout.strip()
 
     def prepare(self, node):
         host = node.host

@@ -1,6 +1,5 @@
 """Hosts that join a coordinator: enrolment, policy, keys; what happens while it is away."""
 import json
-import re
 import time
 
 import pytest
@@ -113,7 +112,7 @@ def test_coordinator_killed_and_back(coord):
         ssh.stdin.write(b"still here\n")
         ssh.stdin.flush()
         ssh.out.read_until("still here", 30)
-    assert re.search(r'^peergate_coord_maps_total\{type="full"\} 0$', coord.ctl("metrics").stdout, re.M)
+    assert coord.metric('maps_total{type="full"}') == 0
 
 
 def test_boots_while_the_coordinator_is_away(coord):
@@ -245,7 +244,7 @@ def test_deleted_node(coord):
 
 
 def test_events_tell_who_did_what(coord):
-    events = [json.loads(line) for line in coord.ctl("events --json").stdout.splitlines()]
+    events = coord.events()
     actions = {event["action"] for event in events}
     assert {"node.enrol", "policy.set", "user.add"} <= actions
     assert all(event["actor"] for event in events)
