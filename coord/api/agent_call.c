@@ -231,11 +231,18 @@ static int refuse_signature(struct agent_call *call, int why, const char *text)
 		unsigned status;
 		const char *code;
 	} codes[] = {
-		{ -EXDEV, 401, "other-coordinator" }, { -ESTALE, 401, "other-epoch" },
-		{ -EBADMSG, 401, "bad-signature" },   { -EKEYREJECTED, 401, "bad-signature" },
+		{ -EXDEV, 401, "other-coordinator" },
+		{ -EBADMSG, 401, "bad-signature" },
+		{ -EKEYREJECTED, 401, "bad-signature" },
 		{ -EINVAL, 400, "bad-request" },
 	};
 
+	/* After a start everybody comes with this at once, perhaps from behind one NAT or proxy:
+	 * who is told to wait would come with it again. */
+	if (why == -ESTALE) {
+		agent_call_answer(call, 401, error_json("other-epoch", text ? text : "refused"));
+		return HTTP_ANSWERED;
+	}
 	if (why == -ETIME)
 		return refuse_with_cure(call, 401, "clock", text ? text : "refused", "time",
 					json_now());

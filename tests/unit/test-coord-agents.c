@@ -312,6 +312,21 @@ static void test_replay(void **state)
 	agent_fix_done(&agent);
 }
 
+/* A coordinator that has just started: all of an office come at once, and none is told to wait. */
+static void test_other_epoch_of_many(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct agent_fix agent;
+
+	agent_fix_init(coord, &agent);
+	agent_fix_enrol(coord, &agent);
+	agent.audience.epoch = (struct httpsig_epoch){ 0 };
+	for (unsigned i = 0; i < 200; i++)
+		assert_refused(coord, &agent, agent_fix_ask(coord, &agent, "/v1/map", "{}", &reply),
+			       401, "other-epoch");
+	agent_fix_done(&agent);
+}
+
 /* What a machine sent as a stranger is not new because it is a member by now, nor the other way. */
 static void test_replay_across_enrolment(void **state)
 {
@@ -586,6 +601,7 @@ int main(void)
 		TEST(test_places_of_strangers),
 		TEST(test_bad_signatures),
 		TEST(test_replay),
+		TEST(test_other_epoch_of_many),
 		TEST(test_replay_across_enrolment),
 		TEST(test_unsigned),
 		TEST(test_bad_bodies),
