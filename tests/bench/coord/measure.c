@@ -189,7 +189,6 @@ static void change_endpoints(unsigned n, bool wide, const char *of)
 {
 	struct samples samples = { 0 }, last = { 0 }, peers = { 0 };
 	struct cost cost = begin();
-	uint64_t lines = 0;
 
 	for (unsigned i = 0, number = 0; i < n; number += wide ? 1 : WIDE_STEP) {
 		struct sim *sim = &sims.items[number % sims.n];
@@ -199,7 +198,6 @@ static void change_endpoints(unsigned n, bool wide, const char *of)
 		change_endpoint(sim, next_port(), &samples, &last);
 		i++;
 		samples_add(&peers, (double)sim->n_peers);
-		lines += sims.bytes;
 	}
 	figure(of, "who see it", samples_mean(&peers));
 	figure(of, "half of them, ms", samples_quantile(&samples, 0.5));
