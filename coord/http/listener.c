@@ -61,7 +61,8 @@ static int add_sources(struct http_listener *listener)
 	r = sd_event_add_io(event, &listener->source, info->epoll_fd, EPOLLIN, on_ready, listener);
 	if (r < 0)
 		return r;
-	r = sd_event_add_time(event, &listener->timeout, CLOCK_MONOTONIC, 0, 1000, on_timeout,
+	/* To the microsecond: "at once" is said as long as there is more to be sent. */
+	r = sd_event_add_time(event, &listener->timeout, CLOCK_MONOTONIC, 0, 1, on_timeout,
 			      listener);
 	if (r < 0)
 		return r;
