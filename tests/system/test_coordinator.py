@@ -146,6 +146,7 @@ def test_key_expires_while_the_coordinator_is_away(coord):
     wait_for(lambda: mesh.ssh("root@server true").returncode == 0, 60, "and with a new key she is back", 1)
 
 
+@pytest.mark.limit(420)
 def test_map_grows_too_old(coord):
     """MaxMapAge=: a host that hears nothing from the coordinator lets nobody in any more, and ends who is in."""
     mesh, server = coord.mesh, coord.mesh.server.host
