@@ -1,4 +1,7 @@
-/* GET backup: a copy of the database, as it is now. */
+/*
+ * GET backup: a copy of the database, put together in a file step by step between other work, and
+ * sent when it is complete.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,17 +15,30 @@
 
 struct backup {
 	struct api *api;
+	char *path;
+
+	struct admin_call *call; /* NULL: it is being answered, or has been given up */
+	struct store_backup *copy;
+	sd_event_source *step;
+
 	struct http_stream *stream;
 	int fd;
 };
 
+/* Nobody is told. */
 static void backup_end(struct backup *backup)
 {
-	http_stream_close(backup->stream);
 	backup->api->is_backing_up = false;
+	sd_event_source_disable_unref(backup->step);
+	store_sqlite_backup_free(backup->copy);
+	admin_call_free(backup->call);
+	http_stream_close(backup->stream);
 	close_fd(backup->fd);
+	free(backup->path);
 	free(backup);
 }
+
+/* ---- sending ---- */
 
 static void on_closed(struct http_stream *stream, enum http_stream_end why, void *userdata)
 {
@@ -46,61 +62,106 @@ static void on_drained(struct http_stream *stream, void *userdata)
 		backup_end(backup);
 }
 
-/* Nobody sees the file but us. Return: its descriptor; negative errno and *reterr_text. */
-static int make_copy(const struct api *api, char **reterr_text)
+static int open_stream(struct backup *backup)
 {
-	_cleanup_free_ char *path = text_printf("%s/backup.db", api->state_dir);
-	int fd, r;
-
-	if (!path)
-		return -ENOMEM;
-	r = store_sqlite_backup(api->store, path, reterr_text);
-	if (r < 0)
-		return r;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	r = fd < 0 ? -errno : 0;
-	unlink(path);
-	return r < 0 ? r : fd;
-}
-
-/* Takes fd. */
-static int send_copy(struct admin_call *call, int fd)
-{
-	struct backup *backup = calloc(1, sizeof(*backup));
 	const struct http_stream_config config = {
 		.content_type = "application/vnd.sqlite3",
 		.on_closed = on_closed,
 		.on_drained = on_drained,
 		.userdata = backup,
 	};
-	int r = backup ? http_stream_open(call->req, &config, &backup->stream) : -ENOMEM;
 
-	if (r < 0) {
-		close_fd(fd);
-		free(backup);
-		return admin_call_fail(call, r);
-	}
-	backup->api = call->api;
-	backup->fd = fd;
-	backup->api->is_backing_up = true;
-	admin_call_free(call);
+	return http_stream_open(backup->call->req, &config, &backup->stream);
+}
+
+/* The copy is complete. Nobody sees the file but us. */
+static int send_copy(struct backup *backup)
+{
+	int r;
+
+	backup->copy = store_sqlite_backup_free(backup->copy);
+	backup->fd = open(backup->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	r = backup->fd < 0 ? -errno : 0;
+	unlink(backup->path);
+	if (r == 0)
+		r = open_stream(backup);
+	if (r < 0)
+		return r;
+	backup->call = admin_call_free(backup->call);
 	on_drained(backup->stream, backup);
 	return 0;
+}
+
+/* ---- copying ---- */
+
+static void fail(struct backup *backup, int error, const char *text)
+{
+	struct admin_call *call = take_ptr(backup->call);
+
+	(void)admin_call_refuse(call, 503, "unavailable", "%s", text ? text : strerror(-error));
+	backup_end(backup);
+}
+
+static int on_step(sd_event_source *source, void *userdata)
+{
+	struct backup *backup = userdata;
+	_cleanup_free_ char *text = NULL;
+	int r = store_sqlite_backup_step(backup->copy, &text);
+
+	if (r == STORE_BACKUP_MORE)
+		return 0;
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	if (r == 0)
+		r = send_copy(backup);
+	if (r < 0)
+		fail(backup, r, text);
+	return 0;
+}
+
+static void on_gone(struct http_request *req, void *userdata)
+{
+	backup_end(userdata);
+}
+
+/* After whatever else there is to do. */
+static int begin(struct backup *backup, char **reterr_text)
+{
+	const struct api *api = backup->api;
+	int r;
+
+	backup->path = text_printf("%s/backup.db", api->state_dir);
+	if (!backup->path)
+		return -ENOMEM;
+	r = store_sqlite_backup_new(api->store, backup->path, reterr_text, &backup->copy);
+	if (r == 0)
+		r = sd_event_add_defer(api->event, &backup->step, on_step, backup);
+	if (r >= 0)
+		r = sd_event_source_set_priority(backup->step, SD_EVENT_PRIORITY_IDLE);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(backup->step, SD_EVENT_ON);
+	return r;
 }
 
 int admin_backup(struct admin_call *call)
 {
 	_cleanup_free_ char *text = NULL;
-	int fd;
+	struct backup *backup;
+	int r;
 
 	if (!call->is_root)
 		return admin_call_refuse(call, 403, "not-allowed",
 					 "a backup holds all there is; only root may make one");
 	if (call->api->is_backing_up)
 		return admin_call_refuse(call, 409, "conflict", "another backup is being made");
-	fd = make_copy(call->api, &text);
-	if (fd < 0)
-		return admin_call_refuse(call, 503, "unavailable", "%s",
-					 text ? text : strerror(-fd));
-	return send_copy(call, fd);
+	backup = calloc(1, sizeof(*backup));
+	if (!backup)
+		return admin_call_fail(call, -ENOMEM);
+	*backup = (struct backup){ .api = call->api, .call = call, .fd = -1 };
+	call->api->is_backing_up = true;
+	r = begin(backup, &text);
+	if (r < 0)
+		fail(backup, r, text);
+	else
+		http_request_on_gone(call->req, on_gone, backup);
+	return 0;
 }

@@ -1,6 +1,7 @@
 /* The embedded store: one SQLite file, of one process (coord/store/store.h says how to use it). */
 #pragma once
 
+#include "common/cleanup.h"
 #include "coord/store/store.h"
 
 enum {
@@ -24,11 +25,22 @@ int store_sqlite_open(const char *path, unsigned flags, char **reterr_text,
 		      struct store **ret_store);
 
 /*
- * A consistent copy as one file of mode 0600 in path (absolute; replaced when all of the copy is on
- * disk), made while the store is in use. Takes as long as it takes to read and write the file: a
- * second for some hundred MiB. Return: 0; negative errno and *reterr_text.
+ * A consistent copy as one file of mode 0600 in path (absolute; what is there is replaced), made
+ * while the store is in use, of which each step takes some milliseconds. What is written between
+ * the steps is in it as well: it is the store as it is at the last one. It is not synced.
  */
-int store_sqlite_backup(struct store *store, const char *path, char **reterr_text);
+struct store_backup;
+/* Before the store is freed, the backup is. Return: 0; negative errno and *reterr_text. */
+int store_sqlite_backup_new(struct store *store, const char *path, char **reterr_text,
+			    struct store_backup **ret_backup);
+enum {
+	STORE_BACKUP_MORE = 1, /* another step is to be taken */
+};
+/* Return: 0: the copy is complete; STORE_BACKUP_MORE; negative errno and *reterr_text. */
+int store_sqlite_backup_step(struct store_backup *backup, char **reterr_text);
+/* A copy that is complete stays, of another one nothing. Returns NULL. */
+struct store_backup *store_sqlite_backup_free(struct store_backup *backup);
+DEFINE_CLEANUP(struct store_backup *, store_sqlite_backup_free);
 
 /*
  * Put a copy in place as the store of path, which nobody may have open: checked, brought to this

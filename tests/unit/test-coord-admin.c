@@ -478,6 +478,55 @@ static void test_backup(void **state)
 	unlink(path);
 }
 
+/* So much that the copy takes many steps. */
+static void fill_store(struct coord_fix *coord)
+{
+	const size_t len = 500000;
+	_cleanup_free_ char *text = malloc(len);
+	const struct registry_policy_request request = { .text = text, .len = len };
+
+	assert_non_null(text);
+	memset(text, ' ', len);
+	memcpy(text, "{}", 2);
+	for (unsigned i = 0; i < 40; i++) {
+		memcpy(text + 3, i % 2 ? "//x\n" : "//y\n", 4);
+		registry_set_policy(coord->registry, &fix_root, &request, fix_done, &coord->result);
+		assert_int_equal(coord->result.code, REGISTRY_OK);
+	}
+}
+
+/* Others are answered while the copy is made; and it ends when nobody waits for it any more. */
+static void test_backup_takes_its_time(void **state)
+{
+	struct coord_fix *coord = *state;
+	_cleanup_free_ char *copy = NULL;
+	char socket_path[128], byte;
+	int fds[2];
+
+	if (geteuid() != 0)
+		skip();
+	listen_unix_socket(coord, socket_path, sizeof(socket_path));
+	fill_store(coord);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = connect_unix(socket_path);
+	http_fixture_send(fds[0], "GET /v1/admin/backup HTTP/1.0\r\n\r\n");
+	http_fixture_wait(&coord->http, coord->api->is_backing_up);
+	assert_refused(ask_unix(coord, fds[1], "GET", "backup", ""), 409, "conflict", "another");
+	/* It is being put together still: nothing is sent before that. */
+	copy = text_printf("%s/backup.db", coord->folder);
+	assert_int_equal(access(copy, F_OK), 0);
+	assert_int_equal(recv(fds[0], &byte, 1, 0), -1);
+	close(fds[0]);
+	close(fds[1]);
+	/* At once, not when the copy is complete, of which there are twenty steps. */
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(sd_event_run(coord->http.event, 0) >= 0);
+	assert_false(coord->api->is_backing_up);
+	assert_int_equal(http_fixture_stats(&coord->http).streams_total, 0);
+	assert_int_equal(access(copy, F_OK), -1);
+	unlink(socket_path);
+}
+
 /* ---- users ---- */
 
 static void test_users(void **state)
@@ -1365,6 +1414,7 @@ int main(void)
 		TEST(test_peers_of_the_socket, set_up),
 		TEST(test_who_is_named, set_up),
 		TEST(test_backup, set_up),
+		TEST(test_backup_takes_its_time, set_up),
 		TEST(test_users, set_up_with_key),
 		TEST(test_user_show, set_up_with_key),
 		TEST(test_user_suspend, set_up_with_key),

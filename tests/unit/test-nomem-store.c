@@ -11,6 +11,7 @@
 #include "coord/store/sqlite.h"
 #include "tests/unit/nomem.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/store-backup.h"
 
 static char *folder, *db_path, *backup_path;
 
@@ -194,7 +195,7 @@ static int back_up_and_restore(void *userdata)
 	store = open_store(db_path);
 	assert_int_equal(put(store, 1), 0);
 	nomem_begin();
-	r = store_sqlite_backup(store, backup_path, &error);
+	r = back_up_now(store, backup_path, &error);
 	nomem_end();
 	check_pair(store, 1);
 	assert_int_equal(put(store, 2), 0);

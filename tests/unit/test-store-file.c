@@ -19,6 +19,7 @@
 #include "common/file.h"
 #include "common/text.h"
 #include "coord/store/sqlite.h"
+#include "tests/unit/store-backup.h"
 
 static char folder[] = "/tmp/peergate-store.XXXXXX";
 static char *db_path, *backup_path;
@@ -435,7 +436,7 @@ static void back_up(struct store *store)
 {
 	char *error = NULL;
 
-	if (store_sqlite_backup(store, backup_path, &error) < 0)
+	if (back_up_now(store, backup_path, &error) < 0)
 		fail_msg("%s", error);
 }
 
@@ -468,10 +469,10 @@ static void test_backup(void **state)
 	put_ok(store, "key", "two");
 	back_up(store);
 	put_ok(store, "key", "three");
-	r = store_sqlite_backup(store, nowhere, &error);
+	r = back_up_now(store, nowhere, &error);
 	check_error(r, -ENOENT, error, nowhere);
 	error = NULL;
-	r = store_sqlite_backup(store, "b", &error);
+	r = back_up_now(store, "b", &error);
 	check_error(r, -EINVAL, error, "no absolute path");
 	store_free(store);
 	assert_int_equal(stat(backup_path, &st), 0);
@@ -690,7 +691,7 @@ static void test_backup_on_full_disk(void **state)
 	store = open_store(STORE_CREATE);
 	put_ok(store, "key", "one");
 	assert_int_equal(put(store, "large", large, sizeof(large)).status, 0);
-	r = store_sqlite_backup(store, backup_path, &error);
+	r = back_up_now(store, backup_path, &error);
 	check_error(r, -ENOSPC, error, backup_path);
 	assert_int_equal(access(backup_path, F_OK), -1);
 	put_ok(store, "key", "two");
