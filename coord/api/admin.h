@@ -51,9 +51,21 @@ int admin_call_fail(struct admin_call *call, int error);
 void admin_call_done(const struct registry_result *result, void *userdata);
 /* The user that it was about. Likewise. */
 void admin_call_user(const struct registry_result *result, void *userdata);
-/* The answer {"key":[...]}: of all items of a list of the registry's. NULL: out of memory. */
-json_t *admin_list(const struct api *api, const char *key, size_t n,
-		   json_t *(*item)(const struct api *api, size_t i));
+
+/* ---- admin_list.c ---- */
+
+/* {"key":[...]} of so many items. NULL: out of memory. */
+json_t *admin_list_json(const struct api *api, const char *key, size_t n,
+			json_t *(*item)(const struct api *api, size_t i));
+/* A list of the registry's, sorted by id. */
+struct admin_list {
+	const char *key;
+	size_t (*count)(const struct registry *registry);
+	const struct record_head *(*head)(const struct registry *registry, size_t i);
+	json_t *(*item)(const struct api *api, size_t i);
+};
+/* Answer with all of it, and free the call. Return: 0, negative errno. */
+int admin_list(struct admin_call *call, const struct admin_list *list);
 
 /* ---- admin_json.c: parts of answers. NULL: out of memory ---- */
 

@@ -59,19 +59,6 @@ void admin_call_done(const struct registry_result *result, void *userdata)
 		admin_call_answer(call, 200, json_pack("{s:b}", "ok", true));
 }
 
-json_t *admin_list(const struct api *api, const char *key, size_t n,
-		   json_t *(*item)(const struct api *api, size_t i))
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		if (json_array_append_new(list, item(api, i)) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-	return json_pack("{s:o}", key, list);
-}
-
 /* ---- the handler ---- */
 
 int admin_handle(struct http_request *req, void *userdata)

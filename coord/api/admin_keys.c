@@ -40,13 +40,17 @@ static json_t *authkey_at(const struct api *api, size_t i)
 			 "created_by", key->created_by, "description", key->description);
 }
 
+static const struct record_head *authkey_head(const struct registry *registry, size_t i)
+{
+	return &registry_authkey_at(registry, i)->head;
+}
+
 int admin_authkeys_list(struct admin_call *call)
 {
-	const struct api *api = call->api;
+	static const struct admin_list list = { "authkeys", registry_n_authkeys, authkey_head,
+						authkey_at };
 
-	return admin_call_answer(
-		call, 200,
-		admin_list(api, "authkeys", registry_n_authkeys(api->registry), authkey_at));
+	return admin_list(call, &list);
 }
 
 struct authkey_body {
@@ -122,13 +126,17 @@ static json_t *apikey_at(const struct api *api, size_t i)
 			 "created_by", key->created_by, "description", key->description);
 }
 
+static const struct record_head *apikey_head(const struct registry *registry, size_t i)
+{
+	return &registry_apikey_at(registry, i)->head;
+}
+
 int admin_apikeys_list(struct admin_call *call)
 {
-	const struct api *api = call->api;
+	static const struct admin_list list = { "apikeys", registry_n_apikeys, apikey_head,
+						apikey_at };
 
-	return admin_call_answer(
-		call, 200,
-		admin_list(api, "apikeys", registry_n_apikeys(api->registry), apikey_at));
+	return admin_list(call, &list);
 }
 
 struct apikey_body {

@@ -10,12 +10,16 @@ static json_t *node_at(const struct api *api, size_t i)
 	return admin_node_json(api, registry_node_at(api->registry, i));
 }
 
+static const struct record_head *node_head(const struct registry *registry, size_t i)
+{
+	return &registry_node_at(registry, i)->head;
+}
+
 int admin_nodes_list(struct admin_call *call)
 {
-	const struct api *api = call->api;
+	static const struct admin_list list = { "nodes", registry_n_nodes, node_head, node_at };
 
-	return admin_call_answer(
-		call, 200, admin_list(api, "nodes", registry_n_nodes(api->registry), node_at));
+	return admin_list(call, &list);
 }
 
 static const char *word_of(const struct admin_call *call)

@@ -29,12 +29,17 @@ static json_t *pending_at(const struct api *api, size_t i)
 	return pending_json(registry_pending_at(api->registry, i));
 }
 
+static const struct record_head *pending_head(const struct registry *registry, size_t i)
+{
+	return &registry_pending_at(registry, i)->head;
+}
+
 int admin_pending_list(struct admin_call *call)
 {
-	const struct api *api = call->api;
+	static const struct admin_list list = { "auth", registry_n_pending, pending_head,
+						pending_at };
 
-	return admin_call_answer(
-		call, 200, admin_list(api, "auth", registry_n_pending(api->registry), pending_at));
+	return admin_list(call, &list);
 }
 
 static void on_approved(const struct registry_result *result, void *userdata)

@@ -248,7 +248,8 @@ static json_t *version_at(const struct api *api, size_t i)
 int admin_policy_history(struct admin_call *call)
 {
 	const struct api *api = call->api;
-	json_t *body = admin_list(api, "versions", registry_n_policies(api->registry), version_at);
+	json_t *body =
+		admin_list_json(api, "versions", registry_n_policies(api->registry), version_at);
 
 	if (json_object_set_new(body, "current", current_json(api)) < 0) {
 		json_decref(body);

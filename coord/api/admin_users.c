@@ -35,12 +35,16 @@ static json_t *user_at(const struct api *api, size_t i)
 	return admin_user_json(registry_user_at(api->registry, i));
 }
 
+static const struct record_head *user_head(const struct registry *registry, size_t i)
+{
+	return &registry_user_at(registry, i)->head;
+}
+
 int admin_users_list(struct admin_call *call)
 {
-	const struct api *api = call->api;
+	static const struct admin_list list = { "users", registry_n_users, user_head, user_at };
 
-	return admin_call_answer(
-		call, 200, admin_list(api, "users", registry_n_users(api->registry), user_at));
+	return admin_list(call, &list);
 }
 
 void admin_call_user(const struct registry_result *result, void *userdata)

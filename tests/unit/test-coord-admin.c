@@ -1284,6 +1284,68 @@ static void assert_once(const char *text, char letter, unsigned n)
 	}
 }
 
+/* ---- long lists ---- */
+
+static json_t *parse_list(const char *text, const char *key)
+{
+	json_t *json = json_loads(strstr(text, "\r\n\r\n"), 0, NULL);
+
+	if (!json_is_array(json_object_get(json, key)))
+		fail_msg("no list: %.200s", text);
+	return json;
+}
+
+/* In parts, between which things change: what stays is there once. */
+static void test_long_list(void **state)
+{
+	struct coord_fix *coord = *state;
+	_cleanup_free_ char *request = NULL, *text = NULL, *rest = NULL;
+	json_auto_t *json = NULL;
+	int fd;
+
+	add_users(coord, 'u', 900);
+	request = text_printf("GET /v1/admin/users HTTP/1.0\r\nHost: c\r\n%s\r\n", authorization);
+	fd = http_fixture_connect(&coord->http);
+	http_fixture_send(fd, request);
+	/* Until the first part is there; no further. */
+	reply = (struct http_reply){ 0 };
+	while (!strchr(reply.text, '[')) {
+		assert_true(sd_event_run(coord->http.event, HTTP_PATIENCE_USEC) > 0);
+		http_fixture_take(fd, &reply);
+	}
+	assert_null(strstr(reply.text, "u300@example.com"));
+	add_user(coord, "a000@example.com");
+	add_user(coord, "z999@example.com");
+	registry_delete_user(coord->registry, &fix_root, "u899@example.com", fix_done,
+			     &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+	rest = receive_all(coord, fd, "]}");
+	text = text_printf("%s%s", reply.text, rest);
+	close(fd);
+	json = parse_list(text, "users");
+	assert_once(text, 'u', 899);
+	assert_null(strstr(text, "u899@example.com"));
+	assert_int_equal(count(text, "\"z999@example.com\""), 1);
+}
+
+static void test_long_list_at_rest(void **state)
+{
+	struct coord_fix *coord = *state;
+	_cleanup_free_ char *request = NULL, *text = NULL;
+	json_auto_t *json = NULL;
+	int fd;
+
+	add_users(coord, 'u', 900);
+	request = text_printf("GET /v1/admin/users HTTP/1.0\r\nHost: c\r\n%s\r\n", authorization);
+	fd = http_fixture_connect(&coord->http);
+	http_fixture_send(fd, request);
+	text = receive_all(coord, fd, "]}");
+	close(fd);
+	json = parse_list(text, "users");
+	assert_int_equal(json_array_size(json_object_get(json, "users")), 901);
+	assert_once(text, 'u', 900);
+}
+
 /*
  * All pages of what was, then what is; each once. What happens at the same time as the pages are
  * read has its place anywhere among them, what happens later fills pages that have been told.
@@ -1432,6 +1494,8 @@ int main(void)
 		TEST(test_policy_confirm, set_up_with_key),
 		TEST(test_policy_tried, set_up_with_key),
 		TEST(test_events, set_up_with_key),
+		TEST(test_long_list, set_up_with_key),
+		TEST(test_long_list_at_rest, set_up_with_key),
 		TEST(test_follow_from_now, set_up_with_key),
 		TEST(test_follow_until_revoked, set_up_with_key),
 		TEST(test_follow_until_expired, set_up_with_key),
