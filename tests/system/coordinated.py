@@ -47,11 +47,11 @@ CERTIFICATE, PRIVATE_KEY = "/etc/peergate/coord.pem", "/etc/peergate/coord.key"
 
 
 class Coordinated:
-    def __init__(self, mesh, proxy=None, people=PEOPLE):
+    def __init__(self, mesh, proxy=None, people=PEOPLE, name=None):
         """proxy: what speaks TLS in its place, see proxies.py. people: whose the hosts are; the others are tag:prod,
-        and take logins."""
+        and take logins. name: that it is reached by; else its address is."""
         self.mesh, self.host, self.proxy, self.people = mesh, mesh.server.host, proxy, people
-        self.url = f"https://{self.host.ip4}:{PORT}"
+        self.url, self.name = f"https://{name or self.host.ip4}:{PORT}", name
 
     def ctl(self, command, check=True, **kwargs):
         return self.host.run(f"coordctl {command}", check=check, **kwargs)
@@ -64,6 +64,9 @@ class Coordinated:
     def start(self, *later):
         """A coordinator, people, a policy; all hosts join, but for those that are to do so later."""
         self._make_certificate()
+        if self.name:
+            for node in self.mesh.nodes:
+                node.host.run(f"echo {self.host.ip4} {self.name} >>/etc/hosts", check=True)
         tls = f" --listen 0.0.0.0:{PORT} --certificate {CERTIFICATE} --private-key {PRIVATE_KEY}"
         self.ctl(f"init --domain mesh.example --url {self.url}{'' if self.proxy else tls}")
         self.host.run("systemctl enable --quiet --now peergate-coord", check=True)
@@ -83,7 +86,7 @@ class Coordinated:
         self.host.run(f"""
             cd /etc/peergate
             openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=coordinator \\
-                -addext subjectAltName=IP:{self.host.ip4} -keyout coord.key -out coord.pem
+                -addext subjectAltName=IP:{self.host.ip4}{f",DNS:{self.name}" if self.name else ""} -keyout coord.key -out coord.pem
             chgrp peergate-coord coord.key && chmod 640 coord.key""", check=True)
 
     def prepare(self, node):
@@ -128,6 +131,8 @@ class Coordinated:
         if self.proxy:
             self.proxy.stop(self.host)
         for node in self.mesh.nodes:
+            if self.name:
+                node.host.run(f"sed '/{self.name}/d' /etc/hosts >/tmp/hosts && cat /tmp/hosts >/etc/hosts", check=True)
             self.mesh.start_over(node)
         self.mesh.reset()
 
