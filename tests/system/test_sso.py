@@ -86,7 +86,7 @@ def test_signed_in_is_not_enough(coord, people, always):
     alice = people.person("alice")
     with held(coord) as login:
         alice.open(login.url)
-        assert "Let it in" not in alice.text
+        assert "Show that it is you" in alice.text
         alice.press("Show that it is you with Example Corp")
         at_provider(alice)
         wait_for(lambda: login.code in alice.text, 30, "the page of the check")
@@ -124,7 +124,7 @@ def test_with_a_password_and_remembered(coord, people):
     alice.open(link)
     alice.shot("set-password")
     alice.fill(password=PASSWORD, again=PASSWORD)
-    alice.press("Set password")
+    alice.press("Set the password")
     script = coord.mesh.ssh("root@server true")
     assert script.returncode == 255 and "check" in script.stderr, script.stderr
     with held(coord) as first, held(coord) as second:
