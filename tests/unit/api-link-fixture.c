@@ -48,8 +48,17 @@ static void changed(void *userdata)
 	api_link_changed(f->api);
 }
 
-static const struct link_hooks hooks = { no_map,  take_map, take_refusal, nothing, no_kept_map,
-					 nothing, nothing,  nothing,	  changed };
+static const struct link_hooks hooks = {
+	.map = no_map,
+	.offer = take_map,
+	.refuse = take_refusal,
+	.confirm = nothing,
+	.use_kept = no_kept_map,
+	.forget = nothing,
+	.leave = nothing,
+	.key_changed = nothing,
+	.changed = changed,
+};
 
 static void discard_log(void *userdata, int level, const char *text)
 {
