@@ -9,10 +9,12 @@
 
 #include <cmocka.h>
 
+#include "agent/link/check.h"
 #include "agent/link/link.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "coord/registry/checks.h"
 #include "tests/unit/coord-fixture.h"
 
 /*
@@ -459,6 +461,128 @@ static void test_logs_out_when_deleted(void **state)
 	host_free(host);
 }
 
+/* ---- checks ---- */
+
+/* What becomes of one. */
+struct asking {
+	struct link_check *check;
+	char url[256], code[32], message[256], method[32];
+	bool over;
+	enum link_check_end end;
+	uint64_t checked_usec;
+};
+
+static void on_waiting(const char *url, const char *code, void *userdata)
+{
+	struct asking *asking = userdata;
+
+	snprintf(asking->url, sizeof(asking->url), "%s", url);
+	snprintf(asking->code, sizeof(asking->code), "%s", code);
+}
+
+static void on_over(const struct link_check_result *result, void *userdata)
+{
+	struct asking *asking = userdata;
+
+	asking->check = NULL;
+	asking->over = true;
+	asking->end = result->end;
+	asking->checked_usec = result->checked_usec;
+	snprintf(asking->message, sizeof(asking->message), "%s",
+		 result->message ? result->message : "");
+	snprintf(asking->method, sizeof(asking->method), "%s",
+		 result->method ? result->method : "");
+}
+
+static const struct link_check_events check_events = { on_waiting, on_over };
+
+static void ask(struct host *host, struct asking *asking, const char *source, const char *target,
+		const char *user)
+{
+	const struct link_check_question question = { source, target, user };
+
+	*asking = (struct asking){ 0 };
+	assert_int_equal(link_check(host->link, &question, &check_events, asking, &asking->check),
+			 0);
+}
+
+static void expect_end(struct host *host, const struct asking *asking, enum link_check_end end)
+{
+	AWAIT(host, asking->over);
+	if (asking->end != end)
+		fail_msg("%d, not %d: %s", asking->end, end, asking->message);
+}
+
+/* What alice would do on the page. */
+static void answer(struct coord_fix *coord, const struct asking *asking, bool approve)
+{
+	const struct registry_actor alice = { .who = "alice@example.com",
+					      .from = "192.0.2.9",
+					      .login = "alice@example.com" };
+	const struct registry_check_answer given = {
+		.approve = approve,
+		.method = "password",
+		.strength = AUTH_MAX_AGE,
+		.auth_time = clock_usec(CLOCK_REALTIME),
+	};
+	const char *id = strrchr(asking->url, '/') + 1;
+
+	assert_string_equal(registry_checkreq(coord->registry, id)->code, asking->code);
+	registry_answer_check(coord->registry, &alice, id, &given, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+}
+
+static void set_policy(struct coord_fix *coord, const char *text)
+{
+	const struct registry_policy_request request = { .text = text, .len = strlen(text) };
+
+	registry_set_policy(coord->registry, &fix_root, &request, fix_done, &coord->result);
+	assert_int_equal(coord->result.code, REGISTRY_OK);
+}
+
+/* By the default policy, alice's logins between her own hosts. */
+static void test_checks(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *server = member(coord, "server"), *laptop = member(coord, "laptop");
+	char source[64], here[64];
+	struct asking asking, other;
+
+	snprintf(source, sizeof(source), "%s", view_of(laptop).node_id);
+	snprintf(here, sizeof(here), "%s", view_of(server).node_id);
+	ask(server, &asking, source, NULL, "root");
+	AWAIT(server, asking.url[0]);
+	/* The same page for what waits for the same person. */
+	ask(server, &other, source, NULL, "alice");
+	AWAIT(server, other.url[0]);
+	assert_string_equal(asking.url, other.url);
+	answer(coord, &asking, true);
+	expect_end(server, &asking, LINK_CHECK_PASSED);
+	expect_end(server, &other, LINK_CHECK_PASSED);
+	assert_string_equal(asking.method, "password");
+	assert_true(asking.checked_usec > 0);
+	/* Remembered, also when asked for by the other side. */
+	ask(server, &asking, source, NULL, "root");
+	expect_end(server, &asking, LINK_CHECK_PASSED);
+	ask(laptop, &asking, NULL, "server", "root");
+	expect_end(laptop, &asking, LINK_CHECK_PASSED);
+	/* Beforehand, and in any case; no. */
+	ask(laptop, &asking, NULL, NULL, NULL);
+	AWAIT(laptop, asking.url[0]);
+	answer(coord, &asking, false);
+	expect_end(laptop, &asking, LINK_CHECK_DENIED);
+	/* In the other direction nobody has confirmed anything; and then the rule goes. */
+	ask(laptop, &asking, here, NULL, "root");
+	AWAIT(laptop, asking.url[0]);
+	set_policy(coord, "{\"ssh\":[]}");
+	expect_end(laptop, &asking, LINK_CHECK_REFUSED);
+	assert_non_null(strstr(asking.message, "no rule lets people log in from server to laptop"));
+	ask(laptop, &asking, "n0", NULL, "root");
+	expect_end(laptop, &asking, LINK_CHECK_REFUSED);
+	host_free(server);
+	host_free(laptop);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, coord_fix_setup, coord_fix_teardown)
 
 int main(void)
@@ -477,6 +601,7 @@ int main(void)
 		TEST(test_deleted_and_rotates),
 		TEST(test_deleted_and_logs_out),
 		TEST(test_logs_out_when_deleted),
+		TEST(test_checks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
