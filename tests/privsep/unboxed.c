@@ -22,6 +22,9 @@ int main(void)
 		r = msg_net_init_get(&msg, &net.init);
 	chan_msg_done(&msg);
 	if (r == 0)
+		net.deadline =
+			clock_usec(CLOCK_MONOTONIC) + net.init.login_grace_sec * USEC_PER_SEC;
+	if (r == 0)
 		r = transport_init(&net);
 	if (r == 0)
 		r = monitor_send(&net, NET_READY, NULL);
