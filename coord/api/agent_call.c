@@ -326,20 +326,28 @@ static int limit_stranger(struct agent_call *call)
 	return put_off(call, seconds);
 }
 
+/* Those of one address have so many places among the strangers. */
+static int limit_newcomer(struct agent_call *call, const struct httpsig *sig)
+{
+	unsigned seconds;
+
+	if (call->node || replay_knows(call->api->strangers, &sig->key) ||
+	    http_request_take(call->req, call->api->newcomers, &seconds) == 0)
+		return 0;
+	call->invited = is_invited(call);
+	return call->invited ? 0 : put_off(call, seconds);
+}
+
 /* A place among the strangers; who is invited has one among the members, as it will be. */
 static int accept_stranger(struct agent_call *call, const struct httpsig *sig)
 {
 	struct api *api = call->api;
-	unsigned seconds;
-	int r;
+	int r = -ENOBUFS;
 
-	if (!replay_knows(api->strangers, &sig->key) &&
-	    http_request_take(call->req, api->newcomers, &seconds) != 0)
-		return is_invited(call) ? replay_accept(api->members, &sig->key, sig->nonce,
-							sig->created, now_seconds())
-					: put_off(call, seconds);
-	r = replay_accept(api->strangers, &sig->key, sig->nonce, sig->created, now_seconds());
-	if (r == -ENOBUFS && is_invited(call))
+	if (!call->invited)
+		r = replay_accept(api->strangers, &sig->key, sig->nonce, sig->created,
+				  now_seconds());
+	if (r == -ENOBUFS && (call->invited || is_invited(call)))
 		r = replay_accept(api->members, &sig->key, sig->nonce, sig->created, now_seconds());
 	return r;
 }
@@ -456,6 +464,8 @@ int agent_call_begin(struct api *api, struct http_request *req, enum agent_who w
 	r = call->node ? 0 : limit_stranger(call);
 	if (r == 0)
 		r = verify(call, &sig);
+	if (r == 0)
+		r = limit_newcomer(call, &sig);
 	if (r == 0)
 		r = accept_once(call, &sig);
 	/* Behind the verification, or others could use up what a member may do. */

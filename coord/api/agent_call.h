@@ -16,8 +16,9 @@ struct agent_call {
 	struct http_request *req; /* a reference */
 	struct frame_id id;	  /* whom the answer is for */
 	char *node;		  /* id of the node; NULL: a stranger */
-	bool limited;		  /* it has been counted among the refused and the strangers */
-	json_t *body;		  /* an object */
+	bool invited; /* a stranger, beyond what its address may, with a good auth key */
+	bool limited; /* it has been counted among the refused and the strangers */
+	json_t *body; /* an object */
 	char who[64], from[IP_ADDR_STRLEN];
 	struct registry_actor actor; /* who and from */
 };
