@@ -244,6 +244,22 @@ def test_deleted_node(coord):
     wait_for(lambda: mesh.ssh("root@server true").returncode == 0, 60, "joined anew", 1)
 
 
+def test_deleted_while_away(coord):
+    """Who was not there to be told is told when it is back, and does not go on by its last map."""
+    mesh = coord.mesh
+    coord.wait_connected()
+    laptop = mesh.laptop.host
+    laptop.run("systemctl stop peergate-agent", check=True)
+    coord.ctl("nodes delete laptop")
+    laptop.run("systemctl start peergate-agent", check=True)
+    wait_for(lambda: mesh.status(mesh.laptop)["link"]["state"] == "deleted", 60, "the laptop knows that it was deleted")
+    assert laptop.run("ls /var/lib/peergate").stdout.split().count("netmap.json") == 0
+    assert laptop.run(f"ping -c 1 -W 2 {mesh.server.ip4}").returncode
+    laptop.run("agentctl logout", check=True)
+    coord.join(mesh.laptop)
+    wait_for(lambda: mesh.ssh("root@server true").returncode == 0, 60, "joined anew", 1)
+
+
 def test_events_tell_who_did_what(coord):
     events = coord.events()
     actions = {event["action"] for event in events}
