@@ -67,9 +67,13 @@ char *link_os_of(const char *os_release)
 			continue;
 		line += sizeof(key) - 1;
 		text = unquote(line, strcspn(line, "\n"));
-		return text && text[0] ? text_sanitize(text, MAX_OS) : NULL;
+		if (!text)
+			return NULL;
+		if (text[0])
+			return text_sanitize(text, MAX_OS);
+		break;
 	}
-	return NULL;
+	return strdup("Linux");
 }
 
 static bool has_text(const json_t *array, const char *text)
@@ -88,12 +92,13 @@ static int add_line(json_t *keys, char *line)
 {
 	size_t type = strcspn(line, " ");
 	const char *problem;
+	int r;
 
 	if (line[type] == ' ')
 		line[type + 1 + strcspn(line + type + 1, " \r")] = '\0';
-	if (host_key_check(line, &problem) < 0 || has_text(keys, line) ||
-	    json_array_size(keys) >= MAX_KEYS)
-		return 0;
+	r = host_key_check(line, &problem);
+	if (r < 0 || has_text(keys, line) || json_array_size(keys) >= MAX_KEYS)
+		return r == -ENOMEM ? r : 0;
 	return json_array_append_new(keys, json_string(line)) < 0 ? -ENOMEM : 0;
 }
 
@@ -102,10 +107,11 @@ static int add_file(json_t *keys, int dirfd, const char *name)
 	_cleanup_free_ char *text = NULL;
 	char *rest, *line;
 	size_t len;
-	int r = 0;
+	int r = file_read(dirfd, name, MAX_KEYS * HOST_KEY_MAX, &text, &len);
 
-	if (file_read(dirfd, name, MAX_KEYS * HOST_KEY_MAX, &text, &len) < 0)
-		return 0;
+	/* One that is not there, or is not to be read, is none. */
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
 	rest = text;
 	while (r == 0 && (line = strsep(&rest, "\n")))
 		r = add_line(keys, line);
@@ -134,12 +140,12 @@ static json_t *read_host_keys(const struct link_places *places)
 static char *read_os(const struct link_places *places)
 {
 	_cleanup_free_ char *path = text_printf("%s/os-release", places->etc), *text = NULL;
-	char *os = NULL;
 	size_t len;
+	int r = path ? file_read(AT_FDCWD, path, MAX_RELEASE, &text, &len) : -ENOMEM;
 
-	if (path && file_read(AT_FDCWD, path, MAX_RELEASE, &text, &len) == 0)
-		os = link_os_of(text);
-	return os ? os : strdup("Linux");
+	if (r < 0)
+		return r == -ENOMEM ? NULL : strdup("Linux");
+	return link_os_of(text);
 }
 
 int link_host_read(const struct link_places *places, struct link_host *ret_host)

@@ -43,5 +43,5 @@ json_t *link_facts_json(const struct link_facts *facts);
 
 /* The host's part of a name ("Web_1.example" gives "web-1"). The caller frees; NULL: no memory. */
 char *link_label_of(const char *hostname);
-/* PRETTY_NAME of os-release(5). The caller frees; NULL: there is none, or no memory. */
+/* PRETTY_NAME of os-release(5), else "Linux". The caller frees; NULL: no memory. */
 char *link_os_of(const char *os_release);

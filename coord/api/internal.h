@@ -25,7 +25,7 @@ struct api {
 	char key_text[ED25519_TEXT_LEN];
 	char *url, *state_dir;
 	gid_t admin_group;
-	unsigned n_followers; /* of events */
+	unsigned n_followers;		/* of events */
 	uint64_t follow_keepalive_usec; /* silence until a line that says nothing */
 	bool is_backing_up;
 

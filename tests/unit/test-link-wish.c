@@ -248,19 +248,16 @@ static void test_os(void **state)
 		{ "PRETTY_NAME=Plain\nID=x\n", "Plain" },
 		{ "PRETTY_NAME=\"a \\\"b\\\" \\$c\"\n", "a \"b\" $c" },
 		{ "PRETTY_NAME=\"x\x1b[2J\"\n", "x?[2J" },
-		{ "PRETTY_NAME=\"\"\n", NULL },
-		{ "XPRETTY_NAME=\"x\"\n", NULL },
+		{ "PRETTY_NAME=\"\"\n", "Linux" },
+		{ "XPRETTY_NAME=\"x\"\n", "Linux" },
 		{ "PRETTY_NAME=\"", "\"" },
-		{ "", NULL },
+		{ "", "Linux" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		_cleanup_free_ char *os = link_os_of(texts[i][0]);
 
-		if (texts[i][1])
-			assert_string_equal(os, texts[i][1]);
-		else
-			assert_null(os);
+		assert_string_equal(os, texts[i][1]);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -17,6 +18,19 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "tests/unit/link-fixture.h"
+
+/* ---- time that passes all at once ---- */
+
+static time_t ahead_sec;
+
+int clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	int r = (int)syscall(SYS_clock_gettime, clock, ts);
+
+	if (clock == CLOCK_MONOTONIC)
+		ts->tv_sec += ahead_sec;
+	return r;
+}
 
 static const char *fact(const struct fixture *f, const char *name)
 {
@@ -300,6 +314,62 @@ static void test_asks_for_a_whole_map(void **state)
 	assert_null(f->tc->nodes[0].resume);
 }
 
+static void pass(struct fixture *f, unsigned seconds)
+{
+	int r;
+
+	ahead_sec += seconds;
+	/* All that is due by then. */
+	while ((r = sd_event_run(f->event, 20000)) > 0)
+		;
+	assert_int_equal(r, 0);
+}
+
+/* A connection that nothing comes from is as good as none, whatever TCP thinks of it. */
+static void test_silence(void **state)
+{
+	struct fixture *f = *state;
+
+	come_up(f);
+	AWAIT(f, f->tc->n_node >= 1 && f->last_generation == f->tc->generation);
+	assert_int_equal(f->tc->n_map, 1);
+	pass(f, 70);
+	assert_true(is(f, "connected"));
+	/* One line, and the time begins anew. */
+	tc_say(f->tc, &f->tc->nodes[0], "{\"type\":\"keepalive\"}");
+	run_for(f, 100000);
+	pass(f, 70);
+	assert_true(is(f, "connected"));
+	assert_int_equal(f->tc->n_map, 1);
+	ahead_sec += 6;
+	AWAIT(f, problem_of(f));
+	assert_string_equal(problem_of(f), "nothing came from the coordinator for 75 s");
+	/* What is in force stays, and it comes back. */
+	assert_int_equal(f->n_left, 0);
+	AWAIT(f, is(f, "connected") && f->tc->n_map == 2);
+	assert_null(problem_of(f));
+}
+
+/* A long line that is still coming is no silence; one that comes to a halt is. */
+static void test_silence_within_a_line(void **state)
+{
+	struct fixture *f = *state;
+	char *part = malloc(300 << 10);
+	struct http_buf *buf = http_buf_take(part, 300 << 10);
+
+	assert_non_null(buf);
+	memset(part, 'x', 300 << 10);
+	come_up(f);
+	AWAIT(f, f->tc->n_node >= 1 && f->last_generation == f->tc->generation);
+	assert_int_equal(http_stream_write(f->tc->nodes[0].stream, buf), 0);
+	http_buf_unref(buf);
+	run_for(f, 300000);
+	pass(f, 76);
+	assert_true(is(f, "connected") && f->tc->n_map == 1);
+	ahead_sec += 76;
+	AWAIT(f, f->tc->n_map == 2);
+}
+
 /* What the coordinator says makes the map in force young; what is refused does not. */
 static void test_confirms_the_map(void **state)
 {
@@ -572,6 +642,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clock_that_is_wrong, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resumes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_asks_for_a_whole_map, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_silence, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_silence_within_a_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_confirms_the_map, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_map_for_somebody_else, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deleted, setup, teardown),
