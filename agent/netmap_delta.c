@@ -317,12 +317,3 @@ int netmap_delta_from_json(const struct netmap *base, const json_t *delta, const
 	*ret_map = take_ptr(map);
 	return 0;
 }
-
-int netmap_delta_parse(const struct netmap *base, const char *text, size_t len, const char *source,
-		       char **reterr_text, struct netmap **ret_map)
-{
-	json_auto_t *delta = NULL;
-	int r = netmap_load_json(text, len, source, reterr_text, &delta);
-
-	return r < 0 ? r : netmap_delta_from_json(base, delta, source, reterr_text, ret_map);
-}

@@ -16,8 +16,5 @@
  * that is not there), so that a whole map has to be asked for. Both with *reterr_text (the
  * caller's): the place in the delta, what is wrong, what would be right. -ENOMEM.
  */
-int netmap_delta_parse(const struct netmap *base, const char *text, size_t len, const char *source,
-		       char **reterr_text, struct netmap **ret_map);
-/* The same of JSON that has been parsed already. */
 int netmap_delta_from_json(const struct netmap *base, const json_t *delta, const char *source,
 			   char **reterr_text, struct netmap **ret_map);

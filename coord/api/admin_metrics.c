@@ -87,6 +87,20 @@ static void print_nodes(FILE *f, const struct registry *registry, const struct m
 		    registry_revision(registry));
 }
 
+/* Each kind has a limit; whoever comes above it has to wait. */
+static void print_signers(FILE *f, const struct api *api)
+{
+	const struct om_family family = { "peergate_coord_signers", "gauge", NULL,
+					  "Machines whose signed requests are remembered, so that "
+					  "none comes twice." };
+	const struct sample samples[] = {
+		{ "member", replay_count(api->members) },
+		{ "stranger", replay_count(api->strangers) },
+	};
+
+	print_samples(f, &family, "", "kind", samples, ARRAY_SIZE(samples));
+}
+
 static void print_policy(FILE *f, const struct registry *registry, const struct map_stats *map)
 {
 	const struct policy_current *policy = registry_policy_current(registry);
@@ -206,6 +220,7 @@ static void print_all(FILE *f, const struct api *api)
 	map_get_stats(api->map, &map);
 	print_build(f);
 	print_nodes(f, api->registry, &map);
+	print_signers(f, api);
 	print_policy(f, api->registry, &map);
 	print_streams(f, &map.streams);
 	print_checks(f, api);

@@ -187,12 +187,6 @@ const char *http_request_body(const struct http_request *req, size_t *ret_len);
 enum {
 	HTTP_ANSWERED = 1, /* the helper has refused the request: there is nothing left to do */
 };
-/*
- * The body as a JSON document, the caller's; what is none is answered 400.
- * Return: 0, HTTP_ANSWERED, -ENOMEM.
- */
-int http_request_json(struct http_request *req, json_t **ret_body);
-
 enum http_transport http_request_transport(const struct http_request *req);
 /* Of the socket, or what a trusted proxy says. NULL: a Unix socket. */
 const struct ip_addr *http_request_client(const struct http_request *req);
@@ -291,8 +285,6 @@ int http_stream_write(struct http_stream *stream, struct http_buf *buf);
  */
 int http_stream_write_line(struct http_stream *stream, const char *head, size_t head_len,
 			   struct http_buf *buf);
-/* Drop what is queued, but for a message that is partly out. */
-void http_stream_clear(struct http_stream *stream);
 /* Messages that wait. */
 size_t http_stream_queued(const struct http_stream *stream);
 /* End after what is queued. The stream is the caller's no more. Returns NULL. */

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/json.h"
 #include "common/peer_group.h"
 #include "coord/http/internal.h"
 
@@ -91,23 +90,6 @@ const char *http_request_body(const struct http_request *req, size_t *ret_len)
 {
 	*ret_len = req->body_len;
 	return req->body ? req->body : "";
-}
-
-int http_request_json(struct http_request *req, json_t **ret_body)
-{
-	struct json_report report = { 0 };
-	size_t len;
-	const char *text = http_request_body(req, &len);
-	int r;
-
-	r = json_parse(text, len, &report, ret_body);
-	if (r == -EINVAL) {
-		(void)http_respond_error(req, 400, "malformed", "the body is no JSON document: %s",
-					 report.text);
-		r = HTTP_ANSWERED;
-	}
-	json_report_done(&report);
-	return r;
 }
 
 enum http_transport http_request_transport(const struct http_request *req)

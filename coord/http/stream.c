@@ -175,24 +175,6 @@ int http_stream_write(struct http_stream *s, struct http_buf *buf)
 	return http_stream_write_line(s, NULL, 0, buf);
 }
 
-/* Drop messages, from the second on if the first has begun. */
-void http_stream_clear(struct http_stream *s)
-{
-	struct http_message *begun = NULL;
-	size_t sent = s->sent;
-
-	if (sent > 0) {
-		begun = STAILQ_FIRST(&s->queue);
-		STAILQ_REMOVE_HEAD(&s->queue, next);
-	}
-	while (!STAILQ_EMPTY(&s->queue))
-		drop_first(s);
-	if (begun) {
-		STAILQ_INSERT_HEAD(&s->queue, begun, next);
-		s->sent = sent;
-	}
-}
-
 size_t http_stream_queued(const struct http_stream *s)
 {
 	return s->n_queued;

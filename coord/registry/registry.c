@@ -38,11 +38,6 @@ uint64_t registry_now(const struct registry *registry)
 	return registry->clock();
 }
 
-bool registry_is_ready(const struct registry *registry)
-{
-	return registry->is_ready;
-}
-
 uint64_t registry_revision(const struct registry *registry)
 {
 	return registry->state->revision;

@@ -70,7 +70,6 @@ int registry_new(struct store *store, sd_event *event, registry_clock_fn clock,
 struct registry *registry_free(struct registry *registry);
 DEFINE_CLEANUP(struct registry *, registry_free);
 
-bool registry_is_ready(const struct registry *registry);
 /* The last revision whose changes are in memory: the generation of maps made now. */
 uint64_t registry_revision(const struct registry *registry);
 uint64_t registry_now(const struct registry *registry);

@@ -138,9 +138,9 @@ static int take(struct tc *tc, struct http_request *req, struct asked *ret_asked
 			   &text);
 	if (r < 0)
 		return refuse_signature(tc, &asked, r);
-	r = http_request_json(req, &asked.body);
+	asked.body = json_loadb(request.body, request.body_len, 0, NULL);
 	*ret_asked = asked;
-	return r;
+	return asked.body ? 0 : -EINVAL;
 }
 
 static struct tc_node *find(struct tc *tc, const struct ed25519_public *machine)

@@ -11,6 +11,7 @@
 #include "agent/netmap_json.h"
 #include "agent/ssh_reach.h"
 #include "common/text.h"
+#include "tests/unit/delta-text.h"
 #include "tests/unit/netmap-same.h"
 
 #define MAX_LINES 16
@@ -92,7 +93,7 @@ static struct netmap *next_map(struct netmap *old, const char *line, size_t len)
 	}
 	free(take_ptr(error));
 	before = written(old, &len_before);
-	r = netmap_delta_parse(old, line, len, "m", &error, &map);
+	r = delta_parse(old, line, len, "m", &error, &map);
 	after = written(old, &len_after);
 	require(len_before == len_after && memcmp(before, after, len_before) == 0);
 	if (r < 0) {

@@ -16,6 +16,7 @@
 #include "coord/map/streams_internal.h"
 #include "coord/map/write.h"
 #include "coord/policy/network.h"
+#include "tests/unit/delta-text.h"
 #include "tests/unit/netmap-same.h"
 
 const char *const sim_users[MAX_USERS] = { "alice@example.com", "bob@example.com",
@@ -179,7 +180,7 @@ static void take_netmap(struct agent *agent, bool full)
 	struct netmap *map = NULL;
 	size_t len = strlen(agent->last);
 	int r = full ? netmap_parse(agent->last, len, "map", &error, &map)
-		     : netmap_delta_parse(agent->netmap, agent->last, len, "delta", &error, &map);
+		     : delta_parse(agent->netmap, agent->last, len, "delta", &error, &map);
 
 	if (r < 0)
 		fail_msg("%s: %s in %s", agent->id, error, agent->last);

@@ -1449,15 +1449,21 @@ static void test_status(void **state)
 static void test_metrics(void **state)
 {
 	struct coord_fix *coord = *state;
+	struct agent_fix agent;
 
 	set_node(coord, 1, "web");
+	agent_fix_init(coord, &agent);
+	agent_fix_enrol(coord, &agent);
 	assert_int_equal(ask(coord, "GET", "metrics", ""), 200);
+	assert_non_null(strstr(reply.text, "peergate_coord_signers{kind=\"stranger\"} 1\n"));
+	assert_non_null(strstr(reply.text, "peergate_coord_signers{kind=\"member\"} 0\n"));
 	assert_non_null(strstr(reply.text, "\r\nContent-Type: application/openmetrics-text;"));
-	assert_non_null(strstr(reply.text, "\npeergate_coord_nodes{key=\"valid\"} 1\n"));
+	assert_non_null(strstr(reply.text, "\npeergate_coord_nodes{key=\"valid\"} 2\n"));
 	assert_non_null(strstr(reply.text, "\npeergate_coord_nodes{key=\"expired\"} 0\n"));
 	assert_non_null(
 		strstr(reply.text, "\npeergate_coord_http_requests_total{status=\"2xx\"} "));
 	assert_string_equal(reply.text + reply.len - strlen("# EOF\n"), "# EOF\n");
+	agent_fix_done(&agent);
 }
 
 #define TEST(test, setup) cmocka_unit_test_setup_teardown(test, setup, coord_fix_teardown)

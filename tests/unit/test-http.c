@@ -84,15 +84,6 @@ static int handle_silent(struct http_request *req, void *userdata)
 	return 0;
 }
 
-static int handle_json(struct http_request *req, void *userdata)
-{
-	json_t *body;
-	int r;
-
-	r = http_request_json(req, &body);
-	return r == 0 ? http_respond_json(req, 200, body) : r;
-}
-
 static int handle_limited(struct http_request *req, void *userdata)
 {
 	struct fixture *f = userdata;
@@ -137,7 +128,6 @@ static const struct http_route routes[] = {
 	{ "GET", "/later", ANYWHERE, 0, handle_later },
 	{ "GET", "/fail", ANYWHERE, 0, handle_fail },
 	{ "GET", "/silent", ANYWHERE, 0, handle_silent },
-	{ "POST", "/json", ANYWHERE, 0, handle_json },
 	{ "GET", "/limited", ANYWHERE, 0, handle_limited },
 	{ "GET", "/headers", ANYWHERE, 0, handle_headers },
 	{ "GET", "/local", HTTP_ON_UNIX, 0, handle_creds },
@@ -657,18 +647,6 @@ static void test_answer_later(void **state)
 	close(fd);
 }
 
-static void test_json_bodies(void **state)
-{
-	struct fixture *f = *state;
-
-	http_fixture_start(&f->http, NULL);
-	expect(f, "POST /json HTTP/1.1\r\n" HOST "Content-Length: 7\r\n\r\n{\"a\":1}", 200,
-	       "{\"a\":1}");
-	expect(f, "POST /json HTTP/1.1\r\n" HOST "Content-Length: 14\r\n\r\n{\"a\":1,\"a\":22}",
-	       400, "\"code\":\"malformed\"");
-	expect(f, "POST /json HTTP/1.1\r\n" HOST "\r\n", 400, "\"code\":\"malformed\"");
-}
-
 static void test_rate(void **state)
 {
 	struct fixture *f = *state;
@@ -914,7 +892,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_of_handlers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_answer_later, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_json_bodies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forwarded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_connection_limit, setup, teardown),

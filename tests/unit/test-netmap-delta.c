@@ -11,6 +11,7 @@
 #include "agent/netmap_json.h"
 #include "agent/ssh_reach.h"
 #include "common/text.h"
+#include "tests/unit/delta-text.h"
 #include "tests/unit/netmap-document.h"
 #include "tests/unit/netmap-same.h"
 
@@ -47,7 +48,7 @@ static int apply(const struct netmap *base, const char *members, char **reterr_t
 {
 	_cleanup_free_ char *text = text_printf("{\"type\":\"delta\"%s}", members);
 
-	return netmap_delta_parse(base, text, strlen(text), "c", reterr_text, ret_map);
+	return delta_parse(base, text, strlen(text), "c", reterr_text, ret_map);
 }
 
 static struct netmap *apply_ok(const struct netmap *base, const char *members)
@@ -361,9 +362,9 @@ static void test_refuses_other_documents(void **state)
 		_cleanup_free_ char *error = NULL;
 		struct netmap *map = NULL;
 
-		assert_int_equal(netmap_delta_parse(base, cases[i].text, strlen(cases[i].text), "c",
-						    &error, &map),
-				 -EINVAL);
+		assert_int_equal(
+			delta_parse(base, cases[i].text, strlen(cases[i].text), "c", &error, &map),
+			-EINVAL);
 		if (strncmp(error, cases[i].report, strlen(cases[i].report)) != 0)
 			fail_msg("%s: \"%s\"", cases[i].text, error);
 	}

@@ -27,6 +27,7 @@
 #include "agent/wg/wanted.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "tests/unit/delta-text.h"
 #include "tests/unit/golden.h"
 #include "tests/unit/nomem.h"
 
@@ -113,7 +114,7 @@ static int apply_delta(void *userdata)
 
 	assert_int_equal(netmap_to_json(map, &before, &len), 0);
 	nomem_begin();
-	r = netmap_delta_parse(map, text, strlen(text), "c", &error, &changed);
+	r = delta_parse(map, text, strlen(text), "c", &error, &changed);
 	nomem_end();
 	assert_true((r == 0) == (changed != NULL));
 	if (r == 0) {

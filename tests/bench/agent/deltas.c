@@ -9,6 +9,7 @@
 #include "common/text.h"
 #include "tests/bench/agent/bench.h"
 #include "tests/bench/agent/workload.h"
+#include "tests/unit/delta-text.h"
 
 #define ROUNDS 40
 
@@ -33,7 +34,7 @@ static double measure_delta(const struct netmap *base, const char *text)
 		double start = bench_now_ms();
 		struct netmap *map = NULL;
 
-		if (netmap_delta_parse(base, text, strlen(text), "delta", &error, &map) < 0)
+		if (delta_parse(base, text, strlen(text), "delta", &error, &map) < 0)
 			bench_die("%s", error ? error : "no memory");
 		times[i] = bench_now_ms() - start;
 		netmap_free(map);
