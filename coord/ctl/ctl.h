@@ -98,6 +98,22 @@ int ctl_show(struct ctl *ctl, json_t *reply,
 /* verb_user.c: make a link that sets somebody's password, and show it. */
 int ctl_password_link(struct ctl *ctl, const char *login);
 
+/* ---- list.c ---- */
+
+struct cli_column;
+struct cli_table;
+
+struct ctl_list {
+	const char *path; /* what is asked for; the array is the answer's member of this name */
+	const char *sort; /* the member that they are sorted by */
+	const struct cli_column *columns;
+	size_t n_columns;
+	void (*row)(struct cli_table *table, const json_t *item, uint64_t now_usec);
+	const char *none; /* said if there are none */
+};
+/* Return: exit status. */
+int ctl_show_list(struct ctl *ctl, const struct ctl_list *list);
+
 /* ---- input.c. Each returns CLI_OK, or an exit status after telling what is wrong. ---- */
 
 /* Any file, pipe, or "-", of max bytes at most. */

@@ -45,47 +45,39 @@ static int revoke_key(struct ctl *ctl, const char *prefix, const char *id)
 
 /* ---- auth keys ---- */
 
-static int render_authkeys(const struct ctl *ctl, const json_t *reply)
+static void add_authkey_row(struct cli_table *table, const json_t *key, uint64_t now_usec)
+{
+	bool reusable = json_is_true(json_object_get(key, "reusable"));
+	bool ephemeral = json_is_true(json_object_get(key, "ephemeral"));
+
+	listed_text(table, key, "id");
+	add_state(table, key);
+	listed_owner(table, key);
+	cli_table_add(table, CLI_PLAIN, "%s%s", reusable ? "reusable" : "one host",
+		      ephemeral ? ", ephemeral" : "");
+	listed_time(table, key, "expires", now_usec, "never");
+	cli_table_add(table, CLI_PLAIN, "%llu", (unsigned long long)value_number(key, "used"));
+	listed_text(table, key, "created_by");
+	listed_text(table, key, "description");
+}
+
+int verb_authkeys_list(int argc, char **argv, void *userdata)
 {
 	static const struct cli_column columns[] = {
 		{ "ID", false },   { "STATE", false },	     { "FOR", false },
 		{ "KIND", false }, { "EXPIRES", false },     { "USED", true },
 		{ "BY", false },   { "DESCRIPTION", false },
 	};
-	_cleanup_free_ const json_t **keys = NULL;
-	struct cli_table *table;
-	size_t n;
-	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
+	static const struct ctl_list list = {
+		.path = "authkeys",
+		.sort = "expires",
+		.columns = columns,
+		.n_columns = ARRAY_SIZE(columns),
+		.row = add_authkey_row,
+		.none = "There are no auth keys.",
+	};
 
-	if (r < 0)
-		return r;
-	keys = listed_sort(json_object_get(reply, "authkeys"), "expires", &n);
-	for (size_t i = 0; keys && i < n; i++) {
-		const json_t *key = keys[i];
-		bool reusable = json_is_true(json_object_get(key, "reusable"));
-		bool ephemeral = json_is_true(json_object_get(key, "ephemeral"));
-
-		listed_text(table, key, "id");
-		add_state(table, key);
-		listed_owner(table, key);
-		cli_table_add(table, CLI_PLAIN, "%s%s", reusable ? "reusable" : "one host",
-			      ephemeral ? ", ephemeral" : "");
-		listed_time(table, key, "expires", ctl->now_usec, "never");
-		cli_table_add(table, CLI_PLAIN, "%llu",
-			      (unsigned long long)value_number(key, "used"));
-		listed_text(table, key, "created_by");
-		listed_text(table, key, "description");
-	}
-	return listed_print(table, keys, n, "There are no auth keys.", &ctl->out);
-}
-
-int verb_authkeys_list(int argc, char **argv, void *userdata)
-{
-	struct ctl *ctl = userdata;
-	json_t *reply;
-	int r = ctl_ask(ctl, "GET", "authkeys", NULL, &reply);
-
-	return r == CLI_OK ? ctl_show(ctl, reply, render_authkeys) : r;
+	return ctl_show_list(userdata, &list);
 }
 
 int verb_authkeys_create(int argc, char **argv, void *userdata)
@@ -116,40 +108,32 @@ int verb_authkeys_revoke(int argc, char **argv, void *userdata)
 
 /* ---- API keys ---- */
 
-static int render_apikeys(const struct ctl *ctl, const json_t *reply)
+static void add_apikey_row(struct cli_table *table, const json_t *key, uint64_t now_usec)
+{
+	listed_text(table, key, "id");
+	add_state(table, key);
+	listed_words(table, key, "scopes");
+	listed_time(table, key, "expires", now_usec, "never");
+	listed_text(table, key, "created_by");
+	listed_text(table, key, "description");
+}
+
+int verb_apikeys_list(int argc, char **argv, void *userdata)
 {
 	static const struct cli_column columns[] = {
 		{ "ID", false },      { "STATE", false }, { "SCOPES", false },
 		{ "EXPIRES", false }, { "BY", false },	  { "DESCRIPTION", false },
 	};
-	_cleanup_free_ const json_t **keys = NULL;
-	struct cli_table *table;
-	size_t n;
-	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
+	static const struct ctl_list list = {
+		.path = "apikeys",
+		.sort = "expires",
+		.columns = columns,
+		.n_columns = ARRAY_SIZE(columns),
+		.row = add_apikey_row,
+		.none = "There are no API keys.",
+	};
 
-	if (r < 0)
-		return r;
-	keys = listed_sort(json_object_get(reply, "apikeys"), "expires", &n);
-	for (size_t i = 0; keys && i < n; i++) {
-		const json_t *key = keys[i];
-
-		listed_text(table, key, "id");
-		add_state(table, key);
-		listed_words(table, key, "scopes");
-		listed_time(table, key, "expires", ctl->now_usec, "never");
-		listed_text(table, key, "created_by");
-		listed_text(table, key, "description");
-	}
-	return listed_print(table, keys, n, "There are no API keys.", &ctl->out);
-}
-
-int verb_apikeys_list(int argc, char **argv, void *userdata)
-{
-	struct ctl *ctl = userdata;
-	json_t *reply;
-	int r = ctl_ask(ctl, "GET", "apikeys", NULL, &reply);
-
-	return r == CLI_OK ? ctl_show(ctl, reply, render_apikeys) : r;
+	return ctl_show_list(userdata, &list);
 }
 
 int verb_apikeys_create(int argc, char **argv, void *userdata)

@@ -30,48 +30,39 @@ static void add_state(struct cli_table *table, const json_t *node, uint64_t now_
 			      seen ? seen : "");
 }
 
-static int render_nodes(const struct ctl *ctl, const json_t *reply)
+static void add_node_row(struct cli_table *table, const json_t *node, uint64_t now_usec)
+{
+	const json_t *address = json_array_get(json_object_get(node, "addresses"), 0);
+
+	listed_text(table, node, "name");
+	listed_text(table, node, "id");
+	cli_table_add(table, CLI_PLAIN, "%s",
+		      json_is_string(address) ? json_string_value(address) : "-");
+	listed_owner(table, node);
+	cli_table_add(table, CLI_PLAIN, "%s", is_true(node, "ssh") ? "yes" : "no");
+	add_state(table, node, now_usec);
+	if (is_true(node, "expired"))
+		cli_table_add(table, CLI_FAINT, "-");
+	else
+		listed_time(table, node, "key_expiry", now_usec, "never");
+}
+
+int verb_nodes_list(int argc, char **argv, void *userdata)
 {
 	static const struct cli_column columns[] = {
 		{ "NAME", false }, { "ID", false },    { "ADDRESS", false },	 { "OWNER", false },
 		{ "SSH", false },  { "STATE", false }, { "KEY EXPIRES", false },
 	};
-	_cleanup_free_ const json_t **nodes = NULL;
-	struct cli_table *table;
-	size_t n;
-	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
+	static const struct ctl_list list = {
+		.path = "nodes",
+		.sort = "name",
+		.columns = columns,
+		.n_columns = ARRAY_SIZE(columns),
+		.row = add_node_row,
+		.none = "No hosts are enrolled. See \"coordctl authkeys create --help\".",
+	};
 
-	if (r < 0)
-		return r;
-	nodes = listed_sort(json_object_get(reply, "nodes"), "name", &n);
-	for (size_t i = 0; nodes && i < n; i++) {
-		const json_t *node = nodes[i];
-		const json_t *address = json_array_get(json_object_get(node, "addresses"), 0);
-
-		listed_text(table, node, "name");
-		listed_text(table, node, "id");
-		cli_table_add(table, CLI_PLAIN, "%s",
-			      json_is_string(address) ? json_string_value(address) : "-");
-		listed_owner(table, node);
-		cli_table_add(table, CLI_PLAIN, "%s", is_true(node, "ssh") ? "yes" : "no");
-		add_state(table, node, ctl->now_usec);
-		if (is_true(node, "expired"))
-			cli_table_add(table, CLI_FAINT, "-");
-		else
-			listed_time(table, node, "key_expiry", ctl->now_usec, "never");
-	}
-	return listed_print(table, nodes, n,
-			    "No hosts are enrolled. See \"coordctl authkeys create --help\".",
-			    &ctl->out);
-}
-
-int verb_nodes_list(int argc, char **argv, void *userdata)
-{
-	struct ctl *ctl = userdata;
-	json_t *reply;
-	int r = ctl_ask(ctl, "GET", "nodes", NULL, &reply);
-
-	return r == CLI_OK ? ctl_show(ctl, reply, render_nodes) : r;
+	return ctl_show_list(userdata, &list);
 }
 
 /* ---- show ---- */
@@ -247,42 +238,34 @@ int verb_nodes_delete(int argc, char **argv, void *userdata)
 
 /* ---- machines that wait ---- */
 
-static int render_waiting(const struct ctl *ctl, const json_t *reply)
+static void add_waiting_row(struct cli_table *table, const json_t *one, uint64_t now_usec)
+{
+	listed_text(table, one, "code");
+	listed_text(table, one, "hostname");
+	listed_text(table, one, "from");
+	listed_text(table, one, "os");
+	listed_words(table, one, "tags");
+	listed_text(table, one, "state");
+	listed_time(table, one, "expires", now_usec, "-");
+}
+
+int verb_auth_list(int argc, char **argv, void *userdata)
 {
 	static const struct cli_column columns[] = {
 		{ "CODE", false },     { "HOST", false },     { "FROM", false },
 		{ "SYSTEM", false },   { "ASKS FOR", false }, { "STATE", false },
 		{ "RUNS OUT", false },
 	};
-	_cleanup_free_ const json_t **list = NULL;
-	struct cli_table *table;
-	size_t n;
-	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
+	static const struct ctl_list list = {
+		.path = "auth",
+		.sort = "expires",
+		.columns = columns,
+		.n_columns = ARRAY_SIZE(columns),
+		.row = add_waiting_row,
+		.none = "No machine waits to be let in.",
+	};
 
-	if (r < 0)
-		return r;
-	list = listed_sort(json_object_get(reply, "auth"), "expires", &n);
-	for (size_t i = 0; list && i < n; i++) {
-		const json_t *one = list[i];
-
-		listed_text(table, one, "code");
-		listed_text(table, one, "hostname");
-		listed_text(table, one, "from");
-		listed_text(table, one, "os");
-		listed_words(table, one, "tags");
-		listed_text(table, one, "state");
-		listed_time(table, one, "expires", ctl->now_usec, "-");
-	}
-	return listed_print(table, list, n, "No machine waits to be let in.", &ctl->out);
-}
-
-int verb_auth_list(int argc, char **argv, void *userdata)
-{
-	struct ctl *ctl = userdata;
-	json_t *reply;
-	int r = ctl_ask(ctl, "GET", "auth", NULL, &reply);
-
-	return r == CLI_OK ? ctl_show(ctl, reply, render_waiting) : r;
+	return ctl_show_list(userdata, &list);
 }
 
 int verb_nodes_approve(int argc, char **argv, void *userdata)

@@ -5,45 +5,35 @@
 #include "coord/ctl/ctl.h"
 #include "coord/ctl/listed.h"
 
-static int render_users(const struct ctl *ctl, const json_t *reply)
+static void add_user_row(struct cli_table *table, const json_t *user, uint64_t now_usec)
+{
+	listed_text(table, user, "login");
+	listed_text(table, user, "name");
+	listed_words(table, user, "roles");
+	if (json_is_string(json_object_get(user, "suspended")))
+		cli_table_add(table, CLI_BAD, "suspended");
+	else
+		cli_table_add(table, CLI_GOOD, "active");
+	listed_time(table, user, "last_sign_in", now_usec, "-");
+	listed_time(table, user, "created", now_usec, "-");
+}
+
+int verb_users_list(int argc, char **argv, void *userdata)
 {
 	static const struct cli_column columns[] = {
 		{ "LOGIN", false }, { "NAME", false },	       { "ROLES", false },
 		{ "STATE", false }, { "LAST SIGN-IN", false }, { "ADDED", false },
 	};
-	_cleanup_free_ const json_t **users = NULL;
-	struct cli_table *table;
-	size_t n;
-	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
+	static const struct ctl_list list = {
+		.path = "users",
+		.sort = "login",
+		.columns = columns,
+		.n_columns = ARRAY_SIZE(columns),
+		.row = add_user_row,
+		.none = "There are no users. Add one: coordctl users add alice@example.com",
+	};
 
-	if (r < 0)
-		return r;
-	users = listed_sort(json_object_get(reply, "users"), "login", &n);
-	for (size_t i = 0; users && i < n; i++) {
-		const json_t *user = users[i];
-
-		listed_text(table, user, "login");
-		listed_text(table, user, "name");
-		listed_words(table, user, "roles");
-		if (json_is_string(json_object_get(user, "suspended")))
-			cli_table_add(table, CLI_BAD, "suspended");
-		else
-			cli_table_add(table, CLI_GOOD, "active");
-		listed_time(table, user, "last_sign_in", ctl->now_usec, "-");
-		listed_time(table, user, "created", ctl->now_usec, "-");
-	}
-	return listed_print(table, users, n,
-			    "There are no users. Add one: coordctl users add alice@example.com",
-			    &ctl->out);
-}
-
-int verb_users_list(int argc, char **argv, void *userdata)
-{
-	struct ctl *ctl = userdata;
-	json_t *reply;
-	int r = ctl_ask(ctl, "GET", "users", NULL, &reply);
-
-	return r == CLI_OK ? ctl_show(ctl, reply, render_users) : r;
+	return ctl_show_list(userdata, &list);
 }
 
 static int render_user(const struct ctl *ctl, const json_t *reply)
