@@ -219,7 +219,7 @@ static int judge(void *userdata)
 	struct link_asking asking = { .nonce = NONCE };
 	struct link_verdict verdict = { 0 };
 	char sig[FRAME_SIG_CHARS + 1];
-	struct link_answer answer = {
+	struct fetch_answer answer = {
 		.status = *status, .signature = sig, .body = body, .body_len = strlen(body)
 	};
 	struct link_signer signer;
