@@ -27,8 +27,9 @@ bool code_is_valid(const char *code);
 bool code_normalize(const char *text, char ret_code[CODE_LEN + 1]);
 
 /*
- * Of a check: its id, which is part of the address of a page, as that of an enrolment is (RECORD_CHECK_ID characters, as hard to guess as a key), the code that people
- * compare ("123-456"), and the id of one of its logins, which is the check's id and the number.
+ * Of a check: its id, which is part of the address of a page, as that of an enrolment is
+ * (RECORD_CHECK_ID characters, as hard to guess as a key), the code that people compare
+ * ("123-456"), and the id of one of its logins, which is the check's id and the number.
  */
 #define CHECK_ID_SIZE	 (RECORD_CHECK_ID + 1)
 #define CHECK_CODE_SIZE	 8u

@@ -11,9 +11,9 @@
 #include <cmocka.h>
 
 #include "agent/link/answers.h"
-#include "common/ca_dir.h"
 #include "agent/link/store.h"
 #include "agent/link/url.h"
+#include "common/ca_dir.h"
 #include "common/json.h"
 #include "tests/unit/known-keys.h"
 #include "tests/unit/scratch.h"

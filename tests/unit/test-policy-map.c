@@ -210,43 +210,46 @@ static void test_agent_agrees(void **state)
 		"{\"tagOwners\":{\"tag:web\":[]},\"ssh\":["
 		"{\"action\":\"accept\",\"src\":[\"autogroup:member\"],\"dst\":[\"tag:web\"],"
 		"\"users\":[\"root\",\"git\"]}," CHECK(
-			"alice@example.com", "tag:web",
-			"\"root\"", ",\"checkPeriod\":\"always\"") "," CHECK("autogroup:member",
-									     "tag:web",
-									     "\"root\",\"deploy\"",
-									     ",\"checkPeriod\":"
-									     "\"1h\"") "," CHECK("a"
-												 "u"
-												 "t"
-												 "o"
-												 "g"
-												 "r"
-												 "o"
-												 "u"
-												 "p"
-												 ":"
-												 "m"
-												 "e"
-												 "m"
-												 "b"
-												 "e"
-												 "r",
-												 "a"
-												 "u"
-												 "t"
-												 "o"
-												 "g"
-												 "r"
-												 "o"
-												 "u"
-												 "p"
-												 ":"
-												 "s"
-												 "e"
-												 "l"
-												 "f",
-												 "\"autogroup:nonroot\",\"localpart:*@example.com\"",
-												 "") "]}";
+			"alice@example.com", "tag:web", "\"root\"",
+			",\"checkPeriod\":\"always\"") "," CHECK("autogroup:member", "tag:web",
+								 "\"root\",\"deploy\"",
+								 ",\"checkPeriod\":"
+								 "\"1h\"") "," CHECK("a"
+										     "u"
+										     "t"
+										     "o"
+										     "g"
+										     "r"
+										     "o"
+										     "u"
+										     "p"
+										     ":"
+										     "m"
+										     "e"
+										     "m"
+										     "b"
+										     "e"
+										     "r",
+										     "a"
+										     "u"
+										     "t"
+										     "o"
+										     "g"
+										     "r"
+										     "o"
+										     "u"
+										     "p"
+										     ":"
+										     "s"
+										     "e"
+										     "l"
+										     "f",
+										     "\"autogroup:"
+										     "nonroot\","
+										     "\"localpart:*"
+										     "@example."
+										     "com\"",
+										     "") "]}";
 	_cleanup_(fixture_done) struct fixture rules = { 0 }, checks = { 0 };
 	unsigned n[3] = { 0 };
 
