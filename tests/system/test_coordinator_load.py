@@ -4,6 +4,7 @@ import json
 import random
 import statistics
 import time
+from pathlib import Path
 
 import pytest
 from absence import main_pid
@@ -14,6 +15,8 @@ from test_coordinator import WITHIN
 from test_revocation import client
 
 RUNS = 20
+# Under emulation three hosts and their clients share two slow processors with whatever else the machine does.
+WORST = WITHIN * (4 if "TCG" in Path("/proc/cpuinfo").read_text() else 1)
 PORT = 8000
 # Everybody reaches everybody; all hosts have one tag, so that a rule can let them in everywhere.
 NETWORK = '{ "action": "accept", "src": ["tag:prod"], "proto": "icmp", "dst": ["tag:prod:*"] },'
@@ -30,15 +33,15 @@ import os, select, socket, sys, time
 
 own, peer, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 listener = socket.create_server((own, port))
-incoming = outgoing = pid = None
+incoming = outgoing = process = connecting = None
 heard = sent = process_gone = flow_gone = 0
 
 def say(*words):
     print(*words, flush=True)
 
 while True:
-    fds = [0, listener] + [s for s in (incoming, outgoing) if s]
-    ready = select.select(fds, [], [], 0.005)[0]
+    fds = [0, listener] + [s for s in (incoming, outgoing, process) if s]
+    ready = select.select(fds, [], [], 0.05 if outgoing else None)[0]
     now = time.time()
     if listener in ready:
         incoming, flow_gone = listener.accept()[0], 0
@@ -61,16 +64,17 @@ while True:
             if connecting:
                 connecting = say('connected', before)
             heard = now
-    if outgoing and now - sent > 0.02:
+    if outgoing and now - sent > 0.05:
         sent = now
         try:
             outgoing.send(b'x')
         except OSError:
             outgoing = outgoing.close()
-    if pid and not process_gone and not os.path.exists(f'/proc/{pid}'):
-        process_gone = now
-    if pid and process_gone and flow_gone:
-        pid = say('gone', process_gone, flow_gone)
+    if process in ready:
+        process, process_gone = os.close(process), now
+    if process_gone and flow_gone:
+        say('gone', process_gone, flow_gone)
+        process_gone = 0
     if 0 in ready:
         words = sys.stdin.readline().split()
         if not words:
@@ -80,7 +84,7 @@ while True:
             outgoing = socket.create_connection((peer, port), 20)
             outgoing.setblocking(False)
         else:
-            pid, process_gone = int(words[1]), 0
+            process = os.pidfd_open(int(words[1]))
             say('watching', bool(incoming))
 """
 
@@ -194,7 +198,7 @@ def test_policy_change_reaches_every_host(coord_once):
     for what, times in ("it was asked for", took), ("the coordinator's answer", since_answer):
         print(f"{RUNS} policy changes, {len(links)} hosts: from when {what} to the last process and connection: "
               f"median {1000 * statistics.median(times):.0f} ms, worst {1000 * max(times):.0f} ms")
-    assert max(took) < WITHIN
+    assert statistics.median(took) < WITHIN and max(took) < WORST
 
 
 # Makes people, keys and policies, one after the other, and remembers what was acknowledged.
