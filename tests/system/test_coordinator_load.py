@@ -15,8 +15,10 @@ from test_coordinator import WITHIN
 from test_revocation import client
 
 RUNS = 20
-# Under emulation three hosts and their clients share two slow processors with whatever else the machine does.
-WORST = WITHIN * (4 if "TCG" in Path("/proc/cpuinfo").read_text() else 1)
+# Under emulation three hosts and their clients share two slow processors with whatever else the machine does: what is
+# printed is the figure then, and these limits only say that nothing waits for a timer.
+EMULATED = "TCG" in Path("/proc/cpuinfo").read_text()
+MEDIAN, WORST = (3 * WITHIN, 10 * WITHIN) if EMULATED else (WITHIN, WITHIN)
 PORT = 8000
 # Everybody reaches everybody; all hosts have one tag, so that a rule can let them in everywhere.
 NETWORK = '{ "action": "accept", "src": ["tag:prod"], "proto": "icmp", "dst": ["tag:prod:*"] },'
@@ -198,7 +200,7 @@ def test_policy_change_reaches_every_host(coord_once):
     for what, times in ("it was asked for", took), ("the coordinator's answer", since_answer):
         print(f"{RUNS} policy changes, {len(links)} hosts: from when {what} to the last process and connection: "
               f"median {1000 * statistics.median(times):.0f} ms, worst {1000 * max(times):.0f} ms")
-    assert statistics.median(took) < WITHIN and max(took) < WORST
+    assert statistics.median(took) < MEDIAN and max(took) < WORST
 
 
 # Makes people, keys and policies, one after the other, and remembers what was acknowledged.
