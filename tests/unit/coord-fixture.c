@@ -15,6 +15,7 @@
 
 const char *coord_fix_url = COORD_FIX_URL;
 uint16_t coord_fix_port;
+uint64_t coord_fix_tick_usec = 5000;
 const struct web_provider *coord_fix_providers;
 size_t coord_fix_n_providers;
 
@@ -110,6 +111,7 @@ static int set_up(void **state, registry_clock_fn clock)
 
 	assert_non_null(coord);
 	http_fixture_init(&coord->http, NULL, 0, NULL);
+	coord->http.config.limits.tick_usec = coord_fix_tick_usec;
 	assert_int_equal(ed25519_key_generate(&coord->key), 0);
 	coord->clock = clock;
 	strcpy(coord->folder, "/tmp/coord-fixture-XXXXXX");

@@ -29,6 +29,8 @@ struct coord_fix {
 extern const char *coord_fix_url;
 /* Of the listener; 0: any. */
 extern uint16_t coord_fix_port;
+/* http_limits.tick_usec. */
+extern uint64_t coord_fix_tick_usec;
 /* Where people sign in besides; none. */
 extern const struct web_provider *coord_fix_providers;
 extern size_t coord_fix_n_providers;
