@@ -158,9 +158,8 @@ static void test_tampered_tokens(void **state)
 	_cleanup_free_ char *by_rsa = sign(rsa, "{\"alg\":\"RS256\"}", "{\"sub\":\"alice\"}");
 	_cleanup_free_ char *by_ec = sign(ec, "{\"alg\":\"ES256\"}", "{\"sub\":\"alice\"}");
 
-	/* Every character of it counts; the dots and the last of a part are other tests' business.
-	 */
-	for (size_t i = strchr(by_rsa, '.') - by_rsa + 1; by_rsa[i + 1]; i += 7) {
+	/* Every character of it counts; the dots and the last of a part are other tests' business. */
+	for (size_t i = strcspn(by_rsa, ".") + 1; i + 1 < strlen(by_rsa); i += 7) {
 		char was = by_rsa[i];
 
 		if (was == '.' || by_rsa[i + 1] == '.')
