@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/system"))
 
 import hosts as machine  # noqa: E402
+from browser import Browser  # noqa: E402
 from coordinated import Coordinated  # noqa: E402
 from mesh import Mesh, login_processes  # noqa: E402
 
@@ -78,6 +79,47 @@ def show_logins(demo, mesh):
     demo.step("Bob reaches the port, but no rule lets him log in: he is told so")
     said = demo.type(phone, "ssh root@server id")
     demo.check("refused, with the reason", said.returncode == 255 and "no SSH rule lets bob@example.com" in said.stderr)
+
+
+CHECK_RULE = """{ "action": "check", "src": ["alice@example.com"], "dst": ["tag:prod"], "users": ["root"], "checkPeriod": "12h" },"""
+PASSWORD = "correct horse battery staple"
+
+
+def words(page):
+    """What a person reads of a page."""
+    text = re.sub(r"(?s)<head>.*?</head>|<header.*?</header>", "", page)
+    return [line.strip() for line in re.sub(r"<[^>]*>", "\n", text).splitlines() if line.strip()]
+
+
+def show_check(demo, coord):
+    mesh, laptop = coord.mesh, coord.mesh.laptop.host
+    demo.step("For root a person has to show that they are there: Alice sets a password by a link, her browser is curl")
+    said = demo.type(coord.host, "coordctl users password-link alice@example.com")
+    link = re.search(r"https://\S+/set-password/\S+", said.stdout)[0]
+    browser = Browser(laptop, "/etc/peergate/coord-ca.pem")
+    browser.open(link)
+    demo.check("it is set", browser.submit(coord.url, link[len(coord.url):], password=PASSWORD, again=PASSWORD) == 200)
+    coord.set_policy(ssh=CHECK_RULE)
+    coord.wait_connected()
+
+    demo.step("… ssh shows a link and a code, and waits; the page shows the same code; she confirms, and is in")
+    with laptop.popen("ssh -o LogLevel=INFO root@server hostname") as login:
+        url = login.err.read_until(r"Open +(https://\S+/check/\w+)", 60)[1]
+        code = login.err.read_until(r"Code +(\d{3}-\d{3})", 10)[1]
+        print(f"  what the terminal shows: {url}, code {code}")
+        browser.open(url)
+        browser.submit(coord.url, "/login", login="alice@example.com", password=PASSWORD)
+        print("\n".join("  | " + line for line in words(browser.page)))
+        demo.check("the page has the code", code in browser.page)
+        demo.check("the login still waits", login.poll() is None)
+        browser.submit(coord.url, url[len(coord.url):], answer="yes")
+        demo.check("confirmed, she is root", login.wait(60) == 0 and login.out.read_rest().strip() == "server")
+
+    demo.step("… for twelve hours nobody asks her again, scripts included")
+    said = demo.type(laptop, "ssh -o BatchMode=yes root@server id -un")
+    demo.check("she is root", said.stdout == "root\n" and said.stderr == "")
+    demo.type(coord.host, "coordctl checks list")
+    coord.set_policy()
 
 
 def show_outsider(demo, mesh):
@@ -170,6 +212,7 @@ def main():
         began = time.monotonic()
         show_joining(demo, coord)
         show_logins(demo, mesh)
+        show_check(demo, coord)
         show_outsider(demo, mesh)
         show_tools(demo, mesh)
         show_revocation(demo, coord)
