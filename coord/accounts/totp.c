@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "common/clock.h"
+#include "common/query.h"
 #include "common/text_stream.h"
 
 #define STEP_SEC 30u
@@ -134,35 +135,18 @@ int totp_check(const char *secret, const char *code, uint64_t now, uint64_t last
 
 /* ---- for apps ---- */
 
-/* RFC 3986, section 2.3: what needs no escape. */
-static void put_escaped(FILE *f, const char *text)
-{
-	static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-					 "0123456789-._~";
-
-	for (; *text; text++) {
-		if (strchr(unreserved, *text))
-			fputc(*text, f);
-		else
-			fprintf(f, "%%%02X", (unsigned char)*text);
-	}
-}
-
 /* As Google's "Key Uri Format" has it, which is what all apps read. */
 char *totp_uri(const char *issuer, const char *login, const char *secret)
 {
+	_cleanup_free_ char *from = query_escape(issuer), *who = query_escape(login);
 	struct text_stream out;
 	char *uri;
 
-	if (text_stream_open(&out) < 0)
+	if (!from || !who || text_stream_open(&out) < 0)
 		return NULL;
-	fputs("otpauth://totp/", out.file);
-	put_escaped(out.file, issuer);
-	fputc(':', out.file);
-	put_escaped(out.file, login);
-	fprintf(out.file, "?secret=%s&issuer=", secret);
-	put_escaped(out.file, issuer);
-	fprintf(out.file, "&algorithm=SHA1&digits=%u&period=%u", DIGITS, STEP_SEC);
+	fprintf(out.file,
+		"otpauth://totp/%s:%s?secret=%s&issuer=%s&algorithm=SHA1&digits=%u&period=%u", from,
+		who, secret, from, DIGITS, STEP_SEC);
 	uri = text_stream_close(&out);
 	OPENSSL_cleanse(out.buffer, sizeof(out.buffer));
 	return uri;

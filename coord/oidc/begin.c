@@ -5,10 +5,10 @@
 
 #include "common/base64.h"
 #include "common/clock.h"
+#include "common/query.h"
 #include "common/sha256.h"
 #include "common/text.h"
 #include "coord/oidc/provider_internal.h"
-#include "coord/oidc/query.h"
 
 static int make_secret(char secret[OIDC_SECRET_SIZE])
 {

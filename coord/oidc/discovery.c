@@ -77,13 +77,6 @@ static int read_auth_methods(const json_t *v, const struct json_at *at, void *ta
 	return 0;
 }
 
-static int read_claims(const json_t *v, const struct json_at *at, void *target,
-		       struct json_report *rep)
-{
-	*(bool *)target = json_is_array(v) && !lists(v, "auth_time");
-	return 0;
-}
-
 #define AT(member) offsetof(struct document, member)
 static const struct json_field fields[] = {
 	{ "issuer", json_read_string, AT(issuer), JSON_REQUIRED },
@@ -92,7 +85,6 @@ static const struct json_field fields[] = {
 	{ "jwks_uri", read_url, AT(d.jwks_uri), JSON_REQUIRED },
 	{ "userinfo_endpoint", read_url, AT(d.userinfo_endpoint) },
 	{ "token_endpoint_auth_methods_supported", read_auth_methods, AT(d.post_secret) },
-	{ "claims_supported", read_claims, AT(d.no_auth_time) },
 };
 #undef AT
 

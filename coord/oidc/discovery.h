@@ -10,7 +10,6 @@ struct oidc_discovery {
 	char *authorization_endpoint, *token_endpoint, *jwks_uri;
 	char *userinfo_endpoint; /* NULL: none */
 	bool post_secret;	 /* it takes the client's secret in the body only */
-	bool no_auth_time;	 /* it lists its claims, and "auth_time" is not among them */
 };
 
 /*

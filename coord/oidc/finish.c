@@ -6,9 +6,9 @@
 #include "common/base64.h"
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/query.h"
 #include "common/text.h"
 #include "coord/oidc/provider_internal.h"
-#include "coord/oidc/query.h"
 
 /* Between two looks for keys that we do not have, besides the daily one. */
 #define REFETCH_USEC (60 * USEC_PER_SEC)

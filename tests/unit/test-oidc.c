@@ -12,11 +12,11 @@
 #include <cmocka.h>
 
 #include "common/base64.h"
+#include "common/query.h"
 #include "common/text.h"
 #include "coord/oidc/claims.h"
 #include "coord/oidc/discovery.h"
 #include "coord/oidc/jwks.h"
-#include "coord/oidc/query.h"
 
 #define NOW    (UINT64_C(1800000000) * 1000000)
 #define ISSUER "https://id.example/realm"
@@ -158,7 +158,8 @@ static void test_tampered_tokens(void **state)
 	_cleanup_free_ char *by_rsa = sign(rsa, "{\"alg\":\"RS256\"}", "{\"sub\":\"alice\"}");
 	_cleanup_free_ char *by_ec = sign(ec, "{\"alg\":\"ES256\"}", "{\"sub\":\"alice\"}");
 
-	/* Every character of it counts; the dots and the last of a part are other tests' business. */
+	/* Every character of it counts; the dots and the last of a part are other tests' business.
+	 */
 	for (size_t i = strcspn(by_rsa, ".") + 1; i + 1 < strlen(by_rsa); i += 7) {
 		char was = by_rsa[i];
 
@@ -432,7 +433,6 @@ static void test_description(void **state)
 	assert_string_equal(d.token_endpoint, "https://id.example/token");
 	assert_null(d.userinfo_endpoint);
 	assert_true(d.post_secret);
-	assert_true(d.no_auth_time);
 	oidc_discovery_done(&d);
 }
 

@@ -1,4 +1,4 @@
-#include "coord/oidc/query.h"
+#include "common/query.h"
 
 #include <errno.h>
 #include <string.h>
