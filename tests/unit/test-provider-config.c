@@ -1,0 +1,124 @@
+/* oidc.d/NAME.conf: what it says, what is wrong with it, and who may sign in by it. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/text.h"
+#include "coord/server/provider_config.h"
+
+#define NEEDED "Issuer=https://id.example\nClientId=c\nClientSecretFile=/etc/peergate/s\n"
+
+static struct provider_config *parse(const char *text)
+{
+	_cleanup_free_ char *error = NULL;
+	struct provider_config *config = NULL;
+
+	if (provider_config_parse(text, strlen(text), "corp.conf", "corp", &error, &config) < 0)
+		fail_msg("%s", error);
+	return config;
+}
+
+static void test_defaults(void **state)
+{
+	_cleanup_(provider_config_freep) struct provider_config *config = parse(NEEDED);
+
+	assert_string_equal(config->name, "corp");
+	assert_string_equal(config->title, "corp");
+	assert_string_equal(config->scopes, "openid email profile");
+	assert_int_equal(config->alg, JWS_RS256);
+	assert_int_equal(config->reauth, OIDC_REAUTH_MAX_AGE);
+	assert_false(config->may_create);
+	assert_false(config->trust_email);
+}
+
+static void test_refused(void **state)
+{
+	static const struct {
+		const char *name, *text, *says;
+	} cases[] = {
+		{ "corp", "Issuer=https://id.example\n", "have to be there" },
+		{ "corp", "Issuer=http://id.example\n", "corp.conf:1: Issuer: " },
+		{ "corp", NEEDED "Scopes=email\n", "corp.conf:4: Scopes: " },
+		{ "corp", NEEDED "SigningAlgorithm=none\n", "expected RS256 or ES256" },
+		{ "corp", NEEDED "Reauth=never\n", "expected max-age, prompt-only or none" },
+		{ "corp", NEEDED "ClientSecret=x\n", "ClientSecret: unknown key" },
+		{ "corp", NEEDED "AllowedGroups=ops\n", "needs GroupsClaim=" },
+		{ "Corp", NEEDED, "the file's name" },
+		{ "a/../b", NEEDED, "the file's name" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_free_ char *error = NULL;
+		struct provider_config *config = NULL;
+
+		assert_int_equal(provider_config_parse(cases[i].text, strlen(cases[i].text),
+						       "corp.conf", cases[i].name, &error, &config),
+				 -EINVAL);
+		if (!strstr(error, cases[i].says))
+			fail_msg("\"%s\" is not in: %s", cases[i].says, error);
+	}
+}
+
+static void test_domains(void **state)
+{
+	_cleanup_(provider_config_freep) struct provider_config *config =
+		parse(NEEDED "AllowedDomains=example.com example.org\n");
+	struct oidc_identity person = { .email = (char *)"alice@Example.COM",
+					.email_verified = true,
+					.has_email_verified = true };
+
+	assert_null(provider_admits(config, &person));
+	person.email = (char *)"alice@sub.example.com";
+	assert_non_null(provider_admits(config, &person));
+	person.email = (char *)"alice@example.com@evil.example";
+	assert_non_null(provider_admits(config, &person));
+	person.email = (char *)"alice@example.com";
+	person.email_verified = false;
+	assert_non_null(provider_admits(config, &person));
+	person.email = NULL;
+	assert_non_null(provider_admits(config, &person));
+}
+
+static void test_groups(void **state)
+{
+	_cleanup_(provider_config_freep) struct provider_config *config =
+		parse(NEEDED "GroupsClaim=groups\nAllowedGroups=ops admins\n");
+	char *groups[] = { (char *)"everyone", (char *)"admins" };
+	struct oidc_identity person = { .groups = groups, .n_groups = 2 };
+
+	assert_null(provider_admits(config, &person));
+	person.n_groups = 1;
+	assert_non_null(provider_admits(config, &person));
+	person.n_groups = 0;
+	assert_non_null(provider_admits(config, &person));
+}
+
+/* Silence may be trusted, where the operator says so; a plain "no" never is. */
+static void test_trusted_address(void **state)
+{
+	_cleanup_(provider_config_freep) struct provider_config *strict = parse(NEEDED);
+	_cleanup_(provider_config_freep) struct provider_config *config =
+		parse(NEEDED "TrustEmail=yes\n");
+	struct oidc_identity person = { .email = (char *)"alice@example.com" };
+
+	assert_null(provider_email(strict, &person));
+	assert_string_equal(provider_email(config, &person), "alice@example.com");
+	person.has_email_verified = true;
+	assert_null(provider_email(config, &person));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),	cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_domains),		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_trusted_address),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
