@@ -293,7 +293,10 @@ class NetTest(unittest.TestCase):
         channel = self.client().channel()
         channel.exec_command("yes; echo status $? >&2; sleep 0.5; echo end >&2; exit 2")
         channel.recv(1000)
+        time.sleep(0.5)
         channel.get_transport().request(channel, "eow@openssh.com", False)
+        # What was under way is taken: it may have filled the window, which stderr needs as well.
+        threading.Thread(target=read_all, args=(channel.recv,), daemon=True).start()
         self.assertEqual(read_all(channel.recv_stderr), b"status 141\nend\n")
         self.assertEqual(channel.recv_exit_status(), 2)
 
