@@ -75,7 +75,7 @@ stage_sso() {
 	rm -rf "$build/sso" && mkdir -p "$build/sso"
 	CC=gcc step configure configure "$build/gcc" --buildtype=debugoptimized -Dwerror=true &&
 		step compile ninja -C "$build/gcc" coord/server/peergate-coord coord/ctl/coordctl agent/ctl/agentctl \
-			tests/bench/bench-agent &&
+			tests/bench/bench-agent tests/sso/serve &&
 		install_provider &&
 		PEERGATE_BUILD=$build/gcc PEERGATE_IDP=$build/idp PEERGATE_SHOTS=$build/sso/shots \
 			step test python3 -m pytest -p no:cacheprovider -v --durations=10 \

@@ -13,12 +13,27 @@
 
 /* Header fields of one request. */
 #define MAX_FIELDS 48u
-/* What libmicrohttpd keeps for each field, parameter and cookie besides its text. */
+/* What libmicrohttpd keeps for each field and cookie besides its text. */
 #define FIELD_MEMORY 64u
 /* For the head of the answer. */
 #define ANSWER_MEMORY 1024u
 /* Of a body that is refused this much is read, so that the client gets to read why. */
 #define MAX_DRAIN (1u << 20)
+
+/*
+ * The query is read from our copy of the target. libmicrohttpd would keep a record of each
+ * parameter in the connection's memory; where they do not fit, 0.9.75 prepares its 431 and then
+ * forgets it (parse_initial_message_line() goes on to the fields), so that the client never gets an
+ * answer. So it finds an empty query. The text is its own buffer, which it writes to itself after
+ * this.
+ */
+static void hide_query(const char *uri)
+{
+	char *query = strchr(uri, '?');
+
+	if (query && query[1])
+		query[1] = '\0';
+}
 
 void *http_dispatch_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
@@ -35,6 +50,7 @@ void *http_dispatch_begin(void *cls, const char *uri, struct MHD_Connection *mhd
 	req->n_refs = 1;
 	req->raw_start = uri;
 	req->raw = strdup(uri);
+	hide_query(uri);
 	if (!req->raw) {
 		free(req);
 		return NULL;
@@ -66,8 +82,7 @@ static const char *header(const struct http_request *req, const char *name)
 static bool head_is_bearable(const struct http_request *req, const struct http_head *head)
 {
 	const char *cookies = header(req, "Cookie");
-	int n = MHD_get_connection_values(
-		req->mhd, MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND, NULL, NULL);
+	int n = MHD_get_connection_values(req->mhd, MHD_HEADER_KIND | MHD_COOKIE_KIND, NULL, NULL);
 	size_t used = head->len + (size_t)n * FIELD_MEMORY + ANSWER_MEMORY;
 
 	/* It copies them. */

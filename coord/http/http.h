@@ -70,7 +70,7 @@ struct http_limits {
 	unsigned max_connections_per_address;
 	/*
 	 * Bytes of each connection, at least 4096: for the head of a request (with 64 for each of
-	 * its fields, parameters and cookies), and 1024 for that of the answer.
+	 * its fields and cookies), and 1024 for that of the answer.
 	 */
 	size_t connection_memory;
 	size_t max_body;	  /* bytes, of routes that say nothing else */

@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from look import look
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.service import Service
@@ -19,6 +20,12 @@ class Browser:
 
     def open(self, url):
         self.driver.get(url)
+
+    def forget(self):
+        """Everybody that this browser is signed in as, and what it shows."""
+        self.open("about:blank")
+        self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        self.driver.get_log("browser")
 
     @property
     def text(self):
@@ -51,15 +58,16 @@ class Browser:
         except TimeoutException:
             raise AssertionError(f"not within {timeout} s: {what}; the page:\n{self.text}") from None
 
-    def shot(self, name):
-        """A picture of the page, whole, and one as on a phone in the dark: test artefacts."""
+    def unfold(self, label):
+        self.driver.find_element(By.XPATH, f"//summary[normalize-space()='{label}']").click()
+
+    def look(self, name, title=None):
+        """The page has this title, and nothing is wrong with it; pictures of it are test artefacts."""
         SHOTS.mkdir(parents=True, exist_ok=True)
-        for suffix, width, scheme in (("", 1000, "light"), ("-phone", 380, "dark")):
-            self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-            self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                                        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500})
-            self.driver.save_screenshot(str(SHOTS / f"{name}{suffix}.png"))
-        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        if title:
+            assert self.driver.find_element(By.TAG_NAME, "h1").text == title, f"{name}: another page:\n{self.text}"
+        problems = look(self.driver, SHOTS, name)
+        assert not problems, f"{name}: {problems}; pictures in {SHOTS}"
 
 
 @contextlib.contextmanager
@@ -73,6 +81,7 @@ def browser(resolve=""):
                          # The coordinator's certificate is its own; who checks that is tested elsewhere.
                          "--ignore-certificate-errors", f"--host-resolver-rules={resolve}", f"--user-data-dir={profile}"):
             options.add_argument(argument)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
         try:
             yield Browser(driver)

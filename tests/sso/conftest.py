@@ -32,10 +32,17 @@ def idp(coordinator):
         yield idp
 
 
-@pytest.fixture
-def person():
+@pytest.fixture(scope="session")
+def only_browser():
     with browser() as person:
         yield person
+
+
+@pytest.fixture
+def person(only_browser):
+    """Somebody who has been nowhere yet."""
+    only_browser.forget()
+    return only_browser
 
 
 @pytest.fixture

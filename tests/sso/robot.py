@@ -4,7 +4,7 @@
 	robot.py IDP-FOLDER -- tests/vm/run ARGUMENTS...
 
 runs the machine with ways between it and here, and does here what the tests inside ask for over XML-RPC
-(robot_client.py): open, fill, press, read, take pictures. The OpenID provider of idp/ runs here, too.
+(robot_client.py): open, fill, press, read, look at pages. The OpenID provider of idp/ runs here, too.
 """
 import contextlib
 import os
@@ -52,8 +52,8 @@ class Robot:
     def url(self, who):
         return self._of(who).url
 
-    def shot(self, who, name):
-        self._of(who).shot(name)
+    def look(self, who, name):
+        self._of(who).look(name)
         return True
 
     def issuer(self):

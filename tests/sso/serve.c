@@ -1,8 +1,7 @@
 /*
- * A coordinator with something to see, for browsers that are driven by tests/web/shots: the pages
- * are the real ones, on a store in memory. Listens on 127.0.0.1 at the port that is given, tells
- * paths as "NAME PATH" lines, and ends with its standard input. Each line in that
- * asks for another check.
+ * A coordinator with something to see, for the browser of test_pages.py: the pages are the real
+ * ones, on a store in memory. Listens on 127.0.0.1 at the port that is given, tells paths as
+ * "NAME PATH" lines, and ends with its standard input. Each line in that asks for another check.
  */
 #include <inttypes.h>
 #include <setjmp.h>

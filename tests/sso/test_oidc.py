@@ -24,7 +24,7 @@ def test_sign_in(coordinator, idp, person):
     sign_in(person, coordinator, idp)
     assert "alice@example.com" in person.text
     assert person.url == f"{coordinator.url}/"
-    person.shot("devices")
+    person.look("devices")
     said = coordinator.events("user.sign-in")[-1]
     assert said["result"] == "ok" and said["actor"] == "alice@example.com", said
     assert "oidc:corp" in str(said), said
@@ -58,7 +58,7 @@ def test_forged_state(coordinator, idp, person):
     person.press("Continue with Example Corp")
     person.open(f"{coordinator.url}/oidc/callback?code=x&state={'A' * 43}&iss={idp.issuer}")
     assert "belongs to no sign-in" in person.text
-    person.shot("forged-state")
+    person.look("forged-state")
     person.open(coordinator.url)
     assert "Your devices" not in person.text
 
@@ -81,7 +81,7 @@ def test_forged_code(coordinator, idp, person):
     callback = answer_held_back(person, coordinator, idp)
     person.open(re.sub(r"code=[^&]*", "code=forged", callback))
     assert "did not take the code" in person.text
-    person.shot("forged-code")
+    person.look("forged-code")
 
 
 def test_provider_goes_away(coordinator, idp, person):
@@ -89,7 +89,7 @@ def test_provider_goes_away(coordinator, idp, person):
     with idp.away():
         person.open(callback)
     assert "cannot be asked for a token" in person.text
-    person.shot("provider-away")
+    person.look("provider-away")
     # Where the provider still knows who it is.
     person.open(coordinator.url)
     person.press("Continue with Example Corp")
@@ -103,7 +103,7 @@ def test_person_who_declines(coordinator, idp, person):
     person.press("[ Cancel ]")
     person.wait(lambda _: not person.url.startswith(idp.issuer), "back from the provider")
     assert "did not agree" in person.text
-    person.shot("declined")
+    person.look("declined")
 
 
 def test_provider_has_new_keys(coordinator, idp, person):
@@ -118,4 +118,4 @@ def test_address_that_is_not_verified(coordinator, idp, person):
     sign_in(person, coordinator, idp, login="mallory")
     idp.tell()
     assert "Your devices" not in person.text
-    person.shot("not-verified")
+    person.look("not-verified")

@@ -24,9 +24,9 @@ class Person:
     def press(self, label):
         return self.proxy.press(self.name, label)
 
-    def shot(self, name):
-        """A picture of the page, for people to look at."""
-        self.proxy.shot(self.name, name)
+    def look(self, name):
+        """Nothing is wrong with the page; pictures of it are there for people to look at."""
+        self.proxy.look(self.name, name)
 
     @property
     def text(self):

@@ -71,11 +71,11 @@ def test_confirmed_with_the_provider(coord, people, always):
         alice.press("Continue with Example Corp")
         at_provider(alice)
         wait_for(lambda: login.code in alice.text, 30, "the page of the check")
-        alice.shot("check")
+        alice.look("check")
         assert "root on server" in alice.text and "laptop" in alice.text
         assert login.poll() is None
         assert "It is let in" in alice.press("Let it in")
-        alice.shot("check-done")
+        alice.look("check-done")
         login.out.read_until("in as root", 60)
     event = coord.events("check.approve")[-1]
     assert event["actor"] == "alice@example.com" and "max_age" in str(event), event
@@ -111,7 +111,7 @@ def test_somebody_else(coord, people, always):
         bob.press("Continue with Example Corp")
         at_provider(bob, "bob")
         wait_for(lambda: "This is not for you" in bob.text, 30, "bob is told")
-        bob.shot("check-not-yours")
+        bob.look("check-not-yours")
         assert login.poll() is None
 
 
@@ -122,7 +122,7 @@ def test_with_a_password_and_remembered(coord, people):
     link = re.search(r"https://\S+/set-password/\S+", coord.ctl("users password-link alice@example.com").stdout)[0]
     alice = people.person("alice with a password")
     alice.open(link)
-    alice.shot("set-password")
+    alice.look("set-password")
     alice.fill(password=PASSWORD, again=PASSWORD)
     alice.press("Set the password")
     script = coord.mesh.ssh("root@server true")
