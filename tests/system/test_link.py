@@ -25,6 +25,24 @@ def members(hosts, coordinator):
     return hosts
 
 
+def join_approved(phone, coordinator):
+    with phone.popen(f"agentctl up --coordinator-key {coordinator.key}") as up:
+        code = up.out.read_until(r"Code +(CODE-n\d+)\s")[1]
+        assert up.poll() is None
+        assert code in phone.run("agentctl status").stdout
+        assert coordinator.say("approve") == "done"
+        up.out.read_until("Connected to")
+        assert up.wait() == 0
+
+
+@pytest.fixture
+def phone(members, coordinator):
+    """It is a member, whichever tests came before."""
+    if link(members.phone)["state"] != "connected":
+        join_approved(members.phone, coordinator)
+    return members.phone
+
+
 def test_joins_by_auth_key(members):
     server = status(members.server)
     assert server["mapSource"] == URL and server["nodeName"] == "server"
@@ -42,15 +60,8 @@ def test_keys_are_the_agents_alone(members):
 
 
 def test_waits_for_approval(members, coordinator):
-    phone = members.phone
-    with phone.popen(f"agentctl up --coordinator-key {coordinator.key}") as up:
-        up.out.read_until("Code +CODE-n3")
-        assert up.poll() is None
-        assert "CODE-n3" in phone.run("agentctl status").stdout
-        assert coordinator.say("approve") == "done"
-        up.out.read_until("Connected to")
-        assert up.wait() == 0
-    wait_for(lambda: pings(phone, "100.64.0.1"), 40, "the phone reaches the server")
+    join_approved(members.phone, coordinator)
+    wait_for(lambda: pings(members.phone, "100.64.0.1"), 40, "the phone reaches the server")
 
 
 def test_says_how_it_reaches_a_peer(members):
@@ -77,7 +88,7 @@ def test_new_keys_under_an_open_session(members):
         assert session.wait() == 0
 
 
-def test_goes_on_without_the_coordinator(members, coordinator):
+def test_goes_on_without_the_coordinator(members, phone, coordinator):
     """A host that starts while nobody is there has its last map; then the stream is resumed."""
     coordinator.say("stop")
     wait_state(members.laptop, "backoff")
@@ -92,7 +103,7 @@ def test_goes_on_without_the_coordinator(members, coordinator):
     assert pings(members.laptop, "100.64.0.1", 3)
 
 
-def test_down_and_up(members):
+def test_down_and_up(members, phone):
     assert members.phone.run("agentctl down").returncode == 0
     assert not pings(members.phone, "100.64.0.1")
     members.phone.run("systemctl restart peergate-agent", check=True)
@@ -112,7 +123,7 @@ def test_expired_key(members, coordinator):
     assert status(members.laptop)["addresses"] == ["100.64.0.2"]
 
 
-def test_deleted_node_leaves(members, coordinator):
+def test_deleted_node_leaves(members, phone, coordinator):
     coordinator.say("delete phone")
     wait_state(members.phone, "deleted")
     assert "no-map" in [w["code"] for w in status(members.phone)["warnings"]]
