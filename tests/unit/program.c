@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -13,6 +14,13 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/text.h"
+
+/* Caddy takes half a minute on a machine that has more to do. */
+#define PATIENCE_USEC 180000000u
 
 static struct sockaddr_in address_of(uint16_t port)
 {
@@ -46,37 +54,61 @@ uint16_t program_free_port(void)
 	return ntohs(address.sin_port);
 }
 
+/* In its directory. */
+#define OUTPUT "output"
+
 static void run(const char *dir, const char *const *argv)
 {
-	int log = open("/dev/null", O_WRONLY);
+	int log;
 
-	if (chdir(dir) < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
+	if (chdir(dir) < 0)
+		_exit(126);
+	log = open(OUTPUT, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
 		_exit(126);
 	setenv("HOME", dir, 1);
 	execvp(argv[0], (char *const *)argv);
 	_exit(127);
 }
 
-pid_t program_start(const char *dir, const char *const *argv)
-{
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0)
-		run(dir, argv);
-	return pid;
-}
-
-bool program_listens(pid_t pid, uint16_t port)
+static bool listens(uint16_t port)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in address = address_of(port);
 	bool connected = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
 
 	close(fd);
-	if (waitpid(pid, NULL, WNOHANG) == pid)
-		fail_msg("the program has ended");
 	return connected;
+}
+
+static void fail_with_output(const char *dir, const char *name, const char *what)
+{
+	_cleanup_free_ char *path = text_printf("%s/" OUTPUT, dir), *output = NULL;
+	size_t len;
+
+	if (file_read(AT_FDCWD, path, 1 << 20, &output, &len) < 0)
+		len = 0;
+	fail_msg("%s %s; its output:\n%s", name, what, len > 0 ? output : "(none)");
+}
+
+void program_start(const char *dir, const char *const *argv, uint16_t port, pid_t *ret_pid)
+{
+	uint64_t late = clock_usec(CLOCK_MONOTONIC) + PATIENCE_USEC;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		run(dir, argv);
+	*ret_pid = pid;
+	while (!listens(port)) {
+		if (waitpid(pid, NULL, WNOHANG) == pid) {
+			*ret_pid = 0;
+			fail_with_output(dir, argv[0], "has ended");
+		}
+		if (clock_usec(CLOCK_MONOTONIC) > late)
+			fail_with_output(dir, argv[0], "does not listen");
+		usleep(20000);
+	}
 }
 
 void program_stop(pid_t pid)

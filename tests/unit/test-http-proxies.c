@@ -131,9 +131,8 @@ static void start(struct fixture *f, const struct proxy *proxy)
 	text = text_printf(proxy->config, port, f->http.endpoint.port);
 #pragma GCC diagnostic pop
 	assert_int_equal(file_write_new(AT_FDCWD, path, text, strlen(text), 0600), 0);
-	f->pid = program_start(f->dir, proxy->argv);
+	program_start(f->dir, proxy->argv, port, &f->pid);
 	f->http.endpoint.port = port;
-	http_fixture_wait(&f->http, program_listens(f->pid, port));
 }
 
 static int setup(void **state)

@@ -107,14 +107,9 @@ static void start_proxy(struct fixture *f)
 		"Port %u\nListen 127.0.0.1\nTimeout 600\nMaxClients 20\nLogFile \"%s\"\n"
 		"LogLevel Connect\nBasicAuth host " SECRET "\n",
 		f->port, f->log);
-	uint64_t late = clock_usec(CLOCK_MONOTONIC) + PATIENCE_USEC;
 
 	put(f, "tinyproxy.conf", config);
-	f->proxy = program_start(f->dir, argv);
-	while (!program_listens(f->proxy, f->port)) {
-		assert_true(clock_usec(CLOCK_MONOTONIC) < late);
-		usleep(20000);
-	}
+	program_start(f->dir, argv, f->port, &f->proxy);
 }
 
 static int setup(void **state)
