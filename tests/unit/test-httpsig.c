@@ -374,118 +374,115 @@ static void test_mutations(void **state)
 	}
 }
 
-static void test_refused_fields(void **state)
-{
-	static const struct {
-		enum httpsig_field field;
-		const char *value; /* NULL: missing */
-		const char *text;
-	} cases[] = {
 #define INPUT(components, params) HTTPSIG_SIGNATURE_INPUT, "pg=" components params
 #define KEYID			  ";keyid=\"" MACHINE "\""
 #define ALG			  ";alg=\"ed25519\""
-		{ HTTPSIG_CONTENT_DIGEST, NULL, "Content-Digest: missing" },
-		{ HTTPSIG_COORDINATOR, NULL, "Peergate-Coordinator: missing" },
-		{ HTTPSIG_SIGNATURE_INPUT, NULL, "Signature-Input: missing" },
-		{ HTTPSIG_SIGNATURE, NULL, "Signature: missing" },
-		{ HTTPSIG_CONTENT_DIGEST, "",
-		  "Content-Digest: expected 'sha-256=' at character 1" },
-		/* Another algorithm, two of them. */
-		{ HTTPSIG_CONTENT_DIGEST,
-		  "sha-512=:AA==:", "Content-Digest: expected '256=' at character 5" },
-		{ HTTPSIG_CONTENT_DIGEST,
-		  "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:, sha-512=:AA==:",
-		  "Content-Digest: expected the end at character 55" },
-		{ HTTPSIG_CONTENT_DIGEST, "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPF=:",
-		  "Content-Digest: expected the base64 of 32 bytes at character 10" },
-		{ HTTPSIG_SIGNATURE, "sig1=:AA==:", "Signature: expected 'pg=' at character 1" },
-		{ HTTPSIG_SIGNATURE,
-		  "pg=:AA==:", "Signature: expected the base64 of 64 bytes at character 5" },
-		{ HTTPSIG_COORDINATOR, MACHINE ".QEFCQ0RFRkdISUpLTE1OTw",
-		  "Peergate-Coordinator: expected a coordinator's public key ('pgc:' and 43 "
-		  "characters) at character 1" },
-		{ HTTPSIG_COORDINATOR, "pgc:Kay64UG8yvCyLhqU000LxzYeUm0L_hLIl5S8kyKWbdc",
-		  "Peergate-Coordinator: expected '.' at character 48" },
-		{ HTTPSIG_COORDINATOR,
-		  "pgc:Kay64UG8yvCyLhqU000LxzYeUm0L_hLIl5S8kyKWbdc.QEFCQ0RFRkd",
-		  "Peergate-Coordinator: expected an epoch (22 characters) at character 49" },
-		/* A key of small order. */
-		{ HTTPSIG_COORDINATOR, "pgc:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.", "pgc:" },
-		/* Another label, two of them. */
-		{ HTTPSIG_SIGNATURE_INPUT, "sig1=()", "Signature-Input: expected 'pg=(" },
-		{ INPUT(COMPONENTS,
-			";created=1;nonce=\"1\"" KEYID ALG ", b=(\"@method\");created=1"),
-		  "expected the end" },
-		/* Components: one less, one more, another order, with a parameter. */
-		{ INPUT("(\"@method\" \"@path\" \"@query\" \"content-digest\")", ";created=1"),
-		  "expected ' \"peergate-coordinator\");created=' at character 48" },
-		{ INPUT("()", ";created=1"), "at character 5" },
-		{ INPUT("(\"@method\" \"@path\" \"@query\" \"content-digest\" "
-			"\"peergate-coordinator\" \"date\")",
-			";created=1"),
-		  "expected ');created=' at character 71" },
-		{ INPUT("(\"@path\" \"@method\" \"@query\" \"content-digest\" "
-			"\"peergate-coordinator\")",
-			";created=1"),
-		  "at character 7" },
-		{ INPUT("(\"@method\";req \"@path\" \"@query\" \"content-digest\" "
-			"\"peergate-coordinator\")",
-			";created=1"),
-		  "at character 14" },
-		/* Parameters: missing, unknown, twice, in another order. */
-		{ INPUT(COMPONENTS, ""), "expected ';created='" },
-		{ INPUT(COMPONENTS, ";created=1" KEYID ALG), "expected 'nonce=\"'" },
-		{ INPUT(COMPONENTS, ";created=1;nonce=\"1\"" KEYID),
-		  "expected ';alg=\"ed25519\"'" },
-		{ INPUT(COMPONENTS, ";created=1;expires=2;nonce=\"1\"" KEYID ALG), "expected" },
-		{ INPUT(COMPONENTS, ";created=1;created=1;nonce=\"1\"" KEYID ALG), "expected" },
-		{ INPUT(COMPONENTS, ";created=1;nonce=\"1\"" KEYID ALG ";tag=\"x\""),
-		  "expected the end" },
-		{ INPUT(COMPONENTS, ";nonce=\"1\";created=1" KEYID ALG), "expected 'created='" },
-		{ INPUT(COMPONENTS, ";created=1;nonce=\"1\"" KEYID ";alg=\"hmac-sha256\""),
-		  "expected 'ed25519\"'" },
-		{ INPUT(COMPONENTS, ";created=1;nonce=\"1\"" KEYID ";alg=\"ed25519"),
-		  "expected '\"'" },
-		/* Numbers. */
-		{ INPUT(COMPONENTS, ";created=01;nonce=\"1\"" KEYID ALG), "a decimal number" },
-		{ INPUT(COMPONENTS, ";created=0;nonce=\"1\"" KEYID ALG), "a decimal number" },
-		{ INPUT(COMPONENTS, ";created=-1;nonce=\"1\"" KEYID ALG), "a decimal number" },
-		{ INPUT(COMPONENTS, ";created=+1;nonce=\"1\"" KEYID ALG), "a decimal number" },
-		{ INPUT(COMPONENTS, ";created=;nonce=\"1\"" KEYID ALG), "a decimal number" },
-		{ INPUT(COMPONENTS, ";created=1.0;nonce=\"1\"" KEYID ALG), "expected ';nonce=\"'" },
-		{ INPUT(COMPONENTS, ";created=1000000000000000;nonce=\"1\"" KEYID ALG),
-		  "a decimal number" },
-		{ INPUT(COMPONENTS, ";created=1;nonce=\"0\"" KEYID ALG), "a decimal number" },
-		{ INPUT(COMPONENTS, ";created=1;nonce=\"9223372036854775808\"" KEYID ALG),
-		  "a decimal number" },
-		{ INPUT(COMPONENTS, ";created=1;nonce=\"100000000000000000000\"" KEYID ALG),
-		  "a decimal number" },
-		{ INPUT(COMPONENTS, ";created=1;nonce=1" KEYID ALG), "expected '\"'" },
-		/* Keys: of a coordinator, of small order. */
-		{ INPUT(COMPONENTS, ";created=1;nonce=\"1\";keyid=\"pgc:"
-				    "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg\"" ALG),
-		  "a machine's public key" },
-		{ INPUT(COMPONENTS, ";created=1;nonce=\"1\";keyid=\"pgm:"
-				    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"" ALG),
-		  "a machine's public key" },
-	};
+
+/* A request with one field otherwise, and what is said of it. */
+static const struct {
+	enum httpsig_field field;
+	const char *value; /* NULL: missing */
+	const char *text;
+} refused_fields[] = {
+	{ HTTPSIG_CONTENT_DIGEST, NULL, "Content-Digest: missing" },
+	{ HTTPSIG_COORDINATOR, NULL, "Peergate-Coordinator: missing" },
+	{ HTTPSIG_SIGNATURE_INPUT, NULL, "Signature-Input: missing" },
+	{ HTTPSIG_SIGNATURE, NULL, "Signature: missing" },
+	{ HTTPSIG_CONTENT_DIGEST, "", "Content-Digest: expected 'sha-256=' at character 1" },
+	/* Another algorithm, two of them. */
+	{ HTTPSIG_CONTENT_DIGEST,
+	  "sha-512=:AA==:", "Content-Digest: expected '256=' at character 5" },
+	{ HTTPSIG_CONTENT_DIGEST,
+	  "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:, sha-512=:AA==:",
+	  "Content-Digest: expected the end at character 55" },
+	{ HTTPSIG_CONTENT_DIGEST, "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPF=:",
+	  "Content-Digest: expected the base64 of 32 bytes at character 10" },
+	{ HTTPSIG_SIGNATURE, "sig1=:AA==:", "Signature: expected 'pg=' at character 1" },
+	{ HTTPSIG_SIGNATURE,
+	  "pg=:AA==:", "Signature: expected the base64 of 64 bytes at character 5" },
+	{ HTTPSIG_COORDINATOR, MACHINE ".QEFCQ0RFRkdISUpLTE1OTw",
+	  "Peergate-Coordinator: expected a coordinator's public key ('pgc:' and 43 "
+	  "characters) at character 1" },
+	{ HTTPSIG_COORDINATOR, "pgc:Kay64UG8yvCyLhqU000LxzYeUm0L_hLIl5S8kyKWbdc",
+	  "Peergate-Coordinator: expected '.' at character 48" },
+	{ HTTPSIG_COORDINATOR, "pgc:Kay64UG8yvCyLhqU000LxzYeUm0L_hLIl5S8kyKWbdc.QEFCQ0RFRkd",
+	  "Peergate-Coordinator: expected an epoch (22 characters) at character 49" },
+	/* A key of small order. */
+	{ HTTPSIG_COORDINATOR, "pgc:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.", "pgc:" },
+	/* Another label, two of them. */
+	{ HTTPSIG_SIGNATURE_INPUT, "sig1=()", "Signature-Input: expected 'pg=(" },
+	{ INPUT(COMPONENTS, ";created=1;nonce=\"1\"" KEYID ALG ", b=(\"@method\");created=1"),
+	  "expected the end" },
+	/* Components: one less, one more, another order, with a parameter. */
+	{ INPUT("(\"@method\" \"@path\" \"@query\" \"content-digest\")", ";created=1"),
+	  "expected ' \"peergate-coordinator\");created=' at character 48" },
+	{ INPUT("()", ";created=1"), "at character 5" },
+	{ INPUT("(\"@method\" \"@path\" \"@query\" \"content-digest\" "
+		"\"peergate-coordinator\" \"date\")",
+		";created=1"),
+	  "expected ');created=' at character 71" },
+	{ INPUT("(\"@path\" \"@method\" \"@query\" \"content-digest\" "
+		"\"peergate-coordinator\")",
+		";created=1"),
+	  "at character 7" },
+	{ INPUT("(\"@method\";req \"@path\" \"@query\" \"content-digest\" "
+		"\"peergate-coordinator\")",
+		";created=1"),
+	  "at character 14" },
+	/* Parameters: missing, unknown, twice, in another order. */
+	{ INPUT(COMPONENTS, ""), "expected ';created='" },
+	{ INPUT(COMPONENTS, ";created=1" KEYID ALG), "expected 'nonce=\"'" },
+	{ INPUT(COMPONENTS, ";created=1;nonce=\"1\"" KEYID), "expected ';alg=\"ed25519\"'" },
+	{ INPUT(COMPONENTS, ";created=1;expires=2;nonce=\"1\"" KEYID ALG), "expected" },
+	{ INPUT(COMPONENTS, ";created=1;created=1;nonce=\"1\"" KEYID ALG), "expected" },
+	{ INPUT(COMPONENTS, ";created=1;nonce=\"1\"" KEYID ALG ";tag=\"x\""), "expected the end" },
+	{ INPUT(COMPONENTS, ";nonce=\"1\";created=1" KEYID ALG), "expected 'created='" },
+	{ INPUT(COMPONENTS, ";created=1;nonce=\"1\"" KEYID ";alg=\"hmac-sha256\""),
+	  "expected 'ed25519\"'" },
+	{ INPUT(COMPONENTS, ";created=1;nonce=\"1\"" KEYID ";alg=\"ed25519"), "expected '\"'" },
+	/* Numbers. */
+	{ INPUT(COMPONENTS, ";created=01;nonce=\"1\"" KEYID ALG), "a decimal number" },
+	{ INPUT(COMPONENTS, ";created=0;nonce=\"1\"" KEYID ALG), "a decimal number" },
+	{ INPUT(COMPONENTS, ";created=-1;nonce=\"1\"" KEYID ALG), "a decimal number" },
+	{ INPUT(COMPONENTS, ";created=+1;nonce=\"1\"" KEYID ALG), "a decimal number" },
+	{ INPUT(COMPONENTS, ";created=;nonce=\"1\"" KEYID ALG), "a decimal number" },
+	{ INPUT(COMPONENTS, ";created=1.0;nonce=\"1\"" KEYID ALG), "expected ';nonce=\"'" },
+	{ INPUT(COMPONENTS, ";created=1000000000000000;nonce=\"1\"" KEYID ALG),
+	  "a decimal number" },
+	{ INPUT(COMPONENTS, ";created=1;nonce=\"0\"" KEYID ALG), "a decimal number" },
+	{ INPUT(COMPONENTS, ";created=1;nonce=\"9223372036854775808\"" KEYID ALG),
+	  "a decimal number" },
+	{ INPUT(COMPONENTS, ";created=1;nonce=\"100000000000000000000\"" KEYID ALG),
+	  "a decimal number" },
+	{ INPUT(COMPONENTS, ";created=1;nonce=1" KEYID ALG), "expected '\"'" },
+	/* Keys: of a coordinator, of small order. */
+	{ INPUT(COMPONENTS, ";created=1;nonce=\"1\";keyid=\"pgc:"
+			    "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg\"" ALG),
+	  "a machine's public key" },
+	{ INPUT(COMPONENTS, ";created=1;nonce=\"1\";keyid=\"pgm:"
+			    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"" ALG),
+	  "a machine's public key" },
+};
+
+static void test_refused_fields(void **state)
+{
 	struct httpsig untouched, sig;
 
 	memset(&untouched, 0x5a, sizeof(untouched));
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(refused_fields); i++) {
 		_cleanup_free_ char *text = NULL;
 		struct httpsig_headers headers;
 
-		print_message("%s\n", cases[i].value ?: "(missing)");
+		print_message("%s\n", refused_fields[i].value ?: "(missing)");
 		collect(&headers, known);
-		headers.field[cases[i].field] = cases[i].value;
+		headers.field[refused_fields[i].field] = refused_fields[i].value;
 		memcpy(&sig, &untouched, sizeof(sig));
 		assert_int_equal(httpsig_parse(&headers, &sig, &text), -EINVAL);
 		assert_memory_equal(&sig, &untouched, sizeof(sig));
 		print_message("\t%s\n", text);
-		assert_non_null(strstr(text, cases[i].text));
-		assert_true(strncmp(text, httpsig_field_name(cases[i].field),
-				    strlen(httpsig_field_name(cases[i].field))) == 0);
+		assert_non_null(strstr(text, refused_fields[i].text));
+		assert_true(strncmp(text, httpsig_field_name(refused_fields[i].field),
+				    strlen(httpsig_field_name(refused_fields[i].field))) == 0);
 	}
 }
 

@@ -56,22 +56,68 @@ static void set_address(const char *text)
 	snprintf(sims.host, sizeof(sims.host), "%s", text);
 }
 
+static const struct option long_options[] = {
+	{ "agents", required_argument, NULL, 'n' },
+	{ "changes", required_argument, NULL, 'c' },
+	{ "wide-changes", required_argument, NULL, 'w' },
+	{ "policies", required_argument, NULL, 'p' },
+	{ "idle", required_argument, NULL, 'i' },
+	{ "rest", required_argument, NULL, 'r' },
+	{ "connect", required_argument, NULL, 'a' },
+	{ "coordinator", required_argument, NULL, 'x' },
+	{ "log", required_argument, NULL, 'l' },
+	{ "plain", no_argument, NULL, 'P' },
+	{ "tls", no_argument, NULL, 't' },
+	{ 0 },
+};
+
+static void parse_options(int argc, char **argv, struct measure_options *options, unsigned *n)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'n':
+			*n = number(optarg);
+			break;
+		case 'c':
+			options->n_changes = number(optarg);
+			break;
+		case 'w':
+			options->n_wide_changes = number(optarg);
+			break;
+		case 'p':
+			options->n_policies = number(optarg);
+			break;
+		case 'i':
+			options->idle_sec = number(optarg);
+			break;
+		case 'r':
+			options->rest_sec = number(optarg);
+			break;
+		case 'a':
+			set_address(optarg);
+			break;
+		case 'x':
+			options->program = optarg;
+			break;
+		case 'l':
+			options->log = optarg;
+			break;
+		case 'P':
+		case 't':
+			sims.tls = c == 't';
+			break;
+		default:
+			exit(2);
+		}
+	}
+	if (optind + 1 != argc || !options->program || !sims.to_len)
+		die("expected --coordinator, --connect, and enrol or measure");
+}
+
 int main(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{ "agents", required_argument, NULL, 'n' },
-		{ "changes", required_argument, NULL, 'c' },
-		{ "wide-changes", required_argument, NULL, 'w' },
-		{ "policies", required_argument, NULL, 'p' },
-		{ "idle", required_argument, NULL, 'i' },
-		{ "rest", required_argument, NULL, 'r' },
-		{ "connect", required_argument, NULL, 'a' },
-		{ "coordinator", required_argument, NULL, 'x' },
-		{ "log", required_argument, NULL, 'l' },
-		{ "plain", no_argument, NULL, 'P' },
-		{ "tls", no_argument, NULL, 't' },
-		{ 0 },
-	};
 	struct measure_options options = { .n_changes = 50,
 					   .n_wide_changes = 10,
 					   .n_policies = 5,
@@ -79,47 +125,8 @@ int main(int argc, char **argv)
 					   .rest_sec = 40,
 					   .log = "/dev/null" };
 	unsigned n = 10000;
-	int c;
 
-	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (c) {
-		case 'n':
-			n = number(optarg);
-			break;
-		case 'c':
-			options.n_changes = number(optarg);
-			break;
-		case 'w':
-			options.n_wide_changes = number(optarg);
-			break;
-		case 'p':
-			options.n_policies = number(optarg);
-			break;
-		case 'i':
-			options.idle_sec = number(optarg);
-			break;
-		case 'r':
-			options.rest_sec = number(optarg);
-			break;
-		case 'a':
-			set_address(optarg);
-			break;
-		case 'x':
-			options.program = optarg;
-			break;
-		case 'l':
-			options.log = optarg;
-			break;
-		case 'P':
-		case 't':
-			sims.tls = c == 't';
-			break;
-		default:
-			return 2;
-		}
-	}
-	if (optind + 1 != argc || !options.program || !sims.to_len)
-		die("expected --coordinator, --connect, and enrol or measure");
+	parse_options(argc, argv, &options, &n);
 	signal(SIGPIPE, SIG_IGN);
 	raise_limit(n);
 	sims_make(n);
