@@ -1,23 +1,16 @@
 #include "agent/ctl/qr.h"
 
 #include <errno.h>
-#include <qrencode.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
 
-#include "common/cleanup.h"
+#include "common/qr.h"
 
-#define QUIET	    4 /* modules around it that have to be light */
 #define BLACK_WHITE "\033[30;107m"
 #define AS_BEFORE   "\033[0m"
-
-static void code_freep(QRcode **code)
-{
-	QRcode_free(*code);
-}
 
 /* As setlocale(3) would find it. */
 static bool is_utf8(void)
@@ -42,38 +35,33 @@ static bool has_room(const struct cli_out *out, int columns)
 	       size.ws_col == 0 || size.ws_col >= columns;
 }
 
-static bool is_dark(const QRcode *code, int row, int column)
-{
-	row -= QUIET;
-	column -= QUIET;
-	return row >= 0 && column >= 0 && row < code->width && column < code->width &&
-	       (code->data[row * code->width + column] & 1);
-}
-
 /* Two rows of modules. */
 static void show_line(const QRcode *code, int row, FILE *file)
 {
 	static const char *const blocks[2][2] = { { " ", "\u2584" }, { "\u2580", "\u2588" } };
 
 	fputs("  " BLACK_WHITE, file);
-	for (int column = 0; column < code->width + 2 * QUIET; column++)
-		fputs(blocks[is_dark(code, row, column)][is_dark(code, row + 1, column)], file);
+	for (int column = 0; column < qr_width(code); column++)
+		fputs(blocks[qr_is_dark(code, row, column)][qr_is_dark(code, row + 1, column)],
+		      file);
 	fputs(AS_BEFORE "\n", file);
 }
 
 int qr_show(const char *text, const struct cli_out *out)
 {
-	_cleanup_(code_freep) QRcode *code = NULL;
+	_cleanup_(qr_freep) QRcode *code = NULL;
+
+	int r;
 
 	if (!out->colour || !is_utf8())
 		return 0;
 	/* The least correction: nothing covers a screen, and the code stays small. */
-	code = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_L);
-	if (!code)
-		return errno == ENOMEM ? -ENOMEM : 0;
-	if (!has_room(out, code->width + 2 * QUIET + 2))
+	r = qr_encode(text, QR_ECLEVEL_L, &code);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	if (!has_room(out, qr_width(code) + 2))
 		return 0;
-	for (int row = 0; row < code->width + 2 * QUIET; row += 2)
+	for (int row = 0; row < qr_width(code); row += 2)
 		show_line(code, row, out->file);
 	return 0;
 }
