@@ -4,9 +4,9 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/base64.h"
+#include "common/random.h"
 
 #define PREFIX_LEN 4
 
@@ -33,12 +33,10 @@ int ed25519_key_from_seed(const uint8_t seed[ED25519_SEED_LEN], struct ed25519_k
 int ed25519_key_generate(struct ed25519_key **ret_key)
 {
 	uint8_t seed[ED25519_SEED_LEN];
-	ssize_t n = getrandom(seed, sizeof(seed), 0);
-	int r;
+	int r = random_bytes(seed, sizeof(seed));
 
-	if (n < 0)
-		return -errno;
-	r = n == sizeof(seed) ? ed25519_key_from_seed(seed, ret_key) : -EIO;
+	if (r == 0)
+		r = ed25519_key_from_seed(seed, ret_key);
 	OPENSSL_cleanse(seed, sizeof(seed));
 	return r;
 }

@@ -5,10 +5,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/base64.h"
 #include "common/httpsig_text.h"
+#include "common/random.h"
 #include "common/text.h"
 
 /* The text that is signed: the names, and what the bounds allow. */
@@ -17,12 +17,11 @@
 int httpsig_epoch_generate(struct httpsig_epoch *ret_epoch)
 {
 	struct httpsig_epoch epoch;
-	ssize_t n = getrandom(epoch.bytes, sizeof(epoch.bytes), 0);
+	int r = random_bytes(epoch.bytes, sizeof(epoch.bytes));
 
-	if (n != sizeof(epoch.bytes))
-		return n < 0 ? -errno : -EIO;
-	*ret_epoch = epoch;
-	return 0;
+	if (r == 0)
+		*ret_epoch = epoch;
+	return r;
 }
 
 char *httpsig_epoch_to_string(const struct httpsig_epoch *epoch, char *buf)

@@ -1,26 +1,14 @@
 /* Sending a person to the provider. */
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/base64.h"
 #include "common/clock.h"
 #include "common/query.h"
+#include "common/random.h"
 #include "common/sha256.h"
 #include "common/text.h"
 #include "coord/oidc/provider_internal.h"
-
-static int make_secret(char secret[OIDC_SECRET_SIZE])
-{
-	uint8_t bytes[32];
-	ssize_t n = getrandom(bytes, sizeof(bytes), 0);
-
-	if (n != (ssize_t)sizeof(bytes))
-		return n < 0 ? -errno : -EIO;
-	base64url_encode(bytes, sizeof(bytes), secret);
-	explicit_bzero(bytes, sizeof(bytes));
-	return 0;
-}
 
 /* RFC 7636 section 4.2, "S256". */
 static int make_challenge(const char *verifier, char challenge[OIDC_SECRET_SIZE])
@@ -88,11 +76,11 @@ int oidc_begin(struct oidc_provider *provider, bool reauth, const char *login_hi
 	call->userdata = userdata;
 	call->flow.reauth = reauth;
 	call->flow.begun = clock_usec(CLOCK_REALTIME);
-	r = make_secret(call->flow.state);
+	r = random_secret(call->flow.state);
 	if (r == 0)
-		r = make_secret(call->flow.nonce);
+		r = random_secret(call->flow.nonce);
 	if (r == 0)
-		r = make_secret(call->flow.verifier);
+		r = random_secret(call->flow.verifier);
 	if (r == 0 && login_hint && !(call->login_hint = strdup(login_hint)))
 		r = -ENOMEM;
 	if (r < 0) {

@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 
 #include "common/fetch.h"
+#include "common/random.h"
 #include "coord/oidc/claims.h"
 #include "coord/oidc/jwks.h"
 
@@ -43,7 +44,7 @@ int oidc_provider_new(struct fetch *fetch, const struct oidc_provider_config *co
 struct oidc_provider *oidc_provider_free(struct oidc_provider *provider);
 DEFINE_CLEANUP(struct oidc_provider *, oidc_provider_free);
 
-#define OIDC_SECRET_SIZE 44u /* 32 random bytes in base64url, and NUL */
+#define OIDC_SECRET_SIZE RANDOM_SECRET_SIZE
 
 /* What has to be remembered until the person is back, by us alone. */
 struct oidc_flow {

@@ -5,23 +5,14 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/base64.h"
+#include "common/random.h"
 #include "coord/registry/field.h"
 
 /* No vowels, and nothing that is taken for another: 0 O, 1 I. */
 static const char code_alphabet[] = "BCDFGHJKLMNPQRSTVWXYZ23456789";
 static const char id_alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
-
-int random_bytes(void *buf, size_t len)
-{
-	ssize_t n = getrandom(buf, len, 0);
-
-	if (n < 0)
-		return -errno;
-	return (size_t)n == len ? 0 : -EIO;
-}
 
 /* Bytes beyond the last multiple of n are drawn again: every character is as likely as others. */
 static int random_text(const char *alphabet, char *buf, size_t len)
@@ -134,14 +125,14 @@ bool check_login_id_parse(const char *text, char ret_id[CHECK_ID_SIZE], size_t *
 
 int secret_new(char ret_text[SECRET_SIZE], uint8_t ret_hash[SHA256_LEN])
 {
-	uint8_t secret[SECRET_LEN];
-	int r = random_bytes(secret, sizeof(secret));
+	char text[SECRET_SIZE];
+	int r = random_secret(text);
 
 	if (r == 0)
-		r = sha256(secret, sizeof(secret), ret_hash);
+		r = secret_hash(text, SECRET_SIZE - 1, ret_hash);
 	if (r == 0)
-		base64url_encode(secret, sizeof(secret), ret_text);
-	OPENSSL_cleanse(secret, sizeof(secret));
+		memcpy(ret_text, text, sizeof(text));
+	OPENSSL_cleanse(text, sizeof(text));
 	return r;
 }
 

@@ -5,19 +5,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/random.h"
 #include "common/sha256.h"
 #include "coord/registry/model.h"
 
 #define CODE_LEN    8u
 #define SECRET_LEN  32u /* bytes */
-#define SECRET_SIZE 44u /* of their base64url and a NUL */
+#define SECRET_SIZE RANDOM_SECRET_SIZE
 #define ID_SIZE	    14u
 
 /* All of these from getrandom(2). Return: 0, negative errno. */
 int code_new(char ret_code[CODE_LEN + 1]);
 /* letter and 12 of a-z 2-7 */
 int id_new(char letter, char ret_id[ID_SIZE]);
-int random_bytes(void *buf, size_t len);
 /* 6 of a-z 2-7 */
 int id_suffix_new(char ret_suffix[7]);
 
