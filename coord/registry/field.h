@@ -54,6 +54,24 @@ extern const struct field_type field_strength; /* enum auth_strength */
 /* One of these words, by its number. As field_type's read. */
 int field_read_word(const json_t *v, const struct json_at *at, const char *const *words, size_t n,
 		    unsigned *ret_number, struct json_report *rep);
+/* A static field_type of an enum whose values have their names in an array of words. */
+#define DEFINE_WORD_FIELD(name, words, enum_type)                                       \
+	static int name##_read(const json_t *v, const struct json_at *at, void *target, \
+			       struct json_report *rep)                                 \
+	{                                                                               \
+		unsigned number;                                                        \
+		int r = field_read_word(v, at, words, ARRAY_SIZE(words), &number, rep); \
+                                                                                        \
+		if (r == 0)                                                             \
+			*(enum_type *)target = (enum_type)number;                       \
+		return r;                                                               \
+	}                                                                               \
+	static int name##_write(const void *field, json_t **ret_value)                  \
+	{                                                                               \
+		*ret_value = json_string(words[*(const enum_type *)field]);             \
+		return *ret_value ? 0 : -ENOMEM;                                        \
+	}                                                                               \
+	static const struct field_type name = { name##_read, name##_write }
 
 /* The object of the fields. As field_type's. */
 int fields_write(const struct field *fields, size_t n, const void *record, json_t **ret_object);

@@ -17,24 +17,7 @@ const char *check_state_to_string(enum check_state state)
 	return states[state];
 }
 
-static int read_state(const json_t *v, const struct json_at *at, void *target,
-		      struct json_report *rep)
-{
-	unsigned state;
-	int r = field_read_word(v, at, states, ARRAY_SIZE(states), &state, rep);
-
-	if (r == 0)
-		*(enum check_state *)target = (enum check_state)state;
-	return r;
-}
-
-static int write_state(const void *field, json_t **ret_value)
-{
-	*ret_value = json_string(states[*(const enum check_state *)field]);
-	return *ret_value ? 0 : -ENOMEM;
-}
-
-static const struct field_type field_state = { read_state, write_state };
+DEFINE_WORD_FIELD(field_state, states, enum check_state);
 
 /* ---- logins ---- */
 

@@ -12,24 +12,7 @@ static const char *const states[] = {
 	[PENDING_REJECTED] = "rejected",
 };
 
-static int read_state(const json_t *v, const struct json_at *at, void *target,
-		      struct json_report *rep)
-{
-	unsigned state;
-	int r = field_read_word(v, at, states, ARRAY_SIZE(states), &state, rep);
-
-	if (r == 0)
-		*(enum pending_state *)target = (enum pending_state)state;
-	return r;
-}
-
-static int write_state(const void *field, json_t **ret_value)
-{
-	*ret_value = json_string(states[*(const enum pending_state *)field]);
-	return *ret_value ? 0 : -ENOMEM;
-}
-
-static const struct field_type field_state = { read_state, write_state };
+DEFINE_WORD_FIELD(field_state, states, enum pending_state);
 
 #define AT(member) offsetof(struct pending_record, member)
 static const struct field pending_fields[] = {
