@@ -31,6 +31,7 @@ from types import SimpleNamespace
 MACHINE = Path("/run/vm")
 ROOT = MACHINE / "root"
 STAGE = MACHINE / "stage"
+CORES = Path(os.environ.get("PEERGATE_OUT", "/out")) / "cores"
 HOSTEXEC = Path(__file__).resolve().parent.parent / "vm/hostexec"
 # Quiet figures under emulation, times four.
 BOOT_TIMEOUT = 120
@@ -620,6 +621,13 @@ class Host:
         if state != "active":
             status = self.run(["systemctl", "status", "-n", "30", "--no-pager", "--full", unit]).stdout
             raise HostError(f"{self.name}: {unit} is {state}, not active\n{_shown(status)}")
+
+    def take_core(self, program, pid):
+        """Of a program that a test made dump its core: one that is left over fails the whole run (tests/vm/run)."""
+        core = CORES / f"{self.name}.{program}.{pid}"
+        if CORES.is_dir():  # else this is somebody's own machine (--no-vm), and cores are its own affair
+            wait_for(core.exists, 30, f"{self.name}: a core dump of {program}, process {pid}")
+            core.unlink()
 
     def failed_units(self):
         out = self.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend"], check=True).stdout

@@ -121,6 +121,7 @@ def test_frozen_agent_is_restarted_by_the_watchdog(mesh):
         first = main_pid(server, "peergate-agent")
         kill(server, "peergate-agent", "STOP")
         wait_for(lambda: main_pid(server, "peergate-agent") not in (0, first), 90, "another agent")
+        server.take_core("peergate-agent", first)  # who finds it frozen wants to know where
         server.wait_journal(since=began, grep="The agent is back and keeps the lease")
         still_there(ssh)
         assert mesh.ssh("alice@server id -un").stdout == "alice\n"
