@@ -1,11 +1,11 @@
 """Fixtures of the system tests; they run inside the machine of tests/vm/run."""
 import os
 import signal
-from collections import Counter
 
 import hosts as machine
 import mesh as peergate
 import pytest
+from parts import files_of_part
 
 TEST_LIMIT = 180  # seconds; another one: @pytest.mark.limit(SECONDS)
 
@@ -17,20 +17,10 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     """The machine first: what tests it reboots hosts and has a network of its own."""
     items.sort(key=lambda item: "mesh_once" in item.fixturenames)
-    if os.environ.get("PEERGATE_HALF"):
-        mine = files_of_half(items, int(os.environ["PEERGATE_HALF"]))
-        config.hook.pytest_deselected(items=[item for item in items if item.path not in mine])
-        items[:] = [item for item in items if item.path in mine]
-
-
-def files_of_half(items, half):
-    """tests/run.sh has two machines: each gets whole files, with about half of the tests."""
-    halves, sizes = (set(), set()), [0, 0]
-    for path, size in Counter(item.path for item in items).most_common():
-        smaller = sizes.index(min(sizes))
-        halves[smaller].add(path)
-        sizes[smaller] += size
-    return halves[half]
+    if os.environ.get("PEERGATE_PART"):  # of several machines, for tests/run.sh
+        mine = files_of_part(items, os.environ["PEERGATE_PART"])
+        config.hook.pytest_deselected(items=[item for item in items if item.path.name not in mine])
+        items[:] = [item for item in items if item.path.name in mine]
 
 
 @pytest.hookimpl(hookwrapper=True)
