@@ -78,7 +78,7 @@ static int set_field(const struct parser *p, size_t i, const char *value)
 	const struct conf_field *field = &p->fields[i];
 	int r;
 
-	if (p->seen[i])
+	if (p->seen[i] && !field->repeats)
 		return fail(p, "%s: is set in line %u already; expected one line for each key",
 			    field->name, p->seen[i]);
 	p->seen[i] = p->line;

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,13 +28,14 @@ struct conf_field {
 	size_t offset;	      /* into the target struct */
 	uint64_t min, max;    /* conf_read_u64 and conf_read_duration (usec) */
 	const char *expected; /* "a port, 1 to 65535": ends the message */
+	bool repeats;	      /* may occur more than once: read adds to what there is */
 };
 
 /*
  * Parse a whole file's text into target. Keys that do not occur leave their field as it was; a key
- * that occurs twice and a key that the table does not know are refused. source names the file.
- * Return: 0; -EINVAL and *reterr_text (the caller's), -EFBIG likewise, -ENOMEM; what was read so
- * far stays in target, for its owner to free.
+ * that occurs twice (and may not) and a key that the table does not know are refused. source names
+ * the file. Return: 0; -EINVAL and *reterr_text (the caller's), -EFBIG likewise, -ENOMEM; what was
+ * read so far stays in target, for its owner to free.
  */
 int conf_parse(const char *text, size_t len, const char *source, const struct conf_field *fields,
 	       size_t n_fields, void *target, char **reterr_text);
