@@ -214,7 +214,7 @@ bool ssh_rule_maps(const struct policy_engine *e, size_t i, uint32_t src, const 
 	if (!maps_literally(rule, login)) {
 		d.same_name = rule->nonroot && strcmp(login, "root") != 0;
 		d.local_part = !d.same_name && user != NONE &&
-			       is_local_part(rule, e->users[user].login, login);
+			       is_local_part(rule, e->users[user].data.login, login);
 		if (!d.same_name && !d.local_part)
 			return false;
 	}

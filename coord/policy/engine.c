@@ -184,7 +184,8 @@ int policy_engine_set_node(struct policy_engine *e, const struct policy_node *no
 	uint32_t index = strmap_get(&e->node_map, node->name), user = NONE, class, old = NONE;
 	struct policy_node copy = { 0 };
 
-	if (!node->n_tags && node->user && engine_user_get(e, node->user, 0, &user) < 0)
+	if (!node->n_tags && node->user &&
+	    engine_user_get(e, &(struct policy_user){ .login = node->user }, &user) < 0)
 		return -ENOMEM;
 	if (engine_class_get(e, node, user, &class) < 0)
 		return -ENOMEM;
@@ -233,13 +234,15 @@ static int load(struct policy_engine *e, const struct policy_network *network)
 	uint32_t ignored;
 
 	for (size_t i = 0; i < network->n_users; i++)
-		if (engine_user_get(e, network->users[i].login, network->users[i].roles, &ignored) <
-		    0)
+		if (engine_user_get(e, &network->users[i], &ignored) < 0)
 			return -ENOMEM;
-	for (size_t i = 0; i < network->n_nodes; i++)
-		if (!network->nodes[i].n_tags && network->nodes[i].user &&
-		    engine_user_get(e, network->nodes[i].user, 0, &ignored) < 0)
+	for (size_t i = 0; i < network->n_nodes; i++) {
+		const struct policy_user owner = { .login = network->nodes[i].user };
+
+		if (!network->nodes[i].n_tags && owner.login &&
+		    engine_user_get(e, &owner, &ignored) < 0)
 			return -ENOMEM;
+	}
 	if (engine_mark_users(e) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < network->n_nodes; i++)

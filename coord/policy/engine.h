@@ -39,8 +39,7 @@ struct id_list {
 };
 
 struct engine_user {
-	char *login;
-	unsigned roles;
+	struct policy_user data;
 	struct id_list nodes;
 	struct id_list marks; /* that people of this login bear */
 	uint64_t serial;      /* of the last change of his nodes */
@@ -165,7 +164,7 @@ int engine_compile_rules(struct policy_engine *e);
 void engine_rules_done(struct policy_engine *e);
 
 /* users.c: the number of a user, who is added if need be. */
-int engine_user_get(struct policy_engine *e, const char *login, unsigned roles, uint32_t *ret_user);
+int engine_user_get(struct policy_engine *e, const struct policy_user *user, uint32_t *ret_user);
 /* The marks of all users, once they and the rules are known. */
 int engine_mark_users(struct policy_engine *e);
 void engine_users_done(struct policy_engine *e);

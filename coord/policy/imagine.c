@@ -4,6 +4,7 @@
 
 #include "coord/policy/grow.h"
 #include "coord/policy/model.h"
+#include "coord/policy/network.h"
 
 /* More than that would be slow to look at, and no more telling. */
 #define MAX_IMAGINED 20000u
@@ -47,19 +48,34 @@ static int add_node(struct sketch *s, const char *user, const char *tag)
 	return 0;
 }
 
-static int add_user(struct sketch *s, const char *login)
+static int append_user(struct sketch *s, const struct policy_user *user)
 {
 	struct policy_network *net = s->network;
 
+	if (grow(&net->users, net->n_users + 1, &s->size_users) < 0)
+		return -ENOMEM;
+	if (policy_user_copy(user, &net->users[net->n_users++]) < 0)
+		return -ENOMEM;
+	return add_node(s, user->login, NULL);
+}
+
+static int add_user(struct sketch *s, const char *login)
+{
 	if (strmap_get(&s->users, login) != STRMAP_NONE)
 		return 0;
-	if (strmap_set(&s->users, login, 0) < 0 ||
-	    grow(&net->users, net->n_users + 1, &s->size_users) < 0)
+	if (strmap_set(&s->users, login, 0) < 0)
 		return -ENOMEM;
-	net->users[net->n_users] = (struct policy_user){ .login = strdup(login) };
-	if (!net->users[net->n_users++].login)
-		return -ENOMEM;
-	return add_node(s, login, NULL);
+	return append_user(s, &(struct policy_user){ .login = (char *)login });
+}
+
+/* Somebody whom others put into the group. */
+static int add_member(struct sketch *s, const char *group)
+{
+	char login[POLICY_MAX_TEXT + 16], *groups[] = { (char *)group };
+
+	snprintf(login, sizeof(login), "somebody of %s", group);
+	return append_user(
+		s, &(struct policy_user){ .login = login, .groups = groups, .n_groups = 1 });
 }
 
 static int add_somebody(struct sketch *s, const char *domain)
@@ -81,9 +97,12 @@ static int add_all(struct sketch *s)
 		else if (p->selectors[i].kind == SEL_DOMAIN)
 			r = add_somebody(s, p->selectors[i].domain);
 	}
-	for (size_t i = 0; r == 0 && i < p->n_groups; i++)
+	for (size_t i = 0; r == 0 && i < p->n_groups; i++) {
 		for (size_t k = 0; r == 0 && k < p->groups[i].n_members; k++)
 			r = add_user(s, p->groups[i].members[k]);
+		if (r == 0 && p->groups[i].mapped)
+			r = add_member(s, p->groups[i].name);
+	}
 	/* Everybody with a role, and people of no group. */
 	if (r == 0)
 		r = add_somebody(s, "else.example");

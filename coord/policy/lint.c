@@ -23,7 +23,8 @@ static bool is_void(const struct policy *p, const struct entry *entry)
 	const struct selector *sel = entry_selector(p, entry);
 
 	return sel->kind == SEL_SHARED || (sel->kind == SEL_RANGES && !sel->ranges.n) ||
-	       (sel->kind == SEL_GROUP && !p->groups[sel->group].n_members);
+	       (sel->kind == SEL_GROUP && !p->groups[sel->group].n_members &&
+		!p->groups[sel->group].mapped);
 }
 
 static void check_entry(struct lint *lint, const struct entry *entry)

@@ -13,15 +13,24 @@ struct compare {
 	size_t work;
 };
 
+/* By what the policy says itself. */
+static bool lists_user(const struct policy *p, const struct selector *sel, const char *login)
+{
+	const struct policy_user user = { .login = (char *)login };
+
+	return selector_matches_user(p, sel, &user);
+}
+
 static bool group_covers_group(const struct policy *p, const struct selector *a,
 			       const struct selector *b)
 {
 	const struct group *inner = &p->groups[b->group];
 
 	for (size_t i = 0; i < inner->n_members; i++)
-		if (!selector_matches_user(p, a, inner->members[i], 0))
+		if (!lists_user(p, a, inner->members[i]))
 			return false;
-	return inner->n_members > 0;
+	/* Whom else others put into it is not known here. */
+	return inner->n_members > 0 && !inner->mapped;
 }
 
 static bool ranges_cover(const struct selector *a, const struct selector *b)
@@ -60,7 +69,7 @@ static bool covers(struct compare *c, const struct entry *by, const struct entry
 	case SEL_GROUP:
 	case SEL_DOMAIN:
 		if (b->kind == SEL_USER)
-			return selector_matches_user(c->p, a, b->text, 0);
+			return lists_user(c->p, a, b->text);
 		return b->kind == SEL_GROUP && group_covers_group(c->p, a, b);
 	case SEL_RANGES:
 		return b->kind == SEL_RANGES && ranges_cover(a, b);

@@ -42,9 +42,10 @@ struct selector {
 
 struct group {
 	const char *name;
-	const char **members; /* logins */
+	const char **members; /* logins that the policy lists */
 	size_t n_members;
-	struct place at;
+	struct place at; /* in "groups"; zeroed if it is not there */
+	bool mapped;	 /* others say of people that they are in it (struct policy_mapped) */
 };
 
 struct host {
@@ -197,8 +198,8 @@ struct policy {
 	size_t n_selectors, size_selectors;
 	struct strmap selector_map; /* by text */
 
-	struct group *groups;
-	size_t n_groups;
+	struct group *groups; /* those of the section, then others in the order of their use */
+	size_t n_groups, size_groups;
 	struct strmap group_map;
 	struct host *hosts;
 	size_t n_hosts;
@@ -228,9 +229,9 @@ struct policy {
 const struct selector *entry_selector(const struct policy *policy, const struct entry *entry);
 /* "acls", "grants", ... */
 const char *section_to_string(enum section section);
-/* Does the user (roles) with this login, or the set of tags, fall under the selector? */
+/* Does the user, or the tag, fall under the selector? */
 bool selector_matches_user(const struct policy *policy, const struct selector *sel,
-			   const char *login, unsigned roles);
+			   const struct policy_user *user);
 bool selector_matches_tag(const struct selector *sel, const char *tag);
 /* The login is of this domain: "alice@example.com", "example.com". */
 bool login_has_domain(const char *login, const char *domain);

@@ -1,4 +1,4 @@
-/* groups, hosts, ipsets and tagOwners: what rules refer to. */
+/* hosts, ipsets and tagOwners: what rules refer to. */
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -26,66 +26,6 @@ static bool remember(struct reader *rd, struct strmap *map, const char *key, siz
 		return true;
 	rd->no_memory = true;
 	return false;
-}
-
-static const char *read_member(struct reader *rd, const struct hujson_value *v)
-{
-	const char *login = read_string(rd, v, "a member of a group");
-
-	if (!login)
-		return NULL;
-	if (has_prefix(login, "group:")) {
-		read_error(rd, v->at, "\"%s\": groups cannot hold groups; list their members",
-			   login);
-		return NULL;
-	}
-	if (has_prefix(login, "autogroup:") || has_prefix(login, "tag:") || !strchr(login, '@') ||
-	    strchr(login, '*')) {
-		read_error(rd, v->at,
-			   "\"%s\" cannot be in a group; list logins such as "
-			   "alice@example.com",
-			   login);
-		return NULL;
-	}
-	return login;
-}
-
-static void read_group(struct reader *rd, const struct hujson_value *v, struct group *group)
-{
-	const struct hujson_value *list = read_array(rd, v, POLICY_MAX_VALUES, "a group");
-
-	group->name = v->key;
-	group->at = v->key_at;
-	group->members = list ? read_alloc(rd, list->n_items, sizeof(*group->members)) : NULL;
-	for (size_t i = 0; group->members && i < list->n_items; i++) {
-		const char *login = read_member(rd, &list->items[i]);
-
-		if (login)
-			group->members[group->n_members++] = login;
-	}
-}
-
-void read_groups(struct reader *rd, const struct hujson_value *v)
-{
-	struct policy *p = rd->policy;
-
-	if (!read_object(rd, v, "\"groups\""))
-		return;
-	p->groups = read_alloc(rd, v->n_items, sizeof(*p->groups));
-	for (size_t i = 0; p->groups && i < v->n_items; i++) {
-		const struct hujson_value *m = &v->items[i];
-
-		if (!has_prefix(m->key, "group:") || !m->key[strlen("group:")]) {
-			read_error(rd, m->key_at,
-				   "\"%.60s\" is no name of a group; write "
-				   "\"group:name\"",
-				   m->key);
-			continue;
-		}
-		read_group(rd, m, &p->groups[p->n_groups]);
-		if (!remember(rd, &p->group_map, m->key, p->n_groups++))
-			return;
-	}
 }
 
 static bool check_host_name(struct reader *rd, const struct hujson_value *m)

@@ -21,6 +21,44 @@ static char *copy_text(const char *text, bool *ok)
 	return copy;
 }
 
+/* What could not be copied is NULL, and *ok false. */
+static char **copy_texts(char *const *texts, size_t n, bool *ok)
+{
+	char **copy = n ? calloc(n, sizeof(*copy)) : NULL;
+
+	*ok &= !n || copy;
+	for (size_t i = 0; copy && i < n; i++)
+		copy[i] = copy_text(texts[i], ok);
+	return copy;
+}
+
+void policy_texts_done(char ***texts, size_t *n)
+{
+	for (size_t i = 0; *texts && i < *n; i++)
+		free((*texts)[i]);
+	free(*texts);
+	*texts = NULL;
+	*n = 0;
+}
+
+int policy_user_copy(const struct policy_user *user, struct policy_user *ret_copy)
+{
+	struct policy_user copy = { .roles = user->roles, .n_groups = user->n_groups };
+	bool ok = true;
+
+	copy.login = copy_text(user->login, &ok);
+	copy.groups = copy_texts(user->groups, user->n_groups, &ok);
+	*ret_copy = copy;
+	return ok ? 0 : -ENOMEM;
+}
+
+void policy_user_done(struct policy_user *user)
+{
+	free(user->login);
+	policy_texts_done(&user->groups, &user->n_groups);
+	*user = (struct policy_user){ 0 };
+}
+
 int policy_node_copy(const struct policy_node *node, struct policy_node *ret_copy)
 {
 	struct policy_node copy = { 0 };
@@ -28,10 +66,8 @@ int policy_node_copy(const struct policy_node *node, struct policy_node *ret_cop
 
 	copy.name = copy_text(node->name, &ok);
 	copy.user = copy_text(node->user, &ok);
-	copy.tags = node->n_tags ? calloc(node->n_tags, sizeof(*copy.tags)) : NULL;
-	ok &= !node->n_tags || copy.tags;
-	for (size_t i = 0; copy.tags && i < node->n_tags; i++)
-		copy.tags[copy.n_tags++] = copy_text(node->tags[i], &ok);
+	copy.tags = copy_texts(node->tags, node->n_tags, &ok);
+	copy.n_tags = node->n_tags;
 	copy.addresses =
 		copy_array(node->addresses, node->n_addresses, sizeof(*node->addresses), &ok);
 	copy.advertised =
@@ -50,9 +86,7 @@ void policy_node_done(struct policy_node *node)
 {
 	free(node->name);
 	free(node->user);
-	for (size_t i = 0; i < node->n_tags; i++)
-		free(node->tags[i]);
-	free(node->tags);
+	policy_texts_done(&node->tags, &node->n_tags);
 	free(node->addresses);
 	free(node->advertised);
 	free(node->approved);
@@ -65,9 +99,10 @@ struct policy_network *policy_network_free(struct policy_network *network)
 	if (!network)
 		return NULL;
 	for (size_t i = 0; i < network->n_users; i++)
-		free(network->users[i].login);
+		policy_user_done(&network->users[i]);
 	for (size_t i = 0; i < network->n_nodes; i++)
 		policy_node_done(&network->nodes[i]);
+	policy_texts_done(&network->groups, &network->n_groups);
 	free(network->users);
 	free(network->nodes);
 	free(network->prefixes);

@@ -5,6 +5,7 @@
 #include "common/json.h"
 #include "common/text.h"
 #include "coord/policy/arena.h"
+#include "coord/policy/grow.h"
 #include "coord/policy/policy.h"
 #include "coord/policy/strmap.h"
 
@@ -14,6 +15,7 @@
 #define MAX_TAGS      256u
 #define MAX_ROUTES    1024u
 #define MAX_PREFIXES  8u
+#define MAX_GROUPS    4096u
 
 /* Members that come one by one, before they are put together. */
 struct node_draft {
@@ -197,12 +199,42 @@ static int read_roles(const json_t *v, const struct json_at *at, void *target,
 	return 0;
 }
 
+static int read_group(const json_t *v, const struct json_at *at, void *target,
+		      struct json_report *rep)
+{
+	char **name = target;
+	int r = read_text(v, at, target, rep);
+
+	if (r == 0 && (strncmp(*name, "group:", strlen("group:")) != 0 || !(*name)[6]))
+		return json_fail(rep, at, "expected a group of the policy, such as group:admins");
+	return r;
+}
+
+static int read_user_groups(const json_t *v, const struct json_at *at, void *target,
+			    struct json_report *rep)
+{
+	struct policy_user *user = target;
+
+	return json_read_array(v, at, MAX_GROUPS, sizeof(*user->groups), read_group, &user->groups,
+			       &user->n_groups, rep);
+}
+
+static int read_groups(const json_t *v, const struct json_at *at, void *target,
+		       struct json_report *rep)
+{
+	struct policy_network *network = target;
+
+	return json_read_array(v, at, MAX_GROUPS, sizeof(*network->groups), read_group,
+			       &network->groups, &network->n_groups, rep);
+}
+
 static int read_user(const json_t *v, const struct json_at *at, void *target,
 		     struct json_report *rep)
 {
 	static const struct json_field fields[] = {
 		{ "login", read_text, offsetof(struct policy_user, login), JSON_REQUIRED },
 		{ "roles", read_roles, offsetof(struct policy_user, roles), JSON_NULLABLE },
+		{ "groups", read_user_groups, 0, JSON_NULLABLE },
 	};
 
 	return json_read_object(v, at, fields, ARRAY_SIZE(fields), target, rep);
@@ -317,18 +349,53 @@ static int check_nodes(const struct policy_network *network, struct json_report 
 	return r;
 }
 
+/* A user is in it: then it is mapped. */
+static int add_group(struct policy_network *network, size_t *size, struct strmap *known,
+		     const char *name)
+{
+	char *copy;
+
+	if (strmap_get(known, name) != STRMAP_NONE)
+		return 0;
+	if (grow(&network->groups, network->n_groups + 1, size) < 0)
+		return -ENOMEM;
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	network->groups[network->n_groups++] = copy;
+	return strmap_set(known, copy, 0);
+}
+
+static int collect_groups(struct policy_network *network)
+{
+	struct strmap known = { 0 };
+	size_t size = network->n_groups;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < network->n_groups; i++)
+		r = strmap_set(&known, network->groups[i], 0);
+	for (size_t i = 0; r == 0 && i < network->n_users; i++)
+		for (size_t k = 0; r == 0 && k < network->users[i].n_groups; k++)
+			r = add_group(network, &size, &known, network->users[i].groups[k]);
+	strmap_done(&known);
+	return r;
+}
+
 static int read_network(const json_t *root, struct json_report *rep, struct policy_network *network)
 {
 	static const struct json_field fields[] = {
 		{ "mesh", read_mesh, 0, JSON_NULLABLE },
 		{ "users", read_users, 0, JSON_NULLABLE },
 		{ "nodes", read_nodes, 0, JSON_REQUIRED },
+		{ "groups", read_groups, 0, JSON_NULLABLE },
 	};
 	struct json_at top = { 0 };
 	int r = json_read_object(root, &top, fields, ARRAY_SIZE(fields), network, rep);
 
 	if (r == 0)
 		r = default_prefixes(network);
+	if (r == 0)
+		r = collect_groups(network);
 	return r < 0 ? r : check_nodes(network, rep);
 }
 

@@ -149,9 +149,10 @@ int policy_peer_routes(const struct policy_engine *e, uint32_t viewer, uint32_t 
 static bool approves(const struct policy_engine *e, const struct entry *approvers, size_t n,
 		     const struct policy_node *node)
 {
+	const struct policy_user unknown = { .login = node->user };
 	uint32_t user =
 		node->n_tags || !node->user ? STRMAP_NONE : strmap_get(&e->user_map, node->user);
-	unsigned roles = user == STRMAP_NONE ? 0 : e->users[user].roles;
+	const struct policy_user *owner = user == STRMAP_NONE ? &unknown : &e->users[user].data;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct selector *sel = entry_selector(e->policy, &approvers[i]);
@@ -159,8 +160,7 @@ static bool approves(const struct policy_engine *e, const struct entry *approver
 		for (size_t k = 0; k < node->n_tags; k++)
 			if (selector_matches_tag(sel, node->tags[k]))
 				return true;
-		if (!node->n_tags && node->user &&
-		    selector_matches_user(e->policy, sel, node->user, roles))
+		if (!node->n_tags && node->user && selector_matches_user(e->policy, sel, owner))
 			return true;
 	}
 	return false;

@@ -117,16 +117,19 @@ static void read_policy(struct reader *rd)
 	add_default_rule(rd);
 }
 
-int policy_parse(const char *text, size_t len, struct policy_problems *problems,
-		 struct policy **ret_policy)
+int policy_parse_mapped(const char *text, size_t len, const struct policy_mapped *mapped,
+			struct policy_problems *problems, struct policy **ret_policy)
 {
+	static const struct policy_mapped none;
 	static const struct hujson_limits limits = {
 		.max_bytes = POLICY_MAX_BYTES,
 		.max_depth = POLICY_MAX_DEPTH,
 		.max_values = POLICY_MAX_VALUES,
 	};
 	_cleanup_(policy_freep) struct policy *policy = calloc(1, sizeof(*policy));
-	struct reader rd = { .policy = policy, .problems = problems };
+	struct reader rd = { .policy = policy,
+			     .problems = problems,
+			     .mapped = mapped ? mapped : &none };
 	size_t n_errors = problems->n_errors;
 	int r;
 
@@ -145,6 +148,12 @@ int policy_parse(const char *text, size_t len, struct policy_problems *problems,
 	return 0;
 }
 
+int policy_parse(const char *text, size_t len, struct policy_problems *problems,
+		 struct policy **ret_policy)
+{
+	return policy_parse_mapped(text, len, NULL, problems, ret_policy);
+}
+
 struct policy *policy_free(struct policy *policy)
 {
 	if (!policy)
@@ -152,6 +161,7 @@ struct policy *policy_free(struct policy *policy)
 	for (size_t i = 0; i < policy->n_ipsets; i++)
 		range_set_done(&policy->ipsets[i].ranges);
 	free(policy->selectors);
+	free(policy->groups);
 	free(policy->rules);
 	strmap_done(&policy->selector_map);
 	strmap_done(&policy->group_map);

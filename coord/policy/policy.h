@@ -63,13 +63,36 @@ struct policy;
  */
 int policy_parse(const char *text, size_t len, struct policy_problems *problems,
 		 struct policy **ret_policy);
+
+/*
+ * Groups of which somebody outside of the policy says who is in them: OpenID providers, by what
+ * the coordinator's configuration makes of their groups (peergate-coord.conf(5)). Such a group need
+ * not stand in "groups"; if it does, its members are those of there and these together. Who they
+ * are, struct policy_user says.
+ */
+struct policy_mapped {
+	char *const *groups; /* "group:engineering", each once */
+	size_t n_groups;
+	/*
+	 * Every other group that is used without being defined is taken too, and has no members: of
+	 * a policy that was taken in once, when its group was mapped.
+	 */
+	bool others;
+};
+/* policy_parse() with such groups. mapped: NULL: none. */
+int policy_parse_mapped(const char *text, size_t len, const struct policy_mapped *mapped,
+			struct policy_problems *problems, struct policy **ret_policy);
+/* The first group that is used, and neither defined nor mapped; NULL: there is none. Borrowed. */
+const char *policy_stray_group(const struct policy *policy);
 struct policy *policy_free(struct policy *policy);
 DEFINE_CLEANUP(struct policy *, policy_free);
 
 /* Who wants to give a tag: a person, or what bears tags itself; nothing set: an operator. */
 struct policy_giver {
-	const char *login; /* NULL */
-	unsigned roles;	   /* enum policy_role, of the person */
+	const char *login;   /* NULL */
+	unsigned roles;	     /* enum policy_role, of the person */
+	char *const *groups; /* of the person, as those of struct policy_user */
+	size_t n_groups;
 	char *const *tags;
 	size_t n_tags;
 };
@@ -96,6 +119,8 @@ enum policy_role { /* who is meant by autogroup:admin and so on */
 struct policy_user {
 	char *login;	/* "alice@example.com" */
 	unsigned roles; /* enum policy_role */
+	char **groups;	/* "group:engineering": that they are in whatever the policy says */
+	size_t n_groups;
 };
 
 struct policy_node {
@@ -118,14 +143,18 @@ struct policy_network {
 	size_t n_prefixes;
 	struct policy_user *users; /* their order is that of localpart: rules */
 	size_t n_users;
+	char **groups; /* for struct policy_mapped; may be without members */
+	size_t n_groups;
 	struct policy_node *nodes;
 	size_t n_nodes;
 };
 
 /*
- * Read {"mesh":{"prefixes":[...]}, "users":[{"login", "roles"?}], "nodes":[{"name", "user"|"tags",
- * "addresses" | "ipv4","ipv6", "routable_ips"?, "approved_routes"?, "primary_routes"?}]}. Other
- * members are ignored. Without "mesh" the prefixes are 100.64.0.0/10 and fd7a:115c:a1e0::/48.
+ * Read {"mesh":{"prefixes":[...]}, "users":[{"login", "roles"?, "groups"?}], "nodes":[{"name",
+ * "user"|"tags", "addresses" | "ipv4","ipv6", "routable_ips"?, "approved_routes"?,
+ * "primary_routes"?}], "groups":[...]}. Other members are ignored. Without "mesh" the prefixes are
+ * 100.64.0.0/10 and fd7a:115c:a1e0::/48. "groups" are those that are mapped; the ones that users
+ * are in are added to it.
  * On -EINVAL *reterr_text (the caller's) says what is wrong and where. Return: 0, -EINVAL, -ENOMEM.
  */
 int policy_network_parse(const char *text, size_t len, char **reterr_text,

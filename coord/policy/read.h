@@ -6,6 +6,7 @@
 struct reader {
 	struct policy *policy;
 	struct policy_problems *problems;
+	const struct policy_mapped *mapped;
 	bool no_memory;
 };
 
@@ -35,6 +36,9 @@ void read_bool(struct reader *rd, const struct hujson_value *v, const char *what
 /* "; did you mean X?", or "": of the names that differ little from what was written. */
 const char *read_suggestion(struct reader *rd, const char *written, const char *const *names,
 			    size_t n_names);
+
+/* The group's number; STRMAP_NONE: it is neither defined nor mapped, which is reported. */
+uint32_t read_group_name(struct reader *rd, const char *name, struct place at);
 
 /* Sections; each takes the section's value, which is not absent. */
 void read_groups(struct reader *rd, const struct hujson_value *v);

@@ -37,26 +37,29 @@ bool login_has_domain(const char *login, const char *domain)
 	return at && strcmp(at + 1, domain) == 0;
 }
 
-static bool group_has(const struct group *group, const char *login)
+static bool group_has(const struct group *group, const struct policy_user *user)
 {
 	for (size_t i = 0; i < group->n_members; i++)
-		if (strcmp(group->members[i], login) == 0)
+		if (strcmp(group->members[i], user->login) == 0)
+			return true;
+	for (size_t i = 0; i < user->n_groups; i++)
+		if (strcmp(user->groups[i], group->name) == 0)
 			return true;
 	return false;
 }
 
 bool selector_matches_user(const struct policy *policy, const struct selector *sel,
-			   const char *login, unsigned roles)
+			   const struct policy_user *user)
 {
 	switch (sel->kind) {
 	case SEL_USER:
-		return strcmp(sel->text, login) == 0;
+		return strcmp(sel->text, user->login) == 0;
 	case SEL_DOMAIN:
-		return login_has_domain(login, sel->domain);
+		return login_has_domain(user->login, sel->domain);
 	case SEL_GROUP:
-		return group_has(&policy->groups[sel->group], login);
+		return group_has(&policy->groups[sel->group], user);
 	case SEL_ROLE:
-		return (roles & sel->role) != 0;
+		return (user->roles & sel->role) != 0;
 	case SEL_MEMBER:
 		return true;
 	case SEL_ANY:
@@ -104,11 +107,8 @@ static bool read_autogroup(struct reader *rd, struct place at, struct selector *
 static bool read_group(struct reader *rd, struct place at, struct selector *sel)
 {
 	sel->kind = SEL_GROUP;
-	sel->group = strmap_get(&rd->policy->group_map, sel->text);
-	if (sel->group != STRMAP_NONE)
-		return true;
-	read_error(rd, at, "\"%s\" is not defined; add it to \"groups\"", sel->text);
-	return false;
+	sel->group = read_group_name(rd, sel->text, at);
+	return sel->group != STRMAP_NONE;
 }
 
 static bool read_tag(struct reader *rd, struct place at, struct selector *sel)

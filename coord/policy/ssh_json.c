@@ -91,9 +91,9 @@ static void write_owner(const struct writer *w, const struct engine_user *user)
 	if (!principals.len)
 		return;
 	write_rule(w, &principals, w->rule->users);
-	if (!has_local_part(w->rule->rule, user->login))
+	if (!has_local_part(w->rule->rule, user->data.login))
 		return;
-	write_local_part(&users, user->login);
+	write_local_part(&users, user->data.login);
 	if (users.failed)
 		w->out->failed = true;
 	else

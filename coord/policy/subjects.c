@@ -42,7 +42,7 @@ static bool means_node(const struct policy_engine *e, const struct selector *sel
 	if (!node->data.name)
 		return false;
 	if (user)
-		return selector_matches_user(e->policy, sel, user->login, user->roles);
+		return selector_matches_user(e->policy, sel, &user->data);
 	for (size_t i = 0; i < node->data.n_tags; i++)
 		if (selector_matches_tag(sel, node->data.tags[i]))
 			return true;
@@ -118,6 +118,29 @@ static int imagine_user(struct policy_engine *e, const char *login, struct imagi
 							     : imagine(e, login, NULL, imagined);
 }
 
+static bool group_has_node(const struct policy_engine *e, const struct selector *sel)
+{
+	for (size_t i = 0; i < e->n_users; i++)
+		if (e->users[i].nodes.n && selector_matches_user(e->policy, sel, &e->users[i].data))
+			return true;
+	return false;
+}
+
+/* Somebody whom others put into the group. */
+static int imagine_member(struct policy_engine *e, const struct selector *sel,
+			  struct imagined *imagined)
+{
+	char login[POLICY_MAX_TEXT + 16], *groups[] = { (char *)sel->text };
+	const struct policy_user member = { .login = login, .groups = groups, .n_groups = 1 };
+	uint32_t ignored;
+
+	/* Nobody has such a login: there is a blank in it. */
+	snprintf(login, sizeof(login), "somebody of %s", sel->text);
+	if (engine_user_get(e, &member, &ignored) < 0)
+		return -ENOMEM;
+	return imagine_user(e, login, imagined);
+}
+
 static bool tag_has_node(const struct policy_engine *e, const char *tag)
 {
 	for (size_t i = 0; i < e->n_nodes; i++)
@@ -141,7 +164,7 @@ int imagined_add(struct policy_engine *e, const struct selector *sel, struct ima
 	for (size_t i = 0; i < group->n_members; i++)
 		if (imagine_user(e, group->members[i], imagined) < 0)
 			return -ENOMEM;
-	return 0;
+	return group->mapped && !group_has_node(e, sel) ? imagine_member(e, sel, imagined) : 0;
 }
 
 void imagined_remove(struct policy_engine *e, struct imagined *imagined)

@@ -14,8 +14,12 @@ static bool owns(const struct policy *policy, const struct entry *owner,
 		 const struct policy_giver *giver)
 {
 	const struct selector *sel = entry_selector(policy, owner);
+	const struct policy_user person = { .login = (char *)giver->login,
+					    .roles = giver->roles,
+					    .groups = (char **)giver->groups,
+					    .n_groups = giver->n_groups };
 
-	if (giver->login && selector_matches_user(policy, sel, giver->login, giver->roles))
+	if (giver->login && selector_matches_user(policy, sel, &person))
 		return true;
 	for (size_t i = 0; i < giver->n_tags; i++)
 		if (selector_matches_tag(sel, giver->tags[i]))

@@ -4,6 +4,7 @@
 
 #include "coord/policy/engine.h"
 #include "coord/policy/grow.h"
+#include "coord/policy/network.h"
 
 static bool is_about_people(const struct selector *sel)
 {
@@ -34,16 +35,23 @@ static int mark_user(struct policy_engine *e, struct engine_user *user)
 
 	for (size_t i = 0; i < p->n_selectors; i++)
 		if (e->sel_used[i] && is_about_people(&p->selectors[i]) &&
-		    selector_matches_user(p, &p->selectors[i], user->login, user->roles) &&
+		    selector_matches_user(p, &p->selectors[i], &user->data) &&
 		    id_list_add(&user->marks, (uint32_t)i) < 0)
 			return -ENOMEM;
 	return 0;
 }
 
-int engine_user_get(struct policy_engine *e, const char *login, unsigned roles, uint32_t *ret_user)
+static void user_done(struct engine_user *user)
 {
-	uint32_t known = strmap_get(&e->user_map, login);
-	struct engine_user user = { .roles = roles };
+	policy_user_done(&user->data);
+	free(user->nodes.items);
+	free(user->marks.items);
+}
+
+int engine_user_get(struct policy_engine *e, const struct policy_user *data, uint32_t *ret_user)
+{
+	uint32_t known = strmap_get(&e->user_map, data->login);
+	struct engine_user user = { 0 };
 
 	if (known != STRMAP_NONE) {
 		*ret_user = known;
@@ -51,11 +59,9 @@ int engine_user_get(struct policy_engine *e, const char *login, unsigned roles, 
 	}
 	if (grow(&e->users, e->n_users + 1, &e->size_users) < 0)
 		return -ENOMEM;
-	user.login = strdup(login);
-	if (!user.login || (!e->loading && mark_user(e, &user) < 0) ||
-	    strmap_set(&e->user_map, user.login, (uint32_t)e->n_users) < 0) {
-		free(user.login);
-		free(user.marks.items);
+	if (policy_user_copy(data, &user.data) < 0 || (!e->loading && mark_user(e, &user) < 0) ||
+	    strmap_set(&e->user_map, user.data.login, (uint32_t)e->n_users) < 0) {
+		user_done(&user);
 		return -ENOMEM;
 	}
 	e->users[e->n_users] = user;
@@ -78,6 +84,18 @@ static int mark_group(struct policy_engine *e, const struct group *group, uint32
 	return 0;
 }
 
+/* Those whom others say to be in groups: marked from their side, for all groups at once. */
+static int mark_mapped(struct policy_engine *e, struct engine_user *user)
+{
+	for (size_t i = 0; i < user->data.n_groups; i++) {
+		uint32_t sel = strmap_get(&e->policy->selector_map, user->data.groups[i]);
+
+		if (sel != STRMAP_NONE && e->sel_used[sel] && id_list_add(&user->marks, sel) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /* Names look users up; only the few selectors that go by a property ask all of them. */
 static int mark_by_selector(struct policy_engine *e, uint32_t i)
 {
@@ -88,7 +106,7 @@ static int mark_by_selector(struct policy_engine *e, uint32_t i)
 	if (sel->kind == SEL_GROUP)
 		return mark_group(e, &e->policy->groups[sel->group], i);
 	for (size_t k = 0; k < e->n_users; k++)
-		if (selector_matches_user(e->policy, sel, e->users[k].login, e->users[k].roles) &&
+		if (selector_matches_user(e->policy, sel, &e->users[k].data) &&
 		    id_list_add(&e->users[k].marks, i) < 0)
 			return -ENOMEM;
 	return 0;
@@ -100,16 +118,16 @@ int engine_mark_users(struct policy_engine *e)
 		if (e->sel_used[i] && is_about_people(&e->policy->selectors[i]) &&
 		    mark_by_selector(e, (uint32_t)i) < 0)
 			return -ENOMEM;
+	for (size_t i = 0; i < e->n_users; i++)
+		if (mark_mapped(e, &e->users[i]) < 0)
+			return -ENOMEM;
 	return 0;
 }
 
 void engine_users_done(struct policy_engine *e)
 {
-	for (size_t i = 0; i < e->n_users; i++) {
-		free(e->users[i].login);
-		free(e->users[i].nodes.items);
-		free(e->users[i].marks.items);
-	}
+	for (size_t i = 0; i < e->n_users; i++)
+		user_done(&e->users[i]);
 	free(e->users);
 	strmap_done(&e->user_map);
 }
