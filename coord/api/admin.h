@@ -75,7 +75,7 @@ json_t *admin_endpoints(const struct endpoint_list *list);
 /* Words for the bits that are set. name: scope_name(), role_name(). */
 json_t *admin_words(unsigned bits, const char *(*name)(unsigned i, unsigned *ret_bit));
 json_t *admin_node_json(const struct api *api, const struct node_record *node);
-json_t *admin_user_json(const struct user_record *user);
+json_t *admin_user_json(const struct api *api, const struct user_record *user);
 json_t *admin_event_json(const struct event_record *event);
 /* ---- admin_body.c: what is asked ---- */
 
@@ -120,6 +120,7 @@ int admin_users_resume(struct admin_call *call);
 int admin_users_sign_out(struct admin_call *call);
 int admin_users_totp_reset(struct admin_call *call);
 int admin_users_password_link(struct admin_call *call);
+int admin_groups_list(struct admin_call *call);
 int admin_nodes_list(struct admin_call *call);
 int admin_nodes_show(struct admin_call *call);
 int admin_nodes_set(struct admin_call *call);

@@ -26,7 +26,7 @@ static void trial_done(struct trial *trial)
 /* Return: 0, also if the policy is refused; -ENOMEM. */
 static int try_text(const struct api *api, const char *text, size_t len, struct trial *trial)
 {
-	int r = policy_parse(text, len, &trial->problems, &trial->policy);
+	int r = registry_parse_policy(api->registry, text, len, &trial->problems, &trial->policy);
 
 	if (r == -EINVAL)
 		return 0;

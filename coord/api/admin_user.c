@@ -63,7 +63,7 @@ static json_t *all_of(const struct api *api, const struct user_record *user)
 {
 	json_auto_t *more = json_pack("{s:o, s:o}", "nodes", nodes_of(api, user->head.id),
 				      "sessions", sessions_of(api, user->head.id));
-	json_auto_t *all = admin_user_json(user);
+	json_auto_t *all = admin_user_json(api, user);
 
 	return json_object_update(all, more) < 0 ? NULL : take_ptr(all);
 }

@@ -8,31 +8,41 @@ static json_t *identities_json(const struct identity_list *list)
 	json_t *array = json_array();
 
 	for (size_t i = 0; array && i < list->n; i++)
-		if (json_array_append_new(array,
-					  json_pack("{s:s, s:s}", "issuer", list->items[i].issuer,
-						    "subject", list->items[i].subject)) < 0) {
+		if (json_array_append_new(
+			    array, json_pack("{s:s, s:s, s:o}", "issuer", list->items[i].issuer,
+					     "subject", list->items[i].subject, "groups",
+					     admin_texts(&list->items[i].groups))) < 0) {
 			json_decref(array);
 			return NULL;
 		}
 	return array;
 }
 
+/* Those of the policy. */
+static json_t *groups_json(const struct api *api, const struct user_record *user)
+{
+	_cleanup_(text_list_done) struct text_list groups = { 0 };
+
+	if (registry_user_groups(api->registry, user, &groups) < 0)
+		return NULL;
+	return admin_texts(&groups);
+}
+
 /* That there is a password, and a secret for codes; nothing of what they are. */
-json_t *admin_user_json(const struct user_record *user)
+json_t *admin_user_json(const struct api *api, const struct user_record *user)
 {
 	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "login",
 			 user->head.id, "name", user->name, "roles",
 			 admin_words(user->roles, role_name), "created", admin_time(user->created),
 			 "suspended", admin_time(user->suspended), "password",
 			 user->password != NULL, "totp", user->totp != NULL, "identities",
-			 identities_json(&user->identities), "provider_groups",
-			 admin_texts(&user->provider_groups), "last_sign_in",
-			 admin_time(user->last_sign_in));
+			 identities_json(&user->identities), "groups", groups_json(api, user),
+			 "last_sign_in", admin_time(user->last_sign_in));
 }
 
 static json_t *user_at(const struct api *api, size_t i)
 {
-	return admin_user_json(registry_user_at(api->registry, i));
+	return admin_user_json(api, registry_user_at(api->registry, i));
 }
 
 static const struct record_head *user_head(const struct registry *registry, size_t i)
@@ -52,7 +62,7 @@ void admin_call_user(const struct registry_result *result, void *userdata)
 	struct admin_call *call = userdata;
 
 	if (admin_call_refused(call, result) < 0)
-		admin_call_answer(call, 200, admin_user_json(result->user));
+		admin_call_answer(call, 200, admin_user_json(call->api, result->user));
 }
 
 struct user_body {

@@ -127,8 +127,9 @@ struct ctl_policy {
 };
 void ctl_policy_done(struct ctl_policy *policy);
 
-/* CLI_OK also if the policy is refused. */
-int ctl_read_policy(struct ctl *ctl, const char *path, struct ctl_policy *ret_policy);
+/* CLI_OK also if the policy is refused. network: NULL, or what says which groups are mapped. */
+int ctl_read_policy(struct ctl *ctl, const char *path, const struct policy_network *network,
+		    struct ctl_policy *ret_policy);
 /* network.c: the file of --nodes, or what the coordinator knows. */
 int ctl_read_network(struct ctl *ctl, struct policy_network **ret_network);
 
@@ -158,6 +159,7 @@ int verb_users_suspend(int argc, char **argv, void *userdata);
 int verb_users_resume(int argc, char **argv, void *userdata);
 int verb_users_sign_out(int argc, char **argv, void *userdata);
 int verb_users_totp_reset(int argc, char **argv, void *userdata);
+int verb_users_groups(int argc, char **argv, void *userdata);
 int verb_nodes_list(int argc, char **argv, void *userdata);
 int verb_nodes_show(int argc, char **argv, void *userdata);
 int verb_nodes_approve(int argc, char **argv, void *userdata);

@@ -114,15 +114,19 @@ void ctl_policy_done(struct ctl_policy *policy)
 	source_done(&policy->source);
 }
 
-int ctl_read_policy(struct ctl *ctl, const char *path, struct ctl_policy *ret_policy)
+int ctl_read_policy(struct ctl *ctl, const char *path, const struct policy_network *network,
+		    struct ctl_policy *ret_policy)
 {
+	const struct policy_mapped mapped = { .groups = network ? network->groups : NULL,
+					      .n_groups = network ? network->n_groups : 0 };
 	struct ctl_policy policy = { 0 };
 	int r;
 
 	r = ctl_read_source(ctl, path, POLICY_MAX_BYTES, &policy.source);
 	if (r != CLI_OK)
 		return r;
-	r = policy_parse(policy.source.text, policy.source.len, &policy.problems, &policy.policy);
+	r = policy_parse_mapped(policy.source.text, policy.source.len, &mapped, &policy.problems,
+				&policy.policy);
 	if (r < 0 && r != -EINVAL) {
 		ctl_policy_done(&policy);
 		return ctl_rendered(ctl, r);
@@ -155,7 +159,7 @@ void ctl_setup_done(struct ctl_setup *setup)
 int ctl_set_up_on(struct ctl *ctl, const char *path, const struct policy_network *network,
 		  struct ctl_setup *setup)
 {
-	int r = ctl_read_policy(ctl, path, &setup->policy);
+	int r = ctl_read_policy(ctl, path, network, &setup->policy);
 
 	if (r != CLI_OK)
 		return r;

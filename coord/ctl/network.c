@@ -71,9 +71,30 @@ static int ask_member(struct ctl *ctl, const char *path, const char *key, json_t
 	return r;
 }
 
+/* Names alone: what they are mapped from does not matter to a policy. */
+static json_t *group_names(const json_t *mappings)
+{
+	json_auto_t *names = json_object();
+	json_t *list = json_array(), *mapping;
+	const char *name;
+	size_t i;
+
+	json_array_foreach (mappings, i, mapping) {
+		name = json_string_value(json_object_get(mapping, "group"));
+		if (!name || json_object_get(names, name))
+			continue;
+		if (json_object_set_new(names, name, json_true()) < 0 ||
+		    json_array_append_new(list, json_string(name)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
 static int ask(struct ctl *ctl, struct policy_network **ret_network)
 {
-	json_auto_t *mesh = NULL, *users = NULL, *nodes = NULL, *all = NULL;
+	json_auto_t *mesh = NULL, *users = NULL, *nodes = NULL, *groups = NULL, *all = NULL;
 	_cleanup_free_ char *text = NULL;
 	int r = ask_member(ctl, "status", "mesh", &mesh);
 
@@ -81,10 +102,12 @@ static int ask(struct ctl *ctl, struct policy_network **ret_network)
 		r = ask_member(ctl, "users", "users", &users);
 	if (r == CLI_OK)
 		r = ask_member(ctl, "nodes", "nodes", &nodes);
+	if (r == CLI_OK)
+		r = ask_member(ctl, "groups", "groups", &groups);
 	if (r != CLI_OK)
 		return r;
-	all = json_pack("{s:O, s:O, s:o}", "mesh", mesh, "users", users, "nodes",
-			valid_nodes(nodes));
+	all = json_pack("{s:O, s:O, s:o, s:o}", "mesh", mesh, "users", users, "nodes",
+			valid_nodes(nodes), "groups", group_names(groups));
 	text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 	if (!text)
 		return ctl_tell(ctl, "the answer does not say what users and nodes there are");

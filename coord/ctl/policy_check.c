@@ -107,7 +107,7 @@ int verb_policy_check(int argc, char **argv, void *userdata)
 	if (ctl->nodes)
 		r = ctl_read_network(ctl, &network);
 	if (r == CLI_OK)
-		r = ctl_read_policy(ctl, argv[0], &policy);
+		r = ctl_read_policy(ctl, argv[0], network, &policy);
 	return r == CLI_OK ? check_policy(ctl, &policy, network) : r;
 }
 

@@ -9,6 +9,8 @@
 #include "coord/ctl/ctl.h"
 #include "coord/ctl/listed.h"
 
+#define SHOWN_GROUPS 8u /* of what a provider says */
+
 /* ---- show ---- */
 
 /* Those of the parts that are there, with ", " between. title: "" from the second line on. */
@@ -67,10 +69,18 @@ static int show_node(const struct ctl *ctl, const char *title, const json_t *nod
 	return key ? show_parts(ctl, title, parts, ARRAY_SIZE(parts)) : -ENOMEM;
 }
 
+/* "https://id.example, 248289761001, says: in engineering-team, all staff and 4 more" */
 static int show_identity(const struct ctl *ctl, const char *title, const json_t *identity)
 {
+	const json_t *groups = json_object_get(identity, "groups");
+	_cleanup_free_ char *list = value_list(groups, SHOWN_GROUPS);
+	_cleanup_free_ char *says = list ? text_printf("says: in %s", list) : NULL;
 	const char *const parts[] = { value_text(identity, "issuer"),
-				      value_text(identity, "subject") };
+				      value_text(identity, "subject"),
+				      json_array_size(groups) > 0 ? says : NULL };
+
+	if (!says)
+		return -ENOMEM;
 
 	return show_parts(ctl, title, parts, ARRAY_SIZE(parts));
 }
@@ -130,7 +140,7 @@ static int render_all(const struct ctl *ctl, const json_t *user)
 	r |= card_line(out, "password", password_of(user));
 	r |= show_each(ctl, "identities", json_object_get(user, "identities"), "issuer",
 		       show_identity);
-	r |= card_list(out, "groups", user, "provider_groups");
+	r |= card_list(out, "groups", user, "groups");
 	r |= show_time(ctl, "last sign-in", user, "last_sign_in");
 	r |= show_each(ctl, "browsers", json_object_get(user, "sessions"), "created", show_session);
 	r |= show_each(ctl, "hosts", json_object_get(user, "nodes"), "name", show_node);

@@ -36,6 +36,33 @@ int verb_users_list(int argc, char **argv, void *userdata)
 	return ctl_show_list(userdata, &list);
 }
 
+static void add_group_row(struct cli_table *table, const json_t *mapping, uint64_t now_usec)
+{
+	listed_text(table, mapping, "group");
+	listed_text(table, mapping, "issuer");
+	listed_text(table, mapping, "value");
+}
+
+int verb_users_groups(int argc, char **argv, void *userdata)
+{
+	static const struct cli_column columns[] = {
+		{ "GROUP", false },
+		{ "PROVIDER", false },
+		{ "ITS GROUP", false },
+	};
+	static const struct ctl_list list = {
+		.path = "groups",
+		.sort = "group",
+		.columns = columns,
+		.n_columns = ARRAY_SIZE(columns),
+		.row = add_group_row,
+		.none = "No provider's groups are groups of the policy: see Group= in "
+			"peergate-coord.conf(5)",
+	};
+
+	return ctl_show_list(userdata, &list);
+}
+
 static int render_user(const struct ctl *ctl, const json_t *reply)
 {
 	_cleanup_free_ char *roles = value_list(json_object_get(reply, "roles"), LISTED_WORDS);

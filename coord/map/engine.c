@@ -44,7 +44,9 @@ static int list_users(const struct world *w, struct policy_network *network)
 		if (w->users[i].exists)
 			network->users[network->n_users++] =
 				(struct policy_user){ .login = w->users[i].login,
-						      .roles = w->users[i].roles };
+						      .roles = w->users[i].roles,
+						      .groups = w->users[i].groups.items,
+						      .n_groups = w->users[i].groups.n };
 	qsort(network->users, network->n_users, sizeof(*network->users), compare_users);
 	return 0;
 }

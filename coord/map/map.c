@@ -81,12 +81,19 @@ static int hand_in_node(struct map *map, const struct node_record *node)
 	return world_set_node(map->world, node, addresses);
 }
 
+static int set_user(struct map *map, const struct user_record *user)
+{
+	_cleanup_(text_list_done) struct text_list groups = { 0 };
+	int r = registry_user_groups(map->registry, user, &groups);
+
+	return r < 0 ? r : world_set_user(map->world, user, &groups);
+}
+
 static int hand_in_user(struct map *map, const char *login, uint64_t revision)
 {
 	const struct user_record *user = registry_user(map->registry, login);
 
-	return user ? world_set_user(map->world, user)
-		    : world_remove_user(map->world, login, revision);
+	return user ? set_user(map, user) : world_remove_user(map->world, login, revision);
 }
 
 /* Confirmed, it is the same as before. */
@@ -141,7 +148,7 @@ static int hand_in_all(struct map *map)
 	int urgency = hand_in_mesh(map), r = urgency;
 
 	for (size_t i = 0; r >= 0 && i < registry_n_users(map->registry); i++) {
-		r = world_set_user(map->world, registry_user_at(map->registry, i));
+		r = set_user(map, registry_user_at(map->registry, i));
 		urgency = max_int(urgency, r);
 	}
 	for (size_t i = 0; r >= 0 && i < registry_n_nodes(map->registry); i++) {

@@ -49,7 +49,7 @@ static int compare_users(const void *a, const void *b)
 	return strcmp((*x)->login, (*y)->login);
 }
 
-static int add_roles(const struct world *w, struct policy_text *text)
+static int add_people(const struct world *w, struct policy_text *text)
 {
 	_cleanup_free_ const struct world_user **users = calloc(w->n_users + 1, sizeof(*users));
 	size_t n = 0;
@@ -57,11 +57,15 @@ static int add_roles(const struct world *w, struct policy_text *text)
 	if (!users)
 		return -ENOMEM;
 	for (size_t i = 0; i < w->n_users; i++)
-		if (w->users[i].roles)
+		if (w->users[i].roles || w->users[i].groups.n > 0)
 			users[n++] = &w->users[i];
 	qsort(users, n, sizeof(*users), compare_users);
-	for (size_t i = 0; i < n; i++)
-		policy_text_printf(text, "%s %u\n", users[i]->login, users[i]->roles);
+	for (size_t i = 0; i < n; i++) {
+		policy_text_printf(text, "%s %u", users[i]->login, users[i]->roles);
+		for (size_t k = 0; k < users[i]->groups.n; k++)
+			policy_text_printf(text, "\n%s", users[i]->groups.items[k]);
+		policy_text_puts(text, "\n");
+	}
 	return 0;
 }
 
@@ -73,7 +77,7 @@ int network_base_hash(const struct world *w, const struct map_hash *part, struct
 	policy_text_printf(&text, "%s %s %s %s\n", map_hash_to_string(part, hash), w->domain,
 			   ip_prefix_to_string(&w->prefixes[0], v4),
 			   ip_prefix_to_string(&w->prefixes[1], v6));
-	if (add_roles(w, &text) < 0)
+	if (add_people(w, &text) < 0)
 		return -ENOMEM;
 	return hash_text(&text, ret_hash);
 }

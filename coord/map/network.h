@@ -10,7 +10,7 @@ struct world;
  * SSH rules, not tests. Return: 0, -EINVAL: it is no policy; -ENOMEM, -EIO.
  */
 int network_part_hash(const char *text, size_t len, struct map_hash *ret_hash);
-/* Of that of the policy, the mesh and the roles of people. Return: 0, -ENOMEM, -EIO. */
+/* Of that of the policy, the mesh, the roles and groups of people. Return: 0, -ENOMEM, -EIO. */
 int network_base_hash(const struct world *world, const struct map_hash *part,
 		      struct map_hash *ret_hash);
 /* Token "policy" of a node that has these addresses. As above. */

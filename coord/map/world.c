@@ -53,6 +53,7 @@ struct world *world_free(struct world *w)
 	for (size_t i = 0; i < w->n_users; i++) {
 		free(w->users[i].login);
 		free(w->users[i].name);
+		text_list_done(&w->users[i].groups);
 	}
 	free(w->nodes);
 	free(w->users);
@@ -106,12 +107,14 @@ int world_set_mesh(struct world *w, const char *domain, const struct ip_prefix p
 int world_set_policy(struct world *w, const char *text, size_t len)
 {
 	_cleanup_(policy_problems_done) struct policy_problems problems = { 0 };
+	/* The registry has taken it; who is in a group comes with the users. */
+	static const struct policy_mapped mapped = { .others = true };
 	struct policy *policy;
 	struct map_hash hash;
 	int r = network_part_hash(text, len, &hash);
 
 	if (r == 0)
-		r = policy_parse(text, len, &problems, &policy);
+		r = policy_parse_mapped(text, len, &mapped, &problems, &policy);
 	if (r < 0)
 		return r;
 	policy_free(w->next_policy);
@@ -150,17 +153,20 @@ static bool same_name(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : !a && !b;
 }
 
-/* name is the user's now. */
+/* name and what the list holds are the user's now. */
 static int update_user(struct world *w, struct world_user *user, bool exists, char *name,
-		       unsigned roles, uint64_t revision)
+		       unsigned roles, struct text_list *groups, uint64_t revision)
 {
 	bool shown = user->exists != exists || !same_name(user->name, name);
-	bool decides = user->roles != roles;
+	bool decides = user->roles != roles || !text_list_equal(&user->groups, groups);
 
 	free(user->name);
+	text_list_done(&user->groups);
 	user->name = name;
 	user->exists = exists;
 	user->roles = roles;
+	user->groups = *groups;
+	*groups = (struct text_list){ 0 };
 	if (!shown && !decides)
 		return WORLD_SAME;
 	if (shown) {
@@ -174,24 +180,29 @@ static int update_user(struct world *w, struct world_user *user, bool exists, ch
 	return decides ? WORLD_URGENT : WORLD_CHANGED;
 }
 
-int world_set_user(struct world *w, const struct user_record *record)
+int world_set_user(struct world *w, const struct user_record *record,
+		   const struct text_list *groups)
 {
 	_cleanup_free_ char *name = record->name ? strdup(record->name) : NULL;
+	_cleanup_(text_list_done) struct text_list copy = { 0 };
 	uint32_t user;
 
-	if ((record->name && !name) || user_get(w, record->head.id, &user) < 0)
+	if ((record->name && !name) || text_list_copy(groups, &copy) < 0 ||
+	    user_get(w, record->head.id, &user) < 0)
 		return -ENOMEM;
-	return update_user(w, &w->users[user], true, take_ptr(name), record->roles,
+	return update_user(w, &w->users[user], true, take_ptr(name), record->roles, &copy,
 			   record->head.revision);
 }
 
 int world_remove_user(struct world *w, const char *login, uint64_t revision)
 {
 	uint32_t user = strmap_get(&w->user_map, login);
+	struct text_list none = { 0 };
 
 	/* Its number stays: nodes may refer to it. */
-	return user == STRMAP_NONE ? WORLD_SAME
-				   : update_user(w, &w->users[user], false, NULL, 0, revision);
+	return user == STRMAP_NONE
+		       ? WORLD_SAME
+		       : update_user(w, &w->users[user], false, NULL, 0, &none, revision);
 }
 
 /* ---- nodes ---- */

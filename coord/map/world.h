@@ -3,8 +3,8 @@
  *
  * Changes are handed in as they come (world_set_...()) and take effect together, with
  * world_flush(), which says what they were; between two flushes all that is shown is the same
- * generation. The policy engine is kept in step, and made anew when the policy, the mesh or roles
- * change. It knows the nodes by their ids.
+ * generation. The policy engine is kept in step, and made anew when the policy, the mesh, roles or
+ * the groups of people change. It knows the nodes by their ids.
  *
  * Parts of the map library look into these structs; others use the functions.
  */
@@ -49,9 +49,10 @@ struct world_user {
 	char *name;  /* NULL: none */
 	bool exists; /* it has a record */
 	unsigned roles;
-	uint64_t revision; /* of the last change */
-	bool changed;	   /* since the last flush */
-	uint64_t mark;	   /* world.mark: it is in what is being written */
+	struct text_list groups; /* of the policy, by what providers say */
+	uint64_t revision;	 /* of the last change */
+	bool changed;		 /* since the last flush */
+	uint64_t mark;		 /* world.mark: it is in what is being written */
 };
 
 /* An engine and the policy it was made of; zeroed: none. */
@@ -115,7 +116,9 @@ enum {
 int world_set_mesh(struct world *world, const char *domain, const struct ip_prefix prefixes[2]);
 /* As stored: it has been checked. -EINVAL: it cannot be read, and the one in force stays; -EIO. */
 int world_set_policy(struct world *world, const char *text, size_t len);
-int world_set_user(struct world *world, const struct user_record *user);
+/* groups: of the policy, that others than it say the user is in. Copied. */
+int world_set_user(struct world *world, const struct user_record *user,
+		   const struct text_list *groups);
 int world_remove_user(struct world *world, const char *login, uint64_t revision);
 /* There is a mesh. addresses: IPv4, IPv6. */
 int world_set_node(struct world *world, const struct node_record *node,

@@ -55,12 +55,20 @@ int admit_check_tag_names(struct op *op, const struct text_list *tags)
 
 int admit_check_tags(struct op *op, const struct policy_giver *giver, const struct text_list *tags)
 {
+	const struct user_record *user =
+		giver->login ? registry_user(op->registry, giver->login) : NULL;
+	_cleanup_(text_list_done) struct text_list groups = { 0 };
+	struct policy_giver whole = *giver;
 	int r = admit_check_tag_names(op, tags);
 
+	if (r == 0 && user)
+		r = registry_user_groups(op->registry, user, &groups);
+	whole.groups = groups.items;
+	whole.n_groups = groups.n;
 	for (size_t i = 0; i < tags->n && r == 0; i++) {
 		_cleanup_free_ char *why = NULL;
 
-		r = policy_may_tag(registry_policy(op->registry), giver, tags->items[i], &why);
+		r = policy_may_tag(registry_policy(op->registry), &whole, tags->items[i], &why);
 		if (r == -EINVAL)
 			r = op_refuse(op, REGISTRY_BAD_TAG, "%s", why);
 	}

@@ -1,6 +1,7 @@
 /* What the parts of the registry share. */
 #pragma once
 
+#include "coord/registry/mapping.h"
 #include "coord/registry/registry.h"
 #include "coord/registry/state.h"
 
@@ -20,6 +21,7 @@ struct registry {
 	char *coordinator_key;
 	uint64_t key_lifetime_usec, event_lifetime_usec, max_events;
 	unsigned max_pending_from;
+	struct mappings mappings;
 	registry_ready_fn ready;
 	registry_problem_fn problem;
 	void *userdata;

@@ -199,5 +199,6 @@ int registry_load(struct registry *registry)
 	registry->next = state_new(registry->problem, registry->userdata);
 	if (!registry->next)
 		return -ENOMEM;
+	registry->next->mapped = &registry->mappings.groups;
 	return list_more(registry);
 }

@@ -150,6 +150,7 @@ void address_record_done(struct address_record *address);
 /* Who somebody is for a provider (OpenID Connect): never the address for mail, which changes. */
 struct identity {
 	char *issuer, *subject;
+	struct text_list groups; /* sorted; as the provider said at the last sign-in */
 };
 struct identity_list {
 	struct identity *items;
@@ -164,12 +165,11 @@ struct user_record {
 	uint64_t created;
 	uint64_t suspended; /* since when; 0: is not. May not sign in, and has no valid keys */
 	struct identity_list identities;
-	char *password;			  /* crypt(5); NULL: signs in elsewhere, or not at all */
-	uint64_t password_set;		  /* when; 0: never. Older links to set it are void */
-	char *totp;			  /* base32 of 20 bytes; NULL: a password is enough */
-	uint64_t totp_step;		  /* of the last code that was used: older ones are void */
-	struct text_list provider_groups; /* sorted; as the provider said at the last sign-in */
-	uint64_t last_sign_in;		  /* 0: not yet */
+	char *password;	       /* crypt(5); NULL: signs in elsewhere, or not at all */
+	uint64_t password_set; /* when; 0: never. Older links to set it are void */
+	char *totp;	       /* base32 of 20 bytes; NULL: a password is enough */
+	uint64_t totp_step;    /* of the last code that was used: older ones are void */
+	uint64_t last_sign_in; /* 0: not yet */
 	/*
 	 * The last time that all sign-ins were ended: "everywhere" was asked for, or the person was
 	 * suspended, or got another password. What began before or then is void. 0: never.
@@ -181,8 +181,9 @@ int user_record_read(const char *key, const void *json, size_t len, char **reter
 char *user_record_write(const struct user_record *user, size_t *ret_len);
 void user_record_done(struct user_record *user);
 int user_record_copy(const struct user_record *user, struct user_record *ret_copy);
-/* Has this identity. */
-bool user_has_identity(const struct user_record *user, const char *issuer, const char *subject);
+/* The identity, if it is theirs; else NULL. Borrowed. */
+const struct identity *user_identity(const struct user_record *user, const char *issuer,
+				     const char *subject);
 
 /* idp/SHA256(issuer NUL subject): whose it is. The user's record says so, too. */
 struct idp_record {

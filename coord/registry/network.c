@@ -52,14 +52,17 @@ static int add_users(const struct registry *registry, struct policy_network *net
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		const struct user_record *user = registry_user_at(registry, i);
-		char *login = strdup(user->head.id);
+		struct policy_user *out = &network->users[network->n_users++];
+		struct text_list groups;
 
-		if (!login)
+		out->roles = user->roles;
+		out->login = strdup(user->head.id);
+		if (!out->login || registry_user_groups(registry, user, &groups) < 0)
 			return -ENOMEM;
-		network->users[network->n_users++] =
-			(struct policy_user){ .login = login, .roles = user->roles };
+		out->groups = groups.items;
+		out->n_groups = groups.n;
 	}
-	return 0;
+	return copy_texts(&registry->mappings.groups, &network->groups, &network->n_groups);
 }
 
 static int add_nodes(const struct registry *registry, struct policy_network *network)
@@ -134,7 +137,7 @@ int registry_check_policy(const struct registry *registry, const char *text, siz
 			  struct policy_problems *problems, struct policy **ret_policy)
 {
 	_cleanup_(policy_freep) struct policy *policy = NULL;
-	int r = policy_parse(text, len, problems, &policy);
+	int r = registry_parse_policy(registry, text, len, problems, &policy);
 
 	if (r == 0)
 		r = run_tests(registry, policy, problems);

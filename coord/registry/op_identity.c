@@ -44,22 +44,36 @@ static int choose(struct identity_op *i, const char *login)
 
 /* ---- known ---- */
 
+/* What the provider says now takes the place of what it said before; other providers' words stay.
+ */
+static void put_groups(struct identity_op *i, struct txn *txn, const struct user_record *old,
+		       const struct identity *known)
+{
+	struct identity identities[RECORD_MAX_IDENTITIES];
+	struct user_record user = *old;
+
+	memcpy(identities, old->identities.items, old->identities.n * sizeof(*identities));
+	identities[known - old->identities.items].groups = i->groups;
+	user.identities.items = identities;
+	txn_put_record(txn, &user_record_kind, &user);
+	op_event_result(&i->op, txn, "user.groups", i->login, "ok", "as the provider says");
+}
+
 static int sign_in(struct identity_op *i, struct txn *txn, const struct user_record *old)
 {
-	struct user_record user = *old;
+	const struct identity *known;
 	int r = choose(i, old->head.id);
 
 	if (r == 0)
 		r = person_find_active(&i->op, i->login, &old);
 	if (r != 0)
 		return r;
-	if (text_list_equal(&old->provider_groups, &i->groups)) {
+	known = user_identity(old, i->issuer, i->subject);
+	if (text_list_equal(&known->groups, &i->groups)) {
 		i->op.result.user = old;
 		return OP_ANSWERED;
 	}
-	user.provider_groups = i->groups;
-	txn_put_record(txn, &user_record_kind, &user);
-	op_event_result(&i->op, txn, "user.groups", i->login, "ok", "as the provider says");
+	put_groups(i, txn, old, known);
 	return 0;
 }
 
@@ -79,10 +93,11 @@ static void claim(struct identity_op *i, struct txn *txn)
 
 static void put(struct identity_op *i, struct txn *txn, struct user_record *user)
 {
-	struct identity identity = { .issuer = i->issuer, .subject = i->subject };
+	struct identity identity = { .issuer = i->issuer,
+				     .subject = i->subject,
+				     .groups = i->groups };
 
 	user->identities = (struct identity_list){ .items = &identity, .n = 1 };
-	user->provider_groups = i->groups;
 	if (!user->name)
 		user->name = i->name;
 	claim(i, txn);

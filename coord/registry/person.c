@@ -92,7 +92,7 @@ const struct user_record *registry_user_by_identity(const struct registry *regis
 		return NULL;
 	idp = (const struct idp_record *)table_find(&registry->state->idps, id);
 	user = idp ? registry_user(registry, idp->user) : NULL;
-	return user && user_has_identity(user, issuer, subject) ? user : NULL;
+	return user && user_identity(user, issuer, subject) ? user : NULL;
 }
 
 bool registry_user_is_active(const struct registry *registry, const char *login)

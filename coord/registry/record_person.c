@@ -12,6 +12,7 @@
 static const struct field identity_fields[] = {
 	{ "issuer", &field_text, AT(issuer), JSON_REQUIRED },
 	{ "subject", &field_text, AT(subject), JSON_REQUIRED },
+	{ "groups", &field_groups, AT(groups), 0 },
 };
 #undef AT
 
@@ -65,21 +66,49 @@ static int write_identities(const void *field, json_t **ret_value)
 
 const struct field_type field_identities = { read_identities, write_identities };
 
+/*
+ * Older records have the groups of the only identity that there could be besides it. Without one,
+ * or with several, nobody can say whose they were.
+ */
+static int read_old_groups(const json_t *v, const struct json_at *at, void *target,
+			   struct json_report *rep)
+{
+	struct identity_list *list = target;
+	struct text_list groups = { 0 };
+	int r = field_groups.read(v, at, &groups, rep);
+
+	if (r == 0 && list->n == 1 && list->items[0].groups.n == 0) {
+		list->items[0].groups = groups;
+		groups = (struct text_list){ 0 };
+	}
+	text_list_done(&groups);
+	return r;
+}
+
+static int write_no_groups(const void *field, json_t **ret_value)
+{
+	return 0;
+}
+
+static const struct field_type field_old_groups = { read_old_groups, write_no_groups };
+
 static void identities_done(struct identity_list *list)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		free(list->items[i].issuer);
 		free(list->items[i].subject);
+		text_list_done(&list->items[i].groups);
 	}
 	free(list->items);
 }
 
-bool user_has_identity(const struct user_record *user, const char *issuer, const char *subject)
+const struct identity *user_identity(const struct user_record *user, const char *issuer,
+				     const char *subject)
 {
 	for (size_t i = 0; i < user->identities.n; i++)
 		if (same_identity(&user->identities.items[i], issuer, subject))
-			return true;
-	return false;
+			return &user->identities.items[i];
+	return NULL;
 }
 
 /* ---- users ---- */
@@ -91,11 +120,11 @@ static const struct field user_fields[] = {
 	{ "created", &field_moment, AT(created), JSON_REQUIRED },
 	{ "suspended", &field_time, AT(suspended), 0 },
 	{ "identities", &field_identities, AT(identities), 0 },
+	{ "provider_groups", &field_old_groups, AT(identities), 0 },
 	{ "password", &field_crypt, AT(password), 0 },
 	{ "password_set", &field_time, AT(password_set), 0 },
 	{ "totp", &field_totp, AT(totp), 0 },
 	{ "totp_step", &field_count, AT(totp_step), 0 },
-	{ "provider_groups", &field_groups, AT(provider_groups), 0 },
 	{ "last_sign_in", &field_time, AT(last_sign_in), 0 },
 	{ "signed_out", &field_time, AT(signed_out), 0 },
 };
@@ -117,7 +146,6 @@ static void user_done(void *record)
 	identities_done(&user->identities);
 	free(user->password);
 	free(user->totp);
-	text_list_done(&user->provider_groups);
 	*user = (struct user_record){ 0 };
 }
 

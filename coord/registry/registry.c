@@ -193,7 +193,9 @@ static int configure(struct registry *registry, const struct registry_config *co
 		config->max_pending_from ? config->max_pending_from : REGISTRY_MAX_PENDING_FROM;
 	registry->max_events = config->max_events ? config->max_events : MAX_EVENTS;
 	registry->coordinator_key = strdup(config->coordinator_key);
-	return registry->coordinator_key ? 0 : -ENOMEM;
+	if (!registry->coordinator_key)
+		return -ENOMEM;
+	return mappings_copy(config->mappings, config->n_mappings, &registry->mappings);
 }
 
 static int prepare(struct registry *registry, const struct registry_config *config)
@@ -260,6 +262,7 @@ struct registry *registry_free(struct registry *registry)
 	policy_current_done(&registry->default_current);
 	policy_free(registry->default_policy);
 	free(registry->coordinator_key);
+	mappings_done(&registry->mappings);
 	free(registry);
 	return NULL;
 }

@@ -39,12 +39,22 @@ struct registry;
 typedef uint64_t (*registry_clock_fn)(void);
 uint64_t registry_clock(void);
 
+/*
+ * People of whom the OpenID provider `issuer` says that they are in its group `value` are in
+ * `group` of the policy ("group:engineering").
+ */
+struct registry_mapping {
+	char *issuer, *value, *group;
+};
+
 struct registry_config {
 	const char *coordinator_key;  /* public, "pgc:...": part of auth keys */
 	uint64_t key_lifetime_usec;   /* of node keys; 0: 180 days */
 	uint64_t event_lifetime_usec; /* 0: 400 days */
 	uint64_t max_events;	      /* 0: 200000 */
 	unsigned max_pending_from;    /* from one address; 0: REGISTRY_MAX_PENDING_FROM */
+	const struct registry_mapping *mappings;
+	size_t n_mappings;
 };
 
 /*
@@ -57,8 +67,8 @@ typedef void (*registry_problem_fn)(const char *text, void *userdata);
 
 /*
  * Starts to load; ready may be called before this returns (*ret_registry is set then). store and
- * event are borrowed and outlive the registry. Strings of the config are copied. Return: 0,
- * negative errno.
+ * event are borrowed and outlive the registry. Strings and mappings of the config are copied.
+ * Return: 0, negative errno.
  */
 int registry_new(struct store *store, sd_event *event, registry_clock_fn clock,
 		 const struct registry_config *config, registry_ready_fn ready,
@@ -135,11 +145,26 @@ void registry_mesh_prefixes(const struct registry *registry, struct ip_prefix re
 const struct policy_current *registry_policy_current(const struct registry *registry);
 const struct policy *registry_policy(const struct registry *registry);
 
+/* Groups of the policy that some mapping leads to: sorted, each once. Borrowed. */
+const struct text_list *registry_mapped_groups(const struct registry *registry);
+/* All mappings, by position: sorted by group, issuer and value. */
+size_t registry_n_mappings(const struct registry *registry);
+const struct registry_mapping *registry_mapping_at(const struct registry *registry, size_t i);
+/*
+ * Those that the user is in by what their providers said last: sorted, each once. The caller's:
+ * text_list_done(). Return: 0, -ENOMEM.
+ */
+int registry_user_groups(const struct registry *registry, const struct user_record *user,
+			 struct text_list *ret_groups);
+
 /* Users and nodes as the policy compiler takes them; expired nodes are left out. -ENOMEM. */
 int registry_network(const struct registry *registry, struct policy_network **ret_network);
 /* One node of these; policy_node_done() (coord/policy/network.h) frees. Return: 0, -ENOMEM. */
 int registry_policy_node(const struct registry *registry, const struct node_record *node,
 			 struct policy_node *ret_node);
+/* Parse a policy, which may use mapped groups. Otherwise as policy_parse(). */
+int registry_parse_policy(const struct registry *registry, const char *text, size_t len,
+			  struct policy_problems *problems, struct policy **ret_policy);
 /*
  * Parse a policy and run its tests on the real nodes. Return: 0 and *ret_policy; -EINVAL with
  * errors in *problems (warnings may be there in both cases); -ENOMEM.

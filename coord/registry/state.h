@@ -40,6 +40,7 @@ struct state {
 	size_t n_events, n_machine_events;	  /* of all, those by machines */
 	size_t n_suspended;			  /* users */
 
+	const struct text_list *mapped; /* groups of providers; borrowed. NULL: none */
 	registry_problem_fn problem;
 	void *userdata;
 };

@@ -46,12 +46,31 @@ static void set_current(struct state *state, struct policy_current *current, str
 	state->policy = policy;
 }
 
-static int parse_policy(const char *text, struct policy **ret_policy, char **reterr_text)
+/*
+ * It was taken in with what was mapped then. A group that is not any more has no members: that the
+ * rest of the policy goes on to count is what harms least.
+ */
+static int parse_policy(const struct state *state, const char *text, struct policy **ret_policy,
+			char **reterr_text)
 {
 	_cleanup_(policy_problems_done) struct policy_problems problems = { 0 };
-	int r = policy_parse(text, strlen(text), &problems, ret_policy);
+	const struct policy_mapped mapped = {
+		.groups = state->mapped ? state->mapped->items : NULL,
+		.n_groups = state->mapped ? state->mapped->n : 0,
+		.others = true,
+	};
+	int r = policy_parse_mapped(text, strlen(text), &mapped, &problems, ret_policy);
+	const char *stray;
 
-	return r == -EINVAL ? refuse_policy(&problems, reterr_text) : r;
+	if (r < 0)
+		return r == -EINVAL ? refuse_policy(&problems, reterr_text) : r;
+	stray = policy_stray_group(*ret_policy);
+	if (stray)
+		state_complain(state,
+			       "The policy in force uses %s, which it does not define and no "
+			       "provider maps (any more): nobody is in it",
+			       stray);
+	return 0;
 }
 
 static int read_current(struct state *state, const struct store_entry *entry, char **reterr_text)
@@ -64,7 +83,7 @@ static int read_current(struct state *state, const struct store_entry *entry, ch
 		return -ENOMEM;
 	r = policy_current_read(entry->key, entry->value, entry->len, reterr_text, current);
 	if (r == 0)
-		r = parse_policy(current->text, &policy, reterr_text);
+		r = parse_policy(state, current->text, &policy, reterr_text);
 	if (r < 0) {
 		policy_current_done(current);
 		free(current);

@@ -92,8 +92,9 @@ static int wait_ready(struct coord *coord)
 
 static int open_registry(struct coord *coord, char **reterr_text)
 {
+	_cleanup_free_ struct registry_mapping *mappings = NULL;
 	char key[ED25519_TEXT_LEN];
-	const struct registry_config config = {
+	struct registry_config config = {
 		.coordinator_key = ed25519_public_to_string(ED25519_COORDINATOR,
 							    ed25519_key_public(coord->key), key),
 		.key_lifetime_usec = coord->config->key_lifetime_usec,
@@ -102,6 +103,10 @@ static int open_registry(struct coord *coord, char **reterr_text)
 	};
 	int r;
 
+	r = providers_mappings(coord->providers, &mappings, &config.n_mappings);
+	if (r < 0)
+		return r;
+	config.mappings = mappings;
 	coord->ready = 1;
 	r = registry_new(coord->store, coord->event, registry_clock, &config, on_ready, on_problem,
 			 coord, &coord->registry);
@@ -150,7 +155,7 @@ static int open_api(struct coord *coord, const struct coord_paths *paths, char *
 	return r < 0 ? fail(reterr_text, r, "API") : 0;
 }
 
-static int open_web(struct coord *coord, const struct coord_paths *paths, char **reterr_text)
+static int open_web(struct coord *coord, char **reterr_text)
 {
 	struct web_config config = {
 		.registry = coord->registry,
@@ -162,10 +167,6 @@ static int open_web(struct coord *coord, const struct coord_paths *paths, char *
 	config.verifier = coord->verifier;
 	if (r < 0)
 		return fail(reterr_text, r, "passwords");
-	r = providers_load(coord->event, paths->providers_dir, coord->config->url, reterr_text,
-			   &coord->providers);
-	if (r < 0)
-		return r;
 	config.providers = providers_list(coord->providers, &config.n_providers);
 	r = web_new(&config, &coord->web);
 	return r < 0 ? fail(reterr_text, r, "pages") : 0;
@@ -220,11 +221,14 @@ int coord_new(sd_event *event, const struct coord_config *config, const struct c
 	coord->config = config;
 	r = open_files(coord, paths, reterr_text);
 	if (r == 0)
+		r = providers_load(event, paths->providers_dir, config->url, reterr_text,
+				   &coord->providers);
+	if (r == 0)
 		r = open_registry(coord, reterr_text);
 	if (r == 0)
 		r = open_api(coord, paths, reterr_text);
 	if (r == 0)
-		r = open_web(coord, paths, reterr_text);
+		r = open_web(coord, reterr_text);
 	if (r == 0)
 		r = serve(coord, reterr_text);
 	if (r == 0)

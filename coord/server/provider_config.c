@@ -7,6 +7,10 @@
 #include "common/conf.h"
 #include "common/text.h"
 #include "coord/oidc/discovery.h"
+#include "coord/policy/grow.h"
+#include "coord/policy/policy.h"
+
+#define GROUP "group:"
 
 static int read_url(const struct conf_field *f, const char *value, void *target)
 {
@@ -38,6 +42,48 @@ static int read_reauth(const struct conf_field *f, const char *value, void *targ
 	return oidc_reauth_parse(value, target);
 }
 
+static void group_done(struct provider_group *group)
+{
+	free(group->group);
+	free(group->value);
+}
+
+/* "group:engineering" of the policy, and all the rest is the claim's: it may hold blanks. */
+static int split_group(const char *value, struct provider_group *ret_group)
+{
+	size_t name = strcspn(value, " \t");
+	const char *rest = value + name + strspn(value + name, " \t");
+	struct provider_group group;
+
+	if (strncmp(value, GROUP, strlen(GROUP)) != 0 || name == strlen(GROUP) ||
+	    name > POLICY_MAX_TEXT || !*rest || strlen(rest) > OIDC_MAX_TEXT ||
+	    !text_is_utf8(value) || text_has_control(rest))
+		return -EINVAL;
+	group = (struct provider_group){ strndup(value, name), strdup(rest) };
+	if (!group.group || !group.value) {
+		group_done(&group);
+		return -ENOMEM;
+	}
+	*ret_group = group;
+	return 0;
+}
+
+static int read_group(const struct conf_field *f, const char *value, void *target)
+{
+	struct provider_groups *groups = target;
+	struct provider_group group;
+	int r = split_group(value, &group);
+
+	if (r < 0)
+		return r;
+	if (grow(&groups->items, groups->n + 1, &groups->size) < 0) {
+		group_done(&group);
+		return -ENOMEM;
+	}
+	groups->items[groups->n++] = group;
+	return 0;
+}
+
 #define AT(member) offsetof(struct provider_config, member)
 static const struct conf_field fields[] = {
 	{ "Title", conf_read_string, AT(title), .expected = "a name for people" },
@@ -51,6 +97,9 @@ static const struct conf_field fields[] = {
 	{ "GroupsClaim", conf_read_string, AT(groups_claim), .expected = "the name of a claim" },
 	{ "AllowedDomains", conf_read_strv, AT(domains), .expected = "domains" },
 	{ "AllowedGroups", conf_read_strv, AT(groups), .expected = "names of groups" },
+	{ "Group", read_group, AT(mapped), .repeats = true,
+	  .expected = "a group of the policy and what the claim has for it, such as "
+		      "group:engineering engineering-team" },
 	{ "CreateUsers", conf_read_bool, AT(may_create), .expected = "yes or no" },
 	{ "TrustEmail", conf_read_bool, AT(trust_email), .expected = "yes or no" },
 	{ "SigningAlgorithm", read_alg, AT(alg), .expected = "RS256 or ES256" },
@@ -71,6 +120,9 @@ struct provider_config *provider_config_free(struct provider_config *config)
 	free(config->groups_claim);
 	conf_strv_free(config->domains);
 	conf_strv_free(config->groups);
+	for (size_t i = 0; i < config->mapped.n; i++)
+		group_done(&config->mapped.items[i]);
+	free(config->mapped.items);
 	free(config);
 	return NULL;
 }
@@ -90,6 +142,11 @@ static int check(const struct provider_config *config, const char *source, char 
 	if (config->groups && config->groups[0] && !config->groups_claim)
 		return fail(reterr_text, source,
 			    "AllowedGroups= needs GroupsClaim=, which says where groups stand");
+	if (config->mapped.n > 0 && !config->groups_claim)
+		return fail(reterr_text, source,
+			    "Group= needs GroupsClaim=, which says where groups stand");
+	if (config->mapped.n > PROVIDER_MAX_GROUPS)
+		return fail(reterr_text, source, "there are more than 256 lines Group=");
 	return 0;
 }
 

@@ -6,21 +6,33 @@
 #include "common/cleanup.h"
 #include "coord/oidc/provider.h"
 
-#define PROVIDER_MAX_NAME 32u
+#define PROVIDER_MAX_NAME   32u
+#define PROVIDER_MAX_GROUPS 256u /* lines Group= */
+
+/* Group=group:engineering engineering-team */
+struct provider_group {
+	char *group; /* of the policy, "group:" included */
+	char *value; /* that the provider's claim has for it */
+};
+struct provider_groups {
+	struct provider_group *items;
+	size_t n, size;
+};
 
 struct provider_config {
-	char *name;	    /* of the file: small letters, digits, hyphens */
-	char *title;	    /* Title=: on the button; as name */
-	char *issuer;	    /* Issuer=; required */
-	char *client_id;    /* ClientId=; required */
-	char *secret_file;  /* ClientSecretFile=; required */
-	char *scopes;	    /* Scopes=: "openid email profile" */
-	char *groups_claim; /* GroupsClaim=; NULL: none */
-	char **domains;	    /* AllowedDomains=: of verified addresses; empty: all */
-	char **groups;	    /* AllowedGroups=: one of them; empty: all */
-	bool may_create;    /* CreateUsers=: no */
-	bool trust_email;   /* TrustEmail=: no; it says nothing of whether addresses are verified */
-	enum jws_alg alg;   /* SigningAlgorithm=: RS256 */
+	char *name;		       /* of the file: small letters, digits, hyphens */
+	char *title;		       /* Title=: on the button; as name */
+	char *issuer;		       /* Issuer=; required */
+	char *client_id;	       /* ClientId=; required */
+	char *secret_file;	       /* ClientSecretFile=; required */
+	char *scopes;		       /* Scopes=: "openid email profile" */
+	char *groups_claim;	       /* GroupsClaim=; NULL: none */
+	char **domains;		       /* AllowedDomains=: of verified addresses; empty: all */
+	char **groups;		       /* AllowedGroups=: one of them; empty: all */
+	struct provider_groups mapped; /* Group=, each line */
+	bool may_create;	       /* CreateUsers=: no */
+	bool trust_email; /* TrustEmail=: no; it says nothing of whether addresses are verified */
+	enum jws_alg alg; /* SigningAlgorithm=: RS256 */
 	enum oidc_reauth reauth; /* Reauth=: max-age */
 };
 

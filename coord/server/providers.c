@@ -337,3 +337,30 @@ const struct web_provider *providers_list(const struct providers *providers, siz
 	*ret_n = providers->n;
 	return providers->web;
 }
+
+int providers_mappings(const struct providers *providers, struct registry_mapping **ret_mappings,
+		       size_t *ret_n)
+{
+	struct registry_mapping *mappings;
+	size_t n = 0;
+
+	for (size_t i = 0; i < providers->n; i++)
+		n += providers->items[i].config->mapped.n;
+	mappings = calloc(n + 1, sizeof(*mappings));
+	if (!mappings)
+		return -ENOMEM;
+	n = 0;
+	for (size_t i = 0; i < providers->n; i++) {
+		const struct provider_config *config = providers->items[i].config;
+
+		for (size_t k = 0; k < config->mapped.n; k++)
+			mappings[n++] = (struct registry_mapping){
+				.issuer = config->issuer,
+				.value = config->mapped.items[k].value,
+				.group = config->mapped.items[k].group,
+			};
+	}
+	*ret_mappings = mappings;
+	*ret_n = n;
+	return 0;
+}

@@ -4,6 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "common/cleanup.h"
+#include "coord/registry/registry.h"
 #include "coord/web/provider.h"
 
 #define PROVIDERS_MAX 16u
@@ -21,6 +22,13 @@ void providers_stop(struct providers *providers);
 /* After the pages. */
 struct providers *providers_free(struct providers *providers);
 DEFINE_CLEANUP(struct providers *, providers_free);
+
+/*
+ * Which of their groups are which of the policy. The caller frees the array; strings are borrowed.
+ * Return: 0, -ENOMEM.
+ */
+int providers_mappings(const struct providers *providers, struct registry_mapping **ret_mappings,
+		       size_t *ret_n);
 
 /* Borrowed. */
 const struct web_provider *providers_list(const struct providers *providers, size_t *ret_n);

@@ -155,6 +155,22 @@ static void add_ssh(struct html *page, const struct web_call *call, const json_t
 
 /* ---- the page ---- */
 
+/* By what providers say; whom the policy lists, it shows itself. */
+static void add_groups(struct html *page, const struct web_call *call,
+		       const struct node_record *node)
+{
+	const struct registry *registry = call->web->registry;
+	const struct user_record *user = node->user ? registry_user(registry, node->user) : NULL;
+	_cleanup_(text_list_done) struct text_list groups = { 0 };
+
+	if (!user)
+		return;
+	if (registry_user_groups(registry, user, &groups) < 0)
+		page->failed = true;
+	for (size_t i = 0; i < groups.n; i++)
+		page_item(page, "Group, by their provider", groups.items[i]);
+}
+
 static void add_facts(struct html *page, const struct web_call *call,
 		      const struct node_record *node)
 {
@@ -165,6 +181,7 @@ static void add_facts(struct html *page, const struct web_call *call,
 	html_add(page, "<dl>\n");
 	page_item(page, "Id", node->head.id);
 	page_item(page, "User", node->user ? node->user : "none");
+	add_groups(page, call, node);
 	for (size_t i = 0; i < node->tags.n; i++)
 		page_item(page, "Tag", node->tags.items[i]);
 	for (size_t i = 0; i < 2; i++)

@@ -1,6 +1,25 @@
 /* The policy in force, as it is written. */
 #include "coord/web/internal.h"
 
+static void add_mappings(struct html *page, const struct registry *registry)
+{
+	if (registry_n_mappings(registry) == 0)
+		return;
+	html_add(page, "<h2>Groups of providers</h2>\n"
+		       "<p class=\"soft\">Whom a provider says to be in its group, when they sign "
+		       "in, is in the group of the policy besides those that it lists.</p>\n"
+		       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+		       "aria-label=\"Table\"><table>\n<thead><tr><th>Group</th><th>Provider</th>"
+		       "<th>Its group</th></tr></thead>\n<tbody>\n");
+	for (size_t i = 0; i < registry_n_mappings(registry); i++) {
+		const struct registry_mapping *mapping = registry_mapping_at(registry, i);
+
+		html_add(page, "<tr><td>%s</td><td>%s</td><td>%s</td></tr>\n", mapping->group,
+			 mapping->issuer, mapping->value);
+	}
+	html_add(page, "</tbody></table></div>\n");
+}
+
 int web_admin_policy(struct web_call *call)
 {
 	const struct policy_current *current = registry_policy_current(call->web->registry);
@@ -31,6 +50,7 @@ int web_admin_policy(struct web_call *call)
 	html_add(&page,
 		 "<pre tabindex=\"0\" role=\"region\" aria-label=\"Text of the policy\">%s</pre>\n",
 		 current->text);
+	add_mappings(&page, call->web->registry);
 	page_end(&page);
 	return web_answer(call, 200, &page);
 }

@@ -442,7 +442,8 @@ static void hand_in_user(struct sim *sim, unsigned user)
 						      sim->user_revision[user] },
 					    .name = sim->user_name[user],
 					    .roles = sim->user_roles[user] };
-	int r = world_set_user(sim->world, &record);
+	const struct text_list groups = { 0 };
+	int r = world_set_user(sim->world, &record, &groups);
 
 	assert_true(r >= 0);
 	if (r != WORLD_SAME)
@@ -740,7 +741,8 @@ static struct policy_network *make_network(const struct sim *sim)
 	for (unsigned i = 0; i < MAX_USERS; i++)
 		if (sim->user_exists[i])
 			network->users[network->n_users++] =
-				(struct policy_user){ strdup(sim_users[i]), sim->user_roles[i] };
+				(struct policy_user){ .login = strdup(sim_users[i]),
+						      .roles = sim->user_roles[i] };
 	network->nodes = calloc(MAX_NODES, sizeof(*network->nodes));
 	for (unsigned i = 0; i < MAX_NODES; i++) {
 		const struct node_record *record = &sim->nodes[i].record;

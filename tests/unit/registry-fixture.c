@@ -14,6 +14,8 @@
 const struct registry_actor fix_root = { .who = "root", .from = "unix", .scopes = SCOPE_ALL };
 
 uint64_t fix_max_events;
+const struct registry_mapping *fix_mappings;
+size_t fix_n_mappings;
 
 static uint64_t now;
 
@@ -79,6 +81,8 @@ struct fix *fix_new(struct store *store)
 	const struct registry_config config = {
 		.coordinator_key = "pgc:coordinator",
 		.max_events = fix_max_events,
+		.mappings = fix_mappings,
+		.n_mappings = fix_n_mappings,
 	};
 	struct fix *fix = calloc(1, sizeof(*fix));
 

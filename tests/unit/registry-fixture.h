@@ -36,6 +36,9 @@ struct fix {
 extern const struct registry_actor fix_root;
 /* Of the registries that are made; 0: the default. */
 extern uint64_t fix_max_events;
+/* As well; none unless a test says so. */
+extern const struct registry_mapping *fix_mappings;
+extern size_t fix_n_mappings;
 
 /* The time, for all of them. */
 void fix_set_time(uint64_t now);

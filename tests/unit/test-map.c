@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/text.h"
 #include "coord/map/map.h"
+#include "coord/registry/accounts.h"
 #include "tests/unit/registry-fixture.h"
 
 /* A stream whose lines are kept. It is as if they were read at once. */
@@ -302,6 +303,85 @@ static void test_others(void **state)
 	map_free(map);
 }
 
+static void sign_in(struct fix *fix, const char *group)
+{
+	char *groups[] = { (char *)group };
+	const struct registry_identity identity = {
+		.issuer = "https://idp.example",
+		.subject = "1",
+		.email = "bob@example.com",
+		.groups = { .items = groups, .n = group ? 1 : 0 },
+	};
+
+	FIX_OK(fix, registry_sign_in_identity(fix->registry, &fix_root, &identity, false,
+					      FIX_DONE(fix)));
+}
+
+static size_t n_rules(struct map *map, const char *node)
+{
+	_cleanup_(netmap_freep) struct netmap *netmap = show(map, node);
+
+	return netmap->n_filter;
+}
+
+#define FOR_ENG \
+	"{\"acls\": [{\"action\": \"accept\", \"src\": [\"group:eng\"], \"dst\": [\"*:22\"]}]}"
+
+/* What a provider says of somebody's groups reaches agents with the sign-in; and by a restart. */
+static void test_groups(void **state)
+{
+	static const struct registry_mapping mapping = { (char *)"https://idp.example",
+							 (char *)"team", (char *)"group:eng" };
+	struct fix *without = *state, *fix, *again;
+	struct map *map;
+	struct reader reader = { 0 };
+	const char *authkey;
+	char a[16];
+
+	fix_mappings = &mapping;
+	fix_n_mappings = 1;
+	fix = fix_new(without->store);
+	fix_run(fix);
+	map = new_map(fix);
+	fix_set_policy(fix, FOR_ENG);
+	copy_id(a, fix_node(fix, 1));
+	authkey = fix_authkey(fix, "bob@example.com", NULL, false, false);
+	FIX_OK(fix, fix_enrol(fix, &(struct fix_machine){ .number = 2, .auth_key = authkey }));
+	open_reader(map, a, NULL, &reader);
+	expect(fix, &reader, "\"type\":\"full\"");
+	assert_int_equal(n_rules(map, a), 0);
+	sign_in(fix, "team");
+	expect(fix, &reader, "\"peers_changed\":[{");
+	assert_int_equal(n_rules(map, a), 1);
+	sign_in(fix, "others");
+	expect(fix, &reader, "\"peers_removed\":[\"");
+	assert_int_equal(n_rules(map, a), 0);
+	sign_in(fix, "team");
+	expect(fix, &reader, "\"peers_changed\":[{");
+	sign_in(fix, NULL);
+	expect(fix, &reader, "\"peers_removed\":[\"");
+	sign_in(fix, "team");
+	reader_done(&reader);
+	map_free(map);
+	fix_free(fix, false);
+	/* Mapped no more: the policy stays, nobody is in the group. */
+	fix_n_mappings = 0;
+	again = fix_new(without->store);
+	fix_run(again);
+	map = new_map(again);
+	assert_int_equal(n_rules(map, a), 0);
+	map_free(map);
+	fix_free(again, false);
+	fix_n_mappings = 1;
+	again = fix_new(without->store);
+	fix_run(again);
+	map = new_map(again);
+	assert_int_equal(n_rules(map, a), 1);
+	map_free(map);
+	fix_free(again, false);
+	fix_n_mappings = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +391,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stop, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(test_restart, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(test_others, fix_setup, fix_teardown),
+		cmocka_unit_test_setup_teardown(test_groups, fix_setup, fix_teardown),
 	};
 	int r;
 

@@ -96,7 +96,10 @@ static int change_user(struct sim *sim)
 					  .name = (char *)"Another",
 					  .roles = POLICY_ROLE_ADMIN };
 
-	return world_set_user(sim->world, &user);
+	char *group = (char *)"group:mapped";
+	const struct text_list groups = { &group, 1 };
+
+	return world_set_user(sim->world, &user, &groups);
 }
 
 static int change_everything(struct sim *sim)

@@ -58,9 +58,9 @@ static void test_record(void **state)
 
 #define USER                                                                               \
 	"{\"name\":\"A\",\"created\":1,\"suspended\":2,\"identities\":[{\"issuer\":\"x\"," \
-	"\"subject\":\"1\"},"                                                              \
+	"\"subject\":\"1\",\"groups\":[\"a\",\"b\"]},"                                     \
 	"{\"issuer\":\"x\",\"subject\":\"2\"}],\"password\":\"$y$x\",\"totp\":"            \
-	"\"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\",\"provider_groups\":[\"a\",\"b\"]}"
+	"\"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\"}"
 
 static int copy_user(void *userdata)
 {

@@ -13,6 +13,8 @@
 
 #define NEEDED "Issuer=https://id.example\nClientId=c\nClientSecretFile=/etc/peergate/s\n"
 
+#define MAPPED NEEDED "GroupsClaim=groups\n"
+
 static struct provider_config *parse(const char *text)
 {
 	_cleanup_free_ char *error = NULL;
@@ -48,6 +50,16 @@ static void test_refused(void **state)
 		{ "corp", NEEDED "Reauth=never\n", "expected max-age, prompt-only or none" },
 		{ "corp", NEEDED "ClientSecret=x\n", "ClientSecret: unknown key" },
 		{ "corp", NEEDED "AllowedGroups=ops\n", "needs GroupsClaim=" },
+		{ "corp", NEEDED "Group=group:eng eng\n", "Group= needs GroupsClaim=" },
+		{ "corp", MAPPED "Group=group:eng\n",
+		  "corp.conf:5: Group: \"group:eng\" does not fit; expected a group of the policy "
+		  "and what the claim has for it, such as group:engineering engineering-team" },
+		{ "corp", MAPPED "Group=eng team\n", "corp.conf:5: Group: \"eng team\" does not" },
+		{ "corp", MAPPED "Group=group: team\n", "corp.conf:5: Group: " },
+		{ "corp", MAPPED "Group=\n", "corp.conf:5: Group: " },
+		{ "corp", MAPPED "Group=group:a a\nGroup=group:a \x01\n", "corp.conf:6: Group: " },
+		{ "corp", MAPPED "Group=group:a \x80\n", "corp.conf:5: Group: " },
+		{ "corp", MAPPED "GroupsClaim=other\n", "GroupsClaim: is set in line 4 already" },
 		{ "Corp", NEEDED, "the file's name" },
 		{ "a/../b", NEEDED, "the file's name" },
 	};
@@ -98,6 +110,53 @@ static void test_groups(void **state)
 	assert_non_null(provider_admits(config, &person));
 }
 
+static void test_mapped(void **state)
+{
+	_cleanup_(provider_config_freep) struct provider_config *config =
+		parse(MAPPED "Group=group:eng Engineering  Team \n"
+			     "Group = group:eng\t9f2c1e0a-1111-2222-3333-444455556666\n"
+			     "Group=group:ops a=b\n");
+	static const struct provider_group groups[] = {
+		{ (char *)"group:eng", (char *)"Engineering  Team" },
+		{ (char *)"group:eng", (char *)"9f2c1e0a-1111-2222-3333-444455556666" },
+		{ (char *)"group:ops", (char *)"a=b" },
+	};
+
+	assert_int_equal(config->mapped.n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_string_equal(config->mapped.items[i].group, groups[i].group);
+		assert_string_equal(config->mapped.items[i].value, groups[i].value);
+	}
+}
+
+/* n lines; and whether the last value is longer than any that a provider may say. */
+static int parse_many(unsigned n, size_t value_len, char **reterr_text)
+{
+	_cleanup_free_ char *text = strdup(MAPPED), *value = calloc(1, value_len + 1);
+	_cleanup_(provider_config_freep) struct provider_config *config = NULL;
+
+	memset(value, 'v', value_len);
+	for (unsigned i = 0; i < n; i++) {
+		char *longer = text_printf("%sGroup=group:g %s\n", text, value);
+
+		free(text);
+		text = longer;
+	}
+	return provider_config_parse(text, strlen(text), "corp.conf", "corp", reterr_text, &config);
+}
+
+static void test_mapped_bounds(void **state)
+{
+	_cleanup_free_ char *many = NULL, *value = NULL, *none = NULL;
+
+	assert_int_equal(parse_many(256, 1, &none), 0);
+	assert_int_equal(parse_many(257, 1, &many), -EINVAL);
+	assert_string_equal(many, "corp.conf: there are more than 256 lines Group=");
+	assert_int_equal(parse_many(1, OIDC_MAX_TEXT, &none), 0);
+	assert_int_equal(parse_many(1, OIDC_MAX_TEXT + 1, &value), -EINVAL);
+	assert_non_null(strstr(value, "corp.conf:5: Group: "));
+}
+
 /* Silence may be trusted, where the operator says so; a plain "no" never is. */
 static void test_trusted_address(void **state)
 {
@@ -117,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),	cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_domains),		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_mapped),		cmocka_unit_test(test_mapped_bounds),
 		cmocka_unit_test(test_trusted_address),
 	};
 

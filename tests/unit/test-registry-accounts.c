@@ -64,10 +64,12 @@ static void test_bind(void **state)
 	assert_string_equal(fix->result.id, ALICE);
 	assert_string_equal(fix_last_event(fix), "web user.bind " ALICE " ok: https://idp.example");
 	user = user_of(fix, ALICE);
-	assert_true(user_has_identity(user, "https://idp.example", "1"));
+	assert_ptr_equal(user_identity(user, "https://idp.example", "1"),
+			 &user->identities.items[0]);
+	assert_null(user_identity(user, "https://idp.example", "2"));
 	assert_string_equal(user->name, "Alice");
-	assert_int_equal(user->provider_groups.n, 2);
-	assert_string_equal(user->provider_groups.items[0], "dev");
+	assert_int_equal(user->identities.items[0].groups.n, 2);
+	assert_string_equal(user->identities.items[0].groups.items[0], "dev");
 	assert_ptr_equal(registry_user_by_identity(fix->registry, "https://idp.example", "1"),
 			 user);
 	assert_null(registry_user_by_identity(fix->registry, "https://idp.example", "2"));
@@ -118,7 +120,7 @@ static void test_groups_change(void **state)
 	assert_int_equal(registry_revision(fix->registry), revision);
 	claim.groups[0] = NULL;
 	FIX_OK(fix, come(fix, &claim));
-	assert_int_equal(user_of(fix, ALICE)->provider_groups.n, 0);
+	assert_int_equal(user_of(fix, ALICE)->identities.items[0].groups.n, 0);
 	assert_string_equal(fix_last_event(fix),
 			    "web user.groups " ALICE " ok: as the provider says");
 	claim.groups[0] = "a\nb";
@@ -148,7 +150,7 @@ static void test_too_many_groups(void **state)
 	identity.groups.n--;
 	FIX_OK(fix, registry_sign_in_identity(fix->registry, &fix_root, &identity, false,
 					      FIX_DONE(fix)));
-	assert_int_equal(user_of(fix, ALICE)->provider_groups.n, RECORD_MAX_GROUPS);
+	assert_int_equal(user_of(fix, ALICE)->identities.items[0].groups.n, RECORD_MAX_GROUPS);
 }
 
 /* Whoever is deleted leaves the identity to whoever comes next; so does who is not there. */

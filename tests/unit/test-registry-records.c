@@ -60,10 +60,10 @@ static const struct kind_case round_trips[] = {
 	{ &user_record_kind, "users/alice@example.com", "{\"created\":253402300799000000}" },
 	{ &user_record_kind, "users/alice@example.com",
 	  "{\"created\":1,\"suspended\":2,\"identities\":[{\"issuer\":\"https://idp.example\","
-	  "\"subject\":\"1\"},{\"issuer\":\"https://idp.example\",\"subject\":\"2\"}],"
+	  "\"subject\":\"1\",\"groups\":[\"Admins "
+	  "\xc3\xa9\",\"ops\"]},{\"issuer\":\"https://idp.example\",\"subject\":\"2\"}],"
 	  "\"password\":\"$y$j9T$abc./$def\",\"password_set\":3,\"totp\":\"" TOTP
-	  "\",\"totp_step\":4,\"provider_groups\":[\"Admins \xc3\xa9\",\"ops\"],"
-	  "\"last_sign_in\":5,\"signed_out\":6}" },
+	  "\",\"totp_step\":4,\"last_sign_in\":5,\"signed_out\":6}" },
 	{ &idp_record_kind, "idp/" HASH, "{\"user\":\"alice@example.com\"}" },
 	{ &websession_record_kind, "websessions/" HASH,
 	  "{\"user\":\"alice@example.com\",\"created\":1,\"auth_time\":2,\"expires\":3,"
@@ -239,6 +239,10 @@ static const struct {
 	  "totp: is no secret for codes" },
 	{ { &user_record_kind, "users/a@b", "{\"created\":1,\"provider_groups\":[\"b\",\"a\"]}" },
 	  "provider_groups: is not sorted; expected each group once" },
+	{ { &user_record_kind, "users/a@b",
+	    "{\"created\":1,\"identities\":[{\"issuer\":\"x\",\"subject\":\"1\",\"groups\":"
+	    "[\"b\",\"a\"]}]}" },
+	  "identities[0].groups: is not sorted; expected each group once" },
 	{ { &idp_record_kind, "idp/x", "{\"user\":\"a@b\"}" }, "idp/x: is no hash of an identity" },
 	{ { &idp_record_kind, "idp/" HASH, "{\"user\":\"A\"}" }, "user: \"A\" is no login" },
 	{ { &websession_record_kind, "websessions/x",
