@@ -120,6 +120,7 @@ int admin_users_resume(struct admin_call *call);
 int admin_users_sign_out(struct admin_call *call);
 int admin_users_totp_reset(struct admin_call *call);
 int admin_users_password_link(struct admin_call *call);
+int admin_users_unbind(struct admin_call *call);
 int admin_groups_list(struct admin_call *call);
 int admin_nodes_list(struct admin_call *call);
 int admin_nodes_show(struct admin_call *call);

@@ -135,3 +135,31 @@ int admin_users_password_link(struct admin_call *call)
 			       http_request_param(call->req, "login"), on_link, call);
 	return 0;
 }
+
+struct unbind_body {
+	char *issuer, *subject;
+};
+
+static void unbind_body_done(struct unbind_body *body)
+{
+	free(body->issuer);
+	free(body->subject);
+}
+
+int admin_users_unbind(struct admin_call *call)
+{
+	static const struct json_field fields[] = {
+		{ "issuer", json_read_string, offsetof(struct unbind_body, issuer), JSON_NULLABLE },
+		{ "subject", json_read_string, offsetof(struct unbind_body, subject),
+		  JSON_NULLABLE },
+	};
+	_cleanup_(unbind_body_done) struct unbind_body body = { 0 };
+	int r = admin_call_body(call, fields, ARRAY_SIZE(fields), &body);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	registry_unbind_identity(call->api->registry, &call->actor,
+				 http_request_param(call->req, "login"), body.issuer, body.subject,
+				 admin_call_user, call);
+	return 0;
+}

@@ -47,6 +47,8 @@ static const struct http_route routes[] = {
 	      admin_users_totp_reset),
 	ADMIN("POST", "users/{login}/password-link", ON_BOTH, ADMIN_BODY, ENTRY,
 	      admin_users_password_link),
+	ADMIN("POST", "users/{login}/unbind", ON_BOTH, ADMIN_BODY, SCOPE_USERS_WRITE,
+	      admin_users_unbind),
 	ADMIN("GET", "groups", ON_BOTH, 0, SCOPE_USERS_READ, admin_groups_list),
 	ADMIN("GET", "nodes", ON_BOTH, 0, SCOPE_NODES_READ, admin_nodes_list),
 	ADMIN("GET", "nodes/{node}", ON_BOTH, 0, SCOPE_NODES_READ, admin_nodes_show),

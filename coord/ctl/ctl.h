@@ -159,6 +159,7 @@ int verb_users_suspend(int argc, char **argv, void *userdata);
 int verb_users_resume(int argc, char **argv, void *userdata);
 int verb_users_sign_out(int argc, char **argv, void *userdata);
 int verb_users_totp_reset(int argc, char **argv, void *userdata);
+int verb_users_unbind(int argc, char **argv, void *userdata);
 int verb_users_groups(int argc, char **argv, void *userdata);
 int verb_nodes_list(int argc, char **argv, void *userdata);
 int verb_nodes_show(int argc, char **argv, void *userdata);

@@ -191,10 +191,11 @@ int verb_users_password_link(int argc, char **argv, void *userdata)
 /* ---- changes ---- */
 
 /* What is asked of somebody, and what is said when it is done. */
-static int change(struct ctl *ctl, const char *login, const char *suffix, const char *said)
+static int change_by(struct ctl *ctl, const char *login, const char *suffix, json_t *body,
+		     const char *said)
 {
 	json_t *reply;
-	int r = ctl_ask_about(ctl, "POST", "users/", login, suffix, json_object(), &reply);
+	int r = ctl_ask_about(ctl, "POST", "users/", login, suffix, body, &reply);
 
 	if (r != CLI_OK)
 		return r;
@@ -204,6 +205,11 @@ static int change(struct ctl *ctl, const char *login, const char *suffix, const 
 	r = cli_show(&ctl->out, CLI_PLAIN, "%s: %s", login, said);
 	fputc('\n', ctl->out.file);
 	return ctl_rendered(ctl, r);
+}
+
+static int change(struct ctl *ctl, const char *login, const char *suffix, const char *said)
+{
+	return change_by(ctl, login, suffix, json_object(), said);
 }
 
 int verb_users_suspend(int argc, char **argv, void *userdata)
@@ -228,4 +234,18 @@ int verb_users_totp_reset(int argc, char **argv, void *userdata)
 {
 	return change(userdata, argv[0], "/totp-reset",
 		      "no code is asked for any more, until they set one up anew");
+}
+
+int verb_users_unbind(int argc, char **argv, void *userdata)
+{
+	struct ctl *ctl = userdata;
+
+	if (argc == 2)
+		return ctl_tell_usage(ctl, "name the issuer and the subject, or neither: "
+					   "LOGIN [ISSUER SUBJECT]");
+	return change_by(ctl, argv[0], "/unbind",
+			 argc == 3 ? json_pack("{s:s, s:s}", "issuer", argv[1], "subject", argv[2])
+				   : json_object(),
+			 "not known by that account of the provider any more; signed out in all "
+			 "browsers that signed in with one");
 }

@@ -157,6 +157,18 @@ static const struct cli_verb verbs[] = {
 	  .min_args = 1,
 	  .max_args = 1,
 	  .run = verb_users_totp_reset },
+	{ .name = "users unbind",
+	  .args = "LOGIN [ISSUER SUBJECT]",
+	  .summary = "Forget by which account of a provider somebody is known",
+	  .help = "Without ISSUER and SUBJECT: the only one. They are signed out where they "
+		  "signed in with a\n"
+		  "provider, and leave the groups that it put them into. The next who comes from a "
+		  "provider that\n"
+		  "vouches for LOGIN as their address is bound anew: to keep somebody out, suspend "
+		  "them.",
+	  .min_args = 1,
+	  .max_args = 3,
+	  .run = verb_users_unbind },
 	{ .name = "users groups",
 	  .summary = "Groups of providers that are groups of the policy",
 	  .run = verb_users_groups },

@@ -55,6 +55,16 @@ void registry_sign_in_identity(struct registry *registry, const struct registry_
 			       const struct registry_identity *identity, bool may_create,
 			       registry_done_fn done, void *userdata);
 
+/*
+ * Whoever signs in there as this is theirs no more; with what the provider said of their groups.
+ * issuer and subject: NULL, both: the only one that there is. Their sessions that began at a
+ * provider end. OK: user. NOT_FOUND: they have no such identity; CONFLICT: several, and none named;
+ * BAD_REQUEST: half of one named.
+ */
+void registry_unbind_identity(struct registry *registry, const struct registry_actor *actor,
+			      const char *login, const char *issuer, const char *subject,
+			      registry_done_fn done, void *userdata);
+
 struct registry_session_request {
 	const char *user;
 	const char *method; /* "password", "password+totp", "oidc:NAME" */

@@ -127,16 +127,10 @@ static int delete_keys(struct user_op *u, struct txn *txn)
 static int release_identities(struct user_op *u, struct txn *txn, const struct user_record *user)
 {
 	for (size_t i = 0; i < user->identities.n; i++) {
-		const struct identity *identity = &user->identities.items[i];
-		const struct idp_record *idp;
-		char id[HASH_ID_SIZE];
-		int r = identity_id(identity->issuer, identity->subject, id);
+		int r = person_release(&u->op, txn, u->login, &user->identities.items[i]);
 
 		if (r < 0)
 			return r;
-		idp = (const struct idp_record *)table_find(&u->op.registry->state->idps, id);
-		if (idp && strcmp(idp->user, u->login) == 0)
-			txn_delete(txn, "idp/", id);
 	}
 	return 0;
 }

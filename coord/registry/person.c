@@ -69,6 +69,22 @@ int identity_id(const char *issuer, const char *subject, char ret_id[HASH_ID_SIZ
 	return r;
 }
 
+/* Somebody else's, who has signed in with it since, stays. */
+int person_release(const struct op *op, struct txn *txn, const char *login,
+		   const struct identity *identity)
+{
+	const struct idp_record *idp;
+	char id[HASH_ID_SIZE];
+	int r = identity_id(identity->issuer, identity->subject, id);
+
+	if (r < 0)
+		return r;
+	idp = (const struct idp_record *)table_find(&op->registry->state->idps, id);
+	if (idp && strcmp(idp->user, login) == 0)
+		txn_delete(txn, "idp/", id);
+	return 0;
+}
+
 int secret_id(const char *secret, char ret_id[HASH_ID_SIZE])
 {
 	uint8_t hash[SHA256_LEN];

@@ -25,6 +25,10 @@ uint64_t person_begin(const struct op *op, uint64_t voided);
 /* When all their sessions until now are to be void from, whatever the clock was. */
 uint64_t person_end_sessions(const struct op *op, const char *login);
 
+/* Whoever signs in as this does not come to them any more. Return: 0, -ENOMEM, -EIO. */
+int person_release(const struct op *op, struct txn *txn, const char *login,
+		   const struct identity *identity);
+
 /* SHA256(issuer NUL subject). Return: 0, -ENOMEM, -EIO. */
 int identity_id(const char *issuer, const char *subject, char ret_id[HASH_ID_SIZE]);
 /* Of a secret's text. Return: 0; -EINVAL: it is none; -EIO. */

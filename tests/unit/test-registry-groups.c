@@ -1,4 +1,4 @@
-/* Groups of providers: who is in which of the policy. */
+/* Groups of providers: who is in which of the policy, and accounts of providers that are let go. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -225,6 +225,107 @@ static void test_other_configuration(void **state)
 	fix_free(third, false);
 }
 
+/* ---- unbinding ---- */
+
+static const char *open_session(struct fix *fix, const char *login, const char *method)
+{
+	static char secrets[4][64];
+	static unsigned n;
+	const struct registry_session_request request = { .user = login, .method = method };
+
+	FIX_OK(fix, registry_open_session(fix->registry, &fix_root, &request, FIX_DONE(fix)));
+	n = (n + 1) % ARRAY_SIZE(secrets);
+	return strcpy(secrets[n], fix->result.secret);
+}
+
+static void unbind(struct fix *fix, const char *login, const char *issuer, const char *subject)
+{
+	registry_unbind_identity(fix->registry, &fix_root, login, issuer, subject, FIX_DONE(fix));
+}
+
+static void test_unbind(void **state)
+{
+	struct fix *fix = *state;
+	const char *theirs, *by_password, *of_bob;
+	_cleanup_free_ char *dump = NULL;
+
+	COME(fix, CORP, ALICE, "leads");
+	COME(fix, CORP, BOB, "leads");
+	theirs = open_session(fix, ALICE, "oidc:corp");
+	by_password = open_session(fix, ALICE, "password");
+	of_bob = open_session(fix, BOB, "oidc:corp");
+	FIX_OK(fix, unbind(fix, ALICE, NULL, NULL));
+	assert_string_equal(fix->result.id, ALICE);
+	assert_string_equal(fix_last_event(fix), "root user.unbind " ALICE " ok: " CORP " " ALICE);
+	assert_int_equal(user_of(fix, ALICE)->identities.n, 0);
+	assert_null(registry_user_by_identity(fix->registry, CORP, ALICE));
+	assert_non_null(registry_user_by_identity(fix->registry, CORP, BOB));
+	expect_groups(fix, ALICE, "");
+	expect_groups(fix, BOB, "group:eng");
+	assert_null(registry_session(fix->registry, theirs));
+	assert_non_null(registry_session(fix->registry, by_password));
+	assert_non_null(registry_session(fix->registry, of_bob));
+	FIX_REFUSED(fix, REGISTRY_NOT_FOUND, ALICE " is known by no account of a provider",
+		    unbind(fix, ALICE, NULL, NULL));
+	/* Free for another account, of another provider, and this one. */
+	COME(fix, GUEST, ALICE, "staff");
+	expect_groups(fix, ALICE, "group:eng");
+	dump = fix_dump(fix->store);
+	assert_non_null(strstr(dump, GUEST));
+}
+
+static void test_unbind_one_of_two(void **state)
+{
+	struct fix *fix = *state;
+
+	COME(fix, CORP, ALICE, "leads");
+	fix_put(fix->store, "users/" ALICE,
+		"{\"created\":1,\"identities\":[{\"issuer\":\"" GUEST "\",\"subject\":\"7\","
+		"\"groups\":[\"staff\"]},{\"issuer\":\"" CORP "\",\"subject\":\"" ALICE "\"}]}");
+	fix_run(fix);
+	FIX_REFUSED(fix, REGISTRY_CONFLICT, "is known by 2 accounts of providers; name",
+		    unbind(fix, ALICE, NULL, NULL));
+	FIX_REFUSED(fix, REGISTRY_NOT_FOUND, "is not known by this account",
+		    unbind(fix, ALICE, GUEST, ALICE));
+	FIX_REFUSED(fix, REGISTRY_BAD_REQUEST, "the issuer and the subject, or neither",
+		    unbind(fix, ALICE, GUEST, NULL));
+	FIX_REFUSED(fix, REGISTRY_BAD_REQUEST, "the issuer and the subject, or neither",
+		    unbind(fix, ALICE, NULL, "7"));
+	FIX_REFUSED(fix, REGISTRY_NOT_FOUND, "there is no such user",
+		    unbind(fix, "dave@example.com", NULL, NULL));
+	FIX_OK(fix, unbind(fix, ALICE, CORP, ALICE));
+	assert_int_equal(user_of(fix, ALICE)->identities.n, 1);
+	assert_string_equal(user_of(fix, ALICE)->identities.items[0].issuer, GUEST);
+	expect_groups(fix, ALICE, "group:eng");
+	assert_null(registry_user_by_identity(fix->registry, CORP, ALICE));
+}
+
+/* Nobody lets go of their own: it is for operators. */
+static void test_unbind_is_for_operators(void **state)
+{
+	struct fix *fix = *state;
+	const struct registry_actor person = { .who = ALICE, .login = ALICE };
+
+	COME(fix, CORP, ALICE);
+	FIX_REFUSED(
+		fix, REGISTRY_NOT_ALLOWED, "",
+		registry_unbind_identity(fix->registry, &person, ALICE, NULL, NULL, FIX_DONE(fix)));
+	assert_int_equal(user_of(fix, ALICE)->identities.n, 1);
+}
+
+/* All sessions that somebody can have go in one transaction. */
+static void test_unbind_many_sessions(void **state)
+{
+	struct fix *fix = *state;
+
+	COME(fix, CORP, ALICE);
+	for (unsigned i = 0; i < 60; i++)
+		open_session(fix, ALICE, "oidc:corp");
+	assert_int_equal(registry_n_websessions(fix->registry), 50);
+	FIX_OK(fix, unbind(fix, ALICE, NULL, NULL));
+	assert_int_equal(registry_n_websessions(fix->registry), 0);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -235,6 +336,10 @@ int main(void)
 		TEST(test_old_record),
 		TEST(test_policy),
 		TEST(test_other_configuration),
+		TEST(test_unbind),
+		TEST(test_unbind_one_of_two),
+		TEST(test_unbind_is_for_operators),
+		TEST(test_unbind_many_sessions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
