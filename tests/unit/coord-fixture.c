@@ -37,6 +37,8 @@ static void open_registry(struct coord_fix *coord)
 	const struct registry_config config = {
 		.coordinator_key = ed25519_public_to_string(ED25519_COORDINATOR,
 							    ed25519_key_public(coord->key), text),
+		.mappings = fix_mappings,
+		.n_mappings = fix_n_mappings,
 	};
 
 	assert_int_equal(registry_new(coord->store, coord->http.event, coord->clock, &config,

@@ -40,6 +40,14 @@ static void enrol(struct coord_fix *coord, unsigned number, const char *name, co
 	assert_int_equal(coord->result.code, auth_key ? REGISTRY_OK : REGISTRY_WAITING);
 }
 
+static const struct registry_mapping mappings[] = {
+	{ (char *)"https://idp.example", (char *)"ops", (char *)"group:ops" },
+	{ (char *)"https://idp.example",
+	  (char *)"All \xc2\xab"
+		  "Dev\xc2\xbb",
+	  (char *)"group:dev" },
+};
+
 static void sign_in(struct coord_fix *coord)
 {
 	const struct registry_identity identity = {
@@ -138,6 +146,8 @@ int coordctl_serve(const char *path)
 	struct coord_fix *coord;
 	int fd;
 
+	fix_mappings = mappings;
+	fix_n_mappings = ARRAY_SIZE(mappings);
 	assert_int_equal(coord_fix_setup_then((void **)&coord), 0);
 	coord->api->follow_keepalive_usec = KEEPALIVE_USEC;
 	enrol(coord, 1, "web", coord_fix_authkey(coord));

@@ -97,6 +97,74 @@ static void test_user_show(void **state)
 	agent_fix_done(&agent);
 }
 
+static const struct registry_mapping mappings[] = {
+	{ (char *)"https://idp.example", (char *)"ops", (char *)"group:ops" },
+	{ (char *)"https://other.example", (char *)"ops", (char *)"group:other" },
+};
+
+static int set_up_mapped(void **state)
+{
+	fix_mappings = mappings;
+	fix_n_mappings = ARRAY_SIZE(mappings);
+	return admin_set_up_with_key(state);
+}
+
+static int tear_down_mapped(void **state)
+{
+	fix_mappings = NULL;
+	fix_n_mappings = 0;
+	return coord_fix_teardown(state);
+}
+
+#define USER_OF_OPS                                                                             \
+	"{\"created\":1,\"identities\":[{\"issuer\":\"https://idp.example\",\"subject\":\"7\"," \
+	"\"groups\":[\"all\",\"ops\"]}]}"
+#define POLICY_OF(group)                                                                           \
+	"{\"tagOwners\":{\"tag:x\":[]},\"acls\":[{\"action\":\"accept\",\"src\":[\"" group "\"],"  \
+	"\"dst\":[\"*:22\"]}],\"tests\":[{\"src\":\"alice@example.com\",\"accept\":[\"tag:x:22\"]" \
+	"}]}"
+
+static void test_user_groups(void **state)
+{
+	struct coord_fix *coord = *state;
+	json_auto_t *user = NULL, *groups = NULL, *checked = NULL, *unbound = NULL;
+	const json_t *identity;
+
+	fix_put(coord->store, "users/alice@example.com", USER_OF_OPS);
+	user = admin_expect(admin_ask(coord, "GET", "users/alice%40example.com", ""), 200);
+	assert_int_equal(json_array_size(json_object_get(user, "groups")), 1);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(user, "groups"), 0)),
+			    "group:ops");
+	identity = json_array_get(json_object_get(user, "identities"), 0);
+	assert_int_equal(json_array_size(json_object_get(identity, "groups")), 2);
+	groups = admin_expect(admin_ask(coord, "GET", "groups", ""), 200);
+	assert_int_equal(json_array_size(json_object_get(groups, "groups")), 2);
+	assert_text(json_array_get(json_object_get(groups, "groups"), 1), "issuer",
+		    "https://other.example");
+	/* A policy is tried with them. */
+	checked =
+		admin_expect(admin_ask(coord, "POST", "policy/check", POLICY_OF("group:ops")), 200);
+	assert_true(json_is_true(json_object_get(checked, "good")));
+	json_decref(checked);
+	checked = admin_expect(admin_ask(coord, "POST", "policy/check", POLICY_OF("group:other")),
+			       200);
+	assert_int_equal(json_integer_value(json_object_get(checked, "errors")), 1);
+	json_decref(checked);
+	checked = admin_expect(admin_ask(coord, "POST", "policy/check", POLICY_OF("group:none")),
+			       200);
+	assert_non_null(strstr(admin_reply.text, "they map group:ops, group:other"));
+	assert_refused(
+		admin_ask(coord, "POST", "users/alice%40example.com/unbind", "{\"issuer\":\"x\"}"),
+		400, "bad-request", "the issuer and the subject, or neither");
+	assert_refused(admin_ask(coord, "POST", "users/alice%40example.com/unbind",
+				 "{\"issuer\":\"x\",\"subject\":\"7\"}"),
+		       404, "not-found", "is not known by this account");
+	unbound =
+		admin_expect(admin_ask(coord, "POST", "users/alice%40example.com/unbind", ""), 200);
+	assert_int_equal(json_array_size(json_object_get(unbound, "groups")), 0);
+	assert_int_equal(json_array_size(json_object_get(unbound, "identities")), 0);
+}
+
 static void test_user_suspend(void **state)
 {
 	struct coord_fix *coord = *state;
@@ -259,6 +327,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ADMIN_TEST(test_users, admin_set_up_with_key),
 		ADMIN_TEST(test_user_show, admin_set_up_with_key),
+		cmocka_unit_test_setup_teardown(test_user_groups, set_up_mapped, tear_down_mapped),
 		ADMIN_TEST(test_user_suspend, admin_set_up_with_key),
 		ADMIN_TEST(test_user_sign_out, admin_set_up_with_key),
 		ADMIN_TEST(test_password_link, admin_set_up_with_key),
