@@ -44,36 +44,37 @@ static int choose(struct identity_op *i, const char *login)
 
 /* ---- known ---- */
 
-/* What the provider says now takes the place of what it said before; other providers' words stay.
+/*
+ * What this provider says now takes the place of what it said before; other providers' words stay.
+ * The user has the identity. room: what the list is made in, for as long as the record is used.
  */
-static void put_groups(struct identity_op *i, struct txn *txn, const struct user_record *old,
-		       const struct identity *known)
+static void set_groups(const struct identity_op *i, struct identity room[RECORD_MAX_IDENTITIES],
+		       struct user_record *user)
 {
-	struct identity identities[RECORD_MAX_IDENTITIES];
-	struct user_record user = *old;
+	const struct identity *known = user_identity(user, i->issuer, i->subject);
 
-	memcpy(identities, old->identities.items, old->identities.n * sizeof(*identities));
-	identities[known - old->identities.items].groups = i->groups;
-	user.identities.items = identities;
-	txn_put_record(txn, &user_record_kind, &user);
-	op_event_result(&i->op, txn, "user.groups", i->login, "ok", "as the provider says");
+	memcpy(room, user->identities.items, user->identities.n * sizeof(*room));
+	room[known - user->identities.items].groups = i->groups;
+	user->identities.items = room;
 }
 
 static int sign_in(struct identity_op *i, struct txn *txn, const struct user_record *old)
 {
-	const struct identity *known;
+	struct identity room[RECORD_MAX_IDENTITIES];
+	struct user_record user = *old;
 	int r = choose(i, old->head.id);
 
 	if (r == 0)
 		r = person_find_active(&i->op, i->login, &old);
 	if (r != 0)
 		return r;
-	known = user_identity(old, i->issuer, i->subject);
-	if (text_list_equal(&known->groups, &i->groups)) {
+	if (text_list_equal(&user_identity(old, i->issuer, i->subject)->groups, &i->groups)) {
 		i->op.result.user = old;
 		return OP_ANSWERED;
 	}
-	put_groups(i, txn, old, known);
+	set_groups(i, room, &user);
+	txn_put_record(txn, &user_record_kind, &user);
+	op_event_result(&i->op, txn, "user.groups", i->login, "ok", "as the provider says");
 	return 0;
 }
 

@@ -104,11 +104,11 @@ class Agent(Program):
     def is_there(self):
         return self.run("status").returncode in (0, 1)
 
-    def command(self, *arguments):
+    def agentctl(self, *arguments):
         return [BUILD / "agent/ctl/agentctl", *map(str, arguments), "--socket", self.folder / "run/agent.sock"]
 
     def run(self, *arguments):
-        return subprocess.run(self.command(*arguments), text=True, capture_output=True)
+        return subprocess.run(self.agentctl(*arguments), text=True, capture_output=True)
 
     def status(self):
         return json.loads(self.run("status", "--json").stdout)
@@ -116,7 +116,7 @@ class Agent(Program):
     @contextlib.contextmanager
     def begin(self, *arguments):
         """A command that waits for a person: what it says can be read while it does."""
-        process = subprocess.Popen(self.command(*arguments), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(self.agentctl(*arguments), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             yield process
         finally:
