@@ -45,6 +45,7 @@ struct fetch_call {
 	CURL *easy;
 	struct curl_slist *headers;
 	void *request;
+	size_t request_len;
 	char *url;
 	int (*on_data)(const char *data, size_t len, void *userdata);
 	void (*on_done)(const struct fetch_answer *answer, const char *problem, void *userdata);
@@ -222,6 +223,14 @@ uint64_t fetch_received(const struct fetch_call *call)
 	return call->n_received;
 }
 
+bool fetch_was_sent(const struct fetch_call *call)
+{
+	long bytes = 0;
+
+	(void)curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &bytes);
+	return bytes > 0;
+}
+
 /* ---- the end of a call ---- */
 
 static void call_free(struct fetch_call *call)
@@ -235,8 +244,13 @@ static void call_free(struct fetch_call *call)
 	curl_slist_free_all(call->headers);
 	for (size_t i = 0; i < N_FIELDS; i++)
 		free(call->fields[i]);
+	/* Tokens are in both, of some callers. */
+	if (call->request)
+		explicit_bzero(call->request, call->request_len);
 	free(call->request);
 	free(call->url);
+	if (call->body)
+		explicit_bzero(call->body, call->body_len);
 	free(call->body);
 	free(call);
 }
@@ -421,6 +435,7 @@ static int prepare(struct fetch_call *call, const struct fetch_request *config)
 
 	call->easy = curl_easy_init();
 	call->url = strdup(config->url);
+	call->request_len = config->body_len;
 	call->request = malloc(config->body_len + 1);
 	if (!call->easy || !call->url || !call->request || set_headers(call, config) < 0)
 		return -ENOMEM;

@@ -67,5 +67,10 @@ int fetch_start(struct fetch *http, const struct fetch_request *config,
 /* Drop it; on_done will not be called. Also from within its own on_data. Takes NULL, returns NULL.
  */
 struct fetch_call *fetch_cancel(struct fetch_call *call);
+/*
+ * Has anything of the request gone out? Otherwise nobody can have done what it asks for. Also from
+ * within on_done.
+ */
+bool fetch_was_sent(const struct fetch_call *call);
 /* Bytes of the body so far. */
 uint64_t fetch_received(const struct fetch_call *call);

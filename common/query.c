@@ -30,19 +30,23 @@ char *query_escape(const char *text)
 
 void query_add(struct query *query, const char *name, const char *value)
 {
-	_cleanup_free_ char *escaped = value ? query_escape(value) : NULL;
-	char *longer;
+	char *escaped, *longer;
 
 	if (!value || query->error)
 		return;
+	escaped = query_escape(value);
 	longer = escaped ? text_printf("%s%s%s=%s", query->text ? query->text : "",
 				       query->text ? "&" : "", name, escaped)
 			 : NULL;
+	/* Secrets go this way, too. */
+	if (escaped)
+		explicit_bzero(escaped, strlen(escaped));
+	free(escaped);
 	if (!longer) {
 		query->error = -ENOMEM;
 		return;
 	}
-	free(query->text);
+	query_done(query);
 	query->text = longer;
 }
 

@@ -23,35 +23,57 @@ static int make_challenge(const char *verifier, char challenge[OIDC_SECRET_SIZE]
 
 static void add_reauth(const struct oidc_call *call, struct query *query)
 {
-	if (!call->flow.reauth)
-		return;
 	if (call->provider->reauth == OIDC_REAUTH_MAX_AGE)
 		query_add(query, "max_age", "0");
 	if (call->provider->reauth != OIDC_REAUTH_NONE)
 		query_add(query, "prompt", "login");
 }
 
+/*
+ * Without the consent, providers leave the token out (OpenID Connect Core 1.0, section 11; the
+ * other one gives it with the first sign-in only).
+ */
+static void add_offline(const struct oidc_call *call, struct query *query)
+{
+	if (call->provider->offline == OIDC_OFFLINE_ACCESS)
+		query_add(query, "access_type", "offline");
+	if (call->provider->offline != OIDC_OFFLINE_PLAIN)
+		query_add(query, "prompt", "consent");
+}
+
+/* The scope of section 11 may be among them already. NULL: no memory. */
+static char *make_scopes(const struct oidc_call *call)
+{
+	const struct oidc_provider *p = call->provider;
+	bool add = oidc_wants_refresh(call) && p->offline == OIDC_OFFLINE_SCOPE;
+
+	return text_printf("%s%s", p->scopes, add ? " offline_access" : "");
+}
+
 static void send_there(struct oidc_call *call)
 {
 	const struct oidc_provider *p = call->provider;
 	_cleanup_(query_done) struct query query = { 0 };
-	_cleanup_free_ char *url = NULL;
+	_cleanup_free_ char *url = NULL, *scopes = make_scopes(call);
 	char challenge[OIDC_SECRET_SIZE];
 
-	if (make_challenge(call->flow.verifier, challenge) < 0) {
+	if (!scopes || make_challenge(call->flow.verifier, challenge) < 0) {
 		oidc_give_up(call, NULL);
 		return;
 	}
 	query_add(&query, "response_type", "code");
 	query_add(&query, "client_id", p->client_id);
 	query_add(&query, "redirect_uri", p->redirect_uri);
-	query_add(&query, "scope", p->scopes);
+	query_add(&query, "scope", scopes);
 	query_add(&query, "state", call->flow.state);
 	query_add(&query, "nonce", call->flow.nonce);
 	query_add(&query, "code_challenge", challenge);
 	query_add(&query, "code_challenge_method", "S256");
 	query_add(&query, "login_hint", call->login_hint);
-	add_reauth(call, &query);
+	if (call->flow.reauth)
+		add_reauth(call, &query);
+	else if (oidc_wants_refresh(call))
+		add_offline(call, &query);
 	if (!query.error)
 		url = text_printf("%s%c%s", p->discovery.authorization_endpoint,
 				  strchr(p->discovery.authorization_endpoint, '?') ? '&' : '?',

@@ -175,6 +175,13 @@ static bool is_nonce(const json_t *v, const char *nonce)
 	       CRYPTO_memcmp(json_string_value(v), nonce, len) == 0;
 }
 
+static bool is_answer(const json_t *claims, const struct oidc_expected *expected)
+{
+	const json_t *nonce = json_object_get(claims, "nonce");
+
+	return (expected->renews && !nonce) || is_nonce(nonce, expected->nonce);
+}
+
 static const char *check(const json_t *claims, const struct oidc_expected *expected,
 			 uint64_t *ret_auth_time)
 {
@@ -185,8 +192,10 @@ static const char *check(const json_t *claims, const struct oidc_expected *expec
 	why = check_audience(claims, expected->client_id);
 	if (why)
 		return why;
-	if (!is_nonce(json_object_get(claims, "nonce"), expected->nonce))
+	if (!is_answer(claims, expected))
 		return "the token is not the answer to this request (\"nonce\")";
+	if (expected->renews && !names(json_object_get(claims, "sub"), expected->renews))
+		return "the token is about somebody else (\"sub\")";
 	return check_times(claims, expected, ret_auth_time);
 }
 

@@ -29,6 +29,11 @@ void oidc_identity_done(struct oidc_identity *identity);
 
 struct oidc_expected {
 	const char *issuer, *client_id, *nonce;
+	/*
+	 * A token that came with a refresh token's use (OpenID Connect Core 1.0, section 12.2): it
+	 * is about this subject, and need not repeat the nonce. NULL: it came with a sign-in
+	 */
+	const char *renews;
 	/* "groups", or the name of another claim; "realm_access.roles" goes by members when there
 	 * is no claim of the whole name. NULL: nobody asks */
 	const char *groups_claim;

@@ -84,6 +84,7 @@ static const struct json_field fields[] = {
 	{ "token_endpoint", read_url, AT(d.token_endpoint), JSON_REQUIRED },
 	{ "jwks_uri", read_url, AT(d.jwks_uri), JSON_REQUIRED },
 	{ "userinfo_endpoint", read_url, AT(d.userinfo_endpoint) },
+	{ "revocation_endpoint", read_url, AT(d.revocation_endpoint) },
 	{ "token_endpoint_auth_methods_supported", read_auth_methods, AT(d.post_secret) },
 };
 #undef AT
@@ -92,7 +93,8 @@ static int check(const struct document *document, const char *issuer, char **ret
 {
 	_cleanup_free_ char *shown = NULL;
 	const char *const urls[] = { document->d.authorization_endpoint, document->d.token_endpoint,
-				     document->d.jwks_uri, document->d.userinfo_endpoint };
+				     document->d.jwks_uri, document->d.userinfo_endpoint,
+				     document->d.revocation_endpoint };
 
 	if (strcmp(document->issuer, issuer) != 0) {
 		shown = text_sanitize(document->issuer, MAX_URL);
@@ -144,5 +146,6 @@ void oidc_discovery_done(struct oidc_discovery *discovery)
 	free(discovery->token_endpoint);
 	free(discovery->jwks_uri);
 	free(discovery->userinfo_endpoint);
+	free(discovery->revocation_endpoint);
 	*discovery = (struct oidc_discovery){ 0 };
 }

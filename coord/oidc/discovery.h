@@ -8,8 +8,9 @@
 
 struct oidc_discovery {
 	char *authorization_endpoint, *token_endpoint, *jwks_uri;
-	char *userinfo_endpoint; /* NULL: none */
-	bool post_secret;	 /* it takes the client's secret in the body only */
+	char *userinfo_endpoint;   /* NULL: none */
+	char *revocation_endpoint; /* likewise (RFC 8414) */
+	bool post_secret;	   /* it takes the client's secret in the body only */
 };
 
 /*

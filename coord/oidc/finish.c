@@ -3,10 +3,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#include "common/base64.h"
 #include "common/clock.h"
-#include "common/json.h"
-#include "common/query.h"
 #include "common/text.h"
 #include "coord/oidc/provider_internal.h"
 
@@ -15,7 +12,12 @@
 
 static void finish(struct oidc_call *call)
 {
-	call->on_finish(&call->identity, NULL, call->userdata);
+	if (call->on_refresh) {
+		oidc_refreshed(call);
+		return;
+	}
+	call->on_finish(&call->identity, oidc_wants_refresh(call) ? call->tokens.refresh : NULL,
+			NULL, call->userdata);
 	oidc_call_free(call);
 }
 
@@ -33,18 +35,18 @@ static void on_userinfo(struct oidc_call *call, const struct fetch_answer *answe
 }
 
 /* Tokens are short with some providers; who the person is stands elsewhere then. */
-static void fill_in(struct oidc_call *call)
+void oidc_fill_in(struct oidc_call *call)
 {
 	const struct oidc_provider *p = call->provider;
 	_cleanup_free_ char *header = NULL;
 	bool complete = call->identity.email && call->identity.has_email_verified &&
 			(call->identity.has_groups || !p->groups_claim);
 
-	if (complete || !p->discovery.userinfo_endpoint || !call->access_token) {
+	if (complete || !p->discovery.userinfo_endpoint || !call->tokens.access) {
 		finish(call);
 		return;
 	}
-	header = text_printf("Authorization: Bearer %s", call->access_token);
+	header = text_printf("Authorization: Bearer %s", call->tokens.access);
 	if (!header) {
 		oidc_give_up(call, NULL);
 		return;
@@ -62,7 +64,8 @@ static void check_claims(struct oidc_call *call)
 	const struct oidc_expected expected = {
 		.issuer = p->issuer,
 		.client_id = p->client_id,
-		.nonce = call->flow.nonce,
+		.nonce = call->on_refresh ? call->nonce : call->flow.nonce,
+		.renews = call->subject,
 		.groups_claim = p->groups_claim,
 		.now = clock_usec(CLOCK_REALTIME),
 		.signed_in_after = call->flow.reauth && p->reauth == OIDC_REAUTH_MAX_AGE
@@ -74,7 +77,7 @@ static void check_claims(struct oidc_call *call)
 			      &call->identity, &text) < 0)
 		oidc_give_up(call, text);
 	else
-		fill_in(call);
+		oidc_fill_in(call);
 }
 
 /* A key that we do not have may be new; but tokens that name such keys are cheap to make. */
@@ -110,108 +113,44 @@ static void check_signature(struct oidc_call *call)
 
 /* ---- the token endpoint ---- */
 
-static void header_safe_copy(const json_t *document, const char *name, char **target)
+void oidc_check_token(struct oidc_call *call)
 {
-	const char *text = json_string_value(json_object_get(document, name));
-
-	if (text && !text_has_control(text))
-		*target = strdup(text);
-}
-
-/* "invalid_grant": one of a few words, or none. */
-static char *error_word(const char *body, size_t len)
-{
-	_cleanup_(json_report_done) struct json_report rep = { 0 };
-	json_t *document = NULL;
-	const char *word;
-	char *copy = NULL;
-
-	if (json_parse(body, len, &rep, &document) == 0) {
-		word = json_string_value(json_object_get(document, "error"));
-		copy = word ? text_sanitize(word, 64) : NULL;
-	}
-	json_decref(document);
-	return copy;
-}
-
-static void on_refused(struct oidc_call *call, const struct fetch_answer *answer)
-{
-	_cleanup_free_ char *word = error_word(answer->body, answer->body_len);
-	_cleanup_free_ char *text = text_printf("the provider did not take the code (%u%s%s)",
-						answer->status, word ? ", " : "", word ? word : "");
-
-	oidc_give_up(call, text);
-}
-
-static void on_token(struct oidc_call *call, const struct fetch_answer *answer)
-{
-	_cleanup_(json_report_done) struct json_report rep = { 0 };
 	_cleanup_free_ char *text = NULL;
-	json_t *document = NULL;
 
-	if (answer->status != 200) {
-		on_refused(call, answer);
-		return;
-	}
-	if (!oidc_is_document(call, answer))
-		return;
-	if (json_parse(answer->body, answer->body_len, &rep, &document) == 0) {
-		header_safe_copy(document, "id_token", &call->token_text);
-		header_safe_copy(document, "access_token", &call->access_token);
-	}
-	json_decref(document);
-	if (!call->token_text) {
-		oidc_give_up(call,
-			     "the provider's answer has no token in it (\"id_token\"); is the "
-			     "scope openid there?");
-		return;
-	}
-	if (jws_parse(call->token_text, strlen(call->token_text), &call->token, &text) < 0)
+	if (jws_parse(call->tokens.id, strlen(call->tokens.id), &call->token, &text) < 0)
 		oidc_give_up(call, text);
 	else
 		check_signature(call);
 }
 
-/* RFC 6749 section 2.3.1: both escaped as in a form, then as one in Basic. NULL: no memory. */
-static char *make_basic(const struct oidc_provider *p)
+static void on_token(struct oidc_call *call, const struct fetch_answer *answer)
 {
-	char *id = query_escape(p->client_id), *secret = query_escape(p->client_secret);
-	char *pair = id && secret ? text_printf("%s:%s", id, secret) : NULL;
-	size_t len = pair ? strlen(pair) : 0;
-	char *encoded = pair ? malloc(BASE64_LEN(len) + 1) : NULL;
-	char *header = NULL;
+	_cleanup_free_ char *why = NULL, *text = NULL;
+	int r = oidc_tokens_parse(answer->status, answer->body, answer->body_len, &call->tokens,
+				  &why);
 
-	if (encoded)
-		header = text_printf("Authorization: Basic %s", base64_encode(pair, len, encoded));
-	free(id);
-	oidc_erase(secret);
-	oidc_erase(pair);
-	oidc_erase(encoded);
-	return header;
+	if (r != 0) {
+		text = why ? text_printf("no token for the code: %s", why) : NULL;
+		oidc_give_up(call, text);
+	} else if (!call->tokens.id) {
+		oidc_give_up(call,
+			     "the provider's answer has no token in it (\"id_token\"); is the "
+			     "scope openid there?");
+	} else {
+		oidc_check_token(call);
+	}
 }
 
 static void exchange(struct oidc_call *call)
 {
 	const struct oidc_provider *p = call->provider;
-	_cleanup_(query_done) struct query form = { 0 };
-	char *header = NULL;
+	struct query form = { 0 };
 
 	query_add(&form, "grant_type", "authorization_code");
 	query_add(&form, "code", call->code);
 	query_add(&form, "redirect_uri", p->redirect_uri);
 	query_add(&form, "code_verifier", call->flow.verifier);
-	if (p->discovery.post_secret) {
-		query_add(&form, "client_id", p->client_id);
-		query_add(&form, "client_secret", p->client_secret);
-	} else {
-		header = make_basic(p);
-	}
-	if (form.error || (!header && !p->discovery.post_secret))
-		oidc_give_up(call, NULL);
-	else
-		oidc_ask(call, &(struct oidc_asking){ "a token", p->discovery.token_endpoint,
-						      header, form.text, .step = on_token });
-	oidc_erase(header);
+	oidc_ask_as_client(call, "a token", p->discovery.token_endpoint, &form, on_token);
 }
 
 static const char *check_callback(const struct oidc_provider *p, const struct oidc_flow *flow,
@@ -239,7 +178,7 @@ int oidc_finish(struct oidc_provider *provider, const struct oidc_flow *flow,
 
 	if (why) {
 		*ret_call = NULL;
-		done(NULL, why, userdata);
+		done(NULL, NULL, why, userdata);
 		return 0;
 	}
 	r = oidc_call_new(provider, &call);

@@ -18,31 +18,45 @@ static const char *const reauth_names[] = {
 	[OIDC_REAUTH_PROMPT_ONLY] = "prompt-only",
 	[OIDC_REAUTH_NONE] = "none",
 };
+static const char *const offline_names[] = {
+	[OIDC_OFFLINE_NO] = "no",
+	[OIDC_OFFLINE_SCOPE] = "offline-access",
+	[OIDC_OFFLINE_ACCESS] = "access-type",
+	[OIDC_OFFLINE_PLAIN] = "plain",
+};
 
 const char *oidc_reauth_name(enum oidc_reauth reauth)
 {
 	return reauth_names[reauth];
 }
 
-int oidc_reauth_parse(const char *text, enum oidc_reauth *ret_reauth)
+static int find(const char *const *names, size_t n, const char *text)
 {
-	for (size_t i = 0; i < sizeof(reauth_names) / sizeof(reauth_names[0]); i++)
-		if (strcmp(reauth_names[i], text) == 0) {
-			*ret_reauth = (enum oidc_reauth)i;
-			return 0;
-		}
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(names[i], text) == 0)
+			return (int)i;
 	return -EINVAL;
 }
 
-/* ---- calls ---- */
-
-char *oidc_erase(char *text)
+int oidc_reauth_parse(const char *text, enum oidc_reauth *ret_reauth)
 {
-	if (text)
-		explicit_bzero(text, strlen(text));
-	free(text);
-	return NULL;
+	int i = find(reauth_names, ARRAY_SIZE(reauth_names), text);
+
+	if (i >= 0)
+		*ret_reauth = (enum oidc_reauth)i;
+	return i < 0 ? i : 0;
 }
+
+int oidc_offline_parse(const char *text, enum oidc_offline *ret_offline)
+{
+	int i = find(offline_names, ARRAY_SIZE(offline_names), text);
+
+	if (i >= 0)
+		*ret_offline = (enum oidc_offline)i;
+	return i < 0 ? i : 0;
+}
+
+/* ---- calls ---- */
 
 void oidc_call_free(struct oidc_call *call)
 {
@@ -50,9 +64,11 @@ void oidc_call_free(struct oidc_call *call)
 	call->provider->n_calls--;
 	fetch_cancel(call->fetch);
 	oidc_erase(call->code);
-	oidc_erase(call->access_token);
+	oidc_tokens_done(&call->tokens);
+	oidc_erase(call->refresh_token);
+	free(call->subject);
+	free(call->nonce);
 	jws_done(&call->token);
-	oidc_erase(call->token_text);
 	oidc_identity_done(&call->identity);
 	free(call->login_hint);
 	explicit_bzero(&call->flow, sizeof(call->flow));
@@ -89,8 +105,14 @@ void oidc_give_up(struct oidc_call *call, const char *problem)
 
 	if (call->on_begin)
 		call->on_begin(NULL, NULL, text, call->userdata);
+	else if (call->on_refresh)
+		call->on_refresh(call->may_have_redeemed ? OIDC_REFRESH_SILENT
+							 : OIDC_REFRESH_FAILED,
+				 NULL, text, call->userdata);
+	else if (call->on_revoke)
+		call->on_revoke(text, call->userdata);
 	else
-		call->on_finish(NULL, text, call->userdata);
+		call->on_finish(NULL, NULL, text, call->userdata);
 	oidc_call_free(call);
 }
 
@@ -115,6 +137,8 @@ static void on_fetched(const struct fetch_answer *answer, const char *problem, v
 	struct oidc_call *call = userdata;
 	_cleanup_free_ char *text = NULL;
 
+	if (problem && !fetch_was_sent(call->fetch))
+		call->may_have_redeemed = false;
 	call->fetch = NULL;
 	if (problem) {
 		text = text_printf("the provider cannot be asked for %s: %s", call->what, problem);
@@ -267,6 +291,7 @@ int oidc_provider_new(struct fetch *fetch, const struct oidc_provider_config *co
 	p->fetch = fetch;
 	p->alg = config->alg;
 	p->reauth = config->reauth;
+	p->offline = config->offline;
 	if (set(&p->issuer, config->issuer) < 0 || set(&p->client_id, config->client_id) < 0 ||
 	    set(&p->client_secret, config->client_secret) < 0 ||
 	    set(&p->redirect_uri, config->redirect_uri) < 0 ||

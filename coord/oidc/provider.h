@@ -24,6 +24,16 @@ enum oidc_reauth {
 const char *oidc_reauth_name(enum oidc_reauth reauth);
 int oidc_reauth_parse(const char *text, enum oidc_reauth *ret_reauth);
 
+/* Whether a person who signs in leaves a refresh token here, and how it is asked for. */
+enum oidc_offline {
+	OIDC_OFFLINE_NO,
+	OIDC_OFFLINE_SCOPE,  /* the scope offline_access (OpenID Connect Core 1.0, section 11) */
+	OIDC_OFFLINE_ACCESS, /* access_type=offline, which one big provider has instead */
+	OIDC_OFFLINE_PLAIN,  /* it comes without being asked for */
+};
+/* "no", "offline-access", "access-type", "plain". Return: 0, -EINVAL. */
+int oidc_offline_parse(const char *text, enum oidc_offline *ret_offline);
+
 struct oidc_provider_config {
 	const char *issuer, *client_id, *client_secret;
 	const char *redirect_uri; /* ours, as it is registered there */
@@ -31,6 +41,7 @@ struct oidc_provider_config {
 	const char *groups_claim; /* NULL: none */
 	enum jws_alg alg;
 	enum oidc_reauth reauth;
+	enum oidc_offline offline;
 };
 
 struct oidc_provider;
@@ -75,9 +86,12 @@ struct oidc_callback {
 	const char *iss;   /* RFC 9207 */
 	const char *error; /* "access_denied" */
 };
-/* identity NULL: problem says why not. Both are borrowed until it returns. */
-typedef void (*oidc_finish_fn)(const struct oidc_identity *identity, const char *problem,
-			       void *userdata);
+/*
+ * identity NULL: problem says why not. refresh_token: for oidc_refresh(), with the flow's nonce;
+ * NULL: there is none, or it was not wanted. All are borrowed until it returns.
+ */
+typedef void (*oidc_finish_fn)(const struct oidc_identity *identity, const char *refresh_token,
+			       const char *problem, void *userdata);
 /*
  * Everything is checked here but who may come (domains, known people): state, issuer, code, token,
  * keys, claims, and a fresh sign-in if the flow demanded one. Call it once for a flow, whatever
@@ -86,6 +100,44 @@ typedef void (*oidc_finish_fn)(const struct oidc_identity *identity, const char 
 int oidc_finish(struct oidc_provider *provider, const struct oidc_flow *flow,
 		const struct oidc_callback *callback, oidc_finish_fn done, void *userdata,
 		struct oidc_call **ret_call);
+
+enum oidc_refresh {
+	OIDC_REFRESHED,	     /* the provider knows them still */
+	OIDC_REFRESH_GONE,   /* it takes this token no more (RFC 6749, "invalid_grant") */
+	OIDC_REFRESH_FAILED, /* nothing is known: it was not reached, or its answer was no good */
+	OIDC_REFRESH_SILENT, /* as FAILED, and it may have heard, and changed the token */
+};
+struct oidc_renewal {
+	const char *refresh_token;
+	const char *subject; /* whose it is */
+	const char *nonce;   /* of the sign-in that it comes from */
+};
+/*
+ * The provider took it. refresh_token: the one to keep from now on, since the old one may be void;
+ * NULL: the old one stays. Told before the rest of the answer is looked at, and whatever comes of
+ * that. Borrowed until it returns.
+ */
+typedef void (*oidc_tokens_fn)(const char *refresh_token, void *userdata);
+/*
+ * identity: of OIDC_REFRESHED, what the provider says of the person now; NULL: nothing. problem:
+ * of the others, for people. Borrowed until it returns.
+ */
+typedef void (*oidc_refresh_fn)(enum oidc_refresh result, const struct oidc_identity *identity,
+				const char *problem, void *userdata);
+/*
+ * Ask whether the provider knows the person still (OpenID Connect Core 1.0, section 12). An ID
+ * token in the answer has to be about the same subject, for us, and signed as at the sign-in.
+ * Return: as oidc_begin().
+ */
+int oidc_refresh(struct oidc_provider *provider, const struct oidc_renewal *renewal,
+		 oidc_tokens_fn on_tokens, oidc_refresh_fn done, void *userdata,
+		 struct oidc_call **ret_call);
+
+/* problem NULL: done, or the provider has no such thing. */
+typedef void (*oidc_revoke_fn)(const char *problem, void *userdata);
+/* Tell the provider that the refresh token is not needed any more (RFC 7009). Likewise. */
+int oidc_revoke(struct oidc_provider *provider, const char *refresh_token, oidc_revoke_fn done,
+		void *userdata, struct oidc_call **ret_call);
 
 /* Nobody waits any more: done is not called. Takes NULL, returns NULL. */
 struct oidc_call *oidc_cancel(struct oidc_call *call);

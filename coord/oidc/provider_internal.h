@@ -4,14 +4,17 @@
 
 #include <sys/queue.h>
 
+#include "common/query.h"
 #include "coord/oidc/discovery.h"
 #include "coord/oidc/provider.h"
+#include "coord/oidc/tokens.h"
 
 struct oidc_provider {
 	struct fetch *fetch;
 	char *issuer, *client_id, *client_secret, *redirect_uri, *scopes, *groups_claim;
 	enum jws_alg alg;
 	enum oidc_reauth reauth;
+	enum oidc_offline offline;
 
 	struct oidc_discovery discovery;
 	uint64_t discovered; /* usec, CLOCK_BOOTTIME; 0: not yet */
@@ -23,7 +26,10 @@ struct oidc_provider {
 	size_t n_calls;
 };
 
-/* One person, there or back; its steps follow one another, each with a request at most. */
+/*
+ * One person, there or back, or a token of theirs; its steps follow one another, each with a
+ * request at most.
+ */
 struct oidc_call {
 	struct oidc_provider *provider;
 	LIST_ENTRY(oidc_call) entry;
@@ -37,15 +43,29 @@ struct oidc_call {
 	char *login_hint;
 	oidc_begin_fn on_begin;
 	oidc_finish_fn on_finish;
+	oidc_tokens_fn on_tokens; /* of a renewal, as the next */
+	oidc_refresh_fn on_refresh;
+	oidc_revoke_fn on_revoke;
 	void *userdata;
 
 	char *code;
-	char *access_token;
+	struct oidc_tokens tokens; /* that it gave us */
+	char *refresh_token;	   /* that we had */
+	char *subject, *nonce;	   /* whose that is, and of the sign-in that it is from */
 	struct jws token;
-	char *token_text;
 	struct oidc_identity identity;
-	bool keys_are_new; /* were fetched for this token */
+	bool keys_are_new;	/* were fetched for this token */
+	bool may_have_redeemed; /* the refresh token: the provider may have heard, and answered */
 };
+
+/*
+ * Is a refresh token wanted from this trip? Not from those that only show that a person is there:
+ * there was a sign-in before, and consent would be asked for each time.
+ */
+static inline bool oidc_wants_refresh(const struct oidc_call *call)
+{
+	return call->provider->offline != OIDC_OFFLINE_NO && !call->flow.reauth;
+}
 
 /* Return: 0; -EBUSY: too many people are on their way; -ENOMEM. */
 int oidc_call_new(struct oidc_provider *provider, struct oidc_call **ret_call);
@@ -68,11 +88,19 @@ struct oidc_asking {
 void oidc_ask(struct oidc_call *call, const struct oidc_asking *request);
 /* A document with status 200 and a bounded size? Otherwise the call has ended. */
 bool oidc_is_document(struct oidc_call *call, const struct fetch_answer *answer);
+/* The same of a form, which only we can send: with the client's id and secret. Wipes the form. */
+void oidc_ask_as_client(struct oidc_call *call, const char *what, const char *url,
+			struct query *form,
+			void (*step)(struct oidc_call *call, const struct fetch_answer *answer));
 /* Go on when the provider's description is there; with its keys, fetched anew. Or give up. */
 void oidc_with_description(struct oidc_call *call, void (*next)(struct oidc_call *call));
 void oidc_fetch_keys(struct oidc_call *call, void (*next)(struct oidc_call *call));
 /* Since then (CLOCK_BOOTTIME; 0: never), may it still be used? */
 bool oidc_is_fresh(uint64_t since);
 
-/* Free a secret; takes NULL. Returns NULL. */
-char *oidc_erase(char *text);
+/* call->tokens.id is there: check it, and go on with what it and userinfo say (finish.c). */
+void oidc_check_token(struct oidc_call *call);
+/* The provider says who it is in userinfo; call->identity has the subject (finish.c). */
+void oidc_fill_in(struct oidc_call *call);
+/* There is all that there will be of call->identity: the end of a renewal (refresh.c). */
+void oidc_refreshed(struct oidc_call *call);

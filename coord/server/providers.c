@@ -132,7 +132,8 @@ static void hand_on(struct finishing *f, const struct oidc_identity *identity)
 	}
 }
 
-static void on_finished(const struct oidc_identity *identity, const char *problem, void *userdata)
+static void on_finished(const struct oidc_identity *identity, const char *refresh_token,
+			const char *problem, void *userdata)
 {
 	struct finishing *f = userdata;
 

@@ -1,7 +1,8 @@
 /*
  * What an OpenID provider sends. The first byte says what it is taken for: 't' a token, 'k' keys,
- * 'd' a description, 'c' claims, 'u' the userinfo endpoint's answer. What is accepted keeps its
- * promises; and no token that is made up is signed by the one key there is.
+ * 'd' a description, 'c' claims, 'C' those of a renewal, 'u' the userinfo endpoint's answer, '2'
+ * and '4' the token endpoint's with status 200 and 400. What is accepted keeps its promises; and no
+ * token that is made up is signed by the one key there is.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -13,6 +14,7 @@
 #include "coord/oidc/claims.h"
 #include "coord/oidc/discovery.h"
 #include "coord/oidc/jwks.h"
+#include "coord/oidc/tokens.h"
 
 #define ISSUER "https://id.example"
 
@@ -97,12 +99,13 @@ static void check_identity(const struct oidc_identity *identity)
 		require(identity->groups[i][0] && !text_has_control(identity->groups[i]));
 }
 
-static void claims(const char *text, size_t len)
+static void claims(const char *text, size_t len, const char *renews)
 {
-	static const struct oidc_expected expected = {
+	const struct oidc_expected expected = {
 		.issuer = ISSUER,
 		.client_id = "c",
 		.nonce = "n",
+		.renews = renews,
 		.groups_claim = "g.h",
 		.now = UINT64_C(1800000000) * 1000000,
 	};
@@ -115,7 +118,29 @@ static void claims(const char *text, size_t len)
 	if (r < 0)
 		return;
 	check_identity(&identity);
+	require(!renews || strcmp(identity.subject, renews) == 0);
 	oidc_identity_done(&identity);
+}
+
+static void check_token(const char *token)
+{
+	require(!token || (*token && !text_has_control(token) && !strchr(token, ' ')));
+}
+
+static void tokens(unsigned status, const char *text, size_t len)
+{
+	_cleanup_(oidc_tokens_done) struct oidc_tokens tokens = { 0 };
+	_cleanup_free_ char *problem = NULL;
+	int r = oidc_tokens_parse(status, text, len, &tokens, &problem);
+
+	require(r == 0 || r == -EINVAL || r == OIDC_INVALID_GRANT);
+	require((r != 0) == (problem != NULL) && (r == 0) == (tokens.id || tokens.access));
+	require(status == 200 ? r <= 0 : r != 0);
+	require(!problem || !text_has_control(problem));
+	check_token(tokens.id);
+	check_token(tokens.access);
+	check_token(tokens.refresh);
+	require(!tokens.refresh || strlen(tokens.refresh) <= OIDC_MAX_TOKEN);
 }
 
 static void userinfo(const char *text, size_t len)
@@ -147,7 +172,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		description(text, size - 1);
 		break;
 	case 'c':
-		claims(text, size - 1);
+		claims(text, size - 1, NULL);
+		break;
+	case 'C':
+		claims(text, size - 1, "s");
+		break;
+	case '2':
+		tokens(200, text, size - 1);
+		break;
+	case '4':
+		tokens(400, text, size - 1);
 		break;
 	case 'u':
 		userinfo(text, size - 1);

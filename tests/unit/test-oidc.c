@@ -17,6 +17,7 @@
 #include "coord/oidc/claims.h"
 #include "coord/oidc/discovery.h"
 #include "coord/oidc/jwks.h"
+#include "coord/oidc/tokens.h"
 
 #define NOW    (UINT64_C(1800000000) * 1000000)
 #define ISSUER "https://id.example/realm"
@@ -414,6 +415,115 @@ static void test_userinfo(void **state)
 	assert_int_equal(identity.n_groups, 1);
 }
 
+/* ---- the token endpoint ---- */
+
+static void test_tokens(void **state)
+{
+	static const char json[] = "{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"id_token\":"
+				   "null,\"refresh_token\":\"1/~x.y_z-+=\"}";
+	_cleanup_(oidc_tokens_done) struct oidc_tokens tokens = { 0 };
+	_cleanup_free_ char *text = NULL;
+
+	assert_int_equal(oidc_tokens_parse(200, json, strlen(json), &tokens, &text), 0);
+	assert_string_equal(tokens.access, "a");
+	assert_string_equal(tokens.refresh, "1/~x.y_z-+=");
+	assert_null(tokens.id);
+}
+
+/* What ends the access of a person is said by the provider in just this way. */
+static void test_invalid_grant(void **state)
+{
+	static const struct {
+		unsigned status;
+		const char *json;
+		int r;
+		const char *says;
+	} cases[] = {
+		{ 400, "{\"error\":\"invalid_grant\"}", OIDC_INVALID_GRANT, "400, invalid_grant" },
+		{ 401, "{\"error\":\"invalid_grant\"}", OIDC_INVALID_GRANT, "401" },
+		{ 200, "{\"error\":\"invalid_grant\"}", -EINVAL, "no token" },
+		{ 302, "{\"error\":\"invalid_grant\"}", -EINVAL, "302" },
+		{ 500, "{\"error\":\"invalid_grant\"}", -EINVAL, "500" },
+		{ 503, "invalid_grant", -EINVAL, "503" },
+		{ 400, "invalid_grant", -EINVAL, "400" },
+		{ 400, "\"invalid_grant\"", -EINVAL, "400" },
+		{ 400, "{\"error\":[\"invalid_grant\"]}", -EINVAL, "400" },
+		{ 400, "{\"error\":\"invalid_grant \"}", -EINVAL, "400" },
+		{ 400, "{\"error\":\"a\",\"error\":\"invalid_grant\"}", -EINVAL, "400" },
+		{ 400, "{\"error_description\":\"invalid_grant\"}", -EINVAL, "400" },
+		{ 401, "{\"error\":\"invalid_client\"}", -EINVAL, "invalid_client" },
+		{ 400, "{\"error\":\"a\\nb\"}", -EINVAL, "400, a?b" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(oidc_tokens_done) struct oidc_tokens tokens = { 0 };
+		_cleanup_free_ char *text = NULL;
+		int r = oidc_tokens_parse(cases[i].status, cases[i].json, strlen(cases[i].json),
+					  &tokens, &text);
+
+		if (r != cases[i].r || !strstr(text, cases[i].says))
+			fail_msg("%u %s: %d, %s", cases[i].status, cases[i].json, r, text);
+	}
+}
+
+static void test_tokens_that_are_not_for_use(void **state)
+{
+	static const char *const answers[] = {
+		"",
+		"[]",
+		"{}",
+		"{\"access_token\":7}",
+		"{\"access_token\":\"\"}",
+		"{\"access_token\":\"a\",\"refresh_token\":\"a b\"}",
+		"{\"access_token\":\"a\",\"refresh_token\":\"a\\r\\nX: y\"}",
+		"{\"access_token\":\"a\",\"refresh_token\":{}}",
+		"{\"access_token\":\"a\",\"refresh_token\":\"\\u00e4\"}",
+	};
+	_cleanup_free_ char *pad = malloc(OIDC_MAX_TOKEN + 2), *longest = NULL;
+
+	assert_non_null(pad);
+	memset(pad, 'x', OIDC_MAX_TOKEN + 1);
+	pad[OIDC_MAX_TOKEN + 1] = '\0';
+	longest = text_printf("{\"access_token\":\"a\",\"refresh_token\":\"%s\"}", pad);
+	for (size_t i = 0; i <= ARRAY_SIZE(answers); i++) {
+		const char *answer = i < ARRAY_SIZE(answers) ? answers[i] : longest;
+		_cleanup_(oidc_tokens_done) struct oidc_tokens tokens = { 0 };
+		_cleanup_free_ char *text = NULL;
+
+		assert_int_equal(oidc_tokens_parse(200, answer, strlen(answer), &tokens, &text),
+				 -EINVAL);
+		assert_null(tokens.access);
+		/* Nothing of it is repeated. */
+		assert_null(strchr(text, '7'));
+		assert_null(strstr(text, "xx"));
+	}
+}
+
+/* OpenID Connect Core 1.0, section 12.2. */
+static void test_claims_of_a_renewal(void **state)
+{
+	static const char no_nonce[] = "{\"iss\":\"" ISSUER "\",\"sub\":\"s1\",\"aud\":\"" CLIENT
+				       "\",\"exp\":1800000300,\"iat\":1799999990}";
+	static const char other_nonce[] =
+		"{\"iss\":\"" ISSUER "\",\"sub\":\"s1\",\"aud\":\"" CLIENT
+		"\",\"nonce\":\"n\",\"exp\":1800000300,\"iat\":1799999990}";
+	struct oidc_expected e = expected();
+	struct oidc_identity identity;
+
+	refuse_claims(no_nonce, &e, "\"nonce\"");
+	e.renews = "s1";
+	accept_claims(no_nonce, &e, &identity);
+	oidc_identity_done(&identity);
+	accept_claims(CLAIMS(""), &e, &identity);
+	oidc_identity_done(&identity);
+	refuse_claims(other_nonce, &e, "\"nonce\"");
+	e.renews = "s2";
+	refuse_claims(CLAIMS(""), &e, "about somebody else");
+	e.renews = "s1";
+	e.issuer = "https://id.example/other";
+	refuse_claims(CLAIMS(""), &e, "another issuer");
+}
+
 /* ---- descriptions ---- */
 
 #define DESCRIPTION(issuer, token, more)                                                     \
@@ -425,13 +535,15 @@ static void test_description(void **state)
 	static const char json[] =
 		DESCRIPTION(ISSUER, "https://id.example/token",
 			    ",\"token_endpoint_auth_methods_supported\":[\"client_secret_post\"],"
-			    "\"claims_supported\":[\"sub\"]");
+			    "\"claims_supported\":[\"sub\"],\"revocation_endpoint\":"
+			    "\"https://id.example/revoke\"");
 	struct oidc_discovery d;
 	_cleanup_free_ char *text = NULL;
 
 	assert_int_equal(oidc_discovery_parse(json, strlen(json), ISSUER, &d, &text), 0);
 	assert_string_equal(d.token_endpoint, "https://id.example/token");
 	assert_null(d.userinfo_endpoint);
+	assert_string_equal(d.revocation_endpoint, "https://id.example/revoke");
 	assert_true(d.post_secret);
 	oidc_discovery_done(&d);
 }
@@ -453,6 +565,9 @@ static void test_descriptions_that_are_wrong(void **state)
 		{ DESCRIPTION(ISSUER, "https://id.example/to ken", ""), "token_endpoint" },
 		/* http of this host is for an issuer of this host. */
 		{ DESCRIPTION(ISSUER, "http://127.0.0.1:1/token", ""), "is not https" },
+		{ DESCRIPTION(ISSUER, "https://id.example/token",
+			      ",\"revocation_endpoint\":\"http://127.0.0.1/x\""),
+		  "is not https" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -513,6 +628,10 @@ int main(void)
 		cmocka_unit_test(test_clocks),
 		cmocka_unit_test(test_fresh_sign_in),
 		cmocka_unit_test(test_userinfo),
+		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_invalid_grant),
+		cmocka_unit_test(test_tokens_that_are_not_for_use),
+		cmocka_unit_test(test_claims_of_a_renewal),
 		cmocka_unit_test(test_description),
 		cmocka_unit_test(test_descriptions_that_are_wrong),
 		cmocka_unit_test(test_query),
