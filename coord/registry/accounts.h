@@ -49,7 +49,8 @@ struct registry_identity {
 /*
  * Somebody comes from a provider. OK: user, who has this identity; else it becomes that of the
  * user who is called like the address and has none yet; else of a new one, if may_create. What the
- * provider says of groups is kept. NOT_ALLOWED: unknown, suspended. This opens no session.
+ * provider says of groups is kept. Whom this provider had forgotten (registry_renewal_gone()) is
+ * suspended no more. NOT_ALLOWED: unknown, suspended. This opens no session.
  */
 void registry_sign_in_identity(struct registry *registry, const struct registry_actor *actor,
 			       const struct registry_identity *identity, bool may_create,

@@ -100,7 +100,7 @@ extern const struct field_type field_facts; /* struct node_facts */
 extern const struct record_kind node_record_kind, address_record_kind, user_record_kind,
 	authkey_record_kind, apikey_record_kind, pending_record_kind, policy_record_kind,
 	policy_current_kind, mesh_record_kind, event_record_kind, idp_record_kind,
-	websession_record_kind, pwlink_record_kind;
+	websession_record_kind, pwlink_record_kind, renewal_record_kind;
 
 extern const struct record_kind checkgrant_record_kind, checkreq_record_kind;
 

@@ -41,6 +41,7 @@ uint64_t time_after(uint64_t start, uint64_t usec);
 #define RECORD_MAX_IDENTITIES 8u
 #define RECORD_MAX_GROUPS     256u /* of a provider's claim, each of up to RECORD_MAX_TEXT bytes */
 #define RECORD_MAX_CRYPT      383u /* bytes of a password's hash */
+#define RECORD_MAX_SEALED     16384u	   /* characters of a provider's token, sealed */
 #define RECORD_MAX_POLICY     (512u << 10) /* bytes of a policy's text */
 
 /* What all records begin with. */
@@ -164,6 +165,9 @@ struct user_record {
 	unsigned roles;		 /* enum policy_role (coord/policy/policy.h) */
 	uint64_t created;
 	uint64_t suspended; /* since when; 0: is not. May not sign in, and has no valid keys */
+	/* Why they are: the provider of this issuer knows them no more. NULL: an operator said so
+	 */
+	char *gone_from;
 	struct identity_list identities;
 	char *password;	       /* crypt(5); NULL: signs in elsewhere, or not at all */
 	uint64_t password_set; /* when; 0: never. Older links to set it are void */
@@ -194,6 +198,22 @@ int idp_record_read(const char *key, const void *json, size_t len, char **reterr
 		    struct idp_record *ret);
 char *idp_record_write(const struct idp_record *idp, size_t *ret_len);
 void idp_record_done(struct idp_record *idp);
+
+/* renewals/SHA256(issuer NUL subject): by what it shows that the provider knows them still. */
+struct renewal_record {
+	struct record_head head; /* id: the hash, in base64url */
+	char *user;		 /* login */
+	char *provider;		 /* NAME of "oidc:NAME" */
+	char *issuer, *subject;
+	char *sealed; /* its refresh token, which only coord/renewal can read */
+	uint64_t created;
+	uint64_t confirmed; /* when the provider last took it */
+	bool changes;	    /* it gives another one each time, and the old one is void then */
+};
+int renewal_record_read(const char *key, const void *json, size_t len, char **reterr_text,
+			struct renewal_record *ret);
+char *renewal_record_write(const struct renewal_record *renewal, size_t *ret_len);
+void renewal_record_done(struct renewal_record *renewal);
 
 /* How sure it is that a person was there, when they signed in. */
 enum auth_strength {

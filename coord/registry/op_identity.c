@@ -58,12 +58,34 @@ static void set_groups(const struct identity_op *i, struct identity room[RECORD_
 	user->identities.items = room;
 }
 
+/* The provider that knew them no more knows them again. */
+static bool is_back(const struct identity_op *i, const struct user_record *user)
+{
+	return user->gone_from && strcmp(user->gone_from, i->issuer) == 0;
+}
+
+/* Their hosts do not come back by that: each is to be logged in again. */
+static int put_back(struct identity_op *i, struct txn *txn, const struct user_record *old)
+{
+	struct identity room[RECORD_MAX_IDENTITIES];
+	struct user_record user = *old;
+
+	user.suspended = 0;
+	user.gone_from = NULL;
+	set_groups(i, room, &user);
+	txn_put_record(txn, &user_record_kind, &user);
+	op_event_result(&i->op, txn, "user.back", i->login, "ok", i->issuer);
+	return 0;
+}
+
 static int sign_in(struct identity_op *i, struct txn *txn, const struct user_record *old)
 {
 	struct identity room[RECORD_MAX_IDENTITIES];
 	struct user_record user = *old;
 	int r = choose(i, old->head.id);
 
+	if (r == 0 && is_back(i, old))
+		return put_back(i, txn, old);
 	if (r == 0)
 		r = person_find_active(&i->op, i->login, &old);
 	if (r != 0)

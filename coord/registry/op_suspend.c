@@ -20,12 +20,16 @@ static void complete(struct op *op)
 	op->result.user = registry_user(op->registry, ((struct suspend_op *)op)->login);
 }
 
-/* Is there something to be done? OP_ANSWERED: they are in that state. */
+/*
+ * Is there something to be done? OP_ANSWERED: they are in that state. Whom an operator suspends the
+ * provider does not let in again, also if it was the one to say so first.
+ */
 static int find(struct op *op, bool suspended, const struct user_record **ret_user)
 {
 	int r = person_find(op, ((struct suspend_op *)op)->login, ret_user);
 
-	if (r != 0 || !(*ret_user)->suspended != !suspended)
+	if (r != 0 || !(*ret_user)->suspended != !suspended ||
+	    (suspended && (*ret_user)->gone_from))
 		return r;
 	op->result.user = *ret_user;
 	return OP_ANSWERED;
@@ -41,6 +45,7 @@ static int prepare_suspend(struct op *op, struct txn *txn)
 		return r;
 	user = *old;
 	user.suspended = op->registry->clock();
+	user.gone_from = NULL;
 	user.signed_out = person_end_sessions(op, old->head.id);
 	txn_put_record(txn, &user_record_kind, &user);
 	op_event(op, txn, old->head.id, NULL);
@@ -58,6 +63,7 @@ static int prepare_resume(struct op *op, struct txn *txn)
 		return r;
 	user = *old;
 	user.suspended = 0;
+	user.gone_from = NULL;
 	txn_put_record(txn, &user_record_kind, &user);
 	op_event(op, txn, old->head.id, NULL);
 	return 0;

@@ -7,6 +7,7 @@
 #include "coord/registry/address.h"
 #include "coord/registry/code.h"
 #include "coord/registry/internal.h"
+#include "coord/registry/renewal.h"
 
 const struct mesh_record *registry_mesh(const struct registry *registry)
 {
@@ -149,6 +150,7 @@ DEFINE_ITERATION(pending, pending, pending);
 DEFINE_ITERATION(policy, policies, policies);
 DEFINE_ITERATION(websession, websessions, websessions);
 DEFINE_ITERATION(pwlink, pwlinks, pwlinks);
+DEFINE_ITERATION(renewal, renewals, renewals);
 
 /* ---- addresses, policy, presence ---- */
 

@@ -119,6 +119,7 @@ static const struct field user_fields[] = {
 	{ "roles", &field_roles, AT(roles), 0 },
 	{ "created", &field_moment, AT(created), JSON_REQUIRED },
 	{ "suspended", &field_time, AT(suspended), 0 },
+	{ "gone_from", &field_text, AT(gone_from), 0 },
 	{ "identities", &field_identities, AT(identities), 0 },
 	{ "provider_groups", &field_old_groups, AT(identities), 0 },
 	{ "password", &field_crypt, AT(password), 0 },
@@ -134,7 +135,11 @@ static int check_user(const void *record, struct json_report *rep)
 {
 	const struct user_record *user = record;
 
-	return login_problem(user->head.id) ? json_fail(rep, NULL, "is no login") : 0;
+	if (login_problem(user->head.id))
+		return json_fail(rep, NULL, "is no login");
+	if (user->gone_from && !user->suspended)
+		return json_fail(rep, NULL, "gone_from: is for who is suspended");
+	return 0;
 }
 
 static void user_done(void *record)
@@ -144,6 +149,7 @@ static void user_done(void *record)
 	free(user->head.id);
 	free(user->name);
 	identities_done(&user->identities);
+	free(user->gone_from);
 	free(user->password);
 	free(user->totp);
 	*user = (struct user_record){ 0 };

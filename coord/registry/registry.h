@@ -188,6 +188,7 @@ enum registry_change_kind {
 	REGISTRY_AUTHKEY,
 	REGISTRY_APIKEY,
 	REGISTRY_PENDING,
+	REGISTRY_RENEWAL,
 	REGISTRY_CHECK,	 /* a check that is asked for, answered, remembered */
 	REGISTRY_POLICY, /* another policy is in force, or it was confirmed */
 	REGISTRY_EVENT,	 /* event */

@@ -36,6 +36,8 @@ static const struct table_kind {
 	{ &websession_record_kind, offsetof(struct state, websessions),
 	  sizeof(struct websession_record), -1 },
 	{ &pwlink_record_kind, offsetof(struct state, pwlinks), sizeof(struct pwlink_record), -1 },
+	{ &renewal_record_kind, offsetof(struct state, renewals), sizeof(struct renewal_record),
+	  REGISTRY_RENEWAL },
 };
 
 static struct table *table_of(struct state *state, const struct table_kind *kind)

@@ -30,7 +30,7 @@ struct state {
 
 	struct mesh_record *mesh;
 	struct table nodes, users, authkeys, apikeys, pending, policies, addresses;
-	struct table idps, websessions, pwlinks;
+	struct table idps, websessions, pwlinks, renewals;
 	struct table checkgrants, checkreqs;
 	struct node_slot **slots; /* by number; NULL: free */
 	size_t n_slots, size_slots, n_free;

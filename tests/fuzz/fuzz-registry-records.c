@@ -29,6 +29,7 @@ static const struct record_kind *const kinds[] = {
 	&policy_record_kind,  &policy_current_kind,    &mesh_record_kind,
 	&event_record_kind,   &checkgrant_record_kind, &checkreq_record_kind,
 	&idp_record_kind,     &websession_record_kind, &pwlink_record_kind,
+	&renewal_record_kind,
 };
 
 /* Everything in it fits into a line of a log. */

@@ -23,7 +23,10 @@
 #define NODE_START "{" KEYS ",\"name\":\"web\",\"ipv4\":\"100.64.0.1\","
 #define NODE_END   "\"created\":1,\"key_created\":2,\"facts\":{}}"
 
-#define TOTP	"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+#define TOTP "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+#define RENEWAL                                                                      \
+	"\"user\":\"a@b\",\"provider\":\"corp\",\"issuer\":\"https://idp.example\"," \
+	"\"subject\":\"1\","
 #define SESSION "\"user\":\"a@b\",\"created\":1,\"auth_time\":2,\"expires\":3,"
 
 #define CHECK_ID "abcdefghijklmnopqrstuvwx23"
@@ -74,6 +77,12 @@ static const struct kind_case round_trips[] = {
 	{ &pwlink_record_kind, "pwlinks/" HASH,
 	  "{\"user\":\"alice@example.com\",\"created_by\":\"root\",\"created\":1,"
 	  "\"expires\":2}" },
+	{ &user_record_kind, "users/alice@example.com",
+	  "{\"created\":1,\"suspended\":2,\"gone_from\":\"https://idp.example\"}" },
+	{ &renewal_record_kind, "renewals/" HASH,
+	  "{" RENEWAL "\"sealed\":\"aB-_9\",\"created\":1,\"confirmed\":2,\"changes\":true}" },
+	{ &renewal_record_kind, "renewals/" HASH,
+	  "{" RENEWAL "\"sealed\":\"a\",\"created\":1,\"confirmed\":0}" },
 	{ &authkey_record_kind, "authkeys/kaaaaaaaaaaaa",
 	  "{\"hash\":\"" HASH "\",\"user\":\"alice@example.com\",\"reusable\":true,"
 	  "\"ephemeral\":true,\"created\":1,\"expires\":2,\"used\":3,\"last_used\":4,\"revoked\":5,"
@@ -243,6 +252,16 @@ static const struct {
 	    "{\"created\":1,\"identities\":[{\"issuer\":\"x\",\"subject\":\"1\",\"groups\":"
 	    "[\"b\",\"a\"]}]}" },
 	  "identities[0].groups: is not sorted; expected each group once" },
+	{ { &user_record_kind, "users/a@b", "{\"created\":1,\"gone_from\":\"https://a\"}" },
+	  "gone_from: is for who is suspended" },
+	{ { &renewal_record_kind, "renewals/x",
+	    "{" RENEWAL "\"sealed\":\"a\",\"created\":1,\"confirmed\":2}" },
+	  "renewals/x: is no hash of an identity" },
+	{ { &renewal_record_kind, "renewals/" HASH,
+	    "{" RENEWAL "\"sealed\":\"a.b\",\"created\":1,\"confirmed\":2}" },
+	  "sealed: expected base64url of a sealed token" },
+	{ { &renewal_record_kind, "renewals/" HASH, "{" RENEWAL "\"created\":1,\"confirmed\":2}" },
+	  "sealed: is missing" },
 	{ { &idp_record_kind, "idp/x", "{\"user\":\"a@b\"}" }, "idp/x: is no hash of an identity" },
 	{ { &idp_record_kind, "idp/" HASH, "{\"user\":\"A\"}" }, "user: \"A\" is no login" },
 	{ { &websession_record_kind, "websessions/x",
