@@ -212,6 +212,29 @@ static void print_checks(FILE *f, const struct api *api)
 		    "Requests of hosts that wait for the answer to a check.", api->checking.n);
 }
 
+static void print_renewals(FILE *f, const struct api *api)
+{
+	struct renewals_stats stats = { 0 };
+	const struct om_family kept = { "peergate_coord_renewals_kept", "gauge", NULL,
+					"People whom their provider is asked about, by whether it "
+					"answered the last time." };
+	const struct om_family done = { "peergate_coord_renewals", "counter", NULL,
+					"Answers of providers about people, by what they were." };
+
+	if (api->renewals)
+		renewals_get_stats(api->renewals, &stats);
+	print_samples(f, &kept, "", "state",
+		      (const struct sample[]){ { "good", stats.kept - stats.failing },
+					       { "failing", stats.failing } },
+		      2);
+	print_samples(f, &done, "_total", "result",
+		      (const struct sample[]){ { "known", stats.refreshed },
+					       { "gone", stats.gone },
+					       { "lost", stats.lost },
+					       { "failed", stats.failed } },
+		      4);
+}
+
 static void print_all(FILE *f, const struct api *api)
 {
 	struct http_stats http;
@@ -224,6 +247,7 @@ static void print_all(FILE *f, const struct api *api)
 	print_policy(f, api->registry, &map);
 	print_streams(f, &map.streams);
 	print_checks(f, api);
+	print_renewals(f, api);
 	if (api->server) {
 		http_server_get_stats(api->server, &http);
 		print_http(f, &http);

@@ -82,6 +82,17 @@ static json_t *policy_json(const struct registry *registry)
 			 admin_time(policy->confirm_by));
 }
 
+/* Whom providers are asked about (coord/renewal). */
+static json_t *renewals_json(const struct api *api)
+{
+	struct renewals_stats stats = { 0 };
+
+	if (api->renewals)
+		renewals_get_stats(api->renewals, &stats);
+	return json_pack("{s:I, s:I, s:s?}", "kept", (json_int_t)stats.kept, "failing",
+			 (json_int_t)stats.failing, "problem", stats.problem);
+}
+
 int admin_status(struct admin_call *call)
 {
 	const struct api *api = call->api;
@@ -91,13 +102,14 @@ int admin_status(struct admin_call *call)
 	map_get_stats(api->map, &map);
 	return admin_call_answer(
 		call, 200,
-		json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o}", "version",
-			  PEERGATE_VERSION, "url", api->url, "key", api->key_text, "mesh",
-			  mesh_json(registry), "nodes", (json_int_t)registry_n_nodes(registry),
-			  "expired", (json_int_t)count_expired(registry), "waiting",
+		json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:o}",
+			  "version", PEERGATE_VERSION, "url", api->url, "key", api->key_text,
+			  "mesh", mesh_json(registry), "nodes",
+			  (json_int_t)registry_n_nodes(registry), "expired",
+			  (json_int_t)count_expired(registry), "waiting",
 			  (json_int_t)count_waiting(registry), "users",
 			  (json_int_t)registry_n_users(registry), "streams",
-			  (json_int_t)map.streams.streams, "policy", policy_json(registry),
-			  "generation", (json_int_t)registry_revision(registry), "warnings",
-			  warnings_json(api)));
+			  (json_int_t)map.streams.streams, "renewals", renewals_json(api), "policy",
+			  policy_json(registry), "generation",
+			  (json_int_t)registry_revision(registry), "warnings", warnings_json(api)));
 }

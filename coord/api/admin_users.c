@@ -1,17 +1,30 @@
 /* People. */
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "coord/api/admin.h"
 
-static json_t *identities_json(const struct identity_list *list)
+/* Seconds; null: not before the keys of their hosts expire. */
+static json_t *notice_json(const struct api *api, const struct identity *identity)
+{
+	uint64_t usec = api->renewals ? renewals_notice_usec(api->renewals, identity->issuer,
+							     identity->subject)
+				      : 0;
+
+	return usec ? json_integer((json_int_t)(usec / USEC_PER_SEC)) : json_null();
+}
+
+static json_t *identities_json(const struct api *api, const struct identity_list *list)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; array && i < list->n; i++)
 		if (json_array_append_new(
-			    array, json_pack("{s:s, s:s, s:o}", "issuer", list->items[i].issuer,
-					     "subject", list->items[i].subject, "groups",
-					     admin_texts(&list->items[i].groups))) < 0) {
+			    array,
+			    json_pack("{s:s, s:s, s:o, s:o}", "issuer", list->items[i].issuer,
+				      "subject", list->items[i].subject, "groups",
+				      admin_texts(&list->items[i].groups), "noticed_within",
+				      notice_json(api, &list->items[i]))) < 0) {
 			json_decref(array);
 			return NULL;
 		}
@@ -31,13 +44,13 @@ static json_t *groups_json(const struct api *api, const struct user_record *user
 /* That there is a password, and a secret for codes; nothing of what they are. */
 json_t *admin_user_json(const struct api *api, const struct user_record *user)
 {
-	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "login",
+	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:s?, s:b, s:b, s:o, s:o, s:o}", "login",
 			 user->head.id, "name", user->name, "roles",
 			 admin_words(user->roles, role_name), "created", admin_time(user->created),
-			 "suspended", admin_time(user->suspended), "password",
-			 user->password != NULL, "totp", user->totp != NULL, "identities",
-			 identities_json(&user->identities), "groups", groups_json(api, user),
-			 "last_sign_in", admin_time(user->last_sign_in));
+			 "suspended", admin_time(user->suspended), "gone_from", user->gone_from,
+			 "password", user->password != NULL, "totp", user->totp != NULL,
+			 "identities", identities_json(api, &user->identities), "groups",
+			 groups_json(api, user), "last_sign_in", admin_time(user->last_sign_in));
 }
 
 static json_t *user_at(const struct api *api, size_t i)

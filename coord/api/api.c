@@ -128,6 +128,7 @@ int api_new(sd_event *event, const struct api_config *config, struct api **ret_a
 	api->registry = config->registry;
 	api->map = config->map;
 	api->store = config->store;
+	api->renewals = config->renewals;
 	api->key = config->key;
 	api->admin_group = config->admin_group;
 	api->follow_keepalive_usec = FOLLOW_KEEPALIVE_USEC;

@@ -21,11 +21,12 @@ struct api_config {
 	struct registry *registry; /* ready */
 	struct map *map;
 	struct store *store;
-	const struct ed25519_key *key; /* the coordinator's */
-	const char *url;	       /* how agents and browsers reach it; no "/" at its end */
-	const char *state_dir;	       /* absolute: where a backup is put together */
-	unsigned max_machines;	       /* that may send signed requests within five minutes */
-	gid_t admin_group;	       /* may use the unix socket besides root; (gid_t)-1: none */
+	const struct renewals *renewals; /* NULL: nobody is asked about */
+	const struct ed25519_key *key;	 /* the coordinator's */
+	const char *url;		 /* how agents and browsers reach it; no "/" at its end */
+	const char *state_dir;		 /* absolute: where a backup is put together */
+	unsigned max_machines;		 /* that may send signed requests within five minutes */
+	gid_t admin_group;		 /* may use the unix socket besides root; (gid_t)-1: none */
 };
 
 /* Return: 0, -ENOMEM, -EIO, negative errno of sd-event. */

@@ -335,6 +335,7 @@ bool api_check_concerns(const struct registry_change *change)
 	case REGISTRY_AUTHKEY:
 	case REGISTRY_APIKEY:
 	case REGISTRY_PENDING:
+	case REGISTRY_RENEWAL:
 	case REGISTRY_EVENT:
 		return false;
 	}

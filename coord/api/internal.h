@@ -7,6 +7,7 @@
 #include "coord/api/api.h"
 #include "coord/api/waiters.h"
 #include "coord/http/rate.h"
+#include "coord/renewal/renewals.h"
 
 #define PROTOCOL_VERSION 1
 
@@ -20,6 +21,7 @@ struct api {
 	struct registry *registry;
 	struct map *map;
 	struct store *store;
+	const struct renewals *renewals;
 	const struct http_server *server;
 	const struct ed25519_key *key;
 	char key_text[ED25519_TEXT_LEN];

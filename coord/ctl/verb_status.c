@@ -41,6 +41,19 @@ static int render_policy(const struct ctl *ctl, const json_t *policy)
 		    confirm ? confirm : "");
 }
 
+/* Nothing of providers where there are none. */
+static int render_renewals(const struct ctl *ctl, const json_t *renewals)
+{
+	if (number(renewals, "kept") == 0)
+		return 0;
+	if (number(renewals, "failing") == 0)
+		return line(ctl, "providers", "are asked about %llu people",
+			    number(renewals, "kept"));
+	return line(ctl, "providers", "cannot be asked about %llu of %llu people; the last: %s",
+		    number(renewals, "failing"), number(renewals, "kept"),
+		    value_text(renewals, "problem"));
+}
+
 static int render_warnings(const struct ctl *ctl, const json_t *list)
 {
 	const json_t *item;
@@ -70,6 +83,7 @@ static int render_status(const struct ctl *ctl, const json_t *reply)
 		  number(reply, "nodes"), number(reply, "streams"), number(reply, "expired"));
 	r |= line(ctl, "waiting", "%llu", number(reply, "waiting"));
 	r |= line(ctl, "users", "%llu", number(reply, "users"));
+	r |= render_renewals(ctl, json_object_get(reply, "renewals"));
 	r |= render_policy(ctl, json_object_get(reply, "policy"));
 	r |= line(ctl, "generation", "%llu", number(reply, "generation"));
 	r |= render_warnings(ctl, json_object_get(reply, "warnings"));

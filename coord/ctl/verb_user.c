@@ -4,6 +4,7 @@
 
 #include "common/cli/format.h"
 #include "common/cli/value.h"
+#include "common/clock.h"
 #include "common/text.h"
 #include "coord/ctl/card.h"
 #include "coord/ctl/ctl.h"
@@ -75,14 +76,20 @@ static int show_identity(const struct ctl *ctl, const char *title, const json_t 
 	const json_t *groups = json_object_get(identity, "groups");
 	_cleanup_free_ char *list = value_list(groups, SHOWN_GROUPS);
 	_cleanup_free_ char *says = list ? text_printf("says: in %s", list) : NULL;
+	uint64_t seconds = value_number(identity, "noticed_within");
+	char within[CLI_FORMAT_LEN];
+	_cleanup_free_ char *noticed =
+		seconds ? text_printf("leaving it is noticed within %s",
+				      cli_format_span(seconds * USEC_PER_SEC, within))
+			: text_printf("leaving it is noticed when keys expire");
 	const char *const parts[] = { value_text(identity, "issuer"),
 				      value_text(identity, "subject"),
-				      json_array_size(groups) > 0 ? says : NULL };
+				      json_array_size(groups) > 0 ? says : NULL, noticed };
 
 	if (!says)
 		return -ENOMEM;
 
-	return show_parts(ctl, title, parts, ARRAY_SIZE(parts));
+	return noticed ? show_parts(ctl, title, parts, ARRAY_SIZE(parts)) : -ENOMEM;
 }
 
 /* sort: the member that they are put in order by. */
@@ -102,6 +109,8 @@ static int show_each(const struct ctl *ctl, const char *title, const json_t *lis
 
 static const char *state_of(const json_t *user)
 {
+	if (json_is_string(json_object_get(user, "gone_from")))
+		return "gone";
 	return json_is_string(json_object_get(user, "suspended")) ? "suspended" : "active";
 }
 
@@ -136,6 +145,8 @@ static int render_all(const struct ctl *ctl, const json_t *user)
 	r |= card_line(out, "state", state_of(user));
 	if (json_is_string(json_object_get(user, "suspended")))
 		r |= show_time(ctl, "suspended", user, "suspended");
+	if (json_is_string(json_object_get(user, "gone_from")))
+		r |= card_line(out, "gone from", value_text(user, "gone_from"));
 	r |= card_line(out, "added", value_text(user, "created"));
 	r |= card_line(out, "password", password_of(user));
 	r |= show_each(ctl, "identities", json_object_get(user, "identities"), "issuer",

@@ -10,7 +10,9 @@ static void add_user_row(struct cli_table *table, const json_t *user, uint64_t n
 	listed_text(table, user, "login");
 	listed_text(table, user, "name");
 	listed_words(table, user, "roles");
-	if (json_is_string(json_object_get(user, "suspended")))
+	if (json_is_string(json_object_get(user, "gone_from")))
+		cli_table_add(table, CLI_BAD, "gone");
+	else if (json_is_string(json_object_get(user, "suspended")))
 		cli_table_add(table, CLI_BAD, "suspended");
 	else
 		cli_table_add(table, CLI_GOOD, "active");

@@ -197,6 +197,7 @@ static int hand_in_change(struct map *map, uint64_t revision, const struct regis
 	case REGISTRY_AUTHKEY:
 	case REGISTRY_APIKEY:
 	case REGISTRY_PENDING:
+	case REGISTRY_RENEWAL:
 	case REGISTRY_CHECK:
 	case REGISTRY_EVENT:
 		return WORLD_SAME;

@@ -30,6 +30,8 @@ struct coord {
 	struct api *api;
 	struct verifier *verifier;
 	struct providers *providers;
+	struct sealer *sealer;
+	struct renewals *renewals;
 	struct web *web;
 	struct http_route *routes; /* the api's, then the pages' */
 	struct http_server *server;
@@ -139,6 +141,7 @@ static int open_api(struct coord *coord, const struct coord_paths *paths, char *
 	struct api_config config = {
 		.registry = coord->registry,
 		.store = coord->store,
+		.renewals = coord->renewals,
 		.key = coord->key,
 		.url = coord->config->url,
 		.state_dir = paths->state_dir,
@@ -155,11 +158,27 @@ static int open_api(struct coord *coord, const struct coord_paths *paths, char *
 	return r < 0 ? fail(reterr_text, r, "API") : 0;
 }
 
+static int open_renewals(struct coord *coord, char **reterr_text)
+{
+	struct renewals_config config = { .registry = coord->registry, .problem = on_problem };
+	int r;
+
+	r = sealer_new(coord->key, &coord->sealer);
+	if (r < 0)
+		return fail(reterr_text, r, "sealing");
+	providers_set_sealer(coord->providers, coord->sealer);
+	config.sealer = coord->sealer;
+	config.providers = providers_renewals(coord->providers, &config.n_providers);
+	r = renewals_new(coord->event, &config, &coord->renewals);
+	return r < 0 ? fail(reterr_text, r, "refresh tokens") : 0;
+}
+
 static int open_web(struct coord *coord, char **reterr_text)
 {
 	struct web_config config = {
 		.registry = coord->registry,
 		.map = coord->map,
+		.renewals = coord->renewals,
 		.url = coord->config->url,
 	};
 	int r = verifier_new(coord->event, coord->registry, &coord->verifier);
@@ -226,6 +245,8 @@ int coord_new(sd_event *event, const struct coord_config *config, const struct c
 	if (r == 0)
 		r = open_registry(coord, reterr_text);
 	if (r == 0)
+		r = open_renewals(coord, reterr_text);
+	if (r == 0)
 		r = open_api(coord, paths, reterr_text);
 	if (r == 0)
 		r = open_web(coord, reterr_text);
@@ -244,6 +265,7 @@ struct coord *coord_free(struct coord *coord)
 		return NULL;
 	if (coord->api)
 		api_set_server(coord->api, NULL);
+	renewals_stop(coord->renewals);
 	providers_stop(coord->providers);
 	sd_event_source_disable_unref(coord->memory);
 	http_server_free(coord->server);
@@ -251,8 +273,10 @@ struct coord *coord_free(struct coord *coord)
 	verifier_free(coord->verifier);
 	map_free(coord->map);
 	registry_free(coord->registry);
+	renewals_free(coord->renewals);
 	web_free(coord->web);
 	providers_free(coord->providers);
+	sealer_free(coord->sealer);
 	free(coord->routes);
 	store_free(coord->store);
 	ed25519_key_free(coord->key);

@@ -17,6 +17,8 @@ static int read_url(const struct conf_field *f, const char *value, void *target)
 	return oidc_url_is_safe(value) ? conf_read_string(f, value, target) : -EINVAL;
 }
 
+#define SECOND UINT64_C(1000000)
+
 /* Blanks between them, and the one without which a provider speaks another protocol. */
 static int read_scopes(const struct conf_field *f, const char *value, void *target)
 {
@@ -84,6 +86,11 @@ static int read_group(const struct conf_field *f, const char *value, void *targe
 	return 0;
 }
 
+static int read_offline(const struct conf_field *f, const char *value, void *target)
+{
+	return oidc_offline_parse(value, target);
+}
+
 #define AT(member) offsetof(struct provider_config, member)
 static const struct conf_field fields[] = {
 	{ "Title", conf_read_string, AT(title), .expected = "a name for people" },
@@ -103,6 +110,10 @@ static const struct conf_field fields[] = {
 	{ "CreateUsers", conf_read_bool, AT(may_create), .expected = "yes or no" },
 	{ "TrustEmail", conf_read_bool, AT(trust_email), .expected = "yes or no" },
 	{ "SigningAlgorithm", read_alg, AT(alg), .expected = "RS256 or ES256" },
+	{ "RefreshTokens", read_offline, AT(offline),
+	  .expected = "no, offline-access, access-type or plain" },
+	{ "RefreshEvery", conf_read_duration, AT(refresh_every_usec), SECOND, 7 * 86400 * SECOND,
+	  "a time from 1s to 7d" },
 	{ "Reauth", read_reauth, AT(reauth), .expected = "max-age, prompt-only or none" },
 };
 #undef AT
@@ -171,6 +182,7 @@ int provider_config_parse(const char *text, size_t len, const char *source, cons
 
 	if (!config)
 		return -ENOMEM;
+	config->refresh_every_usec = 3600 * SECOND;
 	if (!is_name(name))
 		return fail(reterr_text, source,
 			    "the file's name has to be small letters, digits and hyphens, 32 at "
@@ -230,13 +242,34 @@ static bool is_of_group(char **groups, const struct oidc_identity *identity)
 	return false;
 }
 
+static bool lacks_domain(const struct provider_config *config, const struct oidc_identity *identity)
+{
+	return config->domains && config->domains[0] &&
+	       !is_of_domain(config->domains, provider_email(config, identity));
+}
+
+static bool lacks_group(const struct provider_config *config, const struct oidc_identity *identity)
+{
+	return config->groups && config->groups[0] && !is_of_group(config->groups, identity);
+}
+
 const char *provider_admits(const struct provider_config *config,
 			    const struct oidc_identity *identity)
 {
-	if (config->domains && config->domains[0] &&
-	    !is_of_domain(config->domains, provider_email(config, identity)))
+	if (lacks_domain(config, identity))
 		return "your e-mail address is not one that may sign in here";
-	if (config->groups && config->groups[0] && !is_of_group(config->groups, identity))
+	if (lacks_group(config, identity))
 		return "you are in none of the groups that may sign in here";
+	return NULL;
+}
+
+const char *provider_still_admits(const struct provider_config *config,
+				  const struct oidc_identity *identity)
+{
+	if (identity->email && (identity->has_email_verified || config->trust_email) &&
+	    lacks_domain(config, identity))
+		return "the e-mail address is not one that may sign in here any more";
+	if (identity->has_groups && lacks_group(config, identity))
+		return "in none of the groups that may sign in here any more";
 	return NULL;
 }

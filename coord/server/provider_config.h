@@ -33,7 +33,9 @@ struct provider_config {
 	bool may_create;	       /* CreateUsers=: no */
 	bool trust_email; /* TrustEmail=: no; it says nothing of whether addresses are verified */
 	enum jws_alg alg; /* SigningAlgorithm=: RS256 */
-	enum oidc_reauth reauth; /* Reauth=: max-age */
+	enum oidc_reauth reauth;     /* Reauth=: max-age */
+	enum oidc_offline offline;   /* RefreshTokens=: no */
+	uint64_t refresh_every_usec; /* RefreshEvery=: 1 hour */
 };
 
 struct provider_config *provider_config_free(struct provider_config *config);
@@ -52,6 +54,12 @@ int provider_config_parse(const char *text, size_t len, const char *source, cons
  */
 const char *provider_admits(const struct provider_config *config,
 			    const struct oidc_identity *identity);
+/*
+ * The same of somebody who has signed in before, by what a provider says when their token is
+ * redeemed, which may be less: what it does not say is no reason.
+ */
+const char *provider_still_admits(const struct provider_config *config,
+				  const struct oidc_identity *identity);
 /* The address, if it is known to be theirs; else NULL. Borrowed. */
 const char *provider_email(const struct provider_config *config,
 			   const struct oidc_identity *identity);

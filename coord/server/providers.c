@@ -18,6 +18,7 @@
 #define SUFFIX	     ".conf"
 
 struct provider {
+	const struct providers *all;
 	struct provider_config *config;
 	struct oidc_provider *oidc;
 };
@@ -26,6 +27,8 @@ struct providers {
 	struct fetch *fetch;
 	struct provider items[PROVIDERS_MAX];
 	struct web_provider web[PROVIDERS_MAX];
+	struct renewal_provider renewals[PROVIDERS_MAX];
+	const struct sealer *sealer; /* NULL: no token is kept */
 	size_t n;
 };
 
@@ -105,13 +108,34 @@ static void begin(void *userdata, const struct web_begin *request, web_begin_fn 
 struct finishing {
 	struct provider *provider;
 	bool reauth;
+	char nonce[OIDC_SECRET_SIZE];
 	web_finish_fn done;
 	void *userdata;
 };
 
-static void hand_on(struct finishing *f, const struct oidc_identity *identity)
+/* Who cannot leave a token here may come in all the same: it is seen later that they have left. */
+static char *seal(const struct finishing *f, const struct oidc_identity *identity,
+		  const char *refresh_token)
+{
+	const struct provider *p = f->provider;
+	char *sealed = NULL;
+	int r;
+
+	if (!refresh_token || !p->all->sealer)
+		return NULL;
+	r = renewal_seal(p->all->sealer, p->config->issuer, identity->subject, f->nonce,
+			 refresh_token, &sealed);
+	if (r < 0)
+		log_warning("%s: a refresh token cannot be kept: %s", p->config->name,
+			    strerror(-r));
+	return sealed;
+}
+
+static void hand_on(struct finishing *f, const struct oidc_identity *identity,
+		    const char *refresh_token)
 {
 	const struct provider_config *config = f->provider->config;
+	_cleanup_free_ char *sealed = seal(f, identity, refresh_token);
 	const struct web_identity known = {
 		.issuer = config->issuer,
 		.subject = identity->subject,
@@ -120,6 +144,7 @@ static void hand_on(struct finishing *f, const struct oidc_identity *identity)
 		.groups = { identity->groups, identity->n_groups },
 		.auth_time = identity->auth_time,
 		.strength = strength_of(f->provider, f->reauth),
+		.sealed = sealed,
 	};
 	const char *why = provider_admits(config, identity);
 
@@ -138,7 +163,7 @@ static void on_finished(const struct oidc_identity *identity, const char *refres
 	struct finishing *f = userdata;
 
 	if (identity) {
-		hand_on(f, identity);
+		hand_on(f, identity, refresh_token);
 	} else {
 		log_warning("%s: a person could not sign in: %s", f->provider->config->name,
 			    problem);
@@ -164,7 +189,11 @@ static void finish(void *userdata, struct web_flow_state *flow, const struct web
 	int r = p->oidc ? -ENOMEM : -ESHUTDOWN;
 
 	if (f && p->oidc) {
-		*f = (struct finishing){ p, flow->flow.reauth, done, done_userdata };
+		*f = (struct finishing){ .provider = p,
+					 .reauth = flow->flow.reauth,
+					 .done = done,
+					 .userdata = done_userdata };
+		memcpy(f->nonce, flow->flow.nonce, sizeof(f->nonce));
 		r = oidc_finish(p->oidc, &flow->flow, &callback, on_finished, f, &call);
 	}
 	if (r < 0) {
@@ -175,6 +204,31 @@ static void finish(void *userdata, struct web_flow_state *flow, const struct web
 		     NULL, done_userdata);
 	}
 	flow_free(flow);
+}
+
+/* ---- whether they are known still ---- */
+
+static int refresh(void *userdata, const struct oidc_renewal *renewal, oidc_tokens_fn on_tokens,
+		   oidc_refresh_fn done, void *done_userdata, struct oidc_call **ret_call)
+{
+	const struct provider *p = userdata;
+
+	return p->oidc ? oidc_refresh(p->oidc, renewal, on_tokens, done, done_userdata, ret_call)
+		       : -ESHUTDOWN;
+}
+
+static int give_back(void *userdata, const char *refresh_token, oidc_revoke_fn done,
+		     void *done_userdata, struct oidc_call **ret_call)
+{
+	const struct provider *p = userdata;
+
+	return p->oidc ? oidc_revoke(p->oidc, refresh_token, done, done_userdata, ret_call)
+		       : -ESHUTDOWN;
+}
+
+static const char *still_admits(void *userdata, const struct oidc_identity *identity)
+{
+	return provider_still_admits(((const struct provider *)userdata)->config, identity);
 }
 
 /* ---- loading ---- */
@@ -217,6 +271,7 @@ static int make(struct providers *providers, struct provider *p, const char *url
 		.groups_claim = config->groups_claim,
 		.alg = config->alg,
 		.reauth = config->reauth,
+		.offline = config->offline,
 	};
 	char *secret = NULL;
 	int r = redirect ? read_secret(config, &secret, reterr_text) : -ENOMEM;
@@ -245,6 +300,7 @@ static int add(struct providers *providers, const char *path, const char *file, 
 		r = provider_config_parse(text, len, path, name, reterr_text, &p->config);
 	if (r < 0)
 		return r;
+	p->all = providers;
 	providers->n++; /* what there is of it is freed with the others */
 	r = make(providers, p, url, reterr_text);
 	if (r < 0)
@@ -257,6 +313,16 @@ static int add(struct providers *providers, const char *path, const char *file, 
 		.begin = begin,
 		.finish = finish,
 		.flow_free = flow_free,
+	};
+	providers->renewals[providers->n - 1] = (struct renewal_provider){
+		.name = p->config->name,
+		.issuer = p->config->issuer,
+		.every_usec =
+			p->config->offline == OIDC_OFFLINE_NO ? 0 : p->config->refresh_every_usec,
+		.userdata = p,
+		.refresh = refresh,
+		.revoke = give_back,
+		.still_admits = still_admits,
 	};
 	return 0;
 }
@@ -364,4 +430,15 @@ int providers_mappings(const struct providers *providers, struct registry_mappin
 	*ret_mappings = mappings;
 	*ret_n = n;
 	return 0;
+}
+
+const struct renewal_provider *providers_renewals(const struct providers *providers, size_t *ret_n)
+{
+	*ret_n = providers->n;
+	return providers->renewals;
+}
+
+void providers_set_sealer(struct providers *providers, const struct sealer *sealer)
+{
+	providers->sealer = sealer;
 }

@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "coord/registry/registry.h"
+#include "coord/renewal/renewals.h"
 #include "coord/web/provider.h"
 
 #define PROVIDERS_MAX 16u
@@ -17,6 +18,8 @@ struct providers;
  */
 int providers_load(sd_event *event, const char *dir, const char *url, char **reterr_text,
 		   struct providers **ret);
+/* By what refresh tokens are sealed from now on; borrowed. Without it, none is kept. */
+void providers_set_sealer(struct providers *providers, const struct sealer *sealer);
 /* Nobody is asked any more; who was on the way is told so. The list stays. Takes NULL. */
 void providers_stop(struct providers *providers);
 /* After the pages. */
@@ -30,5 +33,6 @@ DEFINE_CLEANUP(struct providers *, providers_free);
 int providers_mappings(const struct providers *providers, struct registry_mapping **ret_mappings,
 		       size_t *ret_n);
 
-/* Borrowed. */
+/* Both are borrowed. */
+const struct renewal_provider *providers_renewals(const struct providers *providers, size_t *ret_n);
 const struct web_provider *providers_list(const struct providers *providers, size_t *ret_n);

@@ -22,6 +22,7 @@ struct web_call *web_call_free(struct web_call *call)
 	http_request_unref(call->req);
 	form_done(&call->form);
 	free(call->login);
+	web_renewal_free(call->renewal);
 	free(call->next);
 	secret_free(call->word);
 	explicit_bzero(call, sizeof(*call));

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/text.h"
+#include "coord/registry/renewal.h"
 #include "coord/web/internal.h"
 
 #define MAX_FLOWS 1024u
@@ -143,18 +144,81 @@ int web_provider_begin(struct web_call *call)
 
 /* ---- and back ---- */
 
-static void on_user(const struct registry_result *result, void *userdata)
+struct web_renewal *web_renewal_free(struct web_renewal *renewal)
 {
-	struct web_call *call = userdata;
-	_cleanup_free_ char *login = NULL;
+	if (!renewal)
+		return NULL;
+	free(renewal->issuer);
+	free(renewal->subject);
+	free(renewal->sealed);
+	free(renewal);
+	return NULL;
+}
+DEFINE_CLEANUP(struct web_renewal *, web_renewal_free);
 
-	if (web_refused(call, result) == 0)
-		return;
-	login = strdup(result->user->head.id);
+/* Return: 0, -ENOMEM. */
+static int renewal_copy(const struct web_identity *identity, struct web_renewal **ret_renewal)
+{
+	_cleanup_(web_renewal_freep) struct web_renewal *renewal = NULL;
+
+	if (!identity->sealed)
+		return 0;
+	renewal = calloc(1, sizeof(*renewal));
+	if (!renewal)
+		return -ENOMEM;
+	renewal->issuer = strdup(identity->issuer);
+	renewal->subject = strdup(identity->subject);
+	renewal->sealed = strdup(identity->sealed);
+	if (!renewal->issuer || !renewal->subject || !renewal->sealed)
+		return -ENOMEM;
+	*ret_renewal = take_ptr(renewal);
+	return 0;
+}
+
+static void open_session(struct web_call *call, const char *known)
+{
+	_cleanup_free_ char *login = strdup(known);
+
 	if (login)
 		web_sign_in(call, login, call->word, call->strength, call->number);
 	else
 		web_fail(call);
+}
+
+static void on_kept(const struct registry_result *result, void *userdata)
+{
+	struct web_call *call = userdata;
+	const struct user_record *user;
+
+	if (web_refused(call, result) == 0)
+		return;
+	user = registry_user_by_identity(call->web->registry, call->renewal->issuer,
+					 call->renewal->subject);
+	if (user)
+		open_session(call, user->head.id);
+	else
+		web_fail(call);
+}
+
+static void on_user(const struct registry_result *result, void *userdata)
+{
+	struct web_call *call = userdata;
+	const struct registry_actor actor = web_self(call, call->word);
+	struct registry_renewal renewal;
+
+	if (web_refused(call, result) == 0)
+		return;
+	if (!call->renewal) {
+		open_session(call, result->user->head.id);
+		return;
+	}
+	renewal = (struct registry_renewal){
+		.issuer = call->renewal->issuer,
+		.subject = call->renewal->subject,
+		.provider = strchr(call->word, ':') + 1,
+		.sealed = call->renewal->sealed,
+	};
+	registry_keep_renewal(call->web->registry, &actor, &renewal, on_kept, call);
 }
 
 static void on_finished(int status, const char *text, const struct web_identity *identity,
@@ -185,6 +249,10 @@ static void on_finished(int status, const char *text, const struct web_identity 
 	if (call->number > now)
 		call->number = now;
 	call->strength = identity->strength;
+	if (renewal_copy(identity, &call->renewal) < 0) {
+		web_fail(call);
+		return;
+	}
 	registry_sign_in_identity(call->web->registry, &actor, &who, call->may_create, on_user,
 				  call);
 }

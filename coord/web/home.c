@@ -133,16 +133,45 @@ static void add_sessions(struct html *page, const struct web_call *call)
 	html_add(page, "<button class=\"bad\">Sign out everywhere</button></form>\n");
 }
 
+/* How long devices outlive that somebody has left. */
+static void add_identity(struct html *page, const struct web_call *call,
+			 const struct identity *identity)
+{
+	const struct renewals *renewals = call->web->renewals;
+	uint64_t usec =
+		renewals ? renewals_notice_usec(renewals, identity->issuer, identity->subject) : 0;
+
+	html_add(page, "<p>You sign in with %s. ", identity->issuer);
+	if (usec > 0) {
+		html_add(page, "If you are gone from there, it is noticed here within ");
+		page_duration(page, usec);
+		html_add(page, ", and your devices are locked out.</p>\n");
+	} else {
+		html_add(page, "If you are gone from there, it is noticed here only when the keys "
+			       "of your devices expire.</p>\n");
+	}
+}
+
+static void add_password(struct html *page, const struct web_call *call,
+			 const struct user_record *user)
+{
+	html_add(page, "<p>%s <a href=\"%s/code\">%s</a></p>\n",
+		 user->totp ? "A code of your app is asked for besides the password."
+			    : "The password is all that is asked for.",
+		 call->web->base, user->totp ? "Change that" : "Ask for a code of an app as well");
+}
+
 static void add_account(struct html *page, const struct web_call *call)
 {
 	const struct user_record *user = web_user(call);
 
-	if (!user || !user->password)
+	if (!user || (!user->password && user->identities.n == 0))
 		return;
-	html_add(page, "<h2>Your account</h2>\n<p>%s <a href=\"%s/code\">%s</a></p>\n",
-		 user->totp ? "A code of your app is asked for besides the password."
-			    : "The password is all that is asked for.",
-		 call->web->base, user->totp ? "Change that" : "Ask for a code of an app as well");
+	html_add(page, "<h2>Your account</h2>\n");
+	for (size_t i = 0; i < user->identities.n; i++)
+		add_identity(page, call, &user->identities.items[i]);
+	if (user->password)
+		add_password(page, call, user);
 }
 
 int web_home_show(struct web_call *call, const struct registry_result *result)

@@ -23,6 +23,7 @@ struct web {
 	const char *base; /* of all paths, as browsers see them: "", "/coord"; part of url */
 	char *origin;	  /* "https://coord.example": what browsers say they come from */
 	bool https;
+	const struct renewals *renewals; /* NULL: nobody is asked about */
 	const struct web_provider *providers;
 	size_t n_providers;
 	char key[SECRET_SIZE];	      /* of this process: for what a browser keeps for a while */
@@ -65,7 +66,14 @@ struct web_call {
 	uint64_t number;
 	enum auth_strength strength;
 	bool may_create;
+	struct web_renewal *renewal; /* that came with a sign-in; NULL */
 };
+
+/* flow.c: a provider's token, until it is known whose it is. */
+struct web_renewal {
+	char *issuer, *subject, *sealed;
+};
+struct web_renewal *web_renewal_free(struct web_renewal *renewal);
 
 /* The handler of all pages. */
 int web_handle(struct http_request *req, void *userdata);

@@ -26,6 +26,8 @@ static const char *title_of(const struct event_record *event)
 		const char *action, *title, *refused;
 	} titles[] = {
 		{ "user.sign-in", "Signed in", "Sign-in refused" },
+		{ "user.gone", "Your provider did not know you any more", NULL },
+		{ "user.back", "Your provider knew you again", NULL },
 		{ "check.approve", "You let a login in", NULL },
 		{ "check.deny", "You turned a login away", NULL },
 		{ "check.expire", "A login waited for you in vain", NULL },

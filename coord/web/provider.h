@@ -37,6 +37,7 @@ struct web_identity {
 	struct text_list groups;
 	uint64_t auth_time; /* microseconds since 1970; 0: not told */
 	enum auth_strength strength;
+	const char *sealed; /* a token for registry_keep_renewal(); NULL */
 };
 /*
  * status 0: identity; else negative errno, and text says to people what is wrong. Called exactly

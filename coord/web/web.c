@@ -40,6 +40,7 @@ int web_new(const struct web_config *config, struct web **ret_web)
 	web->registry = config->registry;
 	web->map = config->map;
 	web->verifier = config->verifier;
+	web->renewals = config->renewals;
 	web->providers = config->providers;
 	web->n_providers = config->n_providers;
 	TAILQ_INIT(&web->flows);

@@ -13,6 +13,7 @@
 #include "coord/http/http.h"
 #include "coord/map/map.h"
 #include "coord/registry/registry.h"
+#include "coord/renewal/renewals.h"
 #include "coord/web/provider.h"
 
 struct web;
@@ -22,7 +23,8 @@ struct web_config {
 	struct registry *registry; /* ready */
 	struct map *map;
 	struct verifier *verifier;
-	const char *url; /* how browsers reach the coordinator; no "/" at its end */
+	const struct renewals *renewals; /* NULL: nobody is asked about */
+	const char *url;		 /* how browsers reach the coordinator; no "/" at its end */
 	const struct web_provider *providers;
 	size_t n_providers;
 };

@@ -50,8 +50,9 @@ static const char *const kinds[] = {
 	[REGISTRY_RESET] = "reset",	[REGISTRY_MESH] = "mesh",
 	[REGISTRY_NODE] = "node",	[REGISTRY_USER] = "user",
 	[REGISTRY_AUTHKEY] = "authkey", [REGISTRY_APIKEY] = "apikey",
-	[REGISTRY_PENDING] = "pending", [REGISTRY_POLICY] = "policy",
-	[REGISTRY_CHECK] = "check",	[REGISTRY_EVENT] = "event",
+	[REGISTRY_PENDING] = "pending", [REGISTRY_RENEWAL] = "renewal",
+	[REGISTRY_POLICY] = "policy",	[REGISTRY_CHECK] = "check",
+	[REGISTRY_EVENT] = "event",
 };
 
 static void on_changes(uint64_t revision, const struct registry_change *changes, size_t n,
