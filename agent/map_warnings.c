@@ -82,8 +82,15 @@ static int warn_key(const struct netmap *map, uint64_t now_usec, json_t *warning
 
 	if (expiry <= now_usec)
 		return warning_add(warnings, "key-expired",
-				   "the key of this host expired on %s: peers turn it away",
+				   "the key of this host expired on %s: peers turn it away; "
+				   "'agentctl login' gets a new one",
 				   format_rfc3339(expiry, when, sizeof(when)));
+	/* Before its time: somebody has ended it. */
+	if (map->self.key_expired)
+		return warning_add(
+			warnings, "key-expired",
+			"the key of this host is not valid any more: peers turn it away; "
+			"'agentctl login' gets a new one");
 	if (expiry - now_usec < KEY_EXPIRY_SOON_USEC)
 		return warning_add(warnings, "key-expires", "the key of this host expires on %s",
 				   format_rfc3339(expiry, when, sizeof(when)));

@@ -241,7 +241,7 @@ static int begin(struct map *map, sd_event *event, struct store *store)
 					       .on_presence = on_presence,
 					       .on_wake = on_wake,
 					       .userdata = map };
-	int r = world_new(map->config.login_url, &map->world);
+	int r = world_new(&map->world);
 
 	if (r == 0)
 		r = history_new(store, map->world, &map->history);

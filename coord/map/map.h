@@ -19,7 +19,6 @@ struct map;
 
 struct map_config {
 	const struct ed25519_key *key;	/* the coordinator's; borrowed */
-	const char *login_url;		/* where a key is renewed; NULL: nowhere. Copied */
 	unsigned max_streams, max_full; /* 0: as in struct streams_config */
 	/* Something for the log; may be NULL. */
 	void (*problem)(const char *text, void *userdata);

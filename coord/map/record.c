@@ -214,19 +214,12 @@ void record_write_patch(const struct record *record, const char *id, uint8_t tai
 	policy_text_append(out, "}", 1);
 }
 
-void record_write_self(const struct record *record, bool expired, const char *login_url,
-		       struct policy_text *out)
+void record_write_self(const struct record *record, bool expired, struct policy_text *out)
 {
 	policy_text_append(out, "{", 1);
 	policy_text_append(out, record->text, record->common_len);
 	policy_text_printf(out, ",\"ssh\":%s", record->ssh ? "true" : "false");
-	if (expired) {
-		policy_text_puts(out, ",\"key_expired\":true,\"login\":{\"url\":");
-		if (login_url)
-			policy_text_string(out, login_url);
-		else
-			policy_text_puts(out, "null");
-		policy_text_puts(out, "}");
-	}
+	if (expired)
+		policy_text_puts(out, ",\"key_expired\":true");
 	policy_text_append(out, "}", 1);
 }

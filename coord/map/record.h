@@ -57,6 +57,4 @@ void record_write_peer(const struct record *record, uint8_t tail, struct policy_
 /* The members of the tail, with the id, as a patch of one who has another tail. */
 void record_write_patch(const struct record *record, const char *id, uint8_t tail,
 			struct policy_text *out);
-/* login_url: where an expired key is renewed; NULL: nowhere. */
-void record_write_self(const struct record *record, bool expired, const char *login_url,
-		       struct policy_text *out);
+void record_write_self(const struct record *record, bool expired, struct policy_text *out);

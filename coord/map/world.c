@@ -8,7 +8,7 @@
 #include "coord/policy/grow.h"
 #include "coord/policy/network.h"
 
-int world_new(const char *login_url, struct world **ret_world)
+int world_new(struct world **ret_world)
 {
 	_cleanup_(world_freep) struct world *w = calloc(1, sizeof(*w));
 
@@ -18,11 +18,6 @@ int world_new(const char *login_url, struct world **ret_world)
 	w->ssh_rules.kind = TEXTS_SSH;
 	w->next_expiry = UINT64_MAX;
 	w->removed.from = UINT64_MAX;
-	if (login_url) {
-		w->login_url = strdup(login_url);
-		if (!w->login_url)
-			return -ENOMEM;
-	}
 	*ret_world = take_ptr(w);
 	return 0;
 }
@@ -60,7 +55,6 @@ struct world *world_free(struct world *w)
 	free(w->pending);
 	free(w->free_slots);
 	free(w->domain);
-	free(w->login_url);
 	strmap_done(&w->node_map);
 	strmap_done(&w->user_map);
 	removed_done(&w->removed);

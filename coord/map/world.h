@@ -66,7 +66,6 @@ struct world_engine {
 struct world {
 	char *domain; /* of the mesh; NULL: there is none yet */
 	struct ip_prefix prefixes[2];
-	char *login_url;
 	uint64_t revision;   /* of what has been handed in */
 	uint64_t generation; /* of what is shown: the last flush */
 
@@ -100,7 +99,7 @@ struct world {
 	struct texts filters, ssh_rules;
 };
 
-int world_new(const char *login_url, struct world **ret_world);
+int world_new(struct world **ret_world);
 struct world *world_free(struct world *world);
 DEFINE_CLEANUP(struct world *, world_free);
 

@@ -59,7 +59,7 @@ static void write_middle(const struct world *w, const struct world_node *node,
 	char v4[IP_PREFIX_STRLEN], v6[IP_PREFIX_STRLEN];
 
 	policy_text_puts(out, ",\"self\":");
-	record_write_self(&node->record, node->expired, w->login_url, out);
+	record_write_self(&node->record, node->expired, out);
 	policy_text_puts(out, ",\"mesh\":{\"domain\":");
 	policy_text_string(out, w->domain);
 	policy_text_printf(out, ",\"prefixes\":[\"%s\",\"%s\"]}",
@@ -257,7 +257,7 @@ int map_write_delta(struct world *w, const struct world_node *node, const struct
 		policy_text_puts(&text, ",\"tokens\":null");
 	if (plan->self) {
 		policy_text_puts(&text, ",\"self\":");
-		record_write_self(&node->record, node->expired, w->login_url, &text);
+		record_write_self(&node->record, node->expired, &text);
 	}
 	write_users(w, node, plan, &text);
 	write_entries(w, plan, 1u << PLAN_REMOVED | 1u << PLAN_GONE, "peers_removed", &text);

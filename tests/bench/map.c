@@ -391,7 +391,7 @@ int main(int argc, char **argv)
 	mesh = argc > 2 && strcmp(argv[2], "mesh") == 0;
 	agents = calloc(n_nodes, sizeof(*agents));
 	clock_now = clock_usec(CLOCK_MONOTONIC);
-	if (!agents || ed25519_key_generate(&key) < 0 || world_new(NULL, &world) < 0)
+	if (!agents || ed25519_key_generate(&key) < 0 || world_new(&world) < 0)
 		die("out of memory");
 	config.key = key;
 	if (streams_new(world, &config, &streams) < 0)

@@ -61,7 +61,7 @@ static void reader_done(struct reader *reader)
 
 static struct map *new_map(struct fix *fix)
 {
-	const struct map_config config = { .key = key, .login_url = "https://c.example/login" };
+	const struct map_config config = { .key = key };
 	struct map *map;
 
 	assert_int_equal(map_new(fix->event, fix->registry, fix->store, &config, &map), 0);
