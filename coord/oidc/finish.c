@@ -130,7 +130,7 @@ static void on_token(struct oidc_call *call, const struct fetch_answer *answer)
 				  &why);
 
 	if (r != 0) {
-		text = why ? text_printf("no token for the code: %s", why) : NULL;
+		text = why ? text_printf("the provider did not take the code: %s", why) : NULL;
 		oidc_give_up(call, text);
 	} else if (!call->tokens.id) {
 		oidc_give_up(call,

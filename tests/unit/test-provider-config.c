@@ -36,6 +36,8 @@ static void test_defaults(void **state)
 	assert_int_equal(config->reauth, OIDC_REAUTH_MAX_AGE);
 	assert_false(config->may_create);
 	assert_false(config->trust_email);
+	assert_int_equal(config->offline, OIDC_OFFLINE_NO);
+	assert_int_equal(config->refresh_every_usec, UINT64_C(3600) * 1000000);
 }
 
 static void test_refused(void **state)
@@ -48,6 +50,8 @@ static void test_refused(void **state)
 		{ "corp", NEEDED "Scopes=email\n", "corp.conf:4: Scopes: " },
 		{ "corp", NEEDED "SigningAlgorithm=none\n", "expected RS256 or ES256" },
 		{ "corp", NEEDED "Reauth=never\n", "expected max-age, prompt-only or none" },
+		{ "corp", NEEDED "RefreshTokens=yes\n", "offline-access, access-type or plain" },
+		{ "corp", NEEDED "RefreshEvery=0\n", "a time from 1s to 7d" },
 		{ "corp", NEEDED "ClientSecret=x\n", "ClientSecret: unknown key" },
 		{ "corp", NEEDED "AllowedGroups=ops\n", "needs GroupsClaim=" },
 		{ "corp", NEEDED "Group=group:eng eng\n", "Group= needs GroupsClaim=" },
@@ -157,6 +161,37 @@ static void test_mapped_bounds(void **state)
 	assert_non_null(strstr(value, "corp.conf:5: Group: "));
 }
 
+static void test_refresh_tokens(void **state)
+{
+	_cleanup_(provider_config_freep) struct provider_config *config =
+		parse(NEEDED "RefreshTokens=offline-access\nRefreshEvery=90s\n");
+
+	assert_int_equal(config->offline, OIDC_OFFLINE_SCOPE);
+	assert_int_equal(config->refresh_every_usec, 90 * UINT64_C(1000000));
+}
+
+/* An answer that says less than that of a sign-in locks nobody out; one that says no does. */
+static void test_still_admitted(void **state)
+{
+	_cleanup_(provider_config_freep) struct provider_config *config =
+		parse(NEEDED "GroupsClaim=groups\nAllowedGroups=ops\nAllowedDomains=example.com\n");
+	char *groups[] = { (char *)"ops" };
+	struct oidc_identity person = { .subject = (char *)"1" };
+
+	assert_null(provider_still_admits(config, &person));
+	person.email = (char *)"alice@example.org";
+	assert_null(provider_still_admits(config, &person));
+	person.has_email_verified = person.email_verified = true;
+	assert_non_null(strstr(provider_still_admits(config, &person), "address"));
+	person.email = (char *)"alice@example.com";
+	assert_null(provider_still_admits(config, &person));
+	person.has_groups = true;
+	assert_non_null(strstr(provider_still_admits(config, &person), "groups"));
+	person.groups = groups;
+	person.n_groups = 1;
+	assert_null(provider_still_admits(config, &person));
+}
+
 /* Silence may be trusted, where the operator says so; a plain "no" never is. */
 static void test_trusted_address(void **state)
 {
@@ -178,6 +213,8 @@ int main(void)
 		cmocka_unit_test(test_domains),		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_mapped),		cmocka_unit_test(test_mapped_bounds),
 		cmocka_unit_test(test_trusted_address),
+		cmocka_unit_test(test_trusted_address), cmocka_unit_test(test_refresh_tokens),
+		cmocka_unit_test(test_still_admitted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

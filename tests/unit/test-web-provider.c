@@ -10,6 +10,7 @@
 #include "common/text.h"
 #include "coord/registry/accounts.h"
 #include "coord/registry/checks.h"
+#include "coord/registry/renewal.h"
 #include "tests/unit/web-fixture.h"
 
 /* ---- the provider ---- */
@@ -127,6 +128,34 @@ static void test_there_and_back(void **state)
 	browser_sees(b, "oidc:corp");
 	/* Codes are the provider's business. */
 	assert_int_equal(browser_get(b, "/code"), 404);
+	free(b);
+}
+
+/* Whose it is, is known after the sign-in; without one, it is kept for nobody. */
+static void test_token_is_kept(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct browser *b = browser_new(coord);
+	const struct renewal_record *renewal;
+
+	set_out(b, "/login/corp");
+	assert_int_equal(come_back(b, "good"), 303);
+	assert_int_equal(registry_n_renewals(coord->registry), 0);
+	browser_get(b, "/");
+	browser_sees(b, "only when the keys of your devices expire");
+	provider.identity.sealed = "sealed";
+	set_out(b, "/login/corp");
+	assert_int_equal(come_back(b, "good"), 303);
+	renewal = registry_renewal_of(coord->registry, "https://idp.example", "1");
+	assert_non_null(renewal);
+	assert_string_equal(renewal->user, ALICE);
+	assert_string_equal(renewal->provider, "corp");
+	assert_string_equal(renewal->sealed, "sealed");
+	provider.identity.subject = "2";
+	provider.identity.email = "new@example.com";
+	set_out(b, "/login/other");
+	assert_int_equal(come_back(b, "good"), 403);
+	assert_int_equal(registry_n_renewals(coord->registry), 1);
 	free(b);
 }
 
@@ -341,17 +370,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_there_and_back),
-		TEST(test_not_twice),
-		TEST(test_another_browsers_trip),
-		TEST(test_made_up),
-		TEST(test_provider_down),
-		TEST(test_unknown_people),
-		TEST(test_many_trips),
-		TEST(test_check),
-		TEST(test_old_sign_in_is_not_enough),
-		TEST(test_time_to_come),
-		TEST(test_somebody_else_comes_back),
+		TEST(test_there_and_back), TEST(test_token_is_kept),
+		TEST(test_not_twice),	   TEST(test_another_browsers_trip),
+		TEST(test_made_up),	   TEST(test_provider_down),
+		TEST(test_unknown_people), TEST(test_many_trips),
+		TEST(test_check),	   TEST(test_old_sign_in_is_not_enough),
+		TEST(test_time_to_come),   TEST(test_somebody_else_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
