@@ -212,7 +212,6 @@ int main(void)
 		cmocka_unit_test(test_defaults),	cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_domains),		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_mapped),		cmocka_unit_test(test_mapped_bounds),
-		cmocka_unit_test(test_trusted_address),
 		cmocka_unit_test(test_trusted_address), cmocka_unit_test(test_refresh_tokens),
 		cmocka_unit_test(test_still_admitted),
 	};
