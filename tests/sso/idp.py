@@ -18,6 +18,18 @@ class Provider:
     def rotate_keys(self):
         self.say("rotate")
 
+    def leave(self, login):
+        """The account is no more."""
+        self.say(f"leave {login}")
+
+    def come(self, login):
+        self.say(f"come {login}")
+
+    def revoked(self):
+        """How many grants were given back."""
+        self.process.stdin.write("revoked\n")
+        return int(self._read())
+
     @contextlib.contextmanager
     def away(self):
         """Nobody is answered."""

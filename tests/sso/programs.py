@@ -28,15 +28,15 @@ class Program:
     """Started and ended as often as one likes; its files stay."""
 
     def __init__(self, folder, command):
-        self.folder, self.command, self.process = folder, command, None
+        self.folder, self.program, self.process = folder, command, None
         for name in ("state", "run"):
             (folder / name).mkdir(parents=True)
 
     def start(self):
         log = open(self.folder / "log", "a")
-        self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={
+        self.process = subprocess.Popen(self.program, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={
             **os.environ, "STATE_DIRECTORY": str(self.folder / "state"), "RUNTIME_DIRECTORY": str(self.folder / "run")})
-        wait_for(self.is_there, 20, f"{self.command[0]} answers")
+        wait_for(self.is_there, 20, f"{self.program[0]} answers")
         return self
 
     def stop(self):

@@ -63,6 +63,14 @@ class Robot:
         self._idp.tell(**claims)
         return True
 
+    def leave(self, login):
+        self._idp.leave(login)
+        return True
+
+    def come(self, login):
+        self._idp.come(login)
+        return True
+
     def rotate_keys(self):
         self._idp.rotate_keys()
         return True

@@ -48,6 +48,13 @@ class Robot:
         """What the provider says of everybody, over the usual claims."""
         self.proxy.tell(claims)
 
+    def leave(self, login):
+        """The provider knows this account no more."""
+        self.proxy.leave(login)
+
+    def come(self, login):
+        self.proxy.come(login)
+
     def rotate_keys(self):
         self.proxy.rotate_keys()
 

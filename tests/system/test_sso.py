@@ -3,6 +3,8 @@ coordinator and a real OpenID provider. The browser runs outside the machine (ro
 import contextlib
 import os
 import re
+import time
+from datetime import datetime
 
 import pytest
 from coordinated import PORT, coordinated
@@ -32,7 +34,7 @@ def people(coord):
         coord.host.write("/etc/peergate/corp.secret", "secret of peergate\n", mode=0o640)
         coord.host.run("chgrp peergate-coord /etc/peergate/corp.secret", check=True)
         coord.host.write("/etc/peergate/oidc.d/corp.conf", f"Issuer={people.issuer}\nClientId=peergate\nTitle=Example Corp\n"
-                         "ClientSecretFile=/etc/peergate/corp.secret\n")
+                         "ClientSecretFile=/etc/peergate/corp.secret\nRefreshTokens=offline-access\nRefreshEvery=2s\n")
         coord.host.run("systemctl restart peergate-coord", check=True)
         coord.host.wait_active("peergate-coord")
         coord.wait_connected()
@@ -172,4 +174,40 @@ def test_beforehand(coord, people):
         alice.fill(password=PASSWORD)
         alice.press("Let it in")
         assert asking.wait(60) == 0
+    assert coord.mesh.ssh("root@server id -u").stdout == "0\n"
+
+
+def test_person_leaves_the_provider(coord, people):
+    """It is noticed when the provider is asked the next time, which ends what is open; who is back logs in anew."""
+    coord.set_policy()
+    alice = people.person("alice who leaves")
+    alice.open(coord.url)
+    alice.press("Continue with Example Corp")
+    at_provider(alice)
+    wait_for(lambda: "noticed here within" in alice.text, 30, "her devices")
+    with coord.mesh.laptop.host.popen(f"{PERSON} root@server 'echo in as $(id -un); cat'") as login:
+        login.out.read_until("in as root", 60)
+        known = coord.metric('renewals_total{result="known"}')
+        wait_for(lambda: coord.metric('renewals_total{result="known"}') > known + 1, 60, "she is known still, again and again")
+        assert login.poll() is None
+        people.leave("alice")
+        assert login.wait(60) == 255
+        ended = time.time()
+    gone = coord.events("user.gone")[-1]
+    assert gone["object"] == "alice@example.com" and gone["actor"] == "coordinator", gone
+    # A second, on a machine that is ten times slower.
+    assert ended - datetime.fromisoformat(gone["time"].replace("Z", "+00:00")).timestamp() < 10, gone
+    assert coord.ask("users show alice@example.com")["gone_from"] == people.issuer
+    status = wait_for(lambda: (s := coord.mesh.laptop.host.run("agentctl status")) and "agentctl login" in s.stdout and s,
+                      60, "the laptop says how to get a new key")
+    assert "key-expired" in status.stdout or "key has expired" in status.stdout, status.stdout
+
+    people.come("alice")
+    alice.open(coord.url)
+    alice.press("Continue with Example Corp")
+    at_provider(alice)
+    wait_for(lambda: "agentctl login" in alice.text, 30, "what she has to do")
+    assert coord.mesh.ssh("-o ConnectTimeout=5 root@server true").returncode == 255
+    coord.join(coord.mesh.laptop)
+    coord.wait_reachable(coord.mesh.laptop)
     assert coord.mesh.ssh("root@server id -u").stdout == "0\n"

@@ -6,6 +6,9 @@
 //   back       everybody is again, as before
 //   hold       who has signed in stays here, and reads where they would have been sent
 //   let        nobody does any more
+//   leave NAME this account is no more; its tokens are worth nothing
+//   come NAME  it is there again
+//   revoked    answered by how many grants were given back so far
 //   tell JSON  claims from now on, over the usual ones: tell {"email_verified": false}
 import { createServer } from 'node:http';
 import { once } from 'node:events';
@@ -15,7 +18,8 @@ import Provider from 'oidc-provider';
 
 const [port, ...redirectUris] = process.argv.slice(2);
 const issuer = `http://127.0.0.1:${port}`;
-let told = {};
+let told = {}, revoked = 0;
+const gone = new Set();
 
 function signingKey(type, options, alg) {
   const { privateKey } = generateKeyPairSync(type, options);
@@ -46,11 +50,15 @@ function makeProvider() {
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
     conformIdTokenClaims: false,
     cookies: { keys: [randomBytes(16).toString('hex')] },
-    findAccount: (_, id) => account(id),
+    features: { revocation: { enabled: true } },
+    findAccount: (_, id) => gone.has(id) ? undefined : account(id),
+    // One client with tokens that change each time, one with those that stay.
+    rotateRefreshToken: (ctx) => ctx.oidc.client.clientId === 'peergate',
     jwks: { keys: [signingKey('rsa', { modulusLength: 2048 }, 'RS256'), signingKey('ec', { namedCurve: 'P-256' }, 'ES256')] },
     pkce: { required: () => true },
-    ttl: { Session: 3600, Grant: 3600, Interaction: 600, AccessToken: 600, IdToken: 600 },
+    ttl: { Session: 3600, Grant: 3600, Interaction: 600, AccessToken: 600, IdToken: 600, RefreshToken: 3600 },
   });
+  provider.on('grant.revoked', () => { revoked += 1; });
   provider.on('server_error', (_, error) => console.error(error));
   return provider;
 }
@@ -80,6 +88,9 @@ const server = createServer((request, response) => {
 const commands = {
   away: () => { away = true; },
   back: () => { away = false; },
+  come: (name) => { gone.delete(name); },
+  leave: (name) => { gone.add(name); },
+  revoked: () => String(revoked),
   hold: () => { held = true; },
   let: () => { held = false; },
   rotate: () => { handle = makeProvider().callback(); },
@@ -91,7 +102,6 @@ await once(server, 'listening');
 console.log('ready');
 for await (const line of createInterface({ input: process.stdin })) {
   const [name, ...rest] = line.split(' ');
-  commands[name](rest.join(' '));
-  console.log('done');
+  console.log(commands[name](rest.join(' ')) || 'done');
 }
 process.exit(0);
