@@ -113,6 +113,8 @@ struct ctl_list {
 };
 /* Return: exit status. */
 int ctl_show_list(struct ctl *ctl, const struct ctl_list *list);
+/* Of an answer that is there, which may have several. Return: 0, -ENOMEM. */
+int ctl_print_list(const struct ctl *ctl, const struct ctl_list *list, const json_t *reply);
 
 /* ---- input.c. Each returns CLI_OK, or an exit status after telling what is wrong. ---- */
 

@@ -4,7 +4,7 @@
 #include "coord/ctl/ctl.h"
 #include "coord/ctl/listed.h"
 
-static int print_rows(const struct ctl *ctl, const struct ctl_list *list, const json_t *reply)
+int ctl_print_list(const struct ctl *ctl, const struct ctl_list *list, const json_t *reply)
 {
 	_cleanup_free_ const json_t **items = NULL;
 	struct cli_table *table;
@@ -28,7 +28,7 @@ int ctl_show_list(struct ctl *ctl, const struct ctl_list *list)
 		return r;
 	if (ctl->json)
 		return ctl_print_json(ctl, reply);
-	r = print_rows(ctl, list, reply);
+	r = ctl_print_list(ctl, list, reply);
 	json_decref(reply);
 	return ctl_rendered(ctl, r);
 }

@@ -1,6 +1,5 @@
 /* "checks": what is remembered of people who showed that they are there. */
-#include <errno.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "common/cli/value.h"
 #include "coord/ctl/ctl.h"
@@ -11,29 +10,14 @@ static void add_host(struct cli_table *table, const json_t *check)
 	listed_text(table, check, json_is_string(json_object_get(check, "name")) ? "name" : "node");
 }
 
-static int render_checks(const struct ctl *ctl, const json_t *reply)
+static void add_check(struct cli_table *table, const json_t *check, uint64_t now_usec)
 {
-	static const struct cli_column columns[] = {
-		{ "HOST", false }, { "USER", false },	  { "CHECKED", false },
-		{ "BY", false },   { "STRENGTH", false }, { "FROM", false },
-	};
-	_cleanup_free_ const json_t **checks = NULL;
-	struct cli_table *table;
-	size_t n;
-	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
-
-	if (r < 0)
-		return r;
-	checks = listed_sort(json_object_get(reply, "checks"), "checked_at", &n);
-	for (size_t i = 0; checks && i < n; i++) {
-		add_host(table, checks[i]);
-		listed_text(table, checks[i], "user");
-		listed_time(table, checks[i], "checked_at", ctl->now_usec, "-");
-		listed_text(table, checks[i], "method");
-		listed_text(table, checks[i], "strength");
-		listed_text(table, checks[i], "from");
-	}
-	return listed_print(table, checks, n, "No checks are remembered.", &ctl->out);
+	add_host(table, check);
+	listed_text(table, check, "user");
+	listed_time(table, check, "checked_at", now_usec, "-");
+	listed_text(table, check, "method");
+	listed_text(table, check, "strength");
+	listed_text(table, check, "from");
 }
 
 /* "root on web", "before a login", "root on web and 2 more" */
@@ -51,38 +35,47 @@ static void add_logins(struct cli_table *table, const json_t *check)
 		      target ? " on " : "", target ? target : "", more);
 }
 
-static int render_waiting(const struct ctl *ctl, const json_t *reply)
+static void add_waiting(struct cli_table *table, const json_t *check, uint64_t now_usec)
 {
-	static const struct cli_column columns[] = {
-		{ "HOST", false }, { "USER", false },	  { "CODE", false },
-		{ "FOR", false },  { "RUNS OUT", false },
-	};
-	_cleanup_free_ const json_t **checks = NULL;
-	struct cli_table *table;
-	size_t n;
-	int r = cli_table_new(columns, ARRAY_SIZE(columns), &table);
-
-	if (r < 0)
-		return r;
-	checks = listed_sort(json_object_get(reply, "waiting"), "expires", &n);
-	for (size_t i = 0; checks && i < n; i++) {
-		add_host(table, checks[i]);
-		listed_text(table, checks[i], "user");
-		listed_text(table, checks[i], "code");
-		add_logins(table, checks[i]);
-		listed_time(table, checks[i], "expires", ctl->now_usec, "-");
-	}
-	return listed_print(table, checks, n, "Nobody is asked for one.", &ctl->out);
+	add_host(table, check);
+	listed_text(table, check, "user");
+	listed_text(table, check, "code");
+	add_logins(table, check);
+	listed_time(table, check, "expires", now_usec, "-");
 }
 
 static int render_list(const struct ctl *ctl, const json_t *reply)
 {
-	int r = render_checks(ctl, reply);
+	static const struct cli_column check_columns[] = {
+		{ "HOST", false }, { "USER", false },	  { "CHECKED", false },
+		{ "BY", false },   { "STRENGTH", false }, { "FROM", false },
+	};
+	static const struct cli_column waiting_columns[] = {
+		{ "HOST", false }, { "USER", false },	  { "CODE", false },
+		{ "FOR", false },  { "RUNS OUT", false },
+	};
+	static const struct ctl_list checks = {
+		.path = "checks",
+		.sort = "checked_at",
+		.columns = check_columns,
+		.n_columns = ARRAY_SIZE(check_columns),
+		.row = add_check,
+		.none = "No checks are remembered.",
+	};
+	static const struct ctl_list waiting = {
+		.path = "waiting",
+		.sort = "expires",
+		.columns = waiting_columns,
+		.n_columns = ARRAY_SIZE(waiting_columns),
+		.row = add_waiting,
+		.none = "Nobody is asked for one.",
+	};
+	int r = ctl_print_list(ctl, &checks, reply);
 
 	if (r < 0 || json_array_size(json_object_get(reply, "waiting")) == 0)
 		return r;
 	cli_print(&ctl->out, CLI_FAINT, "\nThese wait for an answer:\n");
-	return render_waiting(ctl, reply);
+	return ctl_print_list(ctl, &waiting, reply);
 }
 
 int verb_checks_list(int argc, char **argv, void *userdata)
