@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
@@ -37,5 +38,7 @@ DEFINE_CLEANUP(struct api *, api_free);
 
 /* The routes, for struct http_config; their handlers expect the api as userdata. */
 const struct http_route *api_routes(size_t *ret_n);
+/* Does a host wait for the answer to this check right now? check: the request's id. */
+bool api_check_is_waited_for(const struct api *api, const char *check);
 /* For the metrics; borrowed. NULL: the server is gone. */
 void api_set_server(struct api *api, const struct http_server *server);

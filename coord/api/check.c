@@ -305,6 +305,12 @@ int api_handle_check_wait(struct http_request *req, void *userdata)
 	return waiters_hold(&call->api->checking, call, id);
 }
 
+/* The ids of logins begin with their request's. */
+bool api_check_is_waited_for(const struct api *api, const char *check)
+{
+	return waiters_any(&api->checking, check);
+}
+
 /* ---- what changes ---- */
 
 static bool same_owner(const struct node_record *a, const struct node_record *b)

@@ -90,6 +90,18 @@ void waiters_done(struct waiters *waiters)
 	waiters->wake = sd_event_source_disable_unref(waiters->wake);
 }
 
+bool waiters_any(const struct waiters *waiters, const char *prefix)
+{
+	const struct waiter *waiter;
+
+	LIST_FOREACH(waiter, &waiters->list, entry)
+	{
+		if (strncmp(waiter->what, prefix, strlen(prefix)) == 0)
+			return true;
+	}
+	return false;
+}
+
 void waiters_wake(struct waiters *waiters)
 {
 	sd_event_source_set_enabled(waiters->wake, SD_EVENT_ONESHOT);

@@ -39,5 +39,7 @@ void waiters_done(struct waiters *waiters);
  * or dropped when its client goes away. Return: 0, negative errno, for the handler.
  */
 int waiters_hold(struct waiters *waiters, struct agent_call *call, const char *what);
+/* Does one wait for what begins like this? */
+bool waiters_any(const struct waiters *waiters, const char *prefix);
 /* Something has changed: look at all of them, from the event loop. */
 void waiters_wake(struct waiters *waiters);

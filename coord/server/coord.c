@@ -173,6 +173,11 @@ static int open_renewals(struct coord *coord, char **reterr_text)
 	return r < 0 ? fail(reterr_text, r, "refresh tokens") : 0;
 }
 
+static bool is_waited_for(const char *check, void *userdata)
+{
+	return api_check_is_waited_for(userdata, check);
+}
+
 static int open_web(struct coord *coord, char **reterr_text)
 {
 	struct web_config config = {
@@ -180,6 +185,8 @@ static int open_web(struct coord *coord, char **reterr_text)
 		.map = coord->map,
 		.renewals = coord->renewals,
 		.url = coord->config->url,
+		.is_waited_for = is_waited_for,
+		.check_userdata = coord->api,
 	};
 	int r = verifier_new(coord->event, coord->registry, &coord->verifier);
 

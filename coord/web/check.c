@@ -100,6 +100,20 @@ static void add_request(struct html *page, const struct web_call *call,
 	html_add(page, "</dd></div>\n</dl>\n");
 }
 
+/* The terminal was closed, for one: a yes has another meaning then. */
+static void add_nobody_waits(struct html *page, const struct web_call *call,
+			     const struct checkreq_record *req)
+{
+	const struct web *web = call->web;
+
+	if (web->is_waited_for(req->head.id, web->check_userdata))
+		return;
+	html_add(page,
+		 "<p><strong>No login waits at the moment.</strong> It was given up, or its host "
+		 "is cut off for a while. To let it in now counts for logins from this device that "
+		 "come later, if their rule remembers that.</p>\n");
+}
+
 /* ---- how they show that they are there ---- */
 
 static void add_providers(struct html *page, const struct web_call *call,
@@ -151,6 +165,7 @@ static int show(struct web_call *call, const struct checkreq_record *req, unsign
 			"if you have just started it yourself, and the terminal shows the same "
 			"code.</p>\n");
 	add_request(&page, call, req);
+	add_nobody_waits(&page, call, req);
 	page_problem(&page, problem);
 	if (!is_fresh && call->web->n_providers > 0)
 		add_providers(&page, call, req);
@@ -171,8 +186,8 @@ static int show_answered(struct web_call *call, const struct checkreq_record *re
 
 	page_begin(&page, call, approved ? "It is let in" : "It was turned away");
 	if (approved)
-		html_add(&page, "<p class=\"done\">The terminal goes on by itself; you can close "
-				"this page.</p>\n");
+		html_add(&page, "<p class=\"done\">If the terminal still waits, it goes on by "
+				"itself; you can close this page.</p>\n");
 	else
 		html_add(&page,
 			 "<p class=\"done\">The login was told no. If you did not start it, "

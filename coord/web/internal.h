@@ -26,6 +26,8 @@ struct web {
 	const struct renewals *renewals; /* NULL: nobody is asked about */
 	const struct web_provider *providers;
 	size_t n_providers;
+	bool (*is_waited_for)(const char *check, void *userdata);
+	void *check_userdata;
 	char key[SECRET_SIZE];	      /* of this process: for what a browser keeps for a while */
 	struct http_rate *rate;	      /* of strangers */
 	TAILQ_HEAD(, web_flow) flows; /* the oldest first */

@@ -43,6 +43,8 @@ int web_new(const struct web_config *config, struct web **ret_web)
 	web->renewals = config->renewals;
 	web->providers = config->providers;
 	web->n_providers = config->n_providers;
+	web->is_waited_for = config->is_waited_for;
+	web->check_userdata = config->check_userdata;
 	TAILQ_INIT(&web->flows);
 	web->fallback = (struct http_route){
 		"GET", "/{any}", HTTP_ON_NETWORK, FORM_MAX_BYTES, web_handle_unknown, NULL, web

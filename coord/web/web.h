@@ -27,6 +27,9 @@ struct web_config {
 	const char *url;		 /* how browsers reach the coordinator; no "/" at its end */
 	const struct web_provider *providers;
 	size_t n_providers;
+	/* Does a host wait for the answer to this check right now? */
+	bool (*is_waited_for)(const char *check, void *userdata);
+	void *check_userdata;
 };
 
 /* Return: 0, -ENOMEM, -EIO, negative errno of getrandom(2). */

@@ -59,6 +59,11 @@ static void open_store(struct coord_fix *coord)
 	assert_int_equal(coord->result.code, REGISTRY_OK);
 }
 
+static bool is_waited_for(const char *check, void *userdata)
+{
+	return api_check_is_waited_for(userdata, check);
+}
+
 static void open_web(struct coord_fix *coord)
 {
 	struct http_route_table tables[2] = { { .userdata = coord->api } };
@@ -68,6 +73,8 @@ static void open_web(struct coord_fix *coord)
 		.url = coord_fix_url,
 		.providers = coord_fix_providers,
 		.n_providers = coord_fix_n_providers,
+		.is_waited_for = is_waited_for,
+		.check_userdata = coord->api,
 	};
 
 	assert_int_equal(verifier_new(coord->http.event, coord->registry, &coord->verifier), 0);

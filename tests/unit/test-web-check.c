@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -241,6 +242,40 @@ static void test_ran_out(void **state)
 	assert_int_equal(browser_post(f->b, f->path, "answer=yes"), 404);
 }
 
+#define NOBODY "<strong>No login waits at the moment.</strong>"
+#define POLICY                                                                     \
+	"{\"ssh\":[{\"action\":\"check\",\"src\":[\"autogroup:member\"],\"dst\":[" \
+	"\"autogroup:self\"],\"users\":[\"root\"]}]}"
+
+/* The page says whether the terminal is still there. */
+static void test_login_that_was_given_up(void **state)
+{
+	struct check_fix *f = *state;
+	const struct registry_policy_request policy = { .text = POLICY, .len = strlen(POLICY) };
+	_cleanup_free_ char *body = NULL, *wait = NULL;
+	const char *id = f->path + strlen("/check/");
+	int fd;
+
+	registry_set_policy(f->coord->registry, &fix_root, &policy, fix_done, &f->coord->result);
+	assert_int_equal(f->coord->result.code, REGISTRY_OK);
+	browser_sign_in(f->b, ALICE);
+	ask(f, "root");
+	body = text_printf("{\"id\":\"%s\"}", f->coord->result.secret);
+	browser_get(f->b, f->path);
+	browser_sees(f->b, NOBODY);
+
+	wait = agent_fix_request(&f->target, "/v1/check/wait", body);
+	fd = http_fixture_connect(&f->coord->http);
+	http_fixture_send(fd, wait);
+	http_fixture_wait(&f->coord->http, api_check_is_waited_for(f->coord->api, id));
+	browser_get(f->b, f->path);
+	browser_misses(f->b, NOBODY);
+	close(fd);
+	http_fixture_wait(&f->coord->http, !api_check_is_waited_for(f->coord->api, id));
+	browser_get(f->b, f->path);
+	browser_sees(f->b, NOBODY);
+}
+
 static void test_markup_is_text(void **state)
 {
 	struct check_fix *f = *state;
@@ -263,6 +298,7 @@ int main(void)
 		TEST(test_other_people),
 		TEST(test_forged),
 		TEST(test_ran_out),
+		TEST(test_login_that_was_given_up),
 		TEST(test_markup_is_text),
 	};
 
