@@ -63,16 +63,9 @@ class Robot:
         self._idp.tell(**claims)
         return True
 
-    def leave(self, login):
-        self._idp.leave(login)
-        return True
-
-    def come(self, login):
-        self._idp.come(login)
-        return True
-
-    def rotate_keys(self):
-        self._idp.rotate_keys()
+    def say(self, line):
+        """To the provider: see idp/idp.mjs."""
+        self._idp.say(line)
         return True
 
 

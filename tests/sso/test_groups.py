@@ -116,7 +116,7 @@ def test_pages_say_so(mapped, idp, laptop, person):
     sign_in(person, mapped, idp)
     person.open(f"{mapped.url}/admin/policy")
     assert TEAM in person.text and "group:engineering" in person.text
-    person.shot("admin-policy-groups")
+    person.look("admin-policy-groups")
     person.open(f"{mapped.url}/admin/nodes/{mapped.ask('nodes', 'show', 'laptop')['id']}")
     assert "Group, by their provider" in person.text and "group:engineering" in person.text
-    person.shot("admin-node-groups")
+    person.look("admin-node-groups")

@@ -55,7 +55,7 @@ def test_known_still(coordinator, asked, person, provider):
     """Tokens that change, and such as stay: both are taken again and again."""
     sign_in(person, coordinator, asked, provider=provider)
     assert "noticed here within" in person.text
-    person.shot("leaving-is-noticed")
+    person.look("leaving-is-noticed")
     is_asked_again(coordinator, 3)
     assert not is_gone(coordinator) and renewals(coordinator)["failing"] == 0
     assert user(coordinator)["identities"][0]["noticed_within"] == 1
@@ -92,7 +92,7 @@ def test_left(coordinator, asked, alice, agent):
     with browser() as again:
         sign_in(again, coordinator, asked)
         assert "Your devices" in again.text and "agentctl login" in again.text
-        again.shot("back-again")
+        again.look("back-again")
     assert not is_gone(coordinator) and user(coordinator)["nodes"][0]["expired"]
     assert coordinator.events("user.back")[-1]["object"] == ALICE
 

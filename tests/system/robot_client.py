@@ -50,13 +50,31 @@ class Robot:
 
     def leave(self, login):
         """The provider knows this account no more."""
-        self.proxy.leave(login)
+        self.proxy.say(f"leave {login}")
 
     def come(self, login):
-        self.proxy.come(login)
+        self.proxy.say(f"come {login}")
 
     def rotate_keys(self):
-        self.proxy.rotate_keys()
+        self.proxy.say("rotate")
+
+    @contextlib.contextmanager
+    def away(self):
+        """The provider answers nobody."""
+        self.proxy.say("away")
+        try:
+            yield
+        finally:
+            self.proxy.say("back")
+
+    @contextlib.contextmanager
+    def held(self):
+        """Who has signed in with the provider is not sent back: the browser shows the URL instead."""
+        self.proxy.say("hold")
+        try:
+            yield
+        finally:
+            self.proxy.say("let")
 
 
 @contextlib.contextmanager

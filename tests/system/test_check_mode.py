@@ -7,13 +7,13 @@ import re
 import time
 
 import pytest
+from checked import ceiling
 from hosts import wait_for
 from linked import SSH, linked, pings, wait_state
 
 SERVER = "root@100.64.0.1"
 # As a person uses it; a person has no time-outs.
 PERSON = "-o LogLevel=INFO -o StrictHostKeyChecking=no -o ConnectTimeout=60"
-CONFIG = "SSH=yes\nPermitRootLogin=yes\n"
 pytestmark = pytest.mark.limit(240)
 
 
@@ -39,19 +39,6 @@ def set_rule(hosts, coordinator, action):
     coordinator.say(f"rule {action}")
     shown = action if action != "none" else "unruled"
     wait_for(lambda: f'"{shown}"' in hosts.server.run("agentctl ssh-policy show --json").stdout, 30, f"rule: {action}")
-
-
-@contextlib.contextmanager
-def ceiling(hosts, *lines, reload=False):
-    """Further lines of sshgw.conf; reload: that the listener is to know."""
-    apply = "systemctl reload-or-restart peergate-sshgw.service" if reload else "true"
-    hosts.server.write("/etc/peergate/sshgw.conf", CONFIG + "".join(line + "\n" for line in lines))
-    hosts.server.run(apply, check=True)
-    try:
-        yield
-    finally:
-        hosts.server.write("/etc/peergate/sshgw.conf", CONFIG)
-        hosts.server.run(apply, check=True)
 
 
 def expect_page(reader):

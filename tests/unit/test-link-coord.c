@@ -583,6 +583,33 @@ static void test_checks(void **state)
 	host_free(laptop);
 }
 
+/* One person's, from one host: one page, one answer for all, and nobody waits any more. */
+static void test_hundred_checks(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct host *server = member(coord, "server"), *laptop = member(coord, "laptop");
+	struct asking asking[100];
+	const char *id;
+	char source[64];
+
+	snprintf(source, sizeof(source), "%s", view_of(laptop).node_id);
+	for (size_t i = 0; i < ARRAY_SIZE(asking); i++)
+		ask(server, &asking[i], source, NULL, i % 2 ? "root" : "alice");
+	for (size_t i = 0; i < ARRAY_SIZE(asking); i++) {
+		AWAIT(server, asking[i].url[0]);
+		assert_string_equal(asking[i].url, asking[0].url);
+		assert_string_equal(asking[i].code, asking[0].code);
+	}
+	id = strrchr(asking[0].url, '/') + 1;
+	AWAIT(server, api_check_is_waited_for(coord->api, id));
+	answer(coord, &asking[0], true);
+	for (size_t i = 0; i < ARRAY_SIZE(asking); i++)
+		expect_end(server, &asking[i], LINK_CHECK_PASSED);
+	assert_false(api_check_is_waited_for(coord->api, id));
+	host_free(server);
+	host_free(laptop);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, coord_fix_setup, coord_fix_teardown)
 
 int main(void)
@@ -602,6 +629,7 @@ int main(void)
 		TEST(test_deleted_and_logs_out),
 		TEST(test_logs_out_when_deleted),
 		TEST(test_checks),
+		TEST(test_hundred_checks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -306,7 +306,7 @@ static void test_groups(void **state)
 	a->on_tokens(NULL, a->userdata);
 	a->done(OIDC_REFRESHED, &identity, NULL, a->userdata);
 	fix_run(t->fix);
-	assert_int_equal(registry_user(t->fix->registry, ALICE)->provider_groups.n, 1);
+	assert_int_equal(registry_user(t->fix->registry, ALICE)->identities.items[0].groups.n, 1);
 	assert_string_equal(fix_last_event(t->fix),
 			    "coordinator user.groups " ALICE " ok: as the provider says");
 }
