@@ -9,7 +9,8 @@ from coordinated import coordinated
 from hosts import wait_for
 
 pytestmark = pytest.mark.limit(300)
-MANY = 100
+# A hundred take minutes under emulation; so many it is in unit/test-link-coord.c.
+MANY = 40
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_rule_goes(coord, alice, always):
     expect_nothing_held(coord)
 
 
-def test_hundred_logins_of_one_person(coord, alice, always):
+def test_many_logins_of_one_person(coord, alice, always):
     """One page, one answer, and all are in."""
     laptop, server = coord.mesh.laptop.host, coord.mesh.server.host
     options = f"MaxHeldLoginsPerPeer={MANY}", f"MaxUnauthenticatedPerPeer={MANY}", "MaxConnectionsPerPeer=200", "LoginGraceTime=5m"
@@ -125,7 +126,7 @@ def test_hundred_logins_of_one_person(coord, alice, always):
         memory = pss_of_gateway(server)
         alice.approve(many)
         answered = time.monotonic()
-        wait_for(lambda: many.count("cat *.out | grep -cx 0") == MANY, 200, "all are in", 2)
+        wait_for(lambda: many.count("cat *.out | grep -cx 0") == MANY, 150, "all are in", 2)
         print(f"{MANY} held after {held_after:.0f} s, {memory / MANY:.0f} KiB each; all in {time.monotonic() - answered:.0f} s later")
         # Two processes for each, most of whose memory is the libraries' and shared.
         assert memory < MANY * 8 * 1024
@@ -139,7 +140,7 @@ class Many:
     def __init__(self, host):
         self.host = host
 
-    def start(self, batch=25):
+    def start(self, batch=20):
         for last in range(batch, MANY + 1, batch):
             self.host.run(f"""
                 mkdir -p /tmp/many && cd /tmp/many
