@@ -10,6 +10,8 @@ from checked import DENIED, PASSWORD, RULE, ask_everybody, held, let_in, script,
 from coordinated import PORT, coordinated
 from hosts import wait_for
 from robot_client import robot
+from test_coordinator import WITHIN, gone_after
+from test_revocation import client, session_pids
 
 NAME = "coord.example"
 pytestmark = [
@@ -33,6 +35,10 @@ def people(coord):
         coord.host.run("chgrp peergate-coord /etc/peergate/corp.secret", check=True)
         coord.host.write("/etc/peergate/oidc.d/corp.conf", f"Issuer={people.issuer}\nClientId=peergate\nTitle=Example Corp\n"
                          "ClientSecretFile=/etc/peergate/corp.secret\nRefreshTokens=offline-access\nRefreshEvery=2s\n")
+        # The same one by another file, which reads groups and keeps no tokens.
+        coord.host.write("/etc/peergate/oidc.d/staff.conf", f"Issuer={people.issuer}\nClientId=peergate\nTitle=Staff\n"
+                         "ClientSecretFile=/etc/peergate/corp.secret\nScopes=openid email profile groups\n"
+                         "GroupsClaim=groups\nGroup=group:engineering Engineering Team\n")
         coord.host.run("systemctl restart peergate-coord", check=True)
         coord.host.wait_active("peergate-coord")
         coord.wait_connected()
@@ -239,6 +245,35 @@ def test_beforehand(coord, people):
         alice.press("Let it in")
         assert asking.wait(60) == 0
     assert script(coord).stdout == "0\n"
+
+
+def test_group_of_the_provider(coord, people):
+    """Who is in a group there may what the policy gives it; a sign-in that says otherwise ends sessions at once."""
+    coord.set_policy(ssh="""{ "action": "accept", "src": ["group:engineering"], "dst": ["tag:prod"],
+                             "users": ["autogroup:nonroot"] },""")
+    assert coord.mesh.ssh("alice@server true").returncode == 255
+
+    def sign_in(browser, *groups):
+        people.tell(groups=groups)
+        alice = people.person(browser)
+        alice.open(coord.url)
+        alice.press("Continue with Staff")
+        at_provider(alice)
+        wait_for(lambda: "Your devices" in alice.text, 30, "alice is signed in")
+        return time.time()
+
+    try:
+        sign_in("alice of the team", "everyone", "Engineering Team")
+        wait_for(lambda: coord.mesh.ssh("alice@server true").returncode == 0, 20, "alice may log in")
+        with client(coord.mesh, "sleep 5000"):
+            pids = session_pids(coord.mesh, "alice", "sleep 5000")
+            took = gone_after(coord, pids, lambda: sign_in("alice who has left the team", "everyone"))
+    finally:
+        people.tell()
+    print(f"from the page after the sign-in to the last process gone: {1000 * took:.0f} ms")
+    assert took < WITHIN
+    refused = coord.mesh.ssh("alice@server true")
+    assert refused.returncode == 255 and "no SSH rule lets alice@example.com" in refused.stderr
 
 
 def test_person_leaves_the_provider(coord, people):
