@@ -10,12 +10,12 @@
 #include <cmocka.h>
 
 #include "agent/link/check.h"
-#include "agent/link/link.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "coord/registry/checks.h"
 #include "tests/unit/coord-fixture.h"
+#include "tests/unit/link-keeper.h"
 
 /*
  * The node's keys, in memory: agent/state.c and the registry have functions of the same name, and
@@ -65,74 +65,12 @@ struct host {
 	struct state state;
 	int dirfd;
 	struct link *link;
-	struct netmap *map;
-	char *refused;
-	unsigned n_left, n_forgot;
+	struct link_keeper keeper;
 };
 
 static void discard_log(void *userdata, int level, const char *text)
 {
 }
-
-static const struct netmap *hook_map(void *userdata, const char *source)
-{
-	struct host *host = userdata;
-
-	return host->map;
-}
-
-static int hook_offer(void *userdata, struct netmap *map, const char *source)
-{
-	struct host *host = userdata;
-
-	netmap_free(host->map);
-	host->map = map;
-	return 0;
-}
-
-static void hook_refuse(void *userdata, char *problem)
-{
-	struct host *host = userdata;
-
-	free(host->refused);
-	host->refused = problem;
-}
-
-static int hook_use_kept(void *userdata, const char *source, const char *node)
-{
-	return -ENOENT;
-}
-
-static void hook_forget(void *userdata)
-{
-	struct host *host = userdata;
-
-	host->n_forgot++;
-}
-
-static void hook_leave(void *userdata)
-{
-	struct host *host = userdata;
-
-	host->n_left++;
-	host->map = netmap_free(host->map);
-}
-
-static void hook_nothing(void *userdata)
-{
-}
-
-static const struct link_hooks hooks = {
-	.map = hook_map,
-	.offer = hook_offer,
-	.refuse = hook_refuse,
-	.confirm = hook_nothing,
-	.use_kept = hook_use_kept,
-	.forget = hook_forget,
-	.leave = hook_leave,
-	.key_changed = hook_nothing,
-	.changed = hook_nothing,
-};
 
 static void open_link(struct host *host)
 {
@@ -144,8 +82,8 @@ static void open_link(struct host *host)
 	};
 	char *error = NULL;
 
-	if (link_new(host->coord->http.event, &config, &host->state, &hooks, host, &error,
-		     &host->link) < 0)
+	if (link_new(host->coord->http.event, &config, &host->state, &link_keeper_hooks,
+		     &host->keeper, &error, &host->link) < 0)
 		fail_msg("%s", error);
 }
 
@@ -153,7 +91,7 @@ static void open_link(struct host *host)
 static void reopen_link(struct host *host)
 {
 	host->link = link_free(host->link);
-	host->map = netmap_free(host->map);
+	host->keeper.map = netmap_free(host->keeper.map);
 	open_link(host);
 }
 
@@ -178,8 +116,7 @@ static void host_free(struct host *host)
 
 	link_free(host->link);
 	close(host->dirfd);
-	netmap_free(host->map);
-	free(host->refused);
+	link_keeper_done(&host->keeper);
 	free(host);
 	assert_int_equal(system(command), 0);
 }
@@ -204,7 +141,8 @@ static bool is(const struct host *host, const char *state)
 			http_fixture_pump(&(host)->coord->http, 1000);                         \
 		if (!(condition))                                                              \
 			fail_msg("in vain: %s (state %s, problem %s, refused %s)", #condition, \
-				 view_of(host).state, view_of(host).problem, (host)->refused); \
+				 view_of(host).state, view_of(host).problem,                   \
+				 (host)->keeper.refused);                                      \
 	} while (0)
 
 static void up(struct host *host, const char *auth_key, const char *name)
@@ -221,8 +159,8 @@ static struct host *member(struct coord_fix *coord, const char *name)
 	struct host *host = host_new(coord);
 
 	up(host, coord_fix_authkey(coord), name);
-	AWAIT(host, is(host, "connected") && host->map);
-	assert_null(host->refused);
+	AWAIT(host, is(host, "connected") && host->keeper.map);
+	assert_null(host->keeper.refused);
 	return host;
 }
 
@@ -231,12 +169,12 @@ static void test_two_hosts(void **state)
 	struct coord_fix *coord = *state;
 	struct host *a = member(coord, "server"), *b = member(coord, "laptop");
 
-	AWAIT(a, a->map->n_peers == 1);
-	AWAIT(b, b->map->n_peers == 1);
-	assert_string_equal(a->map->peers[0].name, "laptop");
-	assert_string_equal(b->map->self.name, "laptop");
-	assert_true(wg_key_equal(&a->map->peers[0].key, state_public_key(&b->state)));
-	assert_true(wg_key_equal(&b->map->self.key, state_public_key(&b->state)));
+	AWAIT(a, a->keeper.map->n_peers == 1);
+	AWAIT(b, b->keeper.map->n_peers == 1);
+	assert_string_equal(a->keeper.map->peers[0].name, "laptop");
+	assert_string_equal(b->keeper.map->self.name, "laptop");
+	assert_true(wg_key_equal(&a->keeper.map->peers[0].key, state_public_key(&b->state)));
+	assert_true(wg_key_equal(&b->keeper.map->self.key, state_public_key(&b->state)));
 	assert_null(view_of(a).problem);
 	host_free(a);
 	host_free(b);
@@ -250,12 +188,12 @@ static void test_rotates(void **state)
 	const struct link_wish wish = { 0 };
 	struct wg_key before = *state_public_key(&b->state);
 
-	AWAIT(a, a->map->n_peers == 1);
+	AWAIT(a, a->keeper.map->n_peers == 1);
 	assert_int_equal(link_login(b->link, &wish, &error), 0);
 	AWAIT(b, !view_of(b).renewing && strcmp(view_of(b).join, "idle") == 0);
 	assert_false(wg_key_equal(&before, state_public_key(&b->state)));
-	AWAIT(a, wg_key_equal(&a->map->peers[0].key, state_public_key(&b->state)));
-	assert_int_equal(b->n_left, 0);
+	AWAIT(a, wg_key_equal(&a->keeper.map->peers[0].key, state_public_key(&b->state)));
+	assert_int_equal(b->keeper.n_left, 0);
 	host_free(a);
 	host_free(b);
 }
@@ -272,8 +210,8 @@ static void test_approval(void **state)
 	registry_approve(coord->registry, &fix_root, code, "alice@example.com", NULL, fix_done,
 			 &coord->result);
 	assert_int_equal(coord->result.code, REGISTRY_OK);
-	AWAIT(host, is(host, "connected") && host->map);
-	assert_string_equal(host->map->self.user, "alice@example.com");
+	AWAIT(host, is(host, "connected") && host->keeper.map);
+	assert_string_equal(host->keeper.map->self.user, "alice@example.com");
 	host_free(host);
 }
 
@@ -292,7 +230,7 @@ static void test_expired_and_renewed(void **state)
 	assert_int_equal(link_login(host->link, &wish, &error), 0);
 	AWAIT(host, is(host, "connected") && !view_of(host).renewing);
 	assert_false(wg_key_equal(&before, state_public_key(&host->state)));
-	assert_int_equal(host->n_left, 0);
+	assert_int_equal(host->keeper.n_left, 0);
 	host_free(host);
 }
 
@@ -304,10 +242,10 @@ static void test_deleted(void **state)
 	registry_delete_node(coord->registry, &fix_root, "server", fix_done, &coord->result);
 	assert_int_equal(coord->result.code, REGISTRY_OK);
 	AWAIT(host, is(host, "deleted"));
-	assert_int_equal(host->n_left, 1);
+	assert_int_equal(host->keeper.n_left, 1);
 	/* And back again, as another node. */
 	up(host, coord_fix_authkey(coord), "server");
-	AWAIT(host, is(host, "connected") && host->map);
+	AWAIT(host, is(host, "connected") && host->keeper.map);
 	host_free(host);
 }
 
@@ -328,7 +266,8 @@ static void test_logout(void **state)
 	assert_true(is(host, "unenrolled"));
 	/* The same node, after an approval or with a key. */
 	up(host, coord_fix_authkey(coord), "server");
-	AWAIT(host, is(host, "connected") && host->map && !host->map->self.key_expired);
+	AWAIT(host,
+	      is(host, "connected") && host->keeper.map && !host->keeper.map->self.key_expired);
 	assert_int_equal(registry_n_nodes(coord->registry), 1);
 	host_free(host);
 }
@@ -340,9 +279,9 @@ static void test_tells(void **state)
 	const struct link_wish wish = { .set_ssh = true, .ssh = true };
 	_cleanup_free_ char *error = NULL;
 
-	assert_false(host->map->self.ssh);
+	assert_false(host->keeper.map->self.ssh);
 	assert_true(link_set(host->link, &wish, &error) >= 0);
-	AWAIT(host, host->map->self.ssh);
+	AWAIT(host, host->keeper.map->self.ssh);
 	host_free(host);
 }
 
@@ -366,10 +305,10 @@ static void test_deleted_while_away(void **state)
 
 	link_start(host->link);
 	AWAIT(host, is(host, "deleted"));
-	assert_int_equal(host->n_left, 1);
+	assert_int_equal(host->keeper.n_left, 1);
 	assert_null(view_of(host).node_id);
 	up(host, coord_fix_authkey(coord), "server");
-	AWAIT(host, is(host, "connected") && host->map);
+	AWAIT(host, is(host, "connected") && host->keeper.map);
 	host_free(host);
 }
 
@@ -380,8 +319,8 @@ static void test_deleted_and_up_with_key(void **state)
 	struct host *host = deleted_member(coord);
 
 	up(host, coord_fix_authkey(coord), "server");
-	AWAIT(host, is(host, "connected") && host->map);
-	assert_int_equal(host->n_left, 1);
+	AWAIT(host, is(host, "connected") && host->keeper.map);
+	assert_int_equal(host->keeper.n_left, 1);
 	assert_int_equal(registry_n_nodes(coord->registry), 1);
 	host_free(host);
 }
@@ -401,11 +340,12 @@ static void test_deleted_and_enrols(void **state)
 	open_link(host);
 	wish.auth_key = coord_fix_authkey(coord);
 	assert_int_equal(link_login(host->link, &wish, &error), 0);
-	AWAIT(host, is(host, "connected") && host->map && strcmp(host->map->for_node, before) != 0);
-	assert_string_equal(host->map->for_node, view_of(host).node_id);
-	assert_int_equal(host->n_left, 1);
-	assert_int_equal(host->n_forgot, 1);
-	assert_null(host->refused);
+	AWAIT(host, is(host, "connected") && host->keeper.map &&
+			    strcmp(host->keeper.map->for_node, before) != 0);
+	assert_string_equal(host->keeper.map->for_node, view_of(host).node_id);
+	assert_int_equal(host->keeper.n_left, 1);
+	assert_int_equal(host->keeper.n_forgot, 1);
+	assert_null(host->keeper.refused);
 	host_free(host);
 }
 

@@ -14,13 +14,13 @@
 
 #include <cmocka.h>
 
-#include "agent/link/link.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "tests/coordinator/coordinator.h"
 #include "tests/unit/certificate.h"
+#include "tests/unit/link-keeper.h"
 #include "tests/unit/program.h"
 
 #define PATIENCE_USEC (20 * USEC_PER_SEC)
@@ -34,52 +34,8 @@ struct fixture {
 	pid_t proxy;
 	struct state *state;
 	struct link *link;
-	struct netmap *map;
+	struct link_keeper keeper;
 	char *said; /* all that was logged */
-};
-
-/* ---- what the agent would do ---- */
-
-static const struct netmap *hook_map(void *userdata, const char *source)
-{
-	struct fixture *f = userdata;
-
-	return f->map;
-}
-
-static int hook_offer(void *userdata, struct netmap *map, const char *source)
-{
-	struct fixture *f = userdata;
-
-	netmap_free(f->map);
-	f->map = map;
-	return 0;
-}
-
-static void hook_refuse(void *userdata, char *problem)
-{
-	free(problem);
-}
-
-static int hook_use_kept(void *userdata, const char *source, const char *node)
-{
-	return -ENOENT;
-}
-
-static void hook_nothing(void *userdata)
-{
-}
-
-static const struct link_hooks hooks = {
-	.map = hook_map,
-	.offer = hook_offer,
-	.refuse = hook_refuse,
-	.confirm = hook_nothing,
-	.use_kept = hook_use_kept,
-	.forget = hook_nothing,
-	.leave = hook_nothing,
-	.key_changed = hook_nothing,
-	.changed = hook_nothing,
 };
 
 static void keep_log(void *userdata, int level, const char *text)
@@ -141,7 +97,7 @@ static int teardown(void **state)
 	tc_free(f->tc);
 	sd_event_unref(f->event);
 	program_stop(f->proxy);
-	netmap_free(f->map);
+	link_keeper_done(&f->keeper);
 	log_set_sink(NULL, NULL);
 	free(f->said);
 	free(f);
@@ -173,7 +129,8 @@ static void come_up(struct fixture *f, const char *password)
 	if (state_open(f->dir, &error, &f->state) < 0)
 		fail_msg("%s", error);
 	config.dirfd = state_dir_fd(f->state);
-	if (link_new(f->event, &config, f->state, &hooks, f, &error, &f->link) < 0)
+	if (link_new(f->event, &config, f->state, &link_keeper_hooks, &f->keeper, &error,
+		     &f->link) < 0)
 		fail_msg("%s", error);
 	link_start(f->link);
 	if (link_up(f->link, &wish, &error) < 0)
@@ -225,15 +182,15 @@ static void test_tunnel(void **state)
 	use_tls(f);
 	start_proxy(f);
 	come_up(f, SECRET);
-	AWAIT(f, is(f, "connected") && f->map);
+	AWAIT(f, is(f, "connected") && f->keeper.map);
 	assert_null(view_of(f).problem);
 	connect = text_printf("CONNECT %s", strrchr(f->tc->url, '/') + 1);
 	assert_true(proxy_saw(f, connect));
 	assert_false(proxy_saw(f, "/v1/"));
 	/* The stream goes on through it. */
-	generation = f->map->generation;
+	generation = f->keeper.map->generation;
 	tc_publish(f->tc);
-	AWAIT(f, f->map->generation > generation);
+	AWAIT(f, f->keeper.map->generation > generation);
 }
 
 /* Without TLS the proxy passes requests on. */
@@ -244,11 +201,11 @@ static void test_plain(void **state)
 
 	start_proxy(f);
 	come_up(f, SECRET);
-	AWAIT(f, is(f, "connected") && f->map);
+	AWAIT(f, is(f, "connected") && f->keeper.map);
 	assert_true(proxy_saw(f, "POST http://127.0.0.1:"));
-	generation = f->map->generation;
+	generation = f->keeper.map->generation;
 	tc_publish(f->tc);
-	AWAIT(f, f->map->generation > generation);
+	AWAIT(f, f->keeper.map->generation > generation);
 }
 
 static void test_wrong_password(void **state)
@@ -277,7 +234,7 @@ static void test_proxy_is_away(void **state)
 	assert_null(strstr(view_of(f).problem, SECRET));
 	assert_int_equal(f->tc->n_contact, 0);
 	start_proxy(f);
-	AWAIT(f, is(f, "connected") && f->map);
+	AWAIT(f, is(f, "connected") && f->keeper.map);
 }
 
 static void test_no_proxy(void **state)
@@ -286,7 +243,7 @@ static void test_no_proxy(void **state)
 
 	use_tls(f);
 	come_up(f, NULL);
-	AWAIT(f, is(f, "connected") && f->map);
+	AWAIT(f, is(f, "connected") && f->keeper.map);
 }
 
 /* The certificate is that of somebody else. */
