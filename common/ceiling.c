@@ -10,6 +10,8 @@
 /* The listener has a descriptor for each, within the usual 1024, which logins should inherit. */
 #define CEILING_MAX_CONNECTIONS	 800
 #define CEILING_MAX_LEFT_RUNNING 150
+/* The net process has a descriptor for each, besides up to three for each of 64 sessions. */
+#define CEILING_MAX_FORWARDS 400
 
 #define REKEY_MIN_BYTES (1ull << 20)
 #define REKEY_MAX_BYTES (64ull << 30)
@@ -66,6 +68,23 @@ static int read_path_or_none(const struct conf_field *f, const char *value, void
 {
 	return strcmp(value, "none") == 0 ? conf_read_string(f, value, target)
 					  : conf_read_path(f, value, target);
+}
+
+static int read_gateway_ports(const struct conf_field *f, const char *value, void *target)
+{
+	static const char *const words[] = {
+		[GATEWAY_PORTS_NO] = "no",
+		[GATEWAY_PORTS_CLIENT] = "clientspecified",
+		[GATEWAY_PORTS_YES] = "yes",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcmp(value, words[i]) == 0) {
+			*(enum gateway_ports *)target = (enum gateway_ports)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 static const struct conf_field fields[] = {
@@ -163,6 +182,26 @@ static const struct conf_field fields[] = {
 	  .min = 0,
 	  .max = 64,
 	  .expected = "a number from 0 to 64" },
+	{ .name = "MaxForwards",
+	  .read = conf_read_u64,
+	  .offset = offsetof(struct ceiling, max_forwards),
+	  .min = 0,
+	  .max = CEILING_MAX_FORWARDS,
+	  .expected = "a number from 0 to 400" },
+	{ .name = "MaxListens",
+	  .read = conf_read_u64,
+	  .offset = offsetof(struct ceiling, max_listens),
+	  .min = 0,
+	  .max = 100,
+	  .expected = "a number from 0 to 100" },
+	{ .name = "GatewayPorts",
+	  .read = read_gateway_ports,
+	  .offset = offsetof(struct ceiling, gateway_ports),
+	  .expected = "no, clientspecified or yes" },
+	{ .name = "X11Forwarding",
+	  .read = conf_read_bool,
+	  .offset = offsetof(struct ceiling, x11_forwarding),
+	  .expected = "yes or no" },
 	{ .name = "RekeyLimit",
 	  .read = read_rekey,
 	  .offset = offsetof(struct ceiling, rekey),
@@ -188,6 +227,9 @@ static const struct ceiling defaults = {
 	.max_left_running_per_peer = 50,
 	.max_sessions = 10,
 	.max_env = 32,
+	.max_forwards = 100,
+	.max_listens = 20,
+	.x11_forwarding = true,
 	/* RFC 4253 section 9 */
 	.rekey = { .bytes = 1ull << 30, .usec = 3600 * SECOND },
 };

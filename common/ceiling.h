@@ -16,6 +16,13 @@ struct rekey_limit {
 	uint64_t usec;	/* 0: no limit */
 };
 
+/* GatewayPorts=, as in sshd_config(5): where a client may have this host listen. */
+enum gateway_ports {
+	GATEWAY_PORTS_NO,     /* on the loopback alone */
+	GATEWAY_PORTS_CLIENT, /* where the client says */
+	GATEWAY_PORTS_YES,    /* on all addresses */
+};
+
 struct ceiling {
 	bool ssh;	    /* SSH=: off unless the file says so */
 	bool permit_root;   /* PermitRootLogin=: uid 0 under any name */
@@ -34,7 +41,11 @@ struct ceiling {
 	uint64_t max_left_running_per_peer;
 	uint64_t max_sessions;	  /* concurrent, per connection */
 	uint64_t max_env;	  /* variables per session */
+	uint64_t max_forwards;	  /* forwarded connections at a time, per connection */
+	uint64_t max_listens;	  /* listeners for remote forwarding at a time, per connection */
 	struct rekey_limit rekey; /* RekeyLimit= */
+	enum gateway_ports gateway_ports;
+	bool x11_forwarding; /* X11Forwarding= */
 	char *sftp_server; /* SftpServer=: a path; "none": there is to be none; NULL: look for it */
 };
 

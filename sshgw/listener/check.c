@@ -64,6 +64,8 @@ static const struct limit limits[] = {
 	{ "MaxLeftRunningPerPeer", AT(max_left_running_per_peer), false },
 	{ "MaxSessions", AT(max_sessions), false },
 	{ "MaxEnv", AT(max_env), false },
+	{ "MaxForwards", AT(max_forwards), false },
+	{ "MaxListens", AT(max_listens), false },
 };
 #undef AT
 
@@ -118,6 +120,21 @@ static void tell_sftp(const char *server, FILE *out)
 		fprintf(out, "warning: SftpServer: %s: %s\n", server, strerror(errno));
 }
 
+static void tell_forwarding(const struct ceiling *ceiling, FILE *out)
+{
+	static const char *const words[] = {
+		[GATEWAY_PORTS_CLIENT] =
+			"Forwarded ports are bound where the client says (GatewayPorts=).\n",
+		[GATEWAY_PORTS_YES] = "Forwarded ports are bound on all addresses "
+				      "(GatewayPorts=).\n",
+	};
+
+	if (words[ceiling->gateway_ports])
+		fputs(words[ceiling->gateway_ports], out);
+	if (!ceiling->x11_forwarding)
+		fputs("X11 is not forwarded (X11Forwarding=).\n", out);
+}
+
 static void tell_rest(const struct ceiling *ceiling, FILE *out)
 {
 	struct ceiling defaults;
@@ -126,6 +143,7 @@ static void tell_rest(const struct ceiling *ceiling, FILE *out)
 	if (ceiling->rekey.bytes != defaults.rekey.bytes ||
 	    ceiling->rekey.usec != defaults.rekey.usec)
 		print_rekey(&ceiling->rekey, out);
+	tell_forwarding(ceiling, out);
 	if (ceiling->sftp_server)
 		tell_sftp(ceiling->sftp_server, out);
 }

@@ -71,6 +71,19 @@ static void test_open(void **state)
 		    "  MaxSessions: 2 (default 10)\n");
 }
 
+static void test_forwarding(void **state)
+{
+	_cleanup_free_ char *said =
+		check("GatewayPorts=clientspecified\nX11Forwarding=no\nMaxForwards=3\n", true, 0);
+	_cleanup_free_ char *open = check("GatewayPorts=yes\nX11Forwarding=yes\n", true, 0);
+
+	assert_non_null(strstr(said, "  MaxForwards: 3 (default 100)\n"));
+	assert_non_null(strstr(said, "bound where the client says (GatewayPorts=).\n"
+				     "X11 is not forwarded (X11Forwarding=).\n"));
+	assert_non_null(strstr(open, "bound on all addresses (GatewayPorts=).\n"));
+	assert_null(strstr(open, "X11"));
+}
+
 static void test_keys_and_files(void **state)
 {
 	_cleanup_free_ char *said =
@@ -137,11 +150,9 @@ static void test_no_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_open),
-		cmocka_unit_test(test_keys_and_files),
-		cmocka_unit_test(test_accounts),
-		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_empty),	   cmocka_unit_test(test_open),
+		cmocka_unit_test(test_forwarding), cmocka_unit_test(test_keys_and_files),
+		cmocka_unit_test(test_accounts),   cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_no_file),
 	};
 

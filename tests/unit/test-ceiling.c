@@ -61,7 +61,8 @@ static void test_all_settings(void **state)
 			      "MaxSessions=7\nMaxEnv=0\nSftpServer=/opt/sftp-server\n"
 			      "MaxHeldLogins=8\nMaxHeldLoginsPerPeer=0\nCheckTimeout=90s\n"
 			      "MaxLeftRunning=9\nMaxLeftRunningPerPeer=0\n"
-			      "RekeyLimit=64M 5m\n",
+			      "RekeyLimit=64M 5m\nMaxForwards=12\nMaxListens=0\n"
+			      "GatewayPorts=clientspecified\nX11Forwarding=no\n",
 			      &c, &text),
 			 0);
 	assert_true(c.ssh && c.permit_root);
@@ -79,6 +80,10 @@ static void test_all_settings(void **state)
 	assert_true(c.check_timeout_usec == 90000000);
 	assert_int_equal(c.max_left_running, 9);
 	assert_int_equal(c.max_left_running_per_peer, 0);
+	assert_int_equal(c.max_forwards, 12);
+	assert_int_equal(c.max_listens, 0);
+	assert_int_equal(c.gateway_ports, GATEWAY_PORTS_CLIENT);
+	assert_false(c.x11_forwarding);
 	assert_int_equal(c.rekey.bytes, 64 << 20);
 	assert_int_equal(c.rekey.usec, 300000000);
 }
@@ -125,6 +130,11 @@ static void test_bad_files(void **state)
 		"MaxSessions=0\n",
 		"MaxSessions=65\n",
 		"MaxEnv=65\n",
+		"MaxForwards=401\n",
+		"MaxListens=101\n",
+		"GatewayPorts=\n",
+		"GatewayPorts=maybe\n",
+		"X11Forwarding=perhaps\n",
 		"MaxLeftRunning=151\n",
 		"MaxHeldLogins=801\n",
 		"CheckTimeout=0\n",
