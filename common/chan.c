@@ -113,6 +113,15 @@ uint8_t chan_get_u8(struct chan_reader *r)
 	return (uint8_t)get_integer(r, 1);
 }
 
+bool chan_get_bool(struct chan_reader *r)
+{
+	uint8_t value = chan_get_u8(r);
+
+	if (!r->error && value > 1)
+		r->error = -EBADMSG;
+	return value == 1;
+}
+
 uint32_t chan_get_u32(struct chan_reader *r)
 {
 	return (uint32_t)get_integer(r, 4);

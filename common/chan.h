@@ -42,6 +42,8 @@ struct chan_reader {
 };
 
 uint8_t chan_get_u8(struct chan_reader *r);
+/* Anything but 0 and 1 is an error. */
+bool chan_get_bool(struct chan_reader *r);
 uint32_t chan_get_u32(struct chan_reader *r);
 uint64_t chan_get_u64(struct chan_reader *r);
 /* Borrowed from the message. More than max bytes is an error. */

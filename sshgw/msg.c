@@ -22,15 +22,6 @@ static int get_blob(struct chan_reader *r, size_t max, struct msg_blob *blob)
 	return 0;
 }
 
-static bool get_bool(struct chan_reader *r)
-{
-	uint8_t value = chan_get_u8(r);
-
-	if (!r->error && value > 1)
-		r->error = -EBADMSG;
-	return value == 1;
-}
-
 /* ---- KEYS_PUBLIC, and the beginning of NET_INIT ---- */
 
 static void put_host_keys(struct chan_writer *w, const struct msg_host_keys *msg)
@@ -85,6 +76,8 @@ int msg_net_init_put(struct chan_writer *w, const struct msg_net_init *msg)
 	put_host_keys(w, &msg->host_keys);
 	chan_put_u32(w, msg->max_sessions);
 	chan_put_u32(w, msg->max_env);
+	chan_put_u32(w, msg->max_forwards);
+	chan_put_u32(w, msg->max_listens);
 	chan_put_u32(w, msg->login_grace_sec);
 	chan_put_u64(w, msg->rekey_bytes);
 	chan_put_u32(w, msg->rekey_sec);
@@ -99,6 +92,8 @@ int msg_net_init_get(const struct chan_msg *in, struct msg_net_init *ret_msg)
 	get_host_keys(&r, &msg.host_keys);
 	msg.max_sessions = chan_get_u32(&r);
 	msg.max_env = chan_get_u32(&r);
+	msg.max_forwards = chan_get_u32(&r);
+	msg.max_listens = chan_get_u32(&r);
 	msg.login_grace_sec = chan_get_u32(&r);
 	msg.rekey_bytes = chan_get_u64(&r);
 	msg.rekey_sec = chan_get_u32(&r);
@@ -156,7 +151,7 @@ int msg_auth_result_get(const struct chan_msg *in, struct msg_auth_result *ret_m
 	struct chan_reader r = chan_msg_reader(in);
 	struct msg_auth_result msg = { 0 };
 
-	msg.verdict = get_bool(&r) ? AUTH_ACCEPTED : AUTH_REFUSED;
+	msg.verdict = chan_get_bool(&r) ? AUTH_ACCEPTED : AUTH_REFUSED;
 	msg.text = chan_get_string(&r, MSG_MAX_TEXT);
 	if (chan_reader_end(&r) < 0) {
 		msg_auth_result_done(&msg);
@@ -235,6 +230,8 @@ int msg_start_put(struct chan_writer *w, const struct msg_start *msg)
 		chan_put_u32(w, msg->pty.ypixel);
 		chan_put_bytes(w, msg->pty.modes.data, msg->pty.modes.len);
 	}
+	chan_put_u32(w, msg->agent_listener);
+	chan_put_u32(w, msg->x11_listener);
 	chan_put_u32(w, (uint32_t)msg->n_env);
 	for (size_t i = 0; i < msg->n_env; i++) {
 		chan_put_string(w, msg->env[i].name);
@@ -279,9 +276,11 @@ int msg_start_get(const struct chan_msg *in, struct msg_start *ret_msg)
 		r.error = -EBADMSG;
 	msg.kind = (enum start_kind)kind;
 	msg.command = chan_get_string(&r, MSG_MAX_COMMAND);
-	msg.has_pty = get_bool(&r);
+	msg.has_pty = chan_get_bool(&r);
 	if (msg.has_pty)
 		get_pty(&r, &msg.pty);
+	msg.agent_listener = chan_get_u32(&r);
+	msg.x11_listener = chan_get_u32(&r);
 	get_env(&r, &msg);
 	if (chan_reader_end(&r) < 0) {
 		msg_start_done(&msg);
@@ -354,9 +353,9 @@ int msg_exited_get(const struct chan_msg *in, struct msg_exited *ret_msg)
 	struct msg_exited msg = { 0 };
 
 	msg.channel = chan_get_u32(&r);
-	msg.by_signal = get_bool(&r);
+	msg.by_signal = chan_get_bool(&r);
 	msg.value = chan_get_u32(&r);
-	msg.core_dumped = get_bool(&r);
+	msg.core_dumped = chan_get_bool(&r);
 	if (!r.error && msg.value > (msg.by_signal ? 127u : 255u))
 		r.error = -EBADMSG;
 	if (chan_reader_end(&r) < 0)

@@ -1,6 +1,7 @@
 /*
- * What the gateway's processes say to one another: message types with their payloads. PRIVSEP.md
- * has the picture; sshgw/monitor/dispatch.c says which request is legal when.
+ * What the gateway's processes say to one another: message types with their payloads; those of
+ * forwarding are in sshgw/msg_forward.h. PRIVSEP.md has the picture; sshgw/monitor/dispatch.c says
+ * which request is legal when.
  *
  * Four channels, each with the monitor at one end: net, leader, user, keys. Each decoder refuses
  * what is longer, shorter or other than described here.
@@ -30,14 +31,19 @@
 
 enum net_msg {
 	/* monitor -> net */
-	NET_INIT = 0x100, /* struct msg_net_init */
-	NET_SIGNED,	  /* signature blob: answers NET_SIGN */
-	NET_AUTH_RESULT,  /* struct msg_auth_result: answers NET_AUTHORIZE */
-	NET_STARTED,	  /* struct msg_started + fds: answers NET_START */
-	NET_START_FAILED, /* u32 channel, string reason: answers NET_START */
-	NET_EXITED,	  /* struct msg_exited */
-	NET_END,	  /* string notice: tell the sessions, then close the connection */
-	NET_CHECK,	  /* struct msg_check: before NET_AUTH_RESULT, perhaps more than once */
+	NET_INIT = 0x100,   /* struct msg_net_init */
+	NET_SIGNED,	    /* signature blob: answers NET_SIGN */
+	NET_AUTH_RESULT,    /* struct msg_auth_result: answers NET_AUTHORIZE */
+	NET_STARTED,	    /* struct msg_started + fds: answers NET_START */
+	NET_START_FAILED,   /* u32 channel, string reason: answers NET_START */
+	NET_EXITED,	    /* struct msg_exited */
+	NET_END,	    /* string notice: tell the sessions, then close the connection */
+	NET_CHECK,	    /* struct msg_check: before NET_AUTH_RESULT, perhaps more than once */
+	NET_CONNECTED,	    /* u32 id + fd: answers NET_CONNECT */
+	NET_CONNECT_FAILED, /* struct msg_connect_failed: answers NET_CONNECT */
+	NET_LISTENING,	    /* struct msg_listening: answers NET_LISTEN */
+	NET_LISTEN_FAILED,  /* u32 id, string reason: answers NET_LISTEN */
+	NET_INCOMING,	    /* struct msg_incoming + fd */
 
 	/* net -> monitor */
 	NET_READY = 0x180, /* empty: sandboxed, libssh set up; no byte was read yet */
@@ -48,6 +54,10 @@ enum net_msg {
 	NET_LOG,	   /* u32 syslog level, string text */
 	NET_SIGNAL,	   /* struct msg_signal: the client's, for the program of a channel */
 	NET_HELD,	   /* empty: the client waits for the check */
+	NET_CONNECT,	   /* struct msg_connect */
+	NET_LISTEN,	   /* struct msg_listen */
+	NET_UNLISTEN,	   /* u32 id of a NET_LISTEN that was answered by NET_LISTENING */
+	NET_FORWARD_END,   /* struct msg_forward_end: its descriptor is closed */
 };
 
 enum leader_msg {
@@ -68,12 +78,21 @@ enum user_msg {
 	USER_START = 0x300, /* struct msg_start */
 	USER_HANGUP,	    /* u32 channel: HUP to its process group, close its terminal */
 	USER_SIGNAL,	    /* struct msg_signal: to its process group */
+	USER_CONNECT,	    /* struct msg_connect */
+	USER_LISTEN,	    /* struct msg_listen; the address is the one to bind */
+	USER_UNLISTEN,	    /* u32 id */
+	USER_NEXT,	    /* empty: answers USER_INCOMING: one more may be sent */
 
 	/* user process -> monitor */
 	USER_STARTED =
 		0x380,	   /* u32 channel, u8 n_fds (1: terminal; 3: stdin stdout stderr) + fds */
 	USER_START_FAILED, /* u32 channel, string reason */
 	USER_EXITED,	   /* struct msg_exited */
+	USER_CONNECTED,	   /* as the NET_ ones of these names */
+	USER_CONNECT_FAILED,
+	USER_LISTENING,
+	USER_LISTEN_FAILED,
+	USER_INCOMING, /* one, then USER_NEXT is awaited */
 };
 
 enum keys_msg {
@@ -105,6 +124,8 @@ struct msg_net_init {
 	struct msg_host_keys host_keys;
 	uint32_t max_sessions; /* concurrent session channels */
 	uint32_t max_env;
+	uint32_t max_forwards; /* forwarded connections at a time */
+	uint32_t max_listens;  /* listeners for remote forwarding at a time */
 	uint32_t login_grace_sec;
 	uint64_t rekey_bytes; /* 0: what the cipher allows */
 	uint32_t rekey_sec;   /* 0: no limit */
@@ -164,6 +185,11 @@ struct msg_start {
 	char *command; /* exec; sftp, from the monitor on: the server's path; else empty */
 	bool has_pty;
 	struct msg_pty pty;
+	/*
+	 * Listeners (NET_LISTEN, asked for before) whose variables the program is to have:
+	 * SSH_AUTH_SOCK, DISPLAY. 0: none.
+	 */
+	uint32_t agent_listener, x11_listener;
 	struct msg_env env[MSG_MAX_ENV];
 	size_t n_env;
 };

@@ -343,6 +343,8 @@ static void send_init(struct monitor *m)
 	struct msg_net_init init = {
 		.max_sessions = (uint32_t)m->ceiling.max_sessions,
 		.max_env = (uint32_t)m->ceiling.max_env,
+		.max_forwards = (uint32_t)m->ceiling.max_forwards,
+		.max_listens = (uint32_t)m->ceiling.max_listens,
 		.login_grace_sec = (uint32_t)(m->ceiling.login_grace_usec / 1000000),
 		.rekey_bytes = m->ceiling.rekey.bytes,
 		.rekey_sec = (uint32_t)(m->ceiling.rekey.usec / 1000000),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "sshgw/msg.h"
+#include "sshgw/msg_forward.h"
 #include "sshgw/net/pty_modes.h"
 #include "sshgw/net/requests.h"
 
@@ -45,6 +46,12 @@ TRANSCODE(exited, msg_exited, (void)0)
 TRANSCODE(signal, msg_signal, (void)0)
 TRANSCODE(account, msg_account, msg_account_done(&msg))
 TRANSCODE(open, msg_open, msg_open_done(&msg))
+TRANSCODE(connect, msg_connect, msg_connect_done(&msg))
+TRANSCODE(connect_failed, msg_connect_failed, msg_connect_failed_done(&msg))
+TRANSCODE(listen, msg_listen, msg_listen_done(&msg))
+TRANSCODE(listening, msg_listening, (void)0)
+TRANSCODE(incoming, msg_incoming, msg_incoming_done(&msg))
+TRANSCODE(forward_end, msg_forward_end, (void)0)
 
 static int transcode_channel(const struct chan_msg *in, struct chan_writer *again)
 {
@@ -80,10 +87,28 @@ static int transcode_text(const struct chan_msg *in, struct chan_writer *again)
 }
 
 static const transcode_fn transcoders[] = {
-	transcode_net_init, transcode_sign,	    transcode_auth_result, transcode_start,
-	transcode_started,  transcode_exited,	    transcode_account,	   transcode_open,
-	transcode_channel,  transcode_channel_text, transcode_text,	   transcode_signal,
+	transcode_net_init,
+	transcode_sign,
+	transcode_auth_result,
+	transcode_start,
+	transcode_started,
+	transcode_exited,
+	transcode_account,
+	transcode_open,
+	transcode_channel,
+	transcode_channel_text,
+	transcode_text,
+	transcode_signal,
 	transcode_check,
+	NULL, /* 13 to 15: what is found in the client's packets */
+	NULL,
+	NULL,
+	transcode_connect,
+	transcode_connect_failed,
+	transcode_listen,
+	transcode_listening,
+	transcode_incoming,
+	transcode_forward_end,
 };
 
 /* The packet is the client's own; what is found in it must lie within it. */
@@ -116,14 +141,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	which = data[0] & 15;
+	which = data[0] & 31;
 	/* Only the number is looked at here. */
-	msg.n_fds = data[0] >> 4 & 3;
+	msg.n_fds = data[0] >> 5 & 3;
 	/* A copy of just its size, and writable, as it comes from chan_receive(). */
 	msg.len = size - 1;
 	msg.data = malloc(msg.len ? msg.len : 1);
 	memcpy(msg.data, data + 1, msg.len);
-	if (which < sizeof(transcoders) / sizeof(transcoders[0])) {
+	if (which < sizeof(transcoders) / sizeof(transcoders[0]) && transcoders[which]) {
 		r = transcoders[which](&msg, &again);
 		check(r == -EBADMSG || r == 0);
 		if (r == 0)
@@ -131,7 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			      (msg.len == 0 || memcmp(again.data, msg.data, msg.len) == 0));
 	} else if (which == 15) {
 		find_pty_modes(msg.data, msg.len);
-	} else {
+	} else if (which == 13 || which == 14) {
 		find_request(msg.data, msg.len, which & 1);
 	}
 	chan_writer_done(&again);

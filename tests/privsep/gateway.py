@@ -132,7 +132,8 @@ class Gateway:
 
     def init_message(self):
         blob = m.text("ssh-ed25519") + m.text(self.public)
-        limits = m.u32(10) + m.u32(32) + m.u32(self.grace)  # sessions, variables, seconds for the login
+        # sessions, variables, forwards, listeners, seconds for the login
+        limits = m.u32(10) + m.u32(32) + m.u32(100) + m.u32(20) + m.u32(self.grace)
         return m.u32(1) + m.text(blob) + limits + m.u64(self.rekey[0]) + m.u32(self.rekey[1])
 
     @staticmethod

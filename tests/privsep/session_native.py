@@ -201,12 +201,12 @@ class Login:
         self.user_pid = int(pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text())
         return self
 
-    def start(self, command=None, pty=False, channel=1, env=(), modes=b"\0"):
+    def start(self, command=None, pty=False, channel=1, env=(), modes=b"\0", agent=0, x11=0):
         payload = u32(channel) + bytes([EXEC if command is not None else SHELL])
         payload += text(command or "") + bytes([pty])
         if pty:
             payload += text("xterm") + u32(100) + u32(40) + u32(0) + u32(0) + text(modes)
-        payload += u32(len(env)) + b"".join(text(n) + text(v) for n, v in env)
+        payload += u32(agent) + u32(x11) + u32(len(env)) + b"".join(text(n) + text(v) for n, v in env)
         send(self.user, START, payload)
         kind, reader, fds = receive(self.user)
         assert kind == STARTED, (hex(kind), reader.u32(), reader.text())
@@ -411,7 +411,7 @@ class SessionTest(unittest.TestCase):
     def test_many_sessions(self):
         login = self.login()
         fds = {c: login.start("read x; exit $x", channel=c) for c in range(64)}
-        payload = u32(64) + bytes([EXEC]) + text("true") + b"\0" + u32(0)
+        payload = u32(64) + bytes([EXEC]) + text("true") + b"\0" + u32(0) + u32(0) + u32(0)
         send(login.user, START, payload)
         kind, reader, _ = receive(login.user)
         self.assertEqual((kind, reader.u32()), (START_FAILED, 64))

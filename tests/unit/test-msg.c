@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "sshgw/msg.h"
+#include "sshgw/msg_forward.h"
 
 /* ---- every decoder: its samples decode, and nothing shorter or longer does ---- */
 
@@ -38,6 +39,12 @@ TRANSCODE(exited, msg_exited, (void)0)
 TRANSCODE(signal, msg_signal, (void)0)
 TRANSCODE(account, msg_account, msg_account_done(&msg))
 TRANSCODE(open, msg_open, msg_open_done(&msg))
+TRANSCODE(connect, msg_connect, msg_connect_done(&msg))
+TRANSCODE(connect_failed, msg_connect_failed, msg_connect_failed_done(&msg))
+TRANSCODE(listen, msg_listen, msg_listen_done(&msg))
+TRANSCODE(listening, msg_listening, (void)0)
+TRANSCODE(incoming, msg_incoming, msg_incoming_done(&msg))
+TRANSCODE(forward_end, msg_forward_end, (void)0)
 
 static int transcode_channel(const struct chan_msg *in, struct chan_writer *again)
 {
@@ -98,6 +105,8 @@ static void test_net_init(void **state)
 	uint8_t key[] = { 1, 2, 3 };
 	struct msg_net_init msg = { .max_sessions = 10,
 				    .max_env = 32,
+				    .max_forwards = 100,
+				    .max_listens = 20,
 				    .login_grace_sec = 60,
 				    .rekey_bytes = 1ull << 40,
 				    .rekey_sec = 3600 };
@@ -153,6 +162,7 @@ static void test_start(void **state)
 		  .has_pty = true,
 		  .pty = { term, 80, 24, 640, 480, { modes, sizeof(modes) } } },
 		{ .channel = 3, .kind = START_SFTP, .command = command },
+		{ .channel = 4, .kind = START_SHELL, .agent_listener = 5, .x11_listener = 6 },
 		{ .kind = START_EXEC,
 		  .command = none,
 		  .has_pty = true,
@@ -179,6 +189,47 @@ static void test_started(void **state)
 		msg_started_put(&w, &(struct msg_started){ 7, n, text });
 		check_lengths(transcode_started, &w, n);
 	}
+}
+
+static void test_forwarding(void **state)
+{
+	static char host[] = "db.example", path[] = "/run/x.sock", text[] = "Connection refused",
+		    protocol[] = "MIT-MAGIC-COOKIE-1", cookie[] = "00fF", peer[] = "::1";
+	const struct msg_connect connects[] = { { 1, FORWARD_TCP, host, 65535 },
+						{ 2, FORWARD_UNIX, path, 0 } };
+	const struct msg_listen listens[] = {
+		{ .id = 1, .kind = FORWARD_TCP, .address = host, .port = 65535 },
+		{ .id = 1, .kind = FORWARD_TCP },
+		{ .id = 1, .kind = FORWARD_UNIX, .address = path },
+		{ .id = 1, .kind = FORWARD_AGENT },
+		{ 1, FORWARD_X11, NULL, 0, true, protocol, cookie, 3 },
+	};
+	_cleanup_(chan_writer_done) struct chan_writer failed = { 0 }, listening = { 0 },
+						       incoming = { 0 }, end = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(connects); i++) {
+		_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+
+		assert_true(msg_connect_is_sound(&connects[i]));
+		msg_connect_put(&w, &connects[i]);
+		check_lengths(transcode_connect, &w, 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(listens); i++) {
+		_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+
+		assert_true(msg_listen_is_sound(&listens[i]));
+		msg_listen_put(&w, &listens[i]);
+		check_lengths(transcode_listen, &w, 0);
+	}
+	msg_connect_failed_put(&failed,
+			       &(struct msg_connect_failed){ 7, FORWARD_CONNECT_FAILED, text });
+	check_lengths(transcode_connect_failed, &failed, 0);
+	msg_listening_put(&listening, &(struct msg_listening){ 7, 8080 });
+	check_lengths(transcode_listening, &listening, 0);
+	msg_incoming_put(&incoming, &(struct msg_incoming){ 7, 8, peer, 4000 });
+	check_lengths(transcode_incoming, &incoming, 0);
+	msg_forward_end_put(&end, &(struct msg_forward_end){ true, 7, 1ull << 40, 3 });
+	check_lengths(transcode_forward_end, &end, 0);
 }
 
 static void test_small_ones(void **state)
@@ -232,6 +283,12 @@ static void put_script(struct chan_writer *w, const char *script)
 			memset(fill, 'x', value);
 			chan_put_bytes(w, fill, value);
 			break;
+		case 't': /* this text */
+			chan_put_string(w, word + 2);
+			break;
+		case '8':
+			chan_put_u64(w, value);
+			break;
 		case 'n': /* a string that has a NUL inside */
 			chan_put_bytes(w, "a\0b", 3);
 			break;
@@ -248,10 +305,10 @@ static const struct hostile_case {
 	size_t n_fds;
 } hostile_cases[] = {
 	/* host keys: count, sizes */
-	{ transcode_net_init, "4:3 s:4096 s:4096 s:4096 4:1 4:1 4:1 4:0 4:1 4:0", 0 },
-	{ transcode_net_init, "4:4 s:1 s:1 s:1 s:1 4:1 4:1 4:1 4:0 4:1 4:0", -EBADMSG },
+	{ transcode_net_init, "4:3 s:4096 s:4096 s:4096 4:1 4:1 4:1 4:1 4:1 4:0 4:1 4:0", 0 },
+	{ transcode_net_init, "4:4 s:1 s:1 s:1 s:1 4:1 4:1 4:1 4:1 4:1 4:0 4:1 4:0", -EBADMSG },
 	{ transcode_net_init, "4:0xffffffff", -EBADMSG },
-	{ transcode_net_init, "4:1 s:4097 4:1 4:1 4:1 4:0 4:1 4:0", -EBADMSG },
+	{ transcode_net_init, "4:1 s:4097 4:1 4:1 4:1 4:1 4:1 4:0 4:1 4:0", -EBADMSG },
 	/* hash */
 	{ transcode_sign, "4:0 4:0 s:64", 0 },
 	{ transcode_sign, "4:0 4:0 s:65", -EBADMSG },
@@ -263,23 +320,23 @@ static const struct hostile_case {
 	{ transcode_auth_result, "1:1 s:4097", -EBADMSG },
 	{ transcode_auth_result, "1:0 n:0", -EBADMSG },
 	/* channel, kind, command, pty, env */
-	{ transcode_start, "4:1 1:1 s:0 1:0 4:0", 0 },
-	{ transcode_start, "4:1 1:2 s:131072 1:0 4:0", 0 },
-	{ transcode_start, "4:1 1:2 s:131073 1:0 4:0", -EBADMSG },
-	{ transcode_start, "4:1 1:0 s:0 1:0 4:0", -EBADMSG },
-	{ transcode_start, "4:1 1:3 s:0 1:0 4:0", 0 },
-	{ transcode_start, "4:1 1:4 s:0 1:0 4:0", -EBADMSG },
-	{ transcode_start, "4:1 1:1 n:0 1:0 4:0", -EBADMSG },
-	{ transcode_start, "4:1 1:1 s:0 1:2 4:0", -EBADMSG },
-	{ transcode_start, "4:1 1:1 s:0 1:1 s:64 4:1 4:1 4:1 4:1 s:1024 4:0", 0 },
-	{ transcode_start, "4:1 1:1 s:0 1:1 s:65 4:1 4:1 4:1 4:1 s:1024 4:0", -EBADMSG },
-	{ transcode_start, "4:1 1:1 s:0 1:1 s:64 4:1 4:1 4:1 4:1 s:1025 4:0", -EBADMSG },
-	{ transcode_start, "4:1 1:1 s:0 1:0 4:1 s:256 s:4096", 0 },
-	{ transcode_start, "4:1 1:1 s:0 1:0 4:1 s:257 s:0", -EBADMSG },
-	{ transcode_start, "4:1 1:1 s:0 1:0 4:1 s:0 s:4097", -EBADMSG },
-	{ transcode_start, "4:1 1:1 s:0 1:0 4:1 n:0 s:0", -EBADMSG },
-	{ transcode_start, "4:1 1:1 s:0 1:0 4:1 s:0 n:0", -EBADMSG },
-	{ transcode_start, "4:1 1:1 s:0 1:0 4:0xffffffff", -EBADMSG },
+	{ transcode_start, "4:1 1:1 s:0 1:0 4:0 4:0 4:0", 0 },
+	{ transcode_start, "4:1 1:2 s:131072 1:0 4:0 4:0 4:0", 0 },
+	{ transcode_start, "4:1 1:2 s:131073 1:0 4:0 4:0 4:0", -EBADMSG },
+	{ transcode_start, "4:1 1:0 s:0 1:0 4:0 4:0 4:0", -EBADMSG },
+	{ transcode_start, "4:1 1:3 s:0 1:0 4:0 4:0 4:0", 0 },
+	{ transcode_start, "4:1 1:4 s:0 1:0 4:0 4:0 4:0", -EBADMSG },
+	{ transcode_start, "4:1 1:1 n:0 1:0 4:0 4:0 4:0", -EBADMSG },
+	{ transcode_start, "4:1 1:1 s:0 1:2 4:0 4:0 4:0", -EBADMSG },
+	{ transcode_start, "4:1 1:1 s:0 1:1 s:64 4:1 4:1 4:1 4:1 s:1024 4:0 4:0 4:0", 0 },
+	{ transcode_start, "4:1 1:1 s:0 1:1 s:65 4:1 4:1 4:1 4:1 s:1024 4:0 4:0 4:0", -EBADMSG },
+	{ transcode_start, "4:1 1:1 s:0 1:1 s:64 4:1 4:1 4:1 4:1 s:1025 4:0 4:0 4:0", -EBADMSG },
+	{ transcode_start, "4:1 1:1 s:0 1:0 4:0 4:0 4:1 s:256 s:4096", 0 },
+	{ transcode_start, "4:1 1:1 s:0 1:0 4:0 4:0 4:1 s:257 s:0", -EBADMSG },
+	{ transcode_start, "4:1 1:1 s:0 1:0 4:0 4:0 4:1 s:0 s:4097", -EBADMSG },
+	{ transcode_start, "4:1 1:1 s:0 1:0 4:0 4:0 4:1 n:0 s:0", -EBADMSG },
+	{ transcode_start, "4:1 1:1 s:0 1:0 4:0 4:0 4:1 s:0 n:0", -EBADMSG },
+	{ transcode_start, "4:1 1:1 s:0 1:0 4:0 4:0 4:0xffffffff", -EBADMSG },
 	/* descriptors: 1 or 3, and as many as came */
 	{ transcode_started, "4:1 1:1 s:4096", 0, 1 },
 	{ transcode_started, "4:1 1:3 s:0", 0, 3 },
@@ -322,6 +379,65 @@ static const struct hostile_case {
 	{ transcode_check, "s:1 s:1 n:0", -EBADMSG },
 	{ transcode_check, "s:1 s:1", -EBADMSG },
 	{ transcode_check, "s:1 s:1 s:1 s:0", -EBADMSG },
+	/* id, kind, target, port */
+	{ transcode_connect, "4:1 1:1 s:255 4:1", 0 },
+	{ transcode_connect, "4:0 1:1 s:255 4:1", -EBADMSG },
+	{ transcode_connect, "4:1 1:1 s:256 4:1", -EBADMSG },
+	{ transcode_connect, "4:1 1:1 s:0 4:1", -EBADMSG },
+	{ transcode_connect, "4:1 1:1 n:0 4:1", -EBADMSG },
+	{ transcode_connect, "4:1 1:1 t:a\tb 4:1", -EBADMSG },
+	{ transcode_connect, "4:1 1:1 t:m\303\274ller 4:1", -EBADMSG },
+	{ transcode_connect, "4:1 1:1 t:host 4:0", -EBADMSG },
+	{ transcode_connect, "4:1 1:1 t:host 4:65536", -EBADMSG },
+	{ transcode_connect, "4:1 1:2 t:/run/x 4:0", 0 },
+	{ transcode_connect, "4:1 1:2 t:/run/x 4:1", -EBADMSG },
+	{ transcode_connect, "4:1 1:2 t:run/x 4:0", -EBADMSG },
+	{ transcode_connect, "4:1 1:2 s:0 4:0", -EBADMSG },
+	{ transcode_connect, "4:1 1:3 t:/run/x 4:0", -EBADMSG },
+	{ transcode_connect, "4:1 1:0 t:host 4:1", -EBADMSG },
+	/* id, reason, text */
+	{ transcode_connect_failed, "4:1 4:1 s:4096", 0 },
+	{ transcode_connect_failed, "4:1 4:4 s:0", 0 },
+	{ transcode_connect_failed, "4:1 4:0 s:0", -EBADMSG },
+	{ transcode_connect_failed, "4:1 4:3 s:0", -EBADMSG },
+	{ transcode_connect_failed, "4:1 4:5 s:0", -EBADMSG },
+	{ transcode_connect_failed, "4:1 4:1 s:4097", -EBADMSG },
+	/* id, kind, address, port, single, protocol, cookie, screen */
+	{ transcode_listen, "4:1 1:1 s:0 4:0 1:0 s:0 s:0 4:0", 0 },
+	{ transcode_listen, "4:0 1:1 s:0 4:0 1:0 s:0 s:0 4:0", -EBADMSG },
+	{ transcode_listen, "4:1 1:1 s:255 4:65535 1:0 s:0 s:0 4:0", 0 },
+	{ transcode_listen, "4:1 1:1 s:256 4:65535 1:0 s:0 s:0 4:0", -EBADMSG },
+	{ transcode_listen, "4:1 1:1 s:1 4:65536 1:0 s:0 s:0 4:0", -EBADMSG },
+	{ transcode_listen, "4:1 1:1 s:1 4:0 1:1 s:0 s:0 4:0", -EBADMSG },
+	{ transcode_listen, "4:1 1:1 s:1 4:0 1:0 s:1 s:0 4:0", -EBADMSG },
+	{ transcode_listen, "4:1 1:1 s:1 4:0 1:0 s:0 s:1 4:0", -EBADMSG },
+	{ transcode_listen, "4:1 1:1 s:1 4:0 1:0 s:0 s:0 4:1", -EBADMSG },
+	{ transcode_listen, "4:1 1:2 t:/a 4:0 1:0 s:0 s:0 4:0", 0 },
+	{ transcode_listen, "4:1 1:2 t:/a 4:1 1:0 s:0 s:0 4:0", -EBADMSG },
+	{ transcode_listen, "4:1 1:2 t:a 4:0 1:0 s:0 s:0 4:0", -EBADMSG },
+	{ transcode_listen, "4:1 1:2 s:0 4:0 1:0 s:0 s:0 4:0", -EBADMSG },
+	{ transcode_listen, "4:1 1:3 s:0 4:0 1:0 s:0 s:0 4:0", 0 },
+	{ transcode_listen, "4:1 1:3 s:1 4:0 1:0 s:0 s:0 4:0", -EBADMSG },
+	{ transcode_listen, "4:1 1:4 s:0 4:0 1:1 t:MIT-1 t:aF09 4:7", 0 },
+	{ transcode_listen, "4:1 1:4 s:1 4:0 1:1 t:MIT-1 t:aF09 4:7", -EBADMSG },
+	{ transcode_listen, "4:1 1:4 s:0 4:0 1:1 t:-MIT t:aF09 4:7", -EBADMSG },
+	{ transcode_listen, "4:1 1:4 s:0 4:0 1:1 s:0 t:aF09 4:7", -EBADMSG },
+	{ transcode_listen, "4:1 1:4 s:0 4:0 1:1 t:MIT\n1 t:aF09 4:7", -EBADMSG },
+	{ transcode_listen, "4:1 1:4 s:0 4:0 1:1 t:MIT-1 t:aF0g 4:7", -EBADMSG },
+	{ transcode_listen, "4:1 1:4 s:0 4:0 1:1 t:MIT-1 s:0 4:7", -EBADMSG },
+	{ transcode_listen, "4:1 1:4 s:0 4:0 1:2 t:MIT-1 t:aF09 4:7", -EBADMSG },
+	{ transcode_listen, "4:1 1:5 s:0 4:0 1:0 s:0 s:0 4:0", -EBADMSG },
+	{ transcode_listening, "4:1 4:65535", 0 },
+	{ transcode_listening, "4:1 4:65536", -EBADMSG },
+	/* listener, id, address, port */
+	{ transcode_incoming, "4:1 4:1 s:255 4:65535", 0 },
+	{ transcode_incoming, "4:1 4:1 s:0 4:0", 0 },
+	{ transcode_incoming, "4:1 4:0 s:0 4:0", -EBADMSG },
+	{ transcode_incoming, "4:1 4:1 s:256 4:0", -EBADMSG },
+	{ transcode_incoming, "4:1 4:1 t:a\nb 4:0", -EBADMSG },
+	{ transcode_incoming, "4:1 4:1 s:0 4:65536", -EBADMSG },
+	{ transcode_forward_end, "1:1 4:1 8:5 8:6", 0 },
+	{ transcode_forward_end, "1:2 4:1 8:5 8:6", -EBADMSG },
 	{ transcode_text, "s:4096", 0 },
 	{ transcode_text, "s:4097", -EBADMSG },
 	{ transcode_text, "n:0", -EBADMSG },
@@ -351,7 +467,7 @@ static void test_number_of_variables(void **state)
 		_cleanup_(chan_writer_done) struct chan_writer w = { 0 }, again = { 0 };
 		struct chan_msg msg;
 
-		put_script(&w, "4:1 1:1 s:0 1:0");
+		put_script(&w, "4:1 1:1 s:0 1:0 4:0 4:0");
 		chan_put_u32(&w, n);
 		for (uint32_t i = 0; i < n; i++)
 			put_script(&w, "s:1 s:1");
@@ -401,6 +517,7 @@ int main(void)
 		cmocka_unit_test(test_auth_result),
 		cmocka_unit_test(test_start),
 		cmocka_unit_test(test_started),
+		cmocka_unit_test(test_forwarding),
 		cmocka_unit_test(test_small_ones),
 		cmocka_unit_test(test_hostile_values),
 		cmocka_unit_test(test_number_of_variables),
