@@ -142,6 +142,17 @@ bool passed_is_socket(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
 }
 
+bool passed_is_connection(int fd)
+{
+	int family;
+	socklen_t len = sizeof(family);
+
+	if (!option_is(fd, SO_TYPE, SOCK_STREAM) || !option_is(fd, SO_ACCEPTCONN, 0) ||
+	    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0)
+		return false;
+	return family == AF_INET || family == AF_INET6 || family == AF_UNIX;
+}
+
 void passed_drop(int fd)
 {
 	int saved = errno;

@@ -35,10 +35,12 @@ int passed_close(int fd);
  */
 void passed_drop(int fd);
 
-/* Neither asks a filesystem. */
+/* None of these asks a filesystem. */
 bool passed_is_pipe(int fd);
 bool passed_is_terminal_master(int fd);
 bool passed_is_socket(int fd);
+/* A stream socket over IP or a unix one, that does not listen. */
+bool passed_is_connection(int fd);
 
 static inline void passed_closep(int *fd)
 {

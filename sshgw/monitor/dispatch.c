@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/monitor/check.h"
+#include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/sessions.h"
 #include "sshgw/monitor/signing.h"
@@ -16,7 +17,9 @@
 #define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | AFTER_ASKED)
 #define ANY_STATE   (~0u)
 
-#define MANY	      (1u << 20)
+#define MANY (1u << 20)
+/* What goes on for weeks on one connection: the numbers of forwards end before. */
+#define UNLIMITED     (~0u)
 #define MAX_LOG_LINES 64u
 
 struct mon_handler {
@@ -65,6 +68,10 @@ static const struct mon_handler handlers[] = {
 	{ NET_START, MON_NET, LOGGED_IN, MANY, 0, sessions_start },
 	{ NET_HANGUP, MON_NET, LOGGED_IN, MANY, 0, sessions_hangup },
 	{ NET_SIGNAL, MON_NET, IN(MON_OPEN), MANY, 0, sessions_signal },
+	{ NET_CONNECT, MON_NET, LOGGED_IN, UNLIMITED, 0, forwarding_connect },
+	{ NET_LISTEN, MON_NET, LOGGED_IN, UNLIMITED, 0, forwarding_listen },
+	{ NET_UNLISTEN, MON_NET, IN(MON_OPEN), UNLIMITED, 0, forwarding_unlisten },
+	{ NET_FORWARD_END, MON_NET, IN(MON_OPEN), UNLIMITED, 0, forwarding_end },
 	{ NET_LOG, MON_NET, ANY_STATE, MANY, 0, on_log },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), 1, 0, login_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), 1, 0, login_opened },
@@ -72,6 +79,11 @@ static const struct mon_handler handlers[] = {
 	{ USER_STARTED, MON_USER, IN(MON_OPEN), MANY, 3, sessions_started },
 	{ USER_START_FAILED, MON_USER, IN(MON_OPEN), MANY, 0, sessions_start_failed },
 	{ USER_EXITED, MON_USER, IN(MON_OPEN), MANY, 0, sessions_exited },
+	{ USER_CONNECTED, MON_USER, IN(MON_OPEN), UNLIMITED, 1, forwarding_connected },
+	{ USER_CONNECT_FAILED, MON_USER, IN(MON_OPEN), UNLIMITED, 0, forwarding_connect_failed },
+	{ USER_LISTENING, MON_USER, IN(MON_OPEN), UNLIMITED, 0, forwarding_listening },
+	{ USER_LISTEN_FAILED, MON_USER, IN(MON_OPEN), UNLIMITED, 0, forwarding_listen_failed },
+	{ USER_INCOMING, MON_USER, IN(MON_OPEN), UNLIMITED, 1, forwarding_incoming },
 };
 _Static_assert(ARRAY_SIZE(handlers) <= MON_MAX_HANDLERS, "room for the counters");
 

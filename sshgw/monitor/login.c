@@ -9,6 +9,7 @@
 #include "sshgw/build.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/check.h"
+#include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/sessions.h"
 #include "sshgw/scope.h"
 
@@ -323,6 +324,8 @@ int login_opened(struct monitor *m, struct chan_msg *msg)
 		return log_error_errno(r, "Could not find the login's control group");
 	m->login_text = for_terminal(text);
 	mon_enter(m, MON_OPEN, "the PAM session is open");
+	forwarding_release_listeners(m);
 	sessions_release(m);
+	forwarding_release_connects(m);
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "sshgw/child.h"
 #include "sshgw/monitor/check.h"
 #include "sshgw/monitor/dispatch.h"
+#include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/origin.h"
 #include "sshgw/monitor/sessions.h"
@@ -430,6 +431,7 @@ static void monitor_done(struct monitor *m)
 	loop_source_free(m->term);
 	loop_source_free(m->check.no_room);
 	signing_done(m);
+	forwarding_done(m);
 	close_fd(m->scope_fd);
 	guard_dismiss(&m->guard);
 	m->agent = agent_link_free(m->agent);
@@ -468,6 +470,7 @@ int monitor_run(const struct monitor_config *config)
 	int r;
 
 	sessions_init(&m);
+	forwarding_init(&m);
 	r = monitor_start(&m);
 
 	if (r == 0)

@@ -17,6 +17,7 @@
 #include "sshgw/monitor/budget.h"
 #include "sshgw/monitor/channels.h"
 #include "sshgw/monitor/ending.h"
+#include "sshgw/monitor/forwards.h"
 #include "sshgw/monitor/guard.h"
 #include "sshgw/msg.h"
 #include "sshgw/steps.h"
@@ -53,7 +54,7 @@ enum mon_peer_index {
 };
 
 /* Room for one counter for each entry of the handler table. */
-#define MON_MAX_HANDLERS 16u
+#define MON_MAX_HANDLERS 32u
 
 struct monitor_config {
 	int connection_fd; /* the accepted socket */
@@ -99,6 +100,16 @@ struct monitor {
 	char *own_scope; /* control group that we made for the leader */
 	char *scope;	 /* where the login lives, once open */
 	struct channels channels;
+	struct {
+		struct forwards table;
+		/* A connection that came in, while there are as many as there may be. */
+		struct {
+			struct msg_incoming msg;
+			int fd; /* -1: none */
+		} held;
+		struct budget records; /* in the journal */
+		unsigned n_left_out;   /* of it */
+	} forwarding;
 	char *login_text; /* motd: for the first terminal */
 
 	struct loop_source *grace, *expiry, *duration, *kill, *left, *term;

@@ -11,6 +11,7 @@
 #include "common/passed.h"
 #include "common/text.h"
 #include "sshgw/monitor/env.h"
+#include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/sftp.h"
 
 /* ---- starting ---- */
@@ -141,7 +142,8 @@ int sessions_start(struct monitor *m, struct chan_msg *msg)
 	uint32_t id;
 	int r;
 
-	if (msg_start_get(msg, &start) < 0 || !is_sound(m, &start))
+	if (msg_start_get(msg, &start) < 0 || !is_sound(m, &start) ||
+	    forwarding_check_start(m, &start) < 0)
 		return -EPROTO;
 	id = start.channel;
 	r = channels_add(&m->channels, id, m->ceiling.max_sessions, &channel);

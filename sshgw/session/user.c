@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "sshgw/msg.h"
 #include "sshgw/session/user_child.h"
+#include "sshgw/session/user_forwarding.h"
 
 #define SEND_TIMEOUT_USEC (10u * 1000000u)
 
@@ -25,6 +26,7 @@ struct user {
 	char *const *env;
 	struct child children[USER_MAX_CHILDREN];
 	size_t n_children;
+	struct user_forwarding *forwarding;
 	bool ended;
 };
 
@@ -104,15 +106,42 @@ static int say_exited(struct user *user, uint32_t channel, int status)
 
 /* ---- messages ---- */
 
+/*
+ * The login's, and what forwarding adds for this program alone. The list is the caller's, its
+ * strings are borrowed; NULL when out of memory.
+ */
+static char **make_env(const struct user *user, const struct msg_start *msg)
+{
+	const uint32_t listeners[] = { msg->agent_listener, msg->x11_listener };
+	size_t n = 0;
+	char **env;
+
+	while (user->env && user->env[n])
+		n++;
+	env = calloc(n + ARRAY_SIZE(listeners) + 1, sizeof(*env));
+	if (!env)
+		return NULL;
+	if (n > 0)
+		memcpy(env, user->env, n * sizeof(*env));
+	for (size_t i = 0; i < ARRAY_SIZE(listeners); i++) {
+		const char *variable = user_forwarding_variable(user->forwarding, listeners[i]);
+
+		if (variable)
+			env[n++] = (char *)variable;
+	}
+	return env;
+}
+
 static int start(struct user *user, const struct msg_start *msg)
 {
 	_cleanup_(user_child_done) struct user_child child = { 0 };
 	_cleanup_free_ char *why = NULL;
+	_cleanup_free_ char **env = make_env(user, msg);
 	int r;
 
 	if (user->n_children == USER_MAX_CHILDREN)
 		return say_failed(user, msg->channel, "Too many sessions run in this connection.");
-	r = user_child_start(msg, user->env, &child, &why);
+	r = env ? user_child_start(msg, env, &child, &why) : -ENOMEM;
 	if (r < 0)
 		return say_failed(user, msg->channel, why ? why : "The host is out of memory.");
 	user->children[user->n_children++] =
@@ -166,13 +195,34 @@ static int handle_signal(struct user *user, const struct chan_msg *in)
 	return 0;
 }
 
+static int handle_connect(struct user *user, const struct chan_msg *in)
+{
+	return user_forwarding_connect(user->forwarding, in);
+}
+
+static int handle_listen(struct user *user, const struct chan_msg *in)
+{
+	return user_forwarding_listen(user->forwarding, in);
+}
+
+static int handle_unlisten(struct user *user, const struct chan_msg *in)
+{
+	return user_forwarding_unlisten(user->forwarding, in);
+}
+
+static int handle_next(struct user *user, const struct chan_msg *in)
+{
+	return user_forwarding_next(user->forwarding, in);
+}
+
 static const struct user_handler {
 	uint32_t type;
 	int (*handle)(struct user *user, const struct chan_msg *in);
 } handlers[] = {
-	{ USER_START, handle_start },
-	{ USER_HANGUP, handle_hangup },
-	{ USER_SIGNAL, handle_signal },
+	{ USER_START, handle_start },	{ USER_HANGUP, handle_hangup },
+	{ USER_SIGNAL, handle_signal }, { USER_CONNECT, handle_connect },
+	{ USER_LISTEN, handle_listen }, { USER_UNLISTEN, handle_unlisten },
+	{ USER_NEXT, handle_next },
 };
 
 static int receive(struct user *user)
@@ -204,10 +254,12 @@ static int reap(struct user *user)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct child *child = find_pid(user, pid);
 
-		if (!child)
-			continue;
-		r = say_exited(user, child->channel, status);
-		*child = user->children[--user->n_children];
+		if (child) {
+			r = say_exited(user, child->channel, status);
+			*child = user->children[--user->n_children];
+		} else {
+			r = user_forwarding_reaped(user->forwarding, pid, status);
+		}
 		if (r < 0)
 			return r;
 	}
@@ -245,16 +297,21 @@ static int open_signals(void)
 static int serve(struct user *user)
 {
 	struct pollfd fds[] = { { .fd = user->channel, .events = POLLIN },
-				{ .fd = user->signals, .events = POLLIN } };
-	int r = 0;
+				{ .fd = user->signals, .events = POLLIN },
+				{ .events = POLLIN } };
+	int r = 0, n;
 
 	while (!user->ended && r == 0) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+		fds[2].fd = user_forwarding_fd(user->forwarding);
+		n = poll(fds, ARRAY_SIZE(fds), user_forwarding_timeout(user->forwarding));
+		if (n < 0)
 			return -errno;
 		if (fds[1].revents)
 			r = take_signals(user);
 		if (r == 0 && !user->ended && fds[0].revents)
 			r = receive(user);
+		if (r == 0 && !user->ended && (fds[2].revents || n == 0))
+			r = user_forwarding_serve(user->forwarding);
 	}
 	return r;
 }
@@ -267,9 +324,12 @@ int user_run(int channel, char *const *env)
 	user.signals = open_signals();
 	if (user.signals < 0)
 		return user.signals;
-	r = serve(&user);
+	r = user_forwarding_new(channel, env, &user.forwarding);
+	if (r == 0)
+		r = serve(&user);
 	for (size_t i = 0; i < user.n_children; i++)
 		hang_up(&user.children[i]);
+	user_forwarding_free(user.forwarding);
 	close_fd(user.signals);
 	return r;
 }

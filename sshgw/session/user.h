@@ -1,7 +1,7 @@
 /*
  * The user process of a login: starts shells and commands as the user, hands their terminals and
- * pipes to the monitor, and says how they ended. The user may trace it: it holds nothing that the
- * user has no right to, and nothing depends on its honesty.
+ * pipes to the monitor, and says how they ended; connects and listens for forwarding. The user may
+ * trace it: it holds nothing that the user has no right to, and nothing depends on its honesty.
  */
 #pragma once
 

@@ -1,0 +1,426 @@
+#include "sshgw/monitor/forwarding.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/passed.h"
+#include "common/text.h"
+#include "sshgw/monitor/forwarding_log.h"
+
+void forwarding_init(struct monitor *m)
+{
+	m->forwarding.held.fd = -1;
+	forwarding_log_init(m);
+}
+
+static void drop_held(struct monitor *m)
+{
+	passed_drop(m->forwarding.held.fd);
+	m->forwarding.held.fd = -1;
+	msg_incoming_done(&m->forwarding.held.msg);
+}
+
+void forwarding_done(struct monitor *m)
+{
+	if (m->account)
+		for (size_t i = 0; i < m->forwarding.table.n; i++)
+			if (m->forwarding.table.list[i].state == FORWARD_UP)
+				forwarding_log_ended(m, &m->forwarding.table.list[i], NULL);
+	drop_held(m);
+	forwards_done(&m->forwarding.table);
+}
+
+/* ---- names for people ---- */
+
+static char *name_of(const char *host, uint32_t port)
+{
+	return text_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", *host ? host : "*", port);
+}
+
+static char *name_connect(const struct msg_connect *msg)
+{
+	return msg->kind == FORWARD_UNIX ? strdup(msg->target) : name_of(msg->target, msg->port);
+}
+
+static char *name_listen(const struct msg_listen *msg)
+{
+	switch (msg->kind) {
+	case FORWARD_TCP:
+		return name_of(msg->address, msg->port);
+	case FORWARD_UNIX:
+		return strdup(msg->address);
+	case FORWARD_AGENT:
+		return strdup("a socket for the client's agent");
+	case FORWARD_X11:
+		return strdup("a display of the client's");
+	}
+	return NULL;
+}
+
+/* ---- what is refused, and why ---- */
+
+static char *not_by_rule(const struct monitor *m, const char *what)
+{
+	return text_printf("Peergate: the policy's rule %.200s does not allow %s forwarding",
+			   m->lease.rule ?: "for this login", what);
+}
+
+static char *too_many(const char *what, const char *key)
+{
+	return text_printf("Peergate: too many %s on this connection (%s= in sshgw.conf)", what,
+			   key);
+}
+
+static void refuse_connect(struct monitor *m, const struct msg_connect *msg,
+			   enum forward_reason reason, char *text)
+{
+	_cleanup_free_ char *name = name_connect(msg);
+	struct chan_writer w = { 0 };
+
+	forwarding_log_refused(m, "local", name, text);
+	msg_connect_failed_put(&w, &(struct msg_connect_failed){ msg->id, reason, text });
+	mon_send(m, MON_NET, NET_CONNECT_FAILED, &w, NULL, 0);
+}
+
+static void refuse_listen(struct monitor *m, const struct msg_listen *msg, const char *text)
+{
+	_cleanup_free_ char *name = name_listen(msg);
+	struct chan_writer w = { 0 };
+
+	forwarding_log_refused(m, forward_way(msg->kind, true), name, text);
+	chan_put_u32(&w, msg->id);
+	chan_put_string(&w, text);
+	mon_send(m, MON_NET, NET_LISTEN_FAILED, &w, NULL, 0);
+}
+
+/* Return: NULL, it may be. */
+static char *why_no_listener(const struct monitor *m, enum forward_kind kind)
+{
+	const struct lease *lease = &m->lease;
+
+	if (kind == FORWARD_X11 && !m->ceiling.x11_forwarding)
+		return strdup("Peergate: X11 is not forwarded on this host (X11Forwarding= in "
+			      "sshgw.conf)");
+	/* A display lets this host's programs reach the client, as a remote port does. */
+	if (kind == FORWARD_AGENT ? !lease->forward_agent : !lease->forward_remote)
+		return not_by_rule(m, kind == FORWARD_AGENT ? "agent" : "remote");
+	if (m->forwarding.table.n_listeners >= m->ceiling.max_listens)
+		return too_many("listeners", "MaxListens");
+	return NULL;
+}
+
+/* ---- opening: the net process asks ---- */
+
+static void tell_connect(struct monitor *m, struct forward *forward)
+{
+	struct chan_writer w = { 0 };
+
+	forward->state = FORWARD_ASKED;
+	msg_connect_put(&w, &forward->request);
+	mon_send(m, MON_USER, USER_CONNECT, &w, NULL, 0);
+}
+
+static void tell_listen(struct monitor *m, struct listener *listener)
+{
+	struct msg_listen msg = listener->request; /* borrowed */
+	struct chan_writer w = { 0 };
+
+	listener->state = FORWARD_ASKED;
+	if (msg.kind == FORWARD_TCP)
+		msg.address = (char *)forwards_bind_address(m->ceiling.gateway_ports, msg.address);
+	msg_listen_put(&w, &msg);
+	mon_send(m, MON_USER, USER_LISTEN, &w, NULL, 0);
+}
+
+int forwarding_connect(struct monitor *m, struct chan_msg *msg)
+{
+	_cleanup_(msg_connect_done) struct msg_connect request = { 0 };
+	_cleanup_free_ char *no = NULL;
+	struct forward *forward;
+
+	if (msg_connect_get(msg, &request) < 0 ||
+	    forwards_take_net_id(&m->forwarding.table, request.id) < 0)
+		return -EPROTO;
+	if (!m->lease.forward_local) {
+		no = not_by_rule(m, "local");
+		refuse_connect(m, &request, FORWARD_PROHIBITED, no);
+		return 0;
+	}
+	if (m->forwarding.table.n >= m->ceiling.max_forwards) {
+		no = too_many("forwarded connections", "MaxForwards");
+		refuse_connect(m, &request, FORWARD_NO_RESOURCES, no);
+		return 0;
+	}
+	forward = forwards_add(&m->forwarding.table, request.id, false);
+	if (!forward)
+		return -ENOMEM;
+	forward->kind = request.kind;
+	forward->name = name_connect(&request);
+	forward->request = request;
+	request = (struct msg_connect){ 0 };
+	if (m->state == MON_OPEN)
+		tell_connect(m, forward);
+	return 0;
+}
+
+int forwarding_listen(struct monitor *m, struct chan_msg *msg)
+{
+	_cleanup_(msg_listen_done) struct msg_listen request = { 0 };
+	_cleanup_free_ char *no = NULL;
+	struct listener *listener;
+
+	if (msg_listen_get(msg, &request) < 0 ||
+	    forwards_take_net_id(&m->forwarding.table, request.id) < 0)
+		return -EPROTO;
+	no = why_no_listener(m, request.kind);
+	if (no) {
+		refuse_listen(m, &request, no);
+		return 0;
+	}
+	listener = forwards_add_listener(&m->forwarding.table, request.id);
+	if (!listener)
+		return -ENOMEM;
+	listener->name = name_listen(&request);
+	listener->request = request;
+	request = (struct msg_listen){ 0 };
+	if (m->state == MON_OPEN)
+		tell_listen(m, listener);
+	return 0;
+}
+
+void forwarding_release_listeners(struct monitor *m)
+{
+	for (size_t i = 0; i < m->forwarding.table.n_listeners && m->state == MON_OPEN; i++)
+		if (m->forwarding.table.listeners[i].state == FORWARD_WAITING)
+			tell_listen(m, &m->forwarding.table.listeners[i]);
+}
+
+void forwarding_release_connects(struct monitor *m)
+{
+	for (size_t i = 0; i < m->forwarding.table.n && m->state == MON_OPEN; i++)
+		if (m->forwarding.table.list[i].state == FORWARD_WAITING)
+			tell_connect(m, &m->forwarding.table.list[i]);
+}
+
+/* ---- the user process answers ---- */
+
+static struct forward *find_asked(struct monitor *m, uint32_t id)
+{
+	struct forward *forward = forwards_find(&m->forwarding.table, id, false);
+
+	return forward && forward->state == FORWARD_ASKED ? forward : NULL;
+}
+
+static struct listener *find_asked_listener(struct monitor *m, uint32_t id)
+{
+	struct listener *listener = forwards_find_listener(&m->forwarding.table, id);
+
+	return listener && listener->state == FORWARD_ASKED ? listener : NULL;
+}
+
+/* Open to both sides: what is written in the journal, and to whom the descriptor goes. */
+static void bring_up(struct monitor *m, struct forward *forward, uint32_t type,
+		     struct chan_writer *w, int fd)
+{
+	forward->state = FORWARD_UP;
+	forward->begun_usec = clock_usec(CLOCK_MONOTONIC);
+	forwarding_log_begun(m, forward);
+	mon_send(m, MON_NET, type, w, &fd, 1);
+}
+
+int forwarding_connected(struct monitor *m, struct chan_msg *msg)
+{
+	struct chan_writer w = { 0 };
+	struct forward *forward;
+	uint32_t id;
+
+	if (msg_channel_get(msg, &id) < 0 || msg->n_fds != 1 || !passed_is_connection(msg->fds[0]))
+		return -EPROTO;
+	forward = find_asked(m, id);
+	if (!forward)
+		return -EPROTO;
+	chan_put_u32(&w, id);
+	bring_up(m, forward, NET_CONNECTED, &w, msg->fds[0]);
+	return 0;
+}
+
+int forwarding_connect_failed(struct monitor *m, struct chan_msg *msg)
+{
+	_cleanup_(msg_connect_failed_done) struct msg_connect_failed failed = { 0 };
+	struct forward *forward;
+
+	if (msg_connect_failed_get(msg, &failed) < 0)
+		return -EPROTO;
+	forward = find_asked(m, failed.id);
+	if (!forward)
+		return -EPROTO;
+	refuse_connect(m, &forward->request, failed.reason, failed.text);
+	forwards_remove(&m->forwarding.table,
+			forwards_find(&m->forwarding.table, failed.id, false));
+	return 0;
+}
+
+int forwarding_listening(struct monitor *m, struct chan_msg *msg)
+{
+	struct chan_writer w = { 0 };
+	struct msg_listening listening;
+	struct listener *listener;
+
+	if (msg_listening_get(msg, &listening) < 0)
+		return -EPROTO;
+	listener = find_asked_listener(m, listening.id);
+	if (!listener || (listener->request.kind == FORWARD_TCP) != (listening.port > 0))
+		return -EPROTO;
+	listener->state = FORWARD_UP;
+	if (listener->request.port != listening.port) {
+		listener->request.port = listening.port;
+		free(listener->name);
+		listener->name = name_listen(&listener->request);
+	}
+	forwarding_log_listening(m, listener);
+	msg_listening_put(&w, &listening);
+	mon_send(m, MON_NET, NET_LISTENING, &w, NULL, 0);
+	return 0;
+}
+
+int forwarding_listen_failed(struct monitor *m, struct chan_msg *msg)
+{
+	_cleanup_free_ char *reason = NULL;
+	struct listener *listener;
+	uint32_t id;
+
+	if (msg_channel_text_get(msg, &id, &reason) < 0)
+		return -EPROTO;
+	listener = find_asked_listener(m, id);
+	if (!listener)
+		return -EPROTO;
+	refuse_listen(m, &listener->request, reason);
+	forwards_remove_listener(&m->forwarding.table,
+				 forwards_find_listener(&m->forwarding.table, id));
+	return 0;
+}
+
+/* ---- who connects to a listener ---- */
+
+static char *name_incoming(const struct msg_incoming *msg, const struct listener *listener)
+{
+	_cleanup_free_ char *who = msg->address[0] ? name_of(msg->address, msg->port) : NULL;
+
+	return text_printf("%s%s%s", who ?: "", who ? " at " : "", listener->name);
+}
+
+/* Return: 0, -ENOMEM. */
+static int announce(struct monitor *m, const struct msg_incoming *msg, int fd)
+{
+	struct listener *listener = forwards_find_listener(&m->forwarding.table, msg->listener);
+	struct chan_writer w = { 0 };
+	struct forward *forward;
+
+	/* It may have been cancelled while this was under way. */
+	if (!listener)
+		return 0;
+	forward = forwards_add(&m->forwarding.table, msg->id, true);
+	if (!forward)
+		return -ENOMEM;
+	forward->kind = listener->request.kind;
+	forward->name = name_incoming(msg, listener);
+	msg_incoming_put(&w, msg);
+	bring_up(m, forward, NET_INCOMING, &w, fd);
+	if (listener->request.single)
+		forwards_remove_listener(&m->forwarding.table, listener);
+	return 0;
+}
+
+/* Where there is no room for one more it waits, and with it all who come after it. */
+static int let_in_held(struct monitor *m)
+{
+	int r;
+
+	if (m->forwarding.held.fd < 0 || m->forwarding.table.n >= m->ceiling.max_forwards)
+		return 0;
+	r = announce(m, &m->forwarding.held.msg, m->forwarding.held.fd);
+	drop_held(m);
+	mon_send(m, MON_USER, USER_NEXT, NULL, NULL, 0);
+	return r;
+}
+
+int forwarding_incoming(struct monitor *m, struct chan_msg *msg)
+{
+	struct forwards *table = &m->forwarding.table;
+	struct msg_incoming incoming;
+	struct listener *listener;
+
+	if (m->forwarding.held.fd >= 0 || msg->n_fds != 1 || !passed_is_connection(msg->fds[0]) ||
+	    msg_incoming_get(msg, &incoming) < 0)
+		return -EPROTO;
+	listener = forwards_find_listener(table, incoming.listener);
+	if (incoming.listener > table->last_of_net || (listener && listener->state != FORWARD_UP) ||
+	    forwards_take_user_id(table, incoming.id) < 0) {
+		msg_incoming_done(&incoming);
+		return -EPROTO;
+	}
+	m->forwarding.held.msg = incoming;
+	m->forwarding.held.fd = take_fd(&msg->fds[0]);
+	return let_in_held(m);
+}
+
+/* ---- the end of one ---- */
+
+int forwarding_end(struct monitor *m, struct chan_msg *msg)
+{
+	struct msg_forward_end end;
+	struct forward *forward;
+
+	if (msg_forward_end_get(msg, &end) < 0)
+		return -EPROTO;
+	forward = forwards_find(&m->forwarding.table, end.id, end.incoming);
+	if (!forward || forward->state != FORWARD_UP)
+		return -EPROTO;
+	forwarding_log_ended(m, forward, &end);
+	forwards_remove(&m->forwarding.table, forward);
+	return let_in_held(m);
+}
+
+int forwarding_unlisten(struct monitor *m, struct chan_msg *msg)
+{
+	struct forwards *table = &m->forwarding.table;
+	struct chan_writer w = { 0 };
+	struct listener *listener;
+	uint32_t id;
+
+	if (msg_channel_get(msg, &id) < 0 || id > table->last_of_net)
+		return -EPROTO;
+	listener = forwards_find_listener(table, id);
+	/* One for a single connection ends by itself. */
+	if (!listener)
+		return 0;
+	if (listener->state != FORWARD_UP)
+		return -EPROTO;
+	forwards_remove_listener(table, listener);
+	chan_put_u32(&w, id);
+	mon_send(m, MON_USER, USER_UNLISTEN, &w, NULL, 0);
+	return 0;
+}
+
+/* ---- programs ---- */
+
+static int check_listener(struct monitor *m, uint32_t *id, enum forward_kind kind)
+{
+	struct forwards *table = &m->forwarding.table;
+	const struct listener *listener = forwards_find_listener(table, *id);
+
+	if (*id > table->last_of_net || (listener && listener->request.kind != kind))
+		return -EPROTO;
+	if (!listener)
+		*id = 0;
+	return 0;
+}
+
+int forwarding_check_start(struct monitor *m, struct msg_start *start)
+{
+	int r = check_listener(m, &start->agent_listener, FORWARD_AGENT);
+
+	return r < 0 ? r : check_listener(m, &start->x11_listener, FORWARD_X11);
+}

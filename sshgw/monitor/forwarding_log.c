@@ -1,0 +1,109 @@
+#include "sshgw/monitor/forwarding_log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/text.h"
+
+/* A client that opens and closes all day fills no journal. */
+static const struct budget records = { .cost_usec = 200 * 1000, .burst = 200 };
+
+void forwarding_log_init(struct monitor *m)
+{
+	m->forwarding.records = records;
+}
+
+const char *forward_way(enum forward_kind kind, bool incoming)
+{
+	if (kind == FORWARD_AGENT || kind == FORWARD_X11)
+		return forward_kind_to_string(kind);
+	return incoming ? "remote" : "local";
+}
+
+/* One record, with what a login's other records have, and up to five of its own. */
+static void record(struct monitor *m, int level, const struct log_field *own, size_t n_own,
+		   const char *text)
+{
+	const struct lease *lease = &m->lease;
+	struct log_field fields[12] = {
+		{ "SSH_USER", m->ssh_user },  { "LOCAL_USER", lease->local_user },
+		{ "NODE", lease->node_name }, { "USER", lease->user },
+		{ "RULE", lease->rule },      { "LEASE", lease->id },
+	};
+	size_t n = 6;
+
+	if (budget_take(&m->forwarding.records, clock_usec(CLOCK_MONOTONIC)) > 0) {
+		m->forwarding.n_left_out++;
+		return;
+	}
+	if (m->forwarding.n_left_out > 0)
+		log_notice("%u records of forwarding are left out, there were too many",
+			   m->forwarding.n_left_out);
+	m->forwarding.n_left_out = 0;
+	for (size_t i = 0; i < n_own; i++)
+		fields[n++] = own[i];
+	log_full(level, 0, fields, n, "%s", text);
+}
+
+void forwarding_log_refused(struct monitor *m, const char *way, const char *name,
+			    const char *reason)
+{
+	const struct log_field own[] = { { "FORWARD", way },
+					 { "TARGET", name },
+					 { "DECISION", "reject" },
+					 { "REASON", reason } };
+	_cleanup_free_ char *text = text_printf("Refused %s forwarding (%s) to %s: %s", way, name,
+						m->account->name, reason);
+
+	record(m, LOG_NOTICE, own, ARRAY_SIZE(own), text ?: "");
+}
+
+void forwarding_log_listening(struct monitor *m, const struct listener *listener)
+{
+	const char *way = forward_way(listener->request.kind, true);
+	const struct log_field own[] = { { "FORWARD", way }, { "LISTENER", listener->name } };
+	_cleanup_free_ char *text = text_printf("Listening at %s for %s (%s forwarding)",
+						listener->name, m->account->name, way);
+
+	record(m, LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
+}
+
+void forwarding_log_begun(struct monitor *m, const struct forward *forward)
+{
+	const char *way = forward_way(forward->kind, forward->incoming);
+	const struct log_field own[] = { { "FORWARD", way }, { "TARGET", forward->name } };
+	_cleanup_free_ char *text =
+		text_printf("Forwarding %s %s as %s (%s)", forward->incoming ? "from" : "to",
+			    forward->name, m->account->name, way);
+
+	record(m, LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
+}
+
+void forwarding_log_ended(struct monitor *m, const struct forward *forward,
+			  const struct msg_forward_end *end)
+{
+	const char *way = forward_way(forward->kind, forward->incoming);
+	const uint64_t usec = clock_usec(CLOCK_MONOTONIC) - forward->begun_usec;
+	char duration[24], to[24] = "", from[24] = "";
+	const struct log_field own[] = { { "FORWARD", way },
+					 { "TARGET", forward->name },
+					 { "DURATION_USEC", duration },
+					 { "BYTES_TO_CLIENT", end ? to : NULL },
+					 { "BYTES_FROM_CLIENT", end ? from : NULL } };
+	_cleanup_free_ char *text = NULL;
+
+	snprintf(duration, sizeof(duration), "%" PRIu64, usec);
+	if (end) {
+		snprintf(to, sizeof(to), "%" PRIu64, end->to_client);
+		snprintf(from, sizeof(from), "%" PRIu64, end->from_client);
+	}
+	text = text_printf("Forwarding %s %s (%s) ended%s after %" PRIu64 ".%03" PRIu64
+			   " s%s%s%s%s%s",
+			   forward->incoming ? "from" : "to", forward->name, way,
+			   end ? "" : " with the connection", usec / 1000000, usec / 1000 % 1000,
+			   end ? ", " : "", to, end ? " bytes to the client, " : "", from,
+			   end ? " from it" : "");
+	record(m, LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
+}

@@ -1,0 +1,17 @@
+/* The journal's records of forwarding: one when it begins or is refused, one when it ends. */
+#pragma once
+
+#include "sshgw/monitor/monitor.h"
+
+void forwarding_log_init(struct monitor *m);
+
+/* With the reason, for people: the policy's, the ceiling's or the system's. */
+void forwarding_log_refused(struct monitor *m, const char *way, const char *name,
+			    const char *reason);
+void forwarding_log_listening(struct monitor *m, const struct listener *listener);
+void forwarding_log_begun(struct monitor *m, const struct forward *forward);
+/* end: what the net process says of it; NULL: the connection ended with it. */
+void forwarding_log_ended(struct monitor *m, const struct forward *forward,
+			  const struct msg_forward_end *end);
+/* "local", "remote", "agent", "x11": as people call it. */
+const char *forward_way(enum forward_kind kind, bool incoming);

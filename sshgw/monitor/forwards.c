@@ -1,0 +1,113 @@
+#include "sshgw/monitor/forwards.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void forward_done(struct forward *forward)
+{
+	msg_connect_done(&forward->request);
+	free(forward->name);
+}
+
+static void listener_done(struct listener *listener)
+{
+	msg_listen_done(&listener->request);
+	free(listener->name);
+}
+
+void forwards_done(struct forwards *forwards)
+{
+	for (size_t i = 0; i < forwards->n; i++)
+		forward_done(&forwards->list[i]);
+	for (size_t i = 0; i < forwards->n_listeners; i++)
+		listener_done(&forwards->listeners[i]);
+	free(forwards->list);
+	free(forwards->listeners);
+	*forwards = (struct forwards){ 0 };
+}
+
+static int take_id(uint32_t *last, uint32_t id)
+{
+	if (id <= *last)
+		return -EEXIST;
+	*last = id;
+	return 0;
+}
+
+int forwards_take_net_id(struct forwards *forwards, uint32_t id)
+{
+	return take_id(&forwards->last_of_net, id);
+}
+
+int forwards_take_user_id(struct forwards *forwards, uint32_t id)
+{
+	return take_id(&forwards->last_of_user, id);
+}
+
+struct forward *forwards_add(struct forwards *forwards, uint32_t id, bool incoming)
+{
+	struct forward *list = reallocarray(forwards->list, forwards->n + 1, sizeof(*list));
+
+	if (!list)
+		return NULL;
+	forwards->list = list;
+	list[forwards->n] = (struct forward){ .id = id, .incoming = incoming };
+	return &list[forwards->n++];
+}
+
+struct listener *forwards_add_listener(struct forwards *forwards, uint32_t id)
+{
+	struct listener *list =
+		reallocarray(forwards->listeners, forwards->n_listeners + 1, sizeof(*list));
+
+	if (!list)
+		return NULL;
+	forwards->listeners = list;
+	list[forwards->n_listeners] = (struct listener){ .id = id };
+	return &list[forwards->n_listeners++];
+}
+
+struct forward *forwards_find(struct forwards *forwards, uint32_t id, bool incoming)
+{
+	for (size_t i = 0; i < forwards->n; i++)
+		if (forwards->list[i].id == id && forwards->list[i].incoming == incoming)
+			return &forwards->list[i];
+	return NULL;
+}
+
+struct listener *forwards_find_listener(struct forwards *forwards, uint32_t id)
+{
+	for (size_t i = 0; i < forwards->n_listeners; i++)
+		if (forwards->listeners[i].id == id)
+			return &forwards->listeners[i];
+	return NULL;
+}
+
+void forwards_remove(struct forwards *forwards, struct forward *forward)
+{
+	forward_done(forward);
+	*forward = forwards->list[--forwards->n];
+}
+
+void forwards_remove_listener(struct forwards *forwards, struct listener *listener)
+{
+	listener_done(listener);
+	*listener = forwards->listeners[--forwards->n_listeners];
+}
+
+const char *forwards_bind_address(enum gateway_ports policy, const char *asked)
+{
+	/* One that names a single loopback address is taken at its word, whatever the policy. */
+	bool is_loopback = strcmp(asked, "127.0.0.1") == 0 || strcmp(asked, "::1") == 0;
+
+	switch (policy) {
+	case GATEWAY_PORTS_NO:
+		break;
+	case GATEWAY_PORTS_CLIENT:
+		return strcmp(asked, "*") == 0 ? "" : asked;
+	case GATEWAY_PORTS_YES:
+		return "";
+	}
+	return is_loopback ? asked : "localhost";
+}

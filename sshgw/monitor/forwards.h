@@ -1,0 +1,65 @@
+/* Forwarded connections and listeners of one connection, as the monitor knows them. No I/O. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/ceiling.h"
+#include "sshgw/msg_forward.h"
+
+enum forward_state {
+	FORWARD_WAITING, /* for the PAM session to be open */
+	FORWARD_ASKED,	 /* the user process was told */
+	FORWARD_UP,	 /* its descriptor went to the net process; of a listener: it listens */
+};
+
+/* A connection. */
+struct forward {
+	uint32_t id;
+	bool incoming; /* to one of the listeners; the number is the user process's */
+	enum forward_state state;
+	enum forward_kind kind;	    /* of the listener, if it is an incoming one */
+	struct msg_connect request; /* unless it is an incoming one */
+	char *name;		    /* for people: "db.example:5432", of who connected */
+	uint64_t begun_usec;	    /* CLOCK_MONOTONIC */
+};
+
+struct listener {
+	uint32_t id;
+	enum forward_state state;
+	struct msg_listen request;
+	char *name; /* for people: "localhost:8080" */
+};
+
+struct forwards {
+	struct forward *list;
+	size_t n;
+	struct listener *listeners;
+	size_t n_listeners;
+	uint32_t last_of_net, last_of_user; /* numbers are never used again */
+};
+
+void forwards_done(struct forwards *forwards);
+
+/* The numbers of each side only grow. Return: 0, -EEXIST. */
+int forwards_take_net_id(struct forwards *forwards, uint32_t id);
+int forwards_take_user_id(struct forwards *forwards, uint32_t id);
+
+/*
+ * Return: the new one, of which nothing but its number is set and which lasts until the next one is
+ * added or removed; NULL when out of memory.
+ */
+struct forward *forwards_add(struct forwards *forwards, uint32_t id, bool incoming);
+struct listener *forwards_add_listener(struct forwards *forwards, uint32_t id);
+struct forward *forwards_find(struct forwards *forwards, uint32_t id, bool incoming);
+struct listener *forwards_find_listener(struct forwards *forwards, uint32_t id);
+/* Pointers to others are no longer valid afterwards. */
+void forwards_remove(struct forwards *forwards, struct forward *forward);
+void forwards_remove_listener(struct forwards *forwards, struct listener *listener);
+
+/*
+ * Where a client's tcp listener is bound, by sshd's rules (sshd_config(5), GatewayPorts): an
+ * address, "" for all, "localhost" for the loopback in both families. Borrowed from the arguments.
+ */
+const char *forwards_bind_address(enum gateway_ports policy, const char *asked);
