@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/wait.h>
 
 #include "common/log.h"
 #include "common/passed.h"
@@ -14,6 +13,7 @@
 #include "sshgw/build.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/check.h"
+#include "sshgw/monitor/children.h"
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/login.h"
@@ -155,60 +155,6 @@ static void on_message(struct loop_source *source, int fd, uint32_t revents, voi
 		on_peer_gone(m, index, r);
 }
 
-/* ---- children ---- */
-
-/* Return: whether it ended in a way that it should not. */
-static bool log_exit(const struct monitor *m, const struct mon_peer *peer, const siginfo_t *info)
-{
-	if (info->si_code == CLD_EXITED) {
-		log_debug("The %s process ended with status %d", peer->name, info->si_status);
-		return false;
-	}
-	if (info->si_status == SIGKILL && m->state == MON_ENDING)
-		return false;
-	if (info->si_status == SIGSYS)
-		log_error("The %s process made a system call that its sandbox forbids (see the "
-			  "kernel's audit message)",
-			  peer->name);
-	else
-		log_error("The %s process was killed by signal %d", peer->name, info->si_status);
-	return true;
-}
-
-static void on_exit_event(struct loop_source *source, int fd, uint32_t revents, void *userdata)
-{
-	struct monitor *m = userdata;
-	enum mon_peer_index index = m->peers[MON_NET].pidfd == fd ? MON_NET : MON_LEADER;
-	struct mon_peer *peer = &m->peers[index];
-	siginfo_t info = { 0 };
-	bool crashed;
-
-	/* Not reaped yet, it can be asked for the last time where it is. */
-	if (index == MON_LEADER && m->state == MON_ENDING)
-		mon_end_opened(m);
-	if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
-		return;
-	crashed = log_exit(m, peer, &info);
-	peer->exit = loop_source_free(peer->exit);
-	peer->pidfd = close_fd(peer->pidfd);
-	if (index == MON_LEADER)
-		login_leader_lost(m);
-	else if (!crashed)
-		check_client_gone(m);
-	mon_end(m, crashed ? MON_END_KILLED : MON_END_GONE, NULL,
-		index == MON_NET ? "the connection ended" : "the session ended");
-	mon_end_child_gone(m);
-}
-
-int mon_watch_exit(struct monitor *m, enum mon_peer_index index, pid_t pid, int pidfd)
-{
-	struct mon_peer *peer = &m->peers[index];
-
-	peer->pid = pid;
-	peer->pidfd = pidfd;
-	return loop_add_io(m->loop, pidfd, EPOLLIN, on_exit_event, m, &peer->exit);
-}
-
 /* ---- timers and signals ---- */
 
 static void on_grace(struct loop_source *source, uint64_t usec, void *userdata)
@@ -257,6 +203,8 @@ static int add_timers(struct monitor *m)
 		r = signing_init(m);
 	if (r == 0)
 		r = check_init(m);
+	if (r == 0)
+		r = children_init(m);
 	if (r == 0)
 		r = loop_add_signal(m->loop, SIGTERM, on_signal, m, &m->term);
 	if (r < 0)
@@ -429,6 +377,7 @@ static void monitor_done(struct monitor *m)
 	loop_source_free(m->kill);
 	loop_source_free(m->left);
 	loop_source_free(m->term);
+	loop_source_free(m->children);
 	loop_source_free(m->check.no_room);
 	signing_done(m);
 	forwarding_done(m);

@@ -380,6 +380,21 @@ unsigned stage_monitor_fds(const struct stage *s)
 	return count_fds(s->monitor);
 }
 
+unsigned stage_monitor_children(const struct stage *s)
+{
+	_cleanup_free_ char *path =
+		text_printf("/proc/%d/task/%d/children", s->monitor, s->monitor);
+	FILE *f = fopen(path, "re");
+	unsigned n = 0;
+	int pid;
+
+	assert_non_null(f);
+	while (fscanf(f, "%d", &pid) == 1)
+		n++;
+	fclose(f);
+	return n;
+}
+
 /* ---- ways through a login ---- */
 
 void stage_ready(struct stage *s)

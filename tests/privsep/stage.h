@@ -101,6 +101,8 @@ void stage_tell_puppet(struct puppet *puppet, char order);
 void stage_leader_closes(struct stage *s);
 /* Descriptors that the monitor has open. */
 unsigned stage_monitor_fds(const struct stage *s);
+/* Its processes, those that have ended but nobody has asked for included. */
+unsigned stage_monitor_children(const struct stage *s);
 
 /*
  * The end: the monitor exits by itself, cleanly, with all its descriptors closed and no memory

@@ -15,6 +15,7 @@
 
 #include "common/clock.h"
 #include "common/text.h"
+#include "sshgw/msg_forward.h"
 #include "tests/privsep/stage.h"
 
 #define RUNNING	 7u /* a channel that runs, where a state knows channels */
@@ -45,6 +46,23 @@ static void put_running(struct chan_writer *w)
 static void put_signal(struct chan_writer *w)
 {
 	msg_signal_put(w, &(struct msg_signal){ .channel = RUNNING, .number = SIGTERM });
+}
+
+static void put_connect(struct chan_writer *w)
+{
+	static char host[] = "localhost";
+
+	msg_connect_put(w, &(struct msg_connect){ 1, FORWARD_TCP, host, 80 });
+}
+
+static void put_listen(struct chan_writer *w)
+{
+	msg_listen_put(w, &(struct msg_listen){ .id = 1, .kind = FORWARD_TCP });
+}
+
+static void put_forward_end(struct chan_writer *w)
+{
+	msg_forward_end_put(w, &(struct msg_forward_end){ .id = 1 });
 }
 
 static void put_log(struct chan_writer *w)
@@ -100,11 +118,17 @@ static const struct sample {
 	{ NET_LOG, MON_NET, ALL_STATES, put_log },
 	{ NET_SIGNAL, MON_NET, IN(MON_OPEN), put_signal },
 	{ NET_HELD, MON_NET, AFTER_ASKED, put_nothing },
+	{ NET_CONNECT, MON_NET, LOGGED_IN, put_connect },
+	{ NET_LISTEN, MON_NET, LOGGED_IN, put_listen },
+	{ NET_UNLISTEN, MON_NET, IN(MON_OPEN), put_running },
+	{ NET_FORWARD_END, MON_NET, IN(MON_OPEN), put_forward_end },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), put_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), put_opened },
 	/* How these go on in MON_OPEN depends on the channel: test-user.c. */
 	{ USER_START_FAILED, MON_USER, IN(MON_OPEN), put_failed },
 	{ USER_EXITED, MON_USER, IN(MON_OPEN), put_exited },
+	{ USER_CONNECTED, MON_USER, IN(MON_OPEN), put_running },
+	{ USER_INCOMING, MON_USER, IN(MON_OPEN), put_running },
 	/* The monitor's own, sent back, and things that nobody says. */
 	{ NET_INIT, MON_NET, 0, put_nothing },
 	{ NET_AUTH_RESULT, MON_NET, 0, put_account_result },
@@ -113,7 +137,7 @@ static const struct sample {
 	{ KEYS_SIGN, MON_NET, 0, put_sign },
 	{ KEYS_SIGNED, MON_NET, 0, put_nothing },
 	{ NET_CHECK, MON_NET, 0, put_nothing },
-	{ NET_HELD + 1, MON_NET, 0, put_nothing },
+	{ NET_FORWARD_END + 1, MON_NET, 0, put_nothing },
 	{ USER_SIGNAL, MON_USER, 0, put_signal },
 	{ 0, MON_NET, 0, put_nothing },
 	{ UINT32_MAX, MON_NET, 0, put_nothing },
