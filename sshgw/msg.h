@@ -66,6 +66,8 @@ enum leader_msg {
 	LEADER_OPEN,		/* struct msg_open + fd (the user process's end of its channel) */
 	LEADER_LOGIN,		/* string line ("pts/3"): utmp, wtmp, lastlog */
 	LEADER_LOGOUT,		/* string line */
+	LEADER_SOCKET,		/* struct msg_socket: to be removed at the end, as the user */
+	LEADER_SOCKET_GONE,	/* u32 id: that is done already */
 	LEADER_CLOSE,		/* empty: end the user process, close the PAM session, exit */
 
 	/* leader -> monitor */
@@ -92,6 +94,7 @@ enum user_msg {
 	USER_CONNECT_FAILED,
 	USER_LISTENING,
 	USER_LISTEN_FAILED,
+	USER_SOCKET,   /* struct msg_socket: before USER_LISTENING, where there is a path */
 	USER_INCOMING, /* one, then USER_NEXT is awaited */
 };
 

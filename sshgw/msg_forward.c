@@ -241,6 +241,43 @@ int msg_listening_get(const struct chan_msg *in, struct msg_listening *ret_msg)
 	return 0;
 }
 
+/* ---- USER_SOCKET, LEADER_SOCKET ---- */
+
+int msg_socket_put(struct chan_writer *w, const struct msg_socket *msg)
+{
+	chan_put_u32(w, msg->id);
+	chan_put_string(w, msg->path);
+	chan_put_u64(w, msg->dev);
+	chan_put_u64(w, msg->ino);
+	chan_put_u8(w, msg->has_dir);
+	return w->error;
+}
+
+int msg_socket_get(const struct chan_msg *in, struct msg_socket *ret_msg)
+{
+	struct chan_reader r = chan_msg_reader(in);
+	struct msg_socket msg = { 0 };
+
+	msg.id = chan_get_u32(&r);
+	msg.path = chan_get_string(&r, MSG_MAX_PATH);
+	msg.dev = chan_get_u64(&r);
+	msg.ino = chan_get_u64(&r);
+	msg.has_dir = chan_get_bool(&r);
+	insist(&r, msg.path && is_path(msg.path));
+	if (chan_reader_end(&r) < 0) {
+		msg_socket_done(&msg);
+		return r.error;
+	}
+	*ret_msg = msg;
+	return 0;
+}
+
+void msg_socket_done(struct msg_socket *msg)
+{
+	free(msg->path);
+	*msg = (struct msg_socket){ 0 };
+}
+
 /* ---- NET_INCOMING, USER_INCOMING ---- */
 
 int msg_incoming_put(struct chan_writer *w, const struct msg_incoming *msg)

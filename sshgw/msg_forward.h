@@ -75,6 +75,17 @@ struct msg_listening {
 int msg_listening_put(struct chan_writer *w, const struct msg_listening *msg);
 int msg_listening_get(const struct chan_msg *in, struct msg_listening *ret_msg);
 
+/* What a listener leaves in the filesystem, if nobody removes it. */
+struct msg_socket {
+	uint32_t id;
+	char *path;	   /* absolute */
+	uint64_t dev, ino; /* of the socket: another one of that name stays */
+	bool has_dir;	   /* the directory that it is in was made for it */
+};
+int msg_socket_put(struct chan_writer *w, const struct msg_socket *msg);
+int msg_socket_get(const struct chan_msg *in, struct msg_socket *ret_msg);
+void msg_socket_done(struct msg_socket *msg);
+
 struct msg_incoming {
 	uint32_t listener;
 	uint32_t id;

@@ -285,6 +285,38 @@ int forwarding_listening(struct monitor *m, struct chan_msg *msg)
 	return 0;
 }
 
+/*
+ * What it would leave behind if it were killed. The leader removes that with the rights of the
+ * user, who could just as well: what the user process says is good enough.
+ */
+int forwarding_socket(struct monitor *m, struct chan_msg *msg)
+{
+	_cleanup_(msg_socket_done) struct msg_socket left = { 0 };
+	struct chan_writer w = { 0 };
+	struct listener *listener;
+
+	if (msg_socket_get(msg, &left) < 0)
+		return -EPROTO;
+	listener = find_asked_listener(m, left.id);
+	if (!listener || listener->has_path ||
+	    (listener->request.kind != FORWARD_UNIX && listener->request.kind != FORWARD_AGENT))
+		return -EPROTO;
+	listener->has_path = true;
+	msg_socket_put(&w, &left);
+	mon_send(m, MON_LEADER, LEADER_SOCKET, &w, NULL, 0);
+	return 0;
+}
+
+static void forget_socket(struct monitor *m, const struct listener *listener)
+{
+	struct chan_writer w = { 0 };
+
+	if (!listener->has_path)
+		return;
+	chan_put_u32(&w, listener->id);
+	mon_send(m, MON_LEADER, LEADER_SOCKET_GONE, &w, NULL, 0);
+}
+
 int forwarding_listen_failed(struct monitor *m, struct chan_msg *msg)
 {
 	_cleanup_free_ char *reason = NULL;
@@ -297,6 +329,7 @@ int forwarding_listen_failed(struct monitor *m, struct chan_msg *msg)
 	if (!listener)
 		return -EPROTO;
 	refuse_listen(m, &listener->request, reason);
+	forget_socket(m, listener);
 	forwards_remove_listener(&m->forwarding.table,
 				 forwards_find_listener(&m->forwarding.table, id));
 	return 0;
@@ -398,6 +431,7 @@ int forwarding_unlisten(struct monitor *m, struct chan_msg *msg)
 		return 0;
 	if (listener->state != FORWARD_UP)
 		return -EPROTO;
+	forget_socket(m, listener);
 	forwards_remove_listener(table, listener);
 	chan_put_u32(&w, id);
 	mon_send(m, MON_USER, USER_UNLISTEN, &w, NULL, 0);

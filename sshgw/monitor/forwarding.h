@@ -28,6 +28,7 @@ int forwarding_connected(struct monitor *m, struct chan_msg *msg);
 int forwarding_connect_failed(struct monitor *m, struct chan_msg *msg);
 int forwarding_listening(struct monitor *m, struct chan_msg *msg);
 int forwarding_listen_failed(struct monitor *m, struct chan_msg *msg);
+int forwarding_socket(struct monitor *m, struct chan_msg *msg);
 int forwarding_incoming(struct monitor *m, struct chan_msg *msg);
 
 /* ---- the login ---- */

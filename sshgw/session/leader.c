@@ -21,6 +21,7 @@
 #include "sshgw/msg.h"
 #include "sshgw/session/environment.h"
 #include "sshgw/session/leader_scope.h"
+#include "sshgw/session/leader_sockets.h"
 #include "sshgw/session/login_defs.h"
 #include "sshgw/session/login_process.h"
 #include "sshgw/session/login_record.h"
@@ -44,6 +45,7 @@ struct leader {
 	struct login_defs defs;
 	struct account *account;
 	struct leader_scope scope;
+	struct leader_sockets sockets;
 	bool killed; /* what the login started */
 	struct login_pam *pam;
 	struct login_process process;
@@ -280,6 +282,16 @@ static int handle_logout(struct leader *leader, struct chan_msg *in)
 	return handle_line(leader, in, login_record_logout);
 }
 
+static int handle_socket(struct leader *leader, struct chan_msg *in)
+{
+	return leader_sockets_add(&leader->sockets, in);
+}
+
+static int handle_socket_gone(struct leader *leader, struct chan_msg *in)
+{
+	return leader_sockets_forget(&leader->sockets, in);
+}
+
 static int handle_close(struct leader *leader, struct chan_msg *in)
 {
 	if (in->len > 0)
@@ -302,6 +314,8 @@ static const struct leader_handler {
 	{ LEADER_OPEN, IN(LEADER_ALLOWED), 1, handle_open },
 	{ LEADER_LOGIN, IN(LEADER_RUNNING), 0, handle_login },
 	{ LEADER_LOGOUT, IN(LEADER_RUNNING), 0, handle_logout },
+	{ LEADER_SOCKET, IN(LEADER_RUNNING), 0, handle_socket },
+	{ LEADER_SOCKET_GONE, IN(LEADER_RUNNING), 0, handle_socket_gone },
 	{ LEADER_CLOSE,
 	  IN(LEADER_AT_START) | IN(LEADER_REFUSED) | IN(LEADER_ALLOWED) | IN(LEADER_RUNNING), 0,
 	  handle_close },
@@ -422,6 +436,7 @@ static void kill_if_alone(struct leader *leader, int error)
 static void close_login(struct leader *leader)
 {
 	login_process_end(&leader->process, USER_GRACE_USEC);
+	leader_sockets_remove(&leader->sockets, leader->account);
 	leader->record = login_record_free(leader->record);
 	leader->pam = login_pam_free(leader->pam);
 }
@@ -431,6 +446,7 @@ static void leader_done(struct leader *leader)
 	leader->account = account_free(leader->account);
 	login_defs_done(&leader->defs);
 	leader_scope_done(&leader->scope);
+	leader_sockets_done(&leader->sockets);
 	free(leader->remote_host);
 }
 

@@ -94,6 +94,13 @@ static int become(const struct account *account, enum stage *stage)
 	return verify_dropped(account);
 }
 
+int login_process_become(const struct account *account)
+{
+	enum stage stage;
+
+	return become(account, &stage);
+}
+
 static int run_child(const struct account *account, char *const *env, int exe, int channel,
 		     enum stage *stage)
 {

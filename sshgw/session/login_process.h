@@ -22,5 +22,11 @@ struct login_process {
 int login_process_start(const struct account *account, char *const *env, int exe, int channel,
 			struct login_process *ret_process, char **reterr_text);
 
+/*
+ * Become the account, for good; supplementary groups stay. In a child only. Return: 0, negative
+ * errno after which the process must not go on.
+ */
+int login_process_become(const struct account *account);
+
 /* Ask it to end, insist after grace_usec, reap it. Does nothing when there is none. */
 void login_process_end(struct login_process *process, unsigned grace_usec);

@@ -156,6 +156,21 @@ static int say_listening(struct user_forwarding *f, const struct listening *l)
 	return chan_send_wait(f->channel, SEND_TIMEOUT_USEC, USER_LISTENING, &w, NULL, 0);
 }
 
+/* In case we are killed. */
+static int say_socket(struct user_forwarding *f, const struct listening *l)
+{
+	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+
+	if (!l->sockets.path)
+		return 0;
+	msg_socket_put(&w, &(struct msg_socket){ .id = l->id,
+						 .path = l->sockets.path,
+						 .dev = l->sockets.dev,
+						 .ino = l->sockets.ino,
+						 .has_dir = l->sockets.dir });
+	return chan_send_wait(f->channel, SEND_TIMEOUT_USEC, USER_SOCKET, &w, NULL, 0);
+}
+
 static int say_failed(struct user_forwarding *f, uint32_t id, const char *why)
 {
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
@@ -240,6 +255,8 @@ static int bring_up(struct user_forwarding *f, struct listening *l)
 	uint32_t id = l->id;
 	int r = watch(f, l);
 
+	if (r == 0)
+		r = say_socket(f, l);
 	if (r == 0)
 		return say_listening(f, l);
 	remove_listening(f, l);

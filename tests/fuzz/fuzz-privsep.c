@@ -50,6 +50,7 @@ TRANSCODE(connect, msg_connect, msg_connect_done(&msg))
 TRANSCODE(connect_failed, msg_connect_failed, msg_connect_failed_done(&msg))
 TRANSCODE(listen, msg_listen, msg_listen_done(&msg))
 TRANSCODE(listening, msg_listening, (void)0)
+TRANSCODE(socket, msg_socket, msg_socket_done(&msg))
 TRANSCODE(incoming, msg_incoming, msg_incoming_done(&msg))
 TRANSCODE(forward_end, msg_forward_end, (void)0)
 
@@ -109,6 +110,7 @@ static const transcode_fn transcoders[] = {
 	transcode_listening,
 	transcode_incoming,
 	transcode_forward_end,
+	transcode_socket,
 };
 
 /* The packet is the client's own; what is found in it must lie within it. */

@@ -40,7 +40,7 @@ class ForwardingTest(unittest.TestCase):
     def setUp(self):
         self.login = Login(sys.argv[1]).open("pg-alice")
         self.addCleanup(self.end)
-        self.directory = pathlib.Path(namespace.WORK) / f"sockets-{self.id().rsplit('.', 1)[1][:20]}"
+        self.directory = pathlib.Path(namespace.WORK) / f"sockets-{self.login.pid}"
         self.directory.mkdir()
         os.chown(self.directory, UID, -1)
         self.last_id = 0
@@ -146,6 +146,7 @@ class ForwardingTest(unittest.TestCase):
                 child = int(children.read_text())
                 os.kill(self.login.user_pid, 9)
                 self.assertTrue(wait_until(lambda: not session_native.is_alive(child)))
+                self.login.wait()
 
     # ---- listeners ----
 
@@ -158,6 +159,10 @@ class ForwardingTest(unittest.TestCase):
     def listening(self, *args, **options):
         """(id, port)"""
         number = self.listen(*args, **options)
+        if args and args[0] in (m.FORWARD_UNIX, m.FORWARD_AGENT):
+            reader, _ = self.expect(m.SOCKET)
+            m.send(self.login.leader, m.SOCKET_LEFT, reader.data)  # as the monitor does
+            self.assertEqual(reader.u32(), number)
         reader, _ = self.expect(m.LISTENING)
         self.assertEqual(reader.u32(), number)
         return number, reader.u32()
@@ -346,6 +351,30 @@ class ForwardingTest(unittest.TestCase):
         self.assertFalse(path.exists())
         with self.assertRaises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
+
+    def test_nothing_is_left_of_one_that_is_killed(self):
+        path, other = self.directory / "mine", self.directory / "other"
+        self.listening(m.FORWARD_UNIX, path)
+        self.listening(m.FORWARD_UNIX, other)
+        other.rename(self.directory / "moved")
+        other.touch()  # not what the leader was told of
+        listener, _ = self.listening(m.FORWARD_AGENT)
+        agent = pathlib.Path(self.variable("SSH_AUTH_SOCK", agent=listener))
+        self.assertTrue(agent.exists())
+        os.kill(self.login.user_pid, 9)
+        self.login.wait()
+        self.assertFalse(path.exists() or agent.parent.exists())
+        self.assertTrue(other.exists())
+
+    def test_leader_removes_only_what_the_user_may(self):
+        path = pathlib.Path("/run/roots")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            info = path.stat()
+            m.send(self.login.leader, m.SOCKET_LEFT, m.u32(1) + m.text(str(path)) + m.u64(info.st_dev) +
+                   m.u64(info.st_ino) + b"\1")
+            self.login.close()
+            self.assertTrue(path.exists())
 
     def test_messages_out_of_order_end_it(self):
         for kind, payload in ((m.NEXT, b""), (m.CONNECT, b""), (m.LISTEN, m.u32(1)), (m.UNLISTEN, b"")):

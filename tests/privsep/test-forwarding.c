@@ -109,6 +109,15 @@ static void say_listening(struct stage *s, uint32_t id, uint32_t port)
 	stage_send(s->user, USER_LISTENING, &w, NULL, 0);
 }
 
+static void say_socket(struct stage *s, uint32_t id)
+{
+	static char path[] = "/tmp/x/agent.1";
+	struct chan_writer w = { 0 };
+
+	msg_socket_put(&w, &(struct msg_socket){ id, path, 1, 2, true });
+	stage_send(s->user, USER_SOCKET, &w, NULL, 0);
+}
+
 static int say_incoming(struct stage *s, uint32_t listener, uint32_t id)
 {
 	static char address[] = "127.0.0.1";
@@ -271,6 +280,32 @@ static void test_cancel(void **state)
 	stage_skip(s.user, USER_NEXT);
 	stage_expect_silence(s.net.channel, 50000);
 	assert_int_equal(stage_monitor_fds(&s), before);
+	close_login(&s, NULL);
+}
+
+/* The leader removes what is left of a listener, unless it is gone already. */
+static void test_leader_knows_of_paths(void **state)
+{
+	struct chan_writer w = { 0 };
+	struct msg_socket seen;
+	struct chan_msg msg;
+	struct stage s;
+
+	open_login(&s, NULL, ALL);
+	ask_listen(&s, 1, FORWARD_AGENT);
+	stage_skip(s.user, USER_LISTEN);
+	say_socket(&s, 1);
+	say_listening(&s, 1, 0);
+	stage_skip(s.net.channel, NET_LISTENING);
+	msg = stage_expect(s.leader.channel, LEADER_SOCKET);
+	assert_int_equal(msg_socket_get(&msg, &seen), 0);
+	assert_string_equal(seen.path, "/tmp/x/agent.1");
+	assert_true(seen.has_dir);
+	msg_socket_done(&seen);
+	chan_msg_done(&msg);
+	chan_put_u32(&w, 1);
+	stage_send(s.net.channel, NET_UNLISTEN, &w, NULL, 0);
+	stage_skip(s.leader.channel, LEADER_SOCKET_GONE);
 	close_login(&s, NULL);
 }
 
@@ -542,6 +577,20 @@ static void test_answers_to_what_was_not_asked(void **state)
 	close(say_incoming(&s, 1, 1));
 	ends_with(&s, USER_INCOMING, "user");
 
+	/* A port has no path, and none has two. */
+	open_login(&s, NULL, ALL);
+	ask_listen(&s, 1, FORWARD_TCP);
+	stage_skip(s.user, USER_LISTEN);
+	say_socket(&s, 1);
+	ends_with(&s, USER_SOCKET, "user");
+
+	open_login(&s, NULL, ALL);
+	ask_listen(&s, 1, FORWARD_UNIX);
+	stage_skip(s.user, USER_LISTEN);
+	say_socket(&s, 1);
+	say_socket(&s, 1);
+	ends_with(&s, USER_SOCKET, "user");
+
 	/* Before it listens. */
 	open_login(&s, NULL, ALL);
 	ask_listen(&s, 1, FORWARD_TCP);
@@ -714,6 +763,7 @@ int main(void)
 		ON_STAGE(test_listen),
 		ON_STAGE(test_bound_as_the_ceiling_says),
 		ON_STAGE(test_cancel),
+		ON_STAGE(test_leader_knows_of_paths),
 		ON_STAGE(test_asked_before_the_session_is_open),
 		ON_STAGE(test_refused_by_the_rule),
 		ON_STAGE(test_each_by_its_own_word),

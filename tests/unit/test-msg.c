@@ -43,6 +43,7 @@ TRANSCODE(connect, msg_connect, msg_connect_done(&msg))
 TRANSCODE(connect_failed, msg_connect_failed, msg_connect_failed_done(&msg))
 TRANSCODE(listen, msg_listen, msg_listen_done(&msg))
 TRANSCODE(listening, msg_listening, (void)0)
+TRANSCODE(socket, msg_socket, msg_socket_done(&msg))
 TRANSCODE(incoming, msg_incoming, msg_incoming_done(&msg))
 TRANSCODE(forward_end, msg_forward_end, (void)0)
 
@@ -205,7 +206,7 @@ static void test_forwarding(void **state)
 		{ 1, FORWARD_X11, NULL, 0, true, protocol, cookie, 3 },
 	};
 	_cleanup_(chan_writer_done) struct chan_writer failed = { 0 }, listening = { 0 },
-						       incoming = { 0 }, end = { 0 };
+						       incoming = { 0 }, end = { 0 }, left = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(connects); i++) {
 		_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
@@ -228,6 +229,8 @@ static void test_forwarding(void **state)
 	check_lengths(transcode_listening, &listening, 0);
 	msg_incoming_put(&incoming, &(struct msg_incoming){ 7, 8, peer, 4000 });
 	check_lengths(transcode_incoming, &incoming, 0);
+	msg_socket_put(&left, &(struct msg_socket){ 7, path, 1ull << 33, 5, true });
+	check_lengths(transcode_socket, &left, 0);
 	msg_forward_end_put(&end, &(struct msg_forward_end){ true, 7, 1ull << 40, 3 });
 	check_lengths(transcode_forward_end, &end, 0);
 }
@@ -436,6 +439,11 @@ static const struct hostile_case {
 	{ transcode_incoming, "4:1 4:1 s:256 4:0", -EBADMSG },
 	{ transcode_incoming, "4:1 4:1 t:a\nb 4:0", -EBADMSG },
 	{ transcode_incoming, "4:1 4:1 s:0 4:65536", -EBADMSG },
+	{ transcode_socket, "4:1 t:/a 8:1 8:2 1:1", 0 },
+	{ transcode_socket, "4:1 t:a 8:1 8:2 1:1", -EBADMSG },
+	{ transcode_socket, "4:1 s:0 8:1 8:2 1:1", -EBADMSG },
+	{ transcode_socket, "4:1 s:108 8:1 8:2 1:1", -EBADMSG },
+	{ transcode_socket, "4:1 t:/a 8:1 8:2 1:2", -EBADMSG },
 	{ transcode_forward_end, "1:1 4:1 8:5 8:6", 0 },
 	{ transcode_forward_end, "1:2 4:1 8:5 8:6", -EBADMSG },
 	{ transcode_text, "s:4096", 0 },
