@@ -10,22 +10,27 @@
  *   the forced command if there is one and no variable that is not allowed; for sftp it is the one
  *   that the ceiling names;
  * - descriptors reach the net process only for a channel that it asked for and still has;
+ * - nothing is connected or listened at but what the lease allows, and no more than the ceiling
+ * does;
  * - there is no way back from the end.
  *
  * The input is a list of steps: operation, argument, length (two bytes), payload.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "common/log.h"
 #include "peergate-config.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/env.h"
+#include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/scope.h"
 
@@ -44,8 +49,10 @@ enum op {
 	OP_REJECT,
 	OP_REVOKE,
 	OP_RETIME,
-	OP_DEAF,  /* the next message that the monitor sends is not taken */
-	OP_CHECK, /* the agent's, too */
+	OP_DEAF,	/* the next message that the monitor sends is not taken */
+	OP_CHECK,	/* the agent's, too */
+	OP_FORWARD_NET, /* messages about forwarding */
+	OP_FORWARD_USER,
 	N_OPS,
 };
 
@@ -56,6 +63,11 @@ static const uint32_t types[] = {
 	NET_SIGNAL,
 };
 
+static const uint32_t forward_types[] = {
+	NET_CONNECT,	     NET_LISTEN,     NET_UNLISTEN,	 NET_FORWARD_END, USER_CONNECTED,
+	USER_CONNECT_FAILED, USER_LISTENING, USER_LISTEN_FAILED, USER_INCOMING,	  USER_SOCKET,
+};
+
 /* What was seen from outside. */
 static struct {
 	bool asked_agent, agent_accepted, pam_agreed, let_in, deaf, held;
@@ -64,6 +76,11 @@ static struct {
 	size_t n_wanted;
 	uint32_t told[MAX_TRACKED]; /* those that the user process was told to start */
 	size_t n_told;
+	uint32_t connecting[MAX_TRACKED]; /* that the user process was asked to connect */
+	size_t n_connecting;
+	uint32_t listening[MAX_TRACKED]; /* and where to listen */
+	size_t n_listening;
+	uint8_t rights; /* to forward, of the lease that the agent will give */
 	int user_fd;
 	bool asked_keys, may_sign; /* the keys process; and it would */
 } seen;
@@ -129,6 +146,44 @@ static void check_start(const struct monitor *m, const struct chan_msg *msg)
 	msg_start_done(&start);
 }
 
+static void check_forward_to_net(const struct monitor *m, const struct chan_msg *msg)
+{
+	struct msg_connect_failed failed;
+	struct msg_listening listening;
+	struct msg_incoming incoming;
+	char *text = NULL;
+	uint32_t id;
+
+	check(seen.let_in);
+	switch (msg->type) {
+	case NET_CONNECTED:
+		check(msg_channel_get(msg, &id) == 0 && msg->n_fds == 1);
+		check(take(seen.connecting, &seen.n_connecting, id));
+		break;
+	case NET_CONNECT_FAILED:
+		check(msg_connect_failed_get(msg, &failed) == 0);
+		take(seen.connecting, &seen.n_connecting, failed.id);
+		msg_connect_failed_done(&failed);
+		break;
+	case NET_LISTENING:
+		check(msg_listening_get(msg, &listening) == 0);
+		check(take(seen.listening, &seen.n_listening, listening.id));
+		break;
+	case NET_LISTEN_FAILED:
+		check(msg_channel_text_get(msg, &id, &text) == 0);
+		take(seen.listening, &seen.n_listening, id);
+		free(text);
+		break;
+	case NET_INCOMING:
+		check(msg_incoming_get(msg, &incoming) == 0 && msg->n_fds == 1);
+		check(m->forwarding.table.n <= m->ceiling.max_forwards);
+		msg_incoming_done(&incoming);
+		break;
+	default:
+		abort();
+	}
+}
+
 static void check_to_net(const struct monitor *m, const struct chan_msg *msg)
 {
 	struct msg_started started;
@@ -162,14 +217,16 @@ static void check_to_net(const struct monitor *m, const struct chan_msg *msg)
 		msg_check_done(&where);
 		break;
 	default:
-		abort();
+		check_forward_to_net(m, msg);
 	}
 }
 
 static void check_to_leader(const struct chan_msg *msg)
 {
 	struct msg_account account;
+	struct msg_socket left;
 	struct msg_open open;
+	uint32_t id;
 	char *line = NULL;
 
 	switch (msg->type) {
@@ -181,10 +238,54 @@ static void check_to_leader(const struct chan_msg *msg)
 		check(msg_open_get(msg, &open) == 0 && seen.let_in && msg->n_fds == 1);
 		msg_open_done(&open);
 		break;
+	case LEADER_SOCKET:
+		check(msg_socket_get(msg, &left) == 0 && seen.let_in);
+		msg_socket_done(&left);
+		break;
+	case LEADER_SOCKET_GONE:
+		check(msg_channel_get(msg, &id) == 0 && seen.let_in);
+		break;
 	case LEADER_LOGIN:
 	case LEADER_LOGOUT:
 		check(msg_text_get(msg, 16, &line) == 0 && strncmp(line, "pts/", 4) == 0);
 		free(line);
+		break;
+	default:
+		abort();
+	}
+}
+
+static void check_forward_to_user(const struct monitor *m, const struct chan_msg *msg)
+{
+	const struct lease *lease = &m->lease;
+	struct msg_connect connect;
+	struct msg_listen listen;
+	uint32_t id;
+
+	check(seen.let_in && m->state == MON_OPEN);
+	switch (msg->type) {
+	case USER_CONNECT:
+		check(msg_connect_get(msg, &connect) == 0 && lease->forward_local);
+		check(m->forwarding.table.n <= m->ceiling.max_forwards);
+		add(seen.connecting, &seen.n_connecting, connect.id);
+		msg_connect_done(&connect);
+		break;
+	case USER_LISTEN:
+		check(msg_listen_get(msg, &listen) == 0);
+		check(listen.kind == FORWARD_AGENT ? lease->forward_agent : lease->forward_remote);
+		/* With GatewayPorts=no. */
+		check(listen.kind != FORWARD_TCP || strcmp(listen.address, "localhost") == 0 ||
+		      strcmp(listen.address, "127.0.0.1") == 0 ||
+		      strcmp(listen.address, "::1") == 0);
+		check(m->forwarding.table.n_listeners <= m->ceiling.max_listens);
+		add(seen.listening, &seen.n_listening, listen.id);
+		msg_listen_done(&listen);
+		break;
+	case USER_UNLISTEN:
+		check(msg_channel_get(msg, &id) == 0);
+		break;
+	case USER_NEXT:
+		check(msg->len == 0);
 		break;
 	default:
 		abort();
@@ -205,7 +306,11 @@ static void check_to_user(const struct monitor *m, const struct chan_msg *msg)
 		check(!m->lease.force_command);
 		return;
 	}
-	check(msg->type == USER_HANGUP && msg_channel_get(msg, &channel) == 0 && seen.let_in);
+	if (msg->type != USER_HANGUP) {
+		check_forward_to_user(m, msg);
+		return;
+	}
+	check(msg_channel_get(msg, &channel) == 0 && seen.let_in);
 	take(seen.told, &seen.n_told, channel);
 }
 
@@ -400,6 +505,10 @@ static size_t make_fds(unsigned kind, int fds[3])
 			close(ends[!keep]);
 		}
 		return 3;
+	case 5: /* a connection */
+		check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+		close(fds[1]);
+		return 1;
 	case 4: /* no pipe at all */
 		fds[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
 		return 1;
@@ -419,10 +528,10 @@ static void remember_request(const struct monitor *m, const struct chan_msg *msg
 	msg_start_done(&start);
 }
 
-static void send_message(struct monitor *m, enum mon_peer_index from, uint8_t arg,
+static void send_message(struct monitor *m, enum mon_peer_index from, uint32_t type, uint8_t arg,
 			 const uint8_t *payload, size_t len)
 {
-	struct chan_msg msg = { .type = types[(arg & 15) % ARRAY_SIZE(types)] };
+	struct chan_msg msg = { .type = type };
 	int r;
 
 	/* A process that was never started cannot say anything. */
@@ -473,6 +582,9 @@ static struct lease make_lease(uint8_t arg)
 		.max_duration_usec = arg & 32 ? 1 : 0,
 		.accept_env = calloc(2, sizeof(char *)),
 		.message = arg & 64 ? calloc(1, 10001) : NULL,
+		.forward_agent = seen.rights & 1,
+		.forward_local = seen.rights & 2,
+		.forward_remote = seen.rights & 4,
 	};
 
 	if (lease.message)
@@ -509,18 +621,26 @@ static void agent_says(struct monitor *m, enum op op, uint8_t arg)
 static void take_step(struct monitor *m, uint8_t op, uint8_t arg, const uint8_t *payload,
 		      size_t len)
 {
+	const uint32_t type = types[(arg & 15) % ARRAY_SIZE(types)];
+	const uint32_t forward_type = forward_types[(arg & 15) % ARRAY_SIZE(forward_types)];
 	bool ending = m->state == MON_ENDING;
 
 	switch ((enum op)(op % N_OPS)) {
 	case OP_NET:
-		send_message(m, MON_NET, arg, payload, len);
+		send_message(m, MON_NET, type, arg, payload, len);
 		keys_answer(m);
 		break;
 	case OP_LEADER:
-		send_message(m, MON_LEADER, arg, payload, len);
+		send_message(m, MON_LEADER, type, arg, payload, len);
 		break;
 	case OP_USER:
-		send_message(m, MON_USER, arg, payload, len);
+		send_message(m, MON_USER, type, arg, payload, len);
+		break;
+	case OP_FORWARD_NET:
+		send_message(m, MON_NET, forward_type, arg, payload, len);
+		break;
+	case OP_FORWARD_USER:
+		send_message(m, MON_USER, forward_type, arg, payload, len);
 		break;
 	case OP_DEAF:
 		seen.deaf = true;
@@ -561,6 +681,7 @@ static void monitor_done(struct monitor *m)
 	loop_free(m->loop);
 	for (size_t i = 0; i < MON_N_PEERS; i++)
 		close_fd(m->peers[i].fd);
+	forwarding_done(m);
 	free(m->own_scope);
 	free(m->scope);
 	free(m->ssh_user);
@@ -584,12 +705,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 
 	memset(&seen, 0, sizeof(seen));
+	seen.rights = size > 1 ? data[1] : 0;
+	/* Who closes for the monitor. */
+	signal(SIGCHLD, SIG_IGN);
 	log_set_sink(no_log, NULL);
 	make_times(&m);
 	ceiling_default(&m.ceiling);
 	m.ceiling.ssh = true;
 	m.ceiling.permit_root = size > 0 && data[0] & 1;
 	m.ceiling.max_sessions = 3;
+	m.ceiling.max_forwards = 3;
+	m.ceiling.max_listens = 2;
+	forwarding_init(&m);
 	m.ceiling.sftp_server = strdup(size > 0 && data[0] & 8 ? "none" : SFTP_SERVER);
 	for (int i = 0; i < MAX_STEPS && size >= 4; i++) {
 		size_t len = (size_t)data[2] << 8 | data[3];
