@@ -60,6 +60,16 @@ static void put_listen(struct chan_writer *w)
 	msg_listen_put(w, &(struct msg_listen){ .id = 1, .kind = FORWARD_TCP });
 }
 
+static void put_connect_failed(struct chan_writer *w)
+{
+	msg_connect_failed_put(w, &(struct msg_connect_failed){ 1, FORWARD_PROHIBITED, NULL });
+}
+
+static void put_listening(struct chan_writer *w)
+{
+	msg_listening_put(w, &(struct msg_listening){ 1, 80 });
+}
+
 static void put_forward_end(struct chan_writer *w)
 {
 	msg_forward_end_put(w, &(struct msg_forward_end){ .id = 1 });
@@ -127,8 +137,8 @@ static const struct sample {
 	/* How these go on in MON_OPEN depends on the channel: test-user.c. */
 	{ USER_START_FAILED, MON_USER, IN(MON_OPEN), put_failed },
 	{ USER_EXITED, MON_USER, IN(MON_OPEN), put_exited },
-	{ USER_CONNECTED, MON_USER, IN(MON_OPEN), put_running },
-	{ USER_INCOMING, MON_USER, IN(MON_OPEN), put_running },
+	{ USER_CONNECT_FAILED, MON_USER, IN(MON_OPEN), put_connect_failed },
+	{ USER_LISTENING, MON_USER, IN(MON_OPEN), put_listening },
 	/* The monitor's own, sent back, and things that nobody says. */
 	{ NET_INIT, MON_NET, 0, put_nothing },
 	{ NET_AUTH_RESULT, MON_NET, 0, put_account_result },
@@ -138,6 +148,7 @@ static const struct sample {
 	{ KEYS_SIGNED, MON_NET, 0, put_nothing },
 	{ NET_CHECK, MON_NET, 0, put_nothing },
 	{ NET_FORWARD_END + 1, MON_NET, 0, put_nothing },
+	{ USER_NEXT, MON_USER, 0, put_nothing },
 	{ USER_SIGNAL, MON_USER, 0, put_signal },
 	{ 0, MON_NET, 0, put_nothing },
 	{ UINT32_MAX, MON_NET, 0, put_nothing },

@@ -22,6 +22,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/msg.h"
+#include "sshgw/msg_forward.h"
 #include "sshgw/session/leader.h"
 #include "sshgw/session/login_process.h"
 #include "sshgw/session/user.h"
@@ -273,6 +274,13 @@ static void go_to(struct peer *peer, enum at at)
 }
 
 /* A message that would be fine at its time. */
+static void put_socket(struct chan_writer *w)
+{
+	static char path[] = "/tmp/x";
+
+	msg_socket_put(w, &(struct msg_socket){ .path = path });
+}
+
 static void send_sound(struct peer *peer, uint32_t type, bool with_fd)
 {
 	struct chan_writer w = { 0 };
@@ -283,6 +291,8 @@ static void send_sound(struct peer *peer, uint32_t type, bool with_fd)
 		put_open(&w);
 	else if (type == LEADER_LOGIN || type == LEADER_LOGOUT)
 		chan_put_string(&w, "pts/1");
+	else if (type == LEADER_SOCKET)
+		put_socket(&w);
 	send_msg(peer->channel, type, &w, with_fd ? STDIN_FILENO : -1);
 }
 
@@ -293,6 +303,7 @@ static const struct {
 } illegal[] = {
 	{ AT_START, LEADER_OPEN, true },
 	{ AT_START, LEADER_LOGIN, false },
+	{ AT_START, LEADER_SOCKET, false },
 	{ AT_START, LEADER_LOGOUT, false },
 	{ AT_START, LEADER_ACCOUNT, true }, /* a descriptor too many */
 	{ AT_START, LEADER_CLOSE, true },
@@ -302,11 +313,13 @@ static const struct {
 	{ AT_REFUSED, LEADER_ACCOUNT, false }, /* no second try */
 	{ AT_REFUSED, LEADER_OPEN, true },
 	{ AT_REFUSED, LEADER_LOGIN, false },
+	{ AT_REFUSED, LEADER_SOCKET, false },
 	{ AT_REFUSED, LEADER_LOGOUT, false },
 	{ AT_ALLOWED, LEADER_ACCOUNT, false },
 	{ AT_ALLOWED, LEADER_OPEN, false }, /* without the channel */
 	{ AT_ALLOWED, LEADER_LOGIN, false },
 	{ AT_ALLOWED, LEADER_LOGOUT, false },
+	{ AT_ALLOWED, LEADER_SOCKET, false },
 	{ AT_RUNNING, LEADER_ACCOUNT, false },
 	{ AT_RUNNING, LEADER_OPEN, true },
 	{ AT_RUNNING, LEADER_LOGIN, true },

@@ -1,0 +1,100 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sshgw/monitor/forwards.h"
+
+static void test_numbers_only_grow(void **state)
+{
+	_cleanup_(forwards_done) struct forwards forwards = { 0 };
+
+	assert_int_equal(forwards_take_net_id(&forwards, 0), -EEXIST);
+	assert_int_equal(forwards_take_net_id(&forwards, 5), 0);
+	assert_int_equal(forwards_take_net_id(&forwards, 5), -EEXIST);
+	assert_int_equal(forwards_take_net_id(&forwards, 4), -EEXIST);
+	/* The user process counts for itself. */
+	assert_int_equal(forwards_take_user_id(&forwards, 4), 0);
+	assert_int_equal(forwards_take_user_id(&forwards, 4), -EEXIST);
+	assert_int_equal(forwards_take_net_id(&forwards, UINT32_MAX), 0);
+	assert_int_equal(forwards_take_net_id(&forwards, 1), -EEXIST);
+}
+
+static void test_connections(void **state)
+{
+	_cleanup_(forwards_done) struct forwards forwards = { 0 };
+
+	for (uint32_t id = 1; id <= 3; id++) {
+		forwards_add(&forwards, id, false)->name = strdup("out");
+		forwards_add(&forwards, id, true)->name = strdup("in");
+	}
+	assert_int_equal(forwards.n, 6);
+	assert_string_equal(forwards_find(&forwards, 2, false)->name, "out");
+	assert_string_equal(forwards_find(&forwards, 2, true)->name, "in");
+	assert_null(forwards_find(&forwards, 4, true));
+	forwards_remove(&forwards, forwards_find(&forwards, 2, false));
+	assert_null(forwards_find(&forwards, 2, false));
+	assert_non_null(forwards_find(&forwards, 2, true));
+	assert_int_equal(forwards_find(&forwards, 3, true)->id, 3);
+	assert_int_equal(forwards.n, 5);
+}
+
+static void test_listeners(void **state)
+{
+	_cleanup_(forwards_done) struct forwards forwards = { 0 };
+
+	forwards_add_listener(&forwards, 7)->name = strdup("a");
+	forwards_add_listener(&forwards, 8)->name = strdup("b");
+	assert_int_equal(forwards_find_listener(&forwards, 7)->state, FORWARD_WAITING);
+	forwards_remove_listener(&forwards, forwards_find_listener(&forwards, 7));
+	assert_null(forwards_find_listener(&forwards, 7));
+	assert_string_equal(forwards_find_listener(&forwards, 8)->name, "b");
+}
+
+/* sshd_config(5), GatewayPorts; what OpenSSH's client says for -R PORT is "localhost". */
+static void test_bind_address(void **state)
+{
+	static const struct {
+		enum gateway_ports policy;
+		const char *asked, *bound;
+	} cases[] = {
+		{ GATEWAY_PORTS_NO, "", "localhost" },
+		{ GATEWAY_PORTS_NO, "*", "localhost" },
+		{ GATEWAY_PORTS_NO, "localhost", "localhost" },
+		{ GATEWAY_PORTS_NO, "0.0.0.0", "localhost" },
+		{ GATEWAY_PORTS_NO, "192.0.2.1", "localhost" },
+		{ GATEWAY_PORTS_NO, "127.0.0.1", "127.0.0.1" },
+		{ GATEWAY_PORTS_NO, "::1", "::1" },
+		{ GATEWAY_PORTS_NO, "127.0.0.2", "localhost" },
+		{ GATEWAY_PORTS_CLIENT, "", "" },
+		{ GATEWAY_PORTS_CLIENT, "*", "" },
+		{ GATEWAY_PORTS_CLIENT, "localhost", "localhost" },
+		{ GATEWAY_PORTS_CLIENT, "192.0.2.1", "192.0.2.1" },
+		{ GATEWAY_PORTS_CLIENT, "::1", "::1" },
+		{ GATEWAY_PORTS_YES, "localhost", "" },
+		{ GATEWAY_PORTS_YES, "127.0.0.1", "" },
+		{ GATEWAY_PORTS_YES, "", "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		print_message("%d %s\n", cases[i].policy, cases[i].asked);
+		assert_string_equal(forwards_bind_address(cases[i].policy, cases[i].asked),
+				    cases[i].bound);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_numbers_only_grow),
+		cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_listeners),
+		cmocka_unit_test(test_bind_address),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
