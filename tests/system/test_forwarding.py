@@ -1,0 +1,215 @@
+"""Forwarding: as the user, by the rule, for as long as the connection lasts; what it leaves is nothing."""
+import contextlib
+import re
+import time
+
+import pytest
+from hosts import wait_for
+from mesh import SSH, login
+
+ALL = {"agent": True, "local": True, "remote": True}
+SURE = "-o ExitOnForwardFailure=yes"
+# Answers each connection with its bytes, as they come.
+ECHO = "socat {}-LISTEN:{},fork EXEC:cat"
+SOCKETS = r"find /tmp /run/user -xdev \( -name 'peergate-agent-*' -o -name 'forwarded*' \) 2>/dev/null"
+
+FAKE_X_SERVER = """
+import os, socket
+os.makedirs("/tmp/.X11-unix", exist_ok=True)
+with socket.socket(socket.AF_UNIX) as server:
+    server.bind("/tmp/.X11-unix/X7")
+    server.listen()
+    print("ready", flush=True)
+    there = server.accept()[0]
+    there.recv(4096)
+    there.sendall(b"seen")
+"""
+# A display's client: the setup request with the cookie that xauth has (X11 protocol, section 8).
+X_CLIENT = """
+import os, socket, struct, subprocess
+display = os.environ["DISPLAY"]
+number = int(display.split(":")[1].split(".")[0])
+cookie = bytes.fromhex(subprocess.run(["xauth", "list", f"unix:{number}"], check=True, text=True,
+                                      stdout=subprocess.PIPE).stdout.split()[2])
+name = b"MIT-MAGIC-COOKIE-1"
+with socket.create_connection(("localhost", 6000 + number)) as x:
+    x.sendall(struct.pack("<BxHHHHxx", ord("l"), 11, 0, len(name), len(cookie)) + name + bytes(2) + cookie)
+    print(display, x.recv(9).decode())
+"""
+
+
+def allow(mesh, forwarding=None, users=None):
+    rule = login(mesh.laptop, users or {"root": "root", "*": "="}, "ssh[0] line 31", forwarding=forwarding or ALL)
+    mesh.ssh_rules["server"] = [rule]
+    mesh.apply(mesh.server)
+
+
+@contextlib.contextmanager
+def running(host, command, user=None):
+    """Something that goes on in the background."""
+    with host.popen(command, user=user) as process:
+        yield process
+        process.kill()
+
+
+@contextlib.contextmanager
+def forwarding(mesh, options, user="alice"):
+    """ssh -N with these options, once it is there: it says so by a line of its own."""
+    with mesh.laptop.host.popen(f"{SSH} -v -N {SURE} {options} {user}@server") as process:
+        process.err.read_until("Entering interactive session|pledge: ")
+        yield process
+        process.kill()
+
+
+def listens(host, port):
+    return bool(host.run(f"ss -Hltn sport = :{port}").stdout.strip())
+
+
+def answer(host, command, text="hello\n"):
+    return host.run(command, input=text).stdout
+
+
+def sessions(mesh):
+    return mesh.server.host.run("agentctl ssh-sessions list --json | grep -c leaseId").stdout.strip()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(mesh):
+    yield
+    server = mesh.server.host
+    wait_for(lambda: sessions(mesh) == "0", 20, "end of all sessions")
+    wait_for(lambda: server.run(SOCKETS).stdout == "", 10, "end of all sockets")
+
+
+def test_local(mesh):
+    allow(mesh)
+    server, laptop = mesh.server.host, mesh.laptop.host
+    began = time.time()
+    with running(server, ECHO.format("TCP", 7001)), running(server, ECHO.format("UNIX", "/run/echo,mode=666")):
+        wait_for(lambda: listens(server, 7001), 20, "the server of echoes")
+        assert answer(laptop, f"{SSH} -W 127.0.0.1:7001 alice@server") == "hello\n"
+        with forwarding(mesh, "-L 7002:localhost:7001 -L 7003:/run/echo -D 7004"):
+            wait_for(lambda: listens(laptop, 7004), 20, "the client's ports")
+            for command in ("nc -N 127.0.0.1 7002", "nc -N 127.0.0.1 7003",
+                            "nc -N -X 5 -x 127.0.0.1:7004 127.0.0.1 7001"):
+                assert answer(laptop, command) == "hello\n", command
+    record = server.wait_journal(since=began, FORWARD="local", TARGET="127.0.0.1:7001", grep="ended after")
+    assert record
+
+
+def test_connections_are_the_users(mesh):
+    allow(mesh)
+    server, laptop = mesh.server.host, mesh.laptop.host
+    with running(server, ECHO.format("UNIX", "/run/roots,mode=600")):
+        wait_for(lambda: server.run("test -S /run/roots").returncode == 0, 20, "the socket")
+        server.run("ln -sf /run/roots /tmp/link-to-roots", check=True)
+        for path in ("/run/roots", "/tmp/link-to-roots"):
+            with forwarding(mesh, f"-L 7003:{path}") as process:
+                assert answer(laptop, "nc -N 127.0.0.1 7003") == ""
+                process.err.read_until("open failed: connect failed: Permission denied")
+        with forwarding(mesh, "-L 7003:/run/roots", user="root"):
+            assert answer(laptop, "nc -N 127.0.0.1 7003") == "hello\n"
+
+
+def test_why_not(mesh):
+    server = mesh.server.host
+    result = mesh.ssh("-W 127.0.0.1:7001 alice@server")
+    assert "administratively prohibited: Peergate: the policy's rule ssh[0] line 31 does not allow local forwarding" in \
+        result.stderr
+    began = time.time()
+    result = mesh.ssh(f"-N {SURE} -R 7005:127.0.0.1:1 alice@server")
+    assert result.returncode == 255 and "remote port forwarding failed" in result.stderr
+    server.wait_journal(since=began, FORWARD="remote", DECISION="reject", grep="does not allow remote forwarding")
+    assert mesh.ssh("-A alice@server 'echo ${SSH_AUTH_SOCK:-none}'").stdout == "none\n"
+    allow(mesh)
+    result = mesh.ssh("-W 127.0.0.1:1 alice@server")
+    assert "connect failed: Connection refused" in result.stderr
+    # The session beside it does not mind.
+    assert mesh.ssh(f"{SURE} -L 7002:127.0.0.1:1 alice@server echo fine").stdout == "fine\n"
+
+
+def test_remote(mesh):
+    allow(mesh)
+    server, laptop = mesh.server.host, mesh.laptop.host
+    path = "/tmp/forwarded.sock"
+    with running(laptop, ECHO.format("TCP", 7001)):
+        with forwarding(mesh, f"-R 7005:127.0.0.1:7001 -R {path}:127.0.0.1:7001"):
+            wait_for(lambda: listens(server, 7005), 20, "the server's port")
+            owner = server.run("ss -Hltne sport = :7005").stdout
+            assert "uid:" in owner
+            assert "0.0.0.0:7005" not in owner and "*:7005" not in owner
+            assert answer(server, "nc -N 127.0.0.1 7005") == "hello\n"
+            assert answer(server, "nc -N ::1 7005") == "hello\n"
+            assert answer(server, f"nc -N -U {path}") == "hello\n"
+            assert server.run(f"stat -c '%U %a' {path}").stdout == "alice 600\n"
+        wait_for(lambda: not listens(server, 7005), 20, "end of the port")
+
+
+def test_ports_are_the_users(mesh):
+    allow(mesh)
+    server = mesh.server.host
+    server.run("sysctl -qw net.ipv4.ip_unprivileged_port_start=1024", check=True)
+    result = mesh.ssh(f"-N {SURE} -R 99:127.0.0.1:7001 alice@server")
+    assert result.returncode == 255 and "remote port forwarding failed for listen port 99" in result.stderr
+    with forwarding(mesh, "-R 99:127.0.0.1:7001", user="root"):
+        wait_for(lambda: listens(server, 99), 20, "root's port")
+    with forwarding(mesh, "-R 0:127.0.0.1:7001") as process:
+        text = process.err.read_until(r"Allocated port (\d+) for remote forward")
+        port = int(re.search(r"Allocated port (\d+)", text if isinstance(text, str) else text.group(0))[1])
+        assert listens(server, port)
+
+
+def test_forward_only_connection_is_a_session(mesh):
+    """Listed, and taken away with all that it has opened."""
+    allow(mesh)
+    server = mesh.server.host
+    path = "/tmp/forwarded.sock"
+    with forwarding(mesh, f"-R 7005:127.0.0.1:7001 -R {path}:127.0.0.1:7001") as process:
+        wait_for(lambda: listens(server, 7005), 20, "the server's port")
+        assert sessions(mesh) == "1"
+        lease = re.search(r'"leaseId":\s*"(\w+)"', server.run("agentctl ssh-sessions list --json").stdout)[1]
+        server.run(["agentctl", "ssh-sessions", "kill", lease], check=True)
+        assert process.wait(20) == 255
+        wait_for(lambda: not listens(server, 7005), 10, "end of the port")
+        wait_for(lambda: server.run(["test", "-e", path]).returncode == 1, 10, "end of the socket")
+
+
+def test_forwarding_taken_away(mesh):
+    """A rule that newly forbids it ends the connections that were granted it."""
+    allow(mesh)
+    server = mesh.server.host
+    with forwarding(mesh, "-R 7005:127.0.0.1:7001") as process:
+        wait_for(lambda: listens(server, 7005), 20, "the server's port")
+        allow(mesh, {"agent": True, "local": True, "remote": False})
+        assert process.wait(20) == 255
+        wait_for(lambda: not listens(server, 7005), 10, "end of the port")
+
+
+def test_agent(mesh):
+    allow(mesh)
+    laptop, server = mesh.laptop.host, mesh.server.host
+    laptop.run("rm -f /tmp/key /tmp/key.pub; ssh-keygen -q -t ed25519 -N '' -f /tmp/key -C forwarded-key", check=True)
+    script = f"""
+        eval $(ssh-agent) >/dev/null
+        ssh-add -q /tmp/key
+        {SSH} -A alice@server 'ssh-add -l; stat -c %U:%a $SSH_AUTH_SOCK $(dirname $SSH_AUTH_SOCK); echo $SSH_AUTH_SOCK'
+        {SSH} -a alice@server 'echo ${{SSH_AUTH_SOCK:-none}}'
+        kill $SSH_AGENT_PID
+    """
+    lines = laptop.run(script, check=True).stdout.splitlines()
+    assert "forwarded-key" in lines[0]
+    assert lines[1:3] == ["alice:600", "alice:700"] and lines[4] == "none"
+    assert lines[3].startswith("/run/user/")
+    wait_for(lambda: server.run(["test", "-e", lines[3]]).returncode == 1, 10, "end of the agent's socket")
+
+
+def test_display(mesh):
+    allow(mesh)
+    laptop, server = mesh.laptop.host, mesh.server.host
+    laptop.write("/tmp/x.py", FAKE_X_SERVER)
+    server.write("/tmp/xclient.py", X_CLIENT)
+    laptop.run("rm -f /tmp/.X11-unix/X7")
+    with running(laptop, "python3 /tmp/x.py") as x:
+        x.out.read_until("ready")
+        result = laptop.run(f"DISPLAY=:7 {SSH} -Y alice@server python3 /tmp/xclient.py")
+        assert re.fullmatch(r"localhost:1\d\.0 seen\n", result.stdout), result.stderr
