@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/text.h"
 #include "sshgw/msg.h"
 #include "sshgw/signals.h"
 
@@ -24,9 +23,8 @@
 int forward_connect_fail(int channel, uint32_t id, enum forward_reason reason, const char *why)
 {
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
-	_cleanup_free_ char *text = text_printf("connect failed: %s", why);
 
-	msg_connect_failed_put(&w, &(struct msg_connect_failed){ id, reason, text });
+	msg_connect_failed_put(&w, &(struct msg_connect_failed){ id, reason, (char *)why });
 	return chan_send_wait(channel, SEND_TIMEOUT_USEC, USER_CONNECT_FAILED, &w, NULL, 0);
 }
 
