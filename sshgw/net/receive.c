@@ -27,7 +27,8 @@ static struct {
 	uint8_t *buf;		  /* ROOM_BYTES; what no packet needs is never touched */
 	size_t start, end;
 	bool ours;    /* libssh reads no more */
-	bool parsing; /* libssh calls its poll loop, and so us, also from within */
+	bool reading; /* it is time to: libssh calls its poll loop, and so us, also when it sends */
+	bool parsing; /* and from within what it does with a packet */
 	bool more;    /* the last read filled all there was to fill */
 } in;
 
@@ -89,7 +90,11 @@ static int on_connection(ssh_poll_handle handle, socket_t fd, int revents, void 
 {
 	if (!is_ours())
 		return in.libssh(handle, fd, revents, userdata);
-	if ((revents & (POLLIN | POLLHUP | POLLERR)) && !in.parsing) {
+	/*
+	 * What came while channels are looked after would not be seen before the next event, which
+	 * may never come.
+	 */
+	if ((revents & (POLLIN | POLLHUP | POLLERR)) && in.reading && !in.parsing) {
 		if (read_piece() < 0)
 			return in.libssh(handle, fd, POLLIN, userdata);
 		parse();
@@ -115,9 +120,11 @@ void receive_turn(struct net *net, bool readable)
 {
 	int turns = 0;
 
+	in.reading = true;
 	do {
 		in.more = false;
 		if (ssh_event_dopoll(net->event, 0) == SSH_ERROR)
 			break;
 	} while (readable && in.more && ++turns < MAX_READS_PER_TURN);
+	in.reading = false;
 }
