@@ -48,8 +48,8 @@ static const struct sandbox_rule rules[] = {
 
 /* No file, no process, no core (it would hold session keys). */
 static const struct sandbox_limit limits[] = {
-	{ RLIMIT_FSIZE, 0 },	{ RLIMIT_NPROC, 0 },	     { RLIMIT_CORE, 0 },
-	{ RLIMIT_NOFILE, 256 }, { RLIMIT_AS, 1024ul << 20 },
+	{ RLIMIT_FSIZE, 0 },	 { RLIMIT_NPROC, 0 },	      { RLIMIT_CORE, 0 },
+	{ RLIMIT_NOFILE, 1024 }, { RLIMIT_AS, 1024ul << 20 },
 };
 
 const struct sandbox_config net_sandbox = {

@@ -28,6 +28,22 @@ static int take_signature(struct chan_msg *msg, struct msg_blob *ret_blob)
 	return 0;
 }
 
+/* Takes the message over. Return: 0, -ENOBUFS, -ENOMEM. */
+static int keep(struct net *net, struct chan_msg *msg)
+{
+	struct chan_msg *list = NULL;
+
+	if (net->n_kept < NET_MAX_KEPT)
+		list = reallocarray(net->kept, net->n_kept + 1, sizeof(*list));
+	if (!list) {
+		chan_msg_done(msg);
+		return net->n_kept < NET_MAX_KEPT ? -ENOMEM : -ENOBUFS;
+	}
+	net->kept = list;
+	list[net->n_kept++] = *msg;
+	return 0;
+}
+
 int monitor_sign(struct net *net, const struct msg_sign *request, struct msg_blob *ret_blob)
 {
 	struct chan_writer w = { 0 };
@@ -45,12 +61,7 @@ int monitor_sign(struct net *net, const struct msg_sign *request, struct msg_blo
 			chan_msg_done(&msg);
 			return r;
 		}
-		if (net->n_kept == NET_MAX_KEPT) {
-			chan_msg_done(&msg);
-			r = -ENOBUFS;
-			break;
-		}
-		net->kept[net->n_kept++] = msg;
+		r = keep(net, &msg);
 	}
 	return r;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <libssh/server.h>
+#include <libssh/ssh2.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -10,7 +11,10 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/net/check.h"
+#include "sshgw/net/forward.h"
+#include "sshgw/net/listener.h"
 #include "sshgw/net/monitor_link.h"
+#include "sshgw/net/packets.h"
 #include "sshgw/net/receive.h"
 #include "sshgw/net/session.h"
 
@@ -159,6 +163,16 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 		return on_end(net, msg);
 	case NET_CHECK:
 		return net_check_begin(net, msg);
+	case NET_CONNECTED:
+		return net_forward_connected(net, msg);
+	case NET_CONNECT_FAILED:
+		return net_forward_connect_failed(net, msg);
+	case NET_LISTENING:
+		return net_listening(net, msg);
+	case NET_LISTEN_FAILED:
+		return net_listen_failed(net, msg);
+	case NET_INCOMING:
+		return net_forward_incoming(net, msg);
 	case NET_INIT:
 	case NET_SIGNED:
 	case NET_READY:
@@ -169,6 +183,10 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 	case NET_LOG:
 	case NET_SIGNAL:
 	case NET_HELD:
+	case NET_CONNECT:
+	case NET_LISTEN:
+	case NET_UNLISTEN:
+	case NET_FORWARD_END:
 		break;
 	}
 	return -EBADMSG;
@@ -238,15 +256,26 @@ static void on_service(struct net *net, ssh_message message)
 	ssh_message_service_reply_success(message);
 }
 
-static void on_channel_open(struct net *net, ssh_message message)
+/* Why there is to be no further session; NULL: there may be. The caller frees. */
+static char *why_no_session(const struct net *net)
 {
+	if (net->n_opens > net->max_opens)
+		return strdup("Peergate: no more sessions, as the client has said");
+	if (net->n_sessions >= net->init.max_sessions)
+		return text_printf("Peergate: no more than %u sessions at a time",
+				   net->init.max_sessions);
+	return NULL;
+}
+
+static void open_session(struct net *net, ssh_message message)
+{
+	_cleanup_free_ char *why_not = NULL;
 	ssh_channel channel;
 
-	if (ssh_message_subtype(message) == SSH_CHANNEL_SESSION)
-		net->n_opens++;
-	if (net->state != NET_STATE_OPEN || ssh_message_subtype(message) != SSH_CHANNEL_SESSION ||
-	    net->n_sessions >= net->init.max_sessions || net->n_opens > net->max_opens) {
-		ssh_message_reply_default(message);
+	net->n_opens++;
+	why_not = why_no_session(net);
+	if (why_not) {
+		packets_refuse(message, SSH2_OPEN_ADMINISTRATIVELY_PROHIBITED, why_not);
 		return;
 	}
 	channel = ssh_message_channel_request_open_reply_accept(message);
@@ -255,10 +284,36 @@ static void on_channel_open(struct net *net, ssh_message message)
 }
 
 /* Return: whether the message is kept. */
+static bool on_channel_open(struct net *net, ssh_message message)
+{
+	switch (ssh_message_subtype(message)) {
+	case SSH_CHANNEL_SESSION:
+		open_session(net, message);
+		return false;
+	case SSH_CHANNEL_DIRECT_TCPIP:
+		return net_forward_open(net, message);
+	default:
+		packets_refuse(message, SSH2_OPEN_UNKNOWN_CHANNEL_TYPE,
+			       "Peergate: no such type of channel");
+		return false;
+	}
+}
+
+/* Return: whether the message is kept. */
+static bool on_channel_request(struct net *net, ssh_message message)
+{
+	struct net_session *s =
+		net_session_by_channel(net, ssh_message_channel_request_channel(message));
+
+	if (s)
+		return net_session_request(s, message);
+	ssh_message_reply_default(message);
+	return false;
+}
+
+/* Return: whether the message is kept. */
 static bool on_message(struct net *net, ssh_message message)
 {
-	struct net_session *s;
-
 	switch (ssh_message_type(message)) {
 	case SSH_REQUEST_SERVICE:
 		on_service(net, message);
@@ -266,18 +321,16 @@ static bool on_message(struct net *net, ssh_message message)
 	case SSH_REQUEST_AUTH:
 		return on_auth(net, message);
 	case SSH_REQUEST_CHANNEL_OPEN:
-		on_channel_open(net, message);
-		return false;
+		return on_channel_open(net, message);
 	case SSH_REQUEST_CHANNEL:
-		s = net_session_by_channel(net, ssh_message_channel_request_channel(message));
-		if (s)
-			return net_session_request(s, message);
-		break;
+		return on_channel_request(net, message);
+	case SSH_REQUEST_GLOBAL:
+		net_global_request(net, message);
+		return true;
 	default:
-		break;
+		ssh_message_reply_default(message);
+		return false;
 	}
-	ssh_message_reply_default(message);
-	return false;
 }
 
 static void receive_client(struct net *net)
@@ -341,23 +394,78 @@ static void acknowledge_at_once(const struct net *net)
 		setsockopt(NET_FD_CONNECTION, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 }
 
+/* What is asked about: the monitor, the connection, and what has bytes to be moved. */
+static size_t collect(struct net *net, struct pollfd *fds)
+{
+	size_t n = 2;
+
+	fds[0] = (struct pollfd){ .fd = net->monitor_fd, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = NET_FD_CONNECTION, .events = POLLIN };
+	if (ssh_get_status(net->ssh) & SSH_WRITE_PENDING)
+		fds[1].events |= POLLOUT;
+	for (size_t i = 0; i < net->n_sessions; i++)
+		n += net_session_poll(net->sessions[i], &fds[n]);
+	for (size_t i = 0; i < net->n_forwards; i++)
+		n += net_forward_poll(net->forwards[i], &fds[n]);
+	return n;
+}
+
+/* From the end: what is over goes, and another takes its place. */
+static void pump_sessions(struct net *net)
+{
+	for (size_t i = net->n_sessions; i-- > 0;)
+		net_session_pump(net->sessions[i]);
+}
+
+static void pump_forwards(struct net *net)
+{
+	for (size_t i = net->n_forwards; i-- > 0;)
+		net_forward_pump(net->forwards[i]);
+}
+
+/* The last of a list of pointers, which was served first, becomes its first. */
+static void rotate(void *list, size_t n)
+{
+	char *p = list;
+	void *last;
+
+	if (n < 2)
+		return;
+	memcpy(&last, p + (n - 1) * sizeof(last), sizeof(last));
+	memmove(p + sizeof(last), p, (n - 1) * sizeof(last));
+	memcpy(p, &last, sizeof(last));
+}
+
+/* Where the connection takes no more than one piece at a time, each gets its turn. */
+static void pump(struct net *net)
+{
+	bool was_full = ssh_get_status(net->ssh) & SSH_WRITE_PENDING;
+
+	if (net->forwards_first)
+		pump_forwards(net);
+	pump_sessions(net);
+	if (!net->forwards_first)
+		pump_forwards(net);
+	if (was_full || !(ssh_get_status(net->ssh) & SSH_WRITE_PENDING))
+		return;
+	if (net->forwards_first)
+		rotate(net->forwards, net->n_forwards);
+	else
+		rotate(net->sessions, net->n_sessions);
+	net->forwards_first = !net->forwards_first;
+}
+
 int net_run(struct net *net)
 {
-	size_t room = 2 + (size_t)net->init.max_sessions * SESSION_MAX_POLL;
+	size_t room = 2 + (size_t)net->init.max_sessions * SESSION_MAX_POLL +
+		      (size_t)net->init.max_forwards * FORWARD_MAX_POLL;
 	_cleanup_free_ struct pollfd *fds = calloc(room, sizeof(*fds));
 	int r = 0;
 
 	if (!fds)
 		return -ENOMEM;
 	while (r == 0 && !connection_over(net)) {
-		size_t n = 2;
-
-		fds[0] = (struct pollfd){ .fd = net->monitor_fd, .events = POLLIN };
-		fds[1] = (struct pollfd){ .fd = NET_FD_CONNECTION, .events = POLLIN };
-		if (ssh_get_status(net->ssh) & SSH_WRITE_PENDING)
-			fds[1].events |= POLLOUT;
-		for (size_t i = 0; i < net->n_sessions; i++)
-			n += net_session_poll(net->sessions[i], &fds[n]);
+		size_t n = collect(net, fds);
 
 		if (poll(fds, n, poll_timeout(net)) < 0 && errno != EINTR)
 			return -errno;
@@ -365,8 +473,7 @@ int net_run(struct net *net)
 		acknowledge_at_once(net);
 		receive_client(net);
 		r = receive_monitor(net);
-		for (size_t i = net->n_sessions; i-- > 0;)
-			net_session_pump(net->sessions[i]);
+		pump(net);
 	}
 	return r;
 }

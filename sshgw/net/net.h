@@ -15,7 +15,9 @@
 #define NET_FD_CONNECTION 3
 #define NET_FD_MONITOR	  4
 
-struct net_session; /* sshgw/net/session.h */
+struct net_session;  /* sshgw/net/session.h */
+struct net_forward;  /* sshgw/net/forward.h */
+struct net_listener; /* sshgw/net/listener.h */
 
 enum net_state {
 	NET_STATE_KEX,	   /* no user name yet */
@@ -27,15 +29,18 @@ enum net_state {
 	NET_STATE_CLOSING, /* flush what is queued, then leave */
 };
 
-/* Messages that can come while a signature is awaited: one per session and a few more. */
-#define NET_MAX_KEPT 64u
+/*
+ * Messages that can come while a signature is awaited: a few for each session, and one for each
+ * forwarded connection, at the most that can be allowed (peergate-sshgw.conf(5)).
+ */
+#define NET_MAX_KEPT 768u
 
 /* Requests with a method other than "none", after which the connection is closed. */
 #define NET_MAX_TRIES 6u
 
 struct net {
 	int monitor_fd;
-	struct chan_msg kept[NET_MAX_KEPT]; /* came while a signature was awaited */
+	struct chan_msg *kept; /* came while a signature was awaited */
 	size_t n_kept;
 	struct msg_net_init init;
 	ssh_session ssh;
@@ -59,6 +64,17 @@ struct net {
 
 	uint32_t n_opens_seen, n_opens; /* of session channels: as they came, as handled */
 	uint32_t max_opens;		/* the client has said that it wants no more */
+
+	struct net_forward **forwards;
+	size_t n_forwards;
+	bool forwards_first; /* they are pumped before the sessions, the next time */
+	struct net_listener **listeners;
+	size_t n_listeners;
+	uint32_t last_forward; /* number of the newest of both that we chose; 0: none yet */
+
+	ssh_message *globals; /* requests that wait for their turn, oldest first */
+	size_t n_globals;
+	uint32_t awaited_listener; /* what the first of them waits for; 0: nothing */
 
 	struct msg_blob *pty_modes; /* of pty requests that libssh has queued, oldest first */
 	size_t n_pty_modes;

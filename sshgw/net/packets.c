@@ -10,52 +10,31 @@
 #include <string.h>
 
 #include "sshgw/libssh/private.h"
+#include "sshgw/net/forward.h"
 #include "sshgw/net/pty_modes.h"
 #include "sshgw/net/requests.h"
+#include "sshgw/net/rewrite.h"
 #include "sshgw/net/session.h"
 
 #define MSG_GLOBAL_REQUEST	  80
 #define MSG_CHANNEL_OPEN	  90
 #define MSG_CHANNEL_CONFIRMATION  91
+#define MSG_CHANNEL_OPEN_FAILURE  92
 #define MSG_CHANNEL_DATA	  94
 #define MSG_CHANNEL_EXTENDED_DATA 95
 #define MSG_CHANNEL_REQUEST	  98
 
-/* A name that libssh does not know: it queues such a channel request, and refuses a global one. */
-#define UNKNOWN "unknown@peergate"
-
 /* ---- requests, before libssh sees them ---- */
 
 /* Put another request in the packet's place; the old one's name is gone then. */
-static void replace(ssh_buffer packet, const struct chan_writer *w)
-{
-	if (w->error == 0 && ssh_buffer_reinit(packet) == 0)
-		ssh_buffer_add_data(packet, w->data, (uint32_t)w->len);
-}
-
-/*
- * libssh answers these at once, others are answered when their turn comes: a client, which tells
- * answers by their order, would take one for another. Now they are all answered at once.
- */
-static void refuse_now(ssh_buffer packet, const struct request *request)
+static void replace(ssh_buffer packet,
+		    int (*rewrite)(const uint8_t *, size_t, struct chan_writer *))
 {
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
 
-	chan_put_string(&w, UNKNOWN);
-	chan_put_u8(&w, request->want_reply);
-	replace(packet, &w);
-}
-
-/* The other way round: these are to wait for their turn, and to be answered only if that is asked.
- */
-static void answer_in_turn(ssh_buffer packet, const struct request *request)
-{
-	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
-
-	chan_put_u32(&w, request->channel);
-	chan_put_string(&w, UNKNOWN);
-	chan_put_u8(&w, request->want_reply);
-	replace(packet, &w);
+	if (rewrite(ssh_buffer_get(packet), ssh_buffer_get_len(packet), &w) == REWRITE_DONE &&
+	    ssh_buffer_reinit(packet) == 0)
+		ssh_buffer_add_data(packet, w.data, (uint32_t)w.len);
 }
 
 static int on_global_request(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
@@ -63,13 +42,11 @@ static int on_global_request(ssh_session ssh, uint8_t type, ssh_buffer packet, v
 	struct request request;
 	struct net *net = user;
 
-	if (request_parse_global(ssh_buffer_get(packet), ssh_buffer_get_len(packet), &request) < 0)
-		return SSH_PACKET_NOT_USED;
-	if (request_is(&request, "no-more-sessions@openssh.com"))
+	if (request_parse_global(ssh_buffer_get(packet), ssh_buffer_get_len(packet), &request) ==
+		    0 &&
+	    request_is(&request, "no-more-sessions@openssh.com"))
 		net->max_opens = net->n_opens_seen;
-	else if (request_is(&request, "tcpip-forward") ||
-		 request_is(&request, "cancel-tcpip-forward"))
-		refuse_now(packet, &request);
+	replace(packet, rewrite_global);
 	return SSH_PACKET_NOT_USED;
 }
 
@@ -81,6 +58,22 @@ static int on_channel_open(ssh_session ssh, uint8_t type, ssh_buffer packet, voi
 	if (request_parse_open(ssh_buffer_get(packet), ssh_buffer_get_len(packet), &open) == 0 &&
 	    request_is(&open, "session"))
 		net->n_opens_seen++;
+	replace(packet, rewrite_open);
+	return SSH_PACKET_NOT_USED;
+}
+
+/* To what we asked for: libssh does not tell a closed channel from one that is not open yet. */
+static int on_open_answer(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
+{
+	struct chan_reader r = { .data = ssh_buffer_get(packet),
+				 .len = ssh_buffer_get_len(packet) };
+	uint32_t id = chan_get_u32(&r);
+
+	for (int i = 0; i < 3; i++) /* as much as libssh wants to see */
+		chan_get_u32(&r);
+	if (!r.error)
+		net_forward_answered(user, ssh_channel_from_local(ssh, id),
+				     type == MSG_CHANNEL_CONFIRMATION);
 	return SSH_PACKET_NOT_USED;
 }
 
@@ -96,14 +89,12 @@ static int on_channel_request(ssh_session ssh, uint8_t type, ssh_buffer packet, 
 		return SSH_PACKET_NOT_USED;
 	if (request_is(&request, "pty-req")) {
 		pty_modes_keep(net, data, len);
-	} else if (request_is(&request, "keepalive@openssh.com") ||
-		   request_is(&request, "auth-agent-req@openssh.com")) {
-		answer_in_turn(packet, &request);
 	} else if (request_is(&request, "eow@openssh.com")) {
 		s = net_session_by_channel(net, ssh_channel_from_local(ssh, request.channel));
 		if (s)
 			net_session_not_read(s);
 	}
+	replace(packet, rewrite_channel);
 	return SSH_PACKET_NOT_USED;
 }
 
@@ -112,6 +103,8 @@ void packets_init(struct net *net)
 	static ssh_packet_callback functions[MSG_CHANNEL_REQUEST - MSG_GLOBAL_REQUEST + 1] = {
 		[0] = on_global_request,
 		[MSG_CHANNEL_OPEN - MSG_GLOBAL_REQUEST] = on_channel_open,
+		[MSG_CHANNEL_CONFIRMATION - MSG_GLOBAL_REQUEST] = on_open_answer,
+		[MSG_CHANNEL_OPEN_FAILURE - MSG_GLOBAL_REQUEST] = on_open_answer,
 		[MSG_CHANNEL_REQUEST - MSG_GLOBAL_REQUEST] = on_channel_request,
 	};
 	/* libssh keeps the pointer for the life of the session: of the process. */
@@ -132,6 +125,14 @@ int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc, 
 
 static uint32_t confirmed;
 static const struct chan_writer *instead; /* of the next global request */
+static struct {
+	const char *type; /* NULL: as libssh has it */
+	const struct chan_writer *more;
+} opening; /* the next channel that is opened */
+static struct {
+	const char *text; /* NULL: as libssh has it */
+	uint32_t reason;
+} refusal; /* of the next channel that is refused */
 
 uint32_t packets_confirmed(void)
 {
@@ -150,15 +151,71 @@ int packets_send_eow(struct net *net, uint32_t remote_channel)
 	if (w.error)
 		return w.error;
 	instead = &w;
-	r = ssh_global_request(net->ssh, UNKNOWN, NULL, 0);
+	r = ssh_global_request(net->ssh, REWRITE_UNKNOWN, NULL, 0);
 	instead = NULL;
 	return r == SSH_OK ? 0 : -EIO;
+}
+
+int packets_open(ssh_channel channel, const char *type, const struct chan_writer *more)
+{
+	int r;
+
+	opening.type = type;
+	opening.more = more;
+	r = ssh_channel_open_auth_agent(channel);
+	opening.type = NULL;
+	return r == SSH_ERROR ? -EIO : 0;
+}
+
+void packets_refuse(ssh_message message, uint32_t reason, const char *text)
+{
+	refusal.reason = reason;
+	refusal.text = text;
+	ssh_message_reply_default(message);
+	refusal.text = NULL;
 }
 
 /* Arguments by format: b is a byte, d a number of 32 bits; both come as int. */
 static uint32_t argument(va_list ap)
 {
 	return va_arg(ap, uint32_t);
+}
+
+static int add(ssh_buffer buffer, struct chan_writer *w)
+{
+	int r = w->error ? SSH_ERROR : ssh_buffer_add_data(buffer, w->data, (uint32_t)w->len);
+
+	chan_writer_done(w);
+	return r;
+}
+
+/* RFC 4254 section 5.1; libssh's type was the first argument. Once: what follows is another's. */
+static int pack_open(ssh_buffer buffer, va_list ap)
+{
+	struct chan_writer w = { 0 };
+
+	va_arg(ap, const char *);
+	chan_put_u8(&w, MSG_CHANNEL_OPEN);
+	chan_put_string(&w, take_ptr(opening.type));
+	for (int i = 0; i < 3; i++) /* our number, window, largest packet */
+		chan_put_u32(&w, argument(ap));
+	if (add(buffer, &w) != SSH_OK || opening.more->error)
+		return SSH_ERROR;
+	if (opening.more->len == 0)
+		return SSH_OK;
+	return ssh_buffer_add_data(buffer, opening.more->data, (uint32_t)opening.more->len);
+}
+
+static int pack_refusal(ssh_buffer buffer, va_list ap)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_u8(&w, MSG_CHANNEL_OPEN_FAILURE);
+	chan_put_u32(&w, argument(ap)); /* the client's number */
+	chan_put_u32(&w, refusal.reason);
+	chan_put_string(&w, take_ptr(refusal.text));
+	chan_put_string(&w, ""); /* language */
+	return add(buffer, &w);
 }
 
 /* Room for the length that is put before a packet at last: else all its data is moved for that. */
@@ -187,6 +244,10 @@ int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc, 
 	type = format[0] == 'b' ? argument(peek) : 0;
 	if (type == MSG_GLOBAL_REQUEST && instead) {
 		r = ssh_buffer_add_data(buffer, instead->data, (uint32_t)instead->len);
+	} else if (type == MSG_CHANNEL_OPEN && opening.type) {
+		r = pack_open(buffer, peek);
+	} else if (type == MSG_CHANNEL_OPEN_FAILURE && refusal.text) {
+		r = pack_refusal(buffer, peek);
 	} else if (type == MSG_CHANNEL_DATA || type == MSG_CHANNEL_EXTENDED_DATA) {
 		r = pack_with_room(buffer, format, argc, ap);
 	} else {

@@ -18,3 +18,10 @@ uint32_t packets_confirmed(void);
  * OpenSSH). Return: 0, -EIO.
  */
 int packets_send_eow(struct net *net, uint32_t remote_channel);
+/*
+ * Ask the client for a channel: of a type, with what is said besides, which may be empty. The
+ * answer comes later: net_forward_answered(). Return: 0, -EIO.
+ */
+int packets_open(ssh_channel channel, const char *type, const struct chan_writer *more);
+/* Refuse a channel that the client wants, with a reason of RFC 4254 section 5.1 and a text. */
+void packets_refuse(ssh_message message, uint32_t reason, const char *text);

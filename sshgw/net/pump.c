@@ -1,6 +1,7 @@
 #include "sshgw/net/pump.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,9 +21,14 @@ void pump_out_init(struct pump_out *p, bool is_stderr)
 	*p = (struct pump_out){ .fd = -1, .is_stderr = is_stderr };
 }
 
+static void give_up(struct pump_out *p)
+{
+	p->fd = p->borrowed ? -1 : close_fd(p->fd);
+}
+
 void pump_out_done(struct pump_out *p)
 {
-	p->fd = close_fd(p->fd);
+	give_up(p);
 	free(p->rest);
 	pump_out_init(p, p->is_stderr);
 }
@@ -97,9 +103,10 @@ static int move_piece(struct pump_out *p, ssh_channel channel)
 		return 0;
 	if (n <= 0) {
 		/* EIO: the last process closed the terminal. */
-		p->fd = close_fd(p->fd);
+		give_up(p);
 		return 0;
 	}
+	p->bytes += (size_t)n;
 	sent = send_some(p, channel, piece, (size_t)n);
 	return sent < (size_t)n ? keep_rest(p, piece + sent, (size_t)n - sent) : 0;
 }
@@ -125,17 +132,20 @@ void pump_in_close(struct pump_in *p)
 	if (!p->borrowed)
 		close_fd(p->fd);
 	free(p->buf);
-	*p = (struct pump_in){ .fd = -1, .closed = true, .waiting = p->waiting };
+	*p = (struct pump_in){ .fd = -1, .closed = true, .waiting = p->waiting, .bytes = p->bytes };
 }
 
 /* Return: bytes written; 0: none for now; -EPIPE and others: the program has closed its end. */
-static ssize_t write_some(int fd, const void *data, size_t len)
+static ssize_t write_some(struct pump_in *p, const void *data, size_t len)
 {
-	ssize_t n = write(fd, data, len);
+	ssize_t n = write(p->fd, data, len);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	return n < 0 ? -errno : n;
+	if (n < 0)
+		return -errno;
+	p->bytes += (size_t)n;
+	return n;
 }
 
 size_t pump_in_take(struct pump_in *p, const void *data, size_t len)
@@ -147,7 +157,7 @@ size_t pump_in_take(struct pump_in *p, const void *data, size_t len)
 		return len;
 	}
 	if (p->fd >= 0 && p->len == 0)
-		n = write_some(p->fd, data, len);
+		n = write_some(p, data, len);
 	/* That the program has closed its end is found again, and told, by pump_in_move(). */
 	if (n < 0)
 		n = 0;
@@ -208,9 +218,26 @@ int pump_in_move(struct pump_in *p, ssh_channel channel)
 		used(p, p->len);
 		return 0;
 	}
-	n = write_some(p->fd, p->buf + p->start, p->len);
+	n = write_some(p, p->buf + p->start, p->len);
 	if (n < 0)
 		return (int)n;
 	used(p, (size_t)n);
 	return 0;
+}
+
+/* ---- both ---- */
+
+/* EOF first: libssh would forget to close where the EOF it sends itself has to wait. */
+void pump_close_channel(ssh_channel channel)
+{
+	ssh_channel_send_eof(channel);
+	ssh_channel_close(channel);
+}
+
+void pump_set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }

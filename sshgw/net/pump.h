@@ -1,7 +1,8 @@
 /*
- * The bytes of one session: from the client to its program, and back. Back-pressure in both
- * directions: output is read only when the client's window and the connection take it, input is
- * left where the window counts it until the program takes it.
+ * The bytes of one channel: from the client to the program of a session, or to the socket of a
+ * forwarded connection, and back. Back-pressure in both directions: output is read only when the
+ * client's window and the connection take it, input is left where the window counts it until the
+ * program takes it.
  */
 #pragma once
 
@@ -15,10 +16,12 @@
 struct pump_out {
 	int fd; /* -1: ended */
 	bool is_stderr;
-	bool stopped; /* nobody reads it: a terminal, whose descriptor is still written to */
+	bool borrowed; /* a socket, which is written to as well: somebody else closes it */
+	bool stopped;  /* nobody reads it: a terminal, whose descriptor is still written to */
 	const struct pollfd *polled; /* of this turn of the loop; NULL: not asked about */
 	uint8_t *rest;		     /* what was read, but not taken by libssh (in a rekey) */
 	size_t start, len;	     /* of rest: what is still to be sent */
+	uint64_t bytes;		     /* that were read */
 };
 
 void pump_out_init(struct pump_out *p, bool is_stderr);
@@ -39,11 +42,12 @@ int pump_out_move(struct pump_out *p, ssh_session ssh, ssh_channel channel);
 /* From the client to a descriptor of the program. */
 struct pump_in {
 	int fd;	       /* -1: not known yet, or closed */
-	bool borrowed; /* a terminal, which is its output's to close */
+	bool borrowed; /* a terminal or a socket: somebody else closes it */
 	bool closed;   /* what comes is thrown away, so that the client's window moves */
 	bool waiting;  /* libssh holds bytes that the program did not take */
 	uint8_t *buf;  /* bytes taken from libssh: allocated while there are any */
 	size_t start, len;
+	uint64_t bytes; /* that were written */
 };
 
 void pump_in_init(struct pump_in *p);
@@ -60,3 +64,8 @@ bool pump_in_wants_room(const struct pump_in *p);
 bool pump_in_is_over(const struct pump_in *p, ssh_channel channel);
 /* What had to wait. Return: 0; -EPIPE and others: the program has closed its end. */
 int pump_in_move(struct pump_in *p, ssh_channel channel);
+
+/* Both ways are done with: say so to the client. */
+void pump_close_channel(ssh_channel channel);
+/* A descriptor that was handed in, and is to be pumped. */
+void pump_set_nonblocking(int fd);

@@ -1,7 +1,6 @@
 #include "sshgw/net/session.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libssh/server.h>
 #include <string.h>
 
@@ -99,10 +98,9 @@ void net_session_free(struct net_session *s)
 	pump_in_close(&s->in);
 	pump_out_done(&s->out);
 	pump_out_done(&s->err);
-	if (s->start_message)
-		ssh_message_free(s->start_message);
-	for (size_t i = 0; i < s->n_later; i++)
-		ssh_message_free(s->later[i]);
+	ssh_message_free(s->held);
+	net_session_free_later(s);
+	free(s->unprepared);
 	msg_start_done(&s->request);
 	/* libssh may keep the channel until the client has closed it, too. */
 	ssh_remove_channel_callbacks(s->channel, &s->callbacks);
@@ -128,20 +126,12 @@ struct net_session *net_session_by_id(struct net *net, uint32_t id)
 
 /* ---- the monitor's answers ---- */
 
-static void set_nonblocking(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags >= 0)
-		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
-
 void net_session_started(struct net_session *s, struct msg_started *started, struct chan_msg *msg)
 {
 	if (s->state != SESSION_ASKED)
 		return;
 	for (size_t i = 0; i < started->n_fds; i++)
-		set_nonblocking(msg->fds[i]);
+		pump_set_nonblocking(msg->fds[i]);
 	s->is_pty = started->n_fds == 1;
 	if (s->is_pty) {
 		s->out.fd = take_fd(&msg->fds[0]);
@@ -153,18 +143,13 @@ void net_session_started(struct net_session *s, struct msg_started *started, str
 		s->err.fd = take_fd(&msg->fds[2]);
 	}
 	s->state = SESSION_RUNNING;
-	ssh_message_channel_request_reply_success(s->start_message);
-	ssh_message_free(take_ptr(s->start_message));
+	ssh_message_channel_request_reply_success(s->held);
+	ssh_message_free(take_ptr(s->held));
+	if (s->is_pty && s->unprepared)
+		ssh_channel_write(s->channel, s->unprepared, (uint32_t)strlen(s->unprepared));
 	if (s->is_pty && started->text[0])
 		ssh_channel_write(s->channel, started->text, (uint32_t)strlen(started->text));
 	net_session_handle_later(s);
-}
-
-/* EOF first: libssh would forget to close where the EOF it sends itself has to wait. */
-static void close_channel(struct net_session *s)
-{
-	ssh_channel_send_eof(s->channel);
-	ssh_channel_close(s->channel);
 }
 
 void net_session_start_failed(struct net_session *s, const char *reason)
@@ -181,8 +166,8 @@ static bool refuse(struct net_session *s)
 {
 	if (clock_usec(CLOCK_MONOTONIC) < s->refuse_due)
 		return false;
-	ssh_message_reply_default(s->start_message);
-	close_channel(s);
+	ssh_message_reply_default(s->held);
+	pump_close_channel(s->channel);
 	return true;
 }
 
@@ -236,7 +221,7 @@ static bool finish(struct net_session *s)
 	}
 	if (!s->exited)
 		return false;
-	close_channel(s);
+	pump_close_channel(s->channel);
 	return true;
 }
 

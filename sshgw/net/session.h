@@ -36,6 +36,11 @@ void net_session_not_read(struct net_session *s);
 void net_session_started(struct net_session *s, struct msg_started *started, struct chan_msg *msg);
 void net_session_start_failed(struct net_session *s, const char *reason);
 void net_session_exited(struct net_session *s, const struct msg_exited *exited);
+/*
+ * To all sessions that wait for a listener (for the client's agent or display): it is there, or
+ * not, and why.
+ */
+void net_session_listening(struct net *net, uint32_t listener, const char *failure);
 /* Show a line to the person. */
 void net_session_notice(struct net_session *s, const char *text);
 

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/pty_modes.h"
+#include "sshgw/net/rewrite.h"
 #include "sshgw/net/session_internal.h"
 
 static uint32_t dimension(int value)
@@ -87,16 +88,23 @@ static bool ask_start(struct net_session *s, ssh_message message, enum start_kin
 	if (monitor_send(s->net, NET_START, &w) < 0)
 		return false;
 	s->state = SESSION_ASKED;
-	s->start_message = message;
+	s->held = message;
 	return true;
 }
 
-/* The monitor says which program that is. Return: whether the message is kept. */
-static bool ask_subsystem(struct net_session *s, ssh_message message)
+/*
+ * One that there is (the monitor says which program that is), or a request in the clothes of one:
+ * sshgw/net/rewrite.h. Return: whether the message is kept.
+ */
+static bool ask_subsystem(struct net_session *s, ssh_message message, bool *ret_ok)
 {
-	const char *name = ssh_message_channel_request_subsystem(message);
+	const char *name = ssh_message_channel_request_subsystem(message) ?: "";
 
-	return name && strcmp(name, "sftp") == 0 && ask_start(s, message, START_SFTP);
+	if (strcmp(name, "sftp") == 0)
+		return ask_start(s, message, START_SFTP);
+	if (strcmp(name, WISH_AGENT) == 0)
+		return net_session_ask_agent(s, message, ret_ok);
+	return false;
 }
 
 /* Return: whether the message is kept. */
@@ -123,7 +131,11 @@ static bool handle(struct net_session *s, ssh_message message, struct msg_blob m
 			return true;
 		break;
 	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
-		if (ask_subsystem(s, message))
+		if (ask_subsystem(s, message, &ok))
+			return true;
+		break;
+	case SSH_CHANNEL_REQUEST_X11:
+		if (net_session_ask_x11(s, message))
 			return true;
 		break;
 	default:
@@ -136,7 +148,7 @@ static bool handle(struct net_session *s, ssh_message message, struct msg_blob m
 	return false;
 }
 
-/* ---- while the program is being started ---- */
+/* ---- while the monitor is asked ---- */
 
 /* Of the sizes that a terminal has had meanwhile, the last one counts. */
 static bool replaces(ssh_message later, ssh_message message)
@@ -146,32 +158,51 @@ static bool replaces(ssh_message later, ssh_message message)
 }
 
 /*
- * Clients tell answers by their order: none may overtake the one that the monitor owes us. Return:
- * whether the message is kept.
+ * Clients tell answers by their order: none may overtake the one that the monitor owes us. Takes
+ * the modes over. Return: whether the message is kept.
  */
-static bool keep_for_later(struct net_session *s, ssh_message message)
+static bool keep_for_later(struct net_session *s, ssh_message message, struct msg_blob modes)
 {
 	for (size_t i = 0; i < s->n_later; i++) {
-		if (replaces(s->later[i], message)) {
-			ssh_message_free(s->later[i]);
-			s->later[i] = message;
+		if (replaces(s->later[i].message, message)) {
+			ssh_message_free(s->later[i].message);
+			s->later[i].message = message;
 			return true;
 		}
 	}
 	if (s->n_later == ARRAY_SIZE(s->later)) {
 		log_notice("The client does not wait for its program to start, and floods us");
+		free(modes.data);
 		net_close(s->net);
 		return false;
 	}
-	s->later[s->n_later++] = message;
+	s->later[s->n_later++] = (struct later){ message, modes };
 	return true;
+}
+
+static bool is_waiting(const struct net_session *s)
+{
+	return s->state == SESSION_LISTEN || s->state == SESSION_ASKED ||
+	       s->state == SESSION_REFUSED;
 }
 
 void net_session_handle_later(struct net_session *s)
 {
-	for (size_t i = 0; i < s->n_later; i++)
-		if (!handle(s, s->later[i], (struct msg_blob){ 0 }))
-			ssh_message_free(s->later[i]);
+	while (s->n_later > 0 && !is_waiting(s)) {
+		struct later first = s->later[0];
+
+		memmove(&s->later[0], &s->later[1], --s->n_later * sizeof(s->later[0]));
+		if (!handle(s, first.message, first.modes))
+			ssh_message_free(first.message);
+	}
+}
+
+void net_session_free_later(struct net_session *s)
+{
+	for (size_t i = 0; i < s->n_later; i++) {
+		ssh_message_free(s->later[i].message);
+		free(s->later[i].modes.data);
+	}
 	s->n_later = 0;
 }
 
@@ -182,8 +213,7 @@ bool net_session_request(struct net_session *s, ssh_message message)
 	/* They are in a list of their own, in the order of the requests. */
 	if (ssh_message_subtype(message) == SSH_CHANNEL_REQUEST_PTY)
 		modes = pty_modes_take(s->net);
-	if (s->state != SESSION_ASKED && s->state != SESSION_REFUSED)
-		return handle(s, message, modes);
-	free(modes.data);
-	return keep_for_later(s, message);
+	if (is_waiting(s))
+		return keep_for_later(s, message, modes);
+	return handle(s, message, modes);
 }

@@ -4,6 +4,7 @@ The monitor's part is played here, so that a test sees what only these two and t
 """
 import os
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -16,6 +17,11 @@ SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 ENVIRONMENT = {"HOME": "/", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
 
 
+FORWARDING = {m.NET_CONNECT: m.CONNECT, m.NET_LISTEN: m.LISTEN, m.NET_UNLISTEN: m.UNLISTEN}
+FORWARDED = {m.CONNECTED: m.NET_CONNECTED, m.CONNECT_FAILED: m.NET_CONNECT_FAILED, m.LISTENING: m.NET_LISTENING,
+             m.LISTEN_FAILED: m.NET_LISTEN_FAILED, m.INCOMING: m.NET_INCOMING}
+
+
 class Connection:
     """A client's connection and the two processes that serve it."""
 
@@ -23,6 +29,7 @@ class Connection:
         self.gateway = gateway
         self.log, self.n_signatures = [], 0
         self.held = threading.Event()  # the client waits for the check
+        self.ends = []  # of forwarded connections: (came in, number, bytes to the client, bytes from it)
         self.net_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         client.setblocking(False)
         self.net = gateway.spawn([gateway.net, gateway.build], [client.fileno(), theirs.fileno()], {})
@@ -66,12 +73,31 @@ class Connection:
             m.send(self.user_channel, m.HANGUP, reader.data)
         elif kind == m.NET_SIGNAL:
             m.send(self.user_channel, m.SIGNAL, reader.data)
+        elif kind in FORWARDING:
+            self._forward(kind, reader.data)
+        elif kind == m.NET_FORWARD_END:
+            self.ends.append(struct.unpack(">BIQQ", reader.data))
         elif kind == m.NET_LOG:
             reader.u32()
             self.log.append(reader.text())
         elif kind is None:
             self.user_channel.shutdown(socket.SHUT_RDWR)
         return kind is not None
+
+    def _forward(self, kind, payload):
+        """TCP listeners are on the loopback, whatever the client says."""
+        if kind != m.NET_UNLISTEN:
+            time.sleep(self.gateway.forward_delay)
+        if kind != m.NET_UNLISTEN and self.gateway.no_forwards:
+            why_not = m.text(self.gateway.no_forwards)
+            answer = (m.NET_LISTEN_FAILED, b"") if kind == m.NET_LISTEN else (m.NET_CONNECT_FAILED, m.u32(1))
+            m.send(self.net_channel, answer[0], payload[:4] + answer[1] + why_not)
+            return
+        if kind == m.NET_LISTEN and payload[4] == m.FORWARD_TCP:
+            reader = m.Reader(payload[5:])
+            reader.text()
+            payload = payload[:5] + m.text("localhost") + reader.data
+        m.send(self.user_channel, FORWARDING[kind], payload)
 
     def check(self, code):
         where = m.text("Peergate: a check is needed") + m.text(f"https://coord.example/check/{code}") + m.text(code)
@@ -88,6 +114,10 @@ class Connection:
             m.send(self.net_channel, m.NET_START_FAILED, reader.data)
         elif kind == m.EXITED:
             m.send(self.net_channel, m.NET_EXITED, reader.data)
+        elif kind in FORWARDED:
+            m.send(self.net_channel, FORWARDED[kind], reader.data, fds)
+            if kind == m.INCOMING:
+                m.send(self.user_channel, m.NEXT)
         for fd in fds:
             os.close(fd)
         return kind is not None
@@ -103,21 +133,29 @@ class Connection:
 class Gateway:
     """Serves connections on a port of the loopback.
 
-    rekey        after how many bytes and how many seconds new keys are exchanged; 0: no limit
-    start_delay  seconds that the monitor takes to have a program started
-    refusal      why it starts none
-    check        code of the check that logins need; None: they are let in
-    grace        seconds for the login
+    rekey         after how many bytes and how many seconds new keys are exchanged; 0: no limit
+    start_delay   seconds that the monitor takes to have a program started
+    refusal       why it starts none
+    no_forwards   why it neither connects nor listens
+    forward_delay seconds that this takes
+    send_buffer   bytes that the kernel takes on a connection's way to the client: a slow link
+    check         code of the check that logins need; None: they are let in
+    grace         seconds for the login
     """
 
-    def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None, check=None, grace=60):
+    def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None, check=None, grace=60,
+                 no_forwards=None, forward_delay=0, max_forwards=100, max_listens=20, send_buffer=None):
         self.net, self.session, self.build = net, session, build
         self.rekey, self.start_delay, self.refusal = rekey, start_delay, refusal
         self.check, self.grace = check, grace
+        self.no_forwards, self.forward_delay = no_forwards, forward_delay
+        self.max_forwards, self.max_listens = max_forwards, max_listens
         self.key = Ed25519PrivateKey.generate()
         self.public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.connections = []
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if send_buffer:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -133,7 +171,7 @@ class Gateway:
     def init_message(self):
         blob = m.text("ssh-ed25519") + m.text(self.public)
         # sessions, variables, forwards, listeners, seconds for the login
-        limits = m.u32(10) + m.u32(32) + m.u32(100) + m.u32(20) + m.u32(self.grace)
+        limits = m.u32(10) + m.u32(32) + m.u32(self.max_forwards) + m.u32(self.max_listens) + m.u32(self.grace)
         return m.u32(1) + m.text(blob) + limits + m.u64(self.rekey[0]) + m.u32(self.rekey[1])
 
     @staticmethod

@@ -61,6 +61,11 @@ def wait_until(what, timeout=LIMIT):
 # ---- a client that writes down what comes, in its order ----
 
 
+def events_of(channel):
+    """They may come before whoever opens the channel has it."""
+    return channel.__dict__.setdefault("events", [])
+
+
 def recorder(name, handler):
     def record(channel, message):
         detail = None
@@ -73,7 +78,7 @@ def recorder(name, handler):
                 detail = copy.get_int()
             elif detail == "exit-signal":
                 detail = copy.get_text()
-        channel.events.append(name if detail is None else (name, detail))
+        events_of(channel).append(name if detail is None else (name, detail))
         if name != "failure":  # which paramiko closes the channel for
             handler(channel, message)
     return record
@@ -101,7 +106,7 @@ class Transport(paramiko.Transport):
 
     def channel(self, window=None):
         channel = self.open_session(window_size=window, timeout=LIMIT)
-        channel.events = []
+        events_of(channel)
         channel.settimeout(LIMIT)
         return channel
 
@@ -137,7 +142,9 @@ def read_all(receive):
         pieces.append(piece)
 
 
-class NetTest(unittest.TestCase):
+class NativeTest(unittest.TestCase):
+    """What tests of the two processes have in common."""
+
     def setUp(self):
         self.work = pathlib.Path(tempfile.mkdtemp(dir=namespace.WORK))
 
@@ -159,6 +166,22 @@ class NetTest(unittest.TestCase):
         argv = ["ssh", *self.ssh_options(gateway), *args[:-1], "alice@127.0.0.1", args[-1]]
         return subprocess.run(argv, input=input, capture_output=True, timeout=timeout, check=False)
 
+    @staticmethod
+    def memory(gateway):
+        """The most that the net process has had in memory at a time, in KiB, libraries included; 0: it is gone."""
+        if not gateway.connections:
+            return 0
+        status = pathlib.Path(f"/proc/{gateway.connections[-1].net.pid}/status").read_text()
+        return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+    def check_memory(self, most):
+        """Not where a sanitiser keeps what was freed."""
+        self.assertGreater(most, 0)
+        if os.path.basename(sys.argv[1]) != "net-unboxed":
+            self.assertLess(most, 16 << 10)
+
+
+class NetTest(NativeTest):
     # ---- the order of messages ----
 
     def test_order_of_the_end(self):
@@ -213,20 +236,6 @@ class NetTest(unittest.TestCase):
         self.assertTrue(wait_until(lambda: "close" in channel.events))
         self.assertEqual(without_data(channel.events), ["success", ("request", 255), "eof", "close"])
         self.check_memory(self.memory(gateway))
-
-    @staticmethod
-    def memory(gateway):
-        """The most that the net process has had in memory at a time, in KiB, libraries included; 0: it is gone."""
-        if not gateway.connections:
-            return 0
-        status = pathlib.Path(f"/proc/{gateway.connections[-1].net.pid}/status").read_text()
-        return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
-
-    def check_memory(self, most):
-        """Not where a sanitiser keeps what was freed."""
-        self.assertGreater(most, 0)
-        if os.path.basename(sys.argv[1]) != "net-unboxed":
-            self.assertLess(most, 16 << 10)
 
     # ---- half close ----
 
@@ -633,7 +642,12 @@ class NetTest(unittest.TestCase):
         self.assertEqual(channel.recv_exit_status(), 3)
 
 
-if __name__ == "__main__":
+def main():
+    global BUILD
     set_up_namespace(pathlib.Path(namespace.WORK))
     BUILD = re.search(r'"(.*)"', pathlib.Path(sys.argv[3]).read_text())[1]
     unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
