@@ -10,8 +10,11 @@
 /* The listener has a descriptor for each, within the usual 1024, which logins should inherit. */
 #define CEILING_MAX_CONNECTIONS	 800
 #define CEILING_MAX_LEFT_RUNNING 150
-/* The net process has a descriptor for each, besides up to three for each of 64 sessions. */
-#define CEILING_MAX_FORWARDS 400
+/*
+ * As many may be asked for, or refused, at once as fit into a channel between two processes before
+ * the other side reads (common/chan.h): about 270 short messages.
+ */
+#define CEILING_MAX_FORWARDS 200
 
 #define REKEY_MIN_BYTES (1ull << 20)
 #define REKEY_MAX_BYTES (64ull << 30)
@@ -187,7 +190,7 @@ static const struct conf_field fields[] = {
 	  .offset = offsetof(struct ceiling, max_forwards),
 	  .min = 0,
 	  .max = CEILING_MAX_FORWARDS,
-	  .expected = "a number from 0 to 400" },
+	  .expected = "a number from 0 to 200" },
 	{ .name = "MaxListens",
 	  .read = conf_read_u64,
 	  .offset = offsetof(struct ceiling, max_listens),

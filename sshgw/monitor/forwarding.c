@@ -73,26 +73,38 @@ static char *too_many(const char *what, const char *key)
 			   key);
 }
 
+static void answer_no(struct monitor *m, uint32_t id, enum forward_reason reason, char *text)
+{
+	struct chan_writer w = { 0 };
+
+	msg_connect_failed_put(&w, &(struct msg_connect_failed){ id, reason, text });
+	mon_send(m, MON_NET, NET_CONNECT_FAILED, &w, NULL, 0);
+}
+
 static void refuse_connect(struct monitor *m, const struct msg_connect *msg,
 			   enum forward_reason reason, char *text)
 {
 	_cleanup_free_ char *name = name_connect(msg);
-	struct chan_writer w = { 0 };
 
 	forwarding_log_refused(m, "local", name, text);
-	msg_connect_failed_put(&w, &(struct msg_connect_failed){ msg->id, reason, text });
-	mon_send(m, MON_NET, NET_CONNECT_FAILED, &w, NULL, 0);
+	answer_no(m, msg->id, reason, text);
+}
+
+static void answer_no_listener(struct monitor *m, uint32_t id, const char *text)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_u32(&w, id);
+	chan_put_string(&w, text);
+	mon_send(m, MON_NET, NET_LISTEN_FAILED, &w, NULL, 0);
 }
 
 static void refuse_listen(struct monitor *m, const struct msg_listen *msg, const char *text)
 {
 	_cleanup_free_ char *name = name_listen(msg);
-	struct chan_writer w = { 0 };
 
 	forwarding_log_refused(m, forward_way(msg->kind, true), name, text);
-	chan_put_u32(&w, msg->id);
-	chan_put_string(&w, text);
-	mon_send(m, MON_NET, NET_LISTEN_FAILED, &w, NULL, 0);
+	answer_no_listener(m, msg->id, text);
 }
 
 /* Return: NULL, it may be. */
@@ -246,22 +258,6 @@ int forwarding_connected(struct monitor *m, struct chan_msg *msg)
 	return 0;
 }
 
-int forwarding_connect_failed(struct monitor *m, struct chan_msg *msg)
-{
-	_cleanup_(msg_connect_failed_done) struct msg_connect_failed failed = { 0 };
-	struct forward *forward;
-
-	if (msg_connect_failed_get(msg, &failed) < 0)
-		return -EPROTO;
-	forward = find_asked(m, failed.id);
-	if (!forward)
-		return -EPROTO;
-	refuse_connect(m, &forward->request, failed.reason, failed.text);
-	forwards_remove(&m->forwarding.table,
-			forwards_find(&m->forwarding.table, failed.id, false));
-	return 0;
-}
-
 int forwarding_listening(struct monitor *m, struct chan_msg *msg)
 {
 	struct chan_writer w = { 0 };
@@ -328,10 +324,10 @@ int forwarding_listen_failed(struct monitor *m, struct chan_msg *msg)
 	listener = find_asked_listener(m, id);
 	if (!listener)
 		return -EPROTO;
-	refuse_listen(m, &listener->request, reason);
+	forwarding_log_failed(m, forward_way(listener->request.kind, true), listener->name, reason);
 	forget_socket(m, listener);
-	forwards_remove_listener(&m->forwarding.table,
-				 forwards_find_listener(&m->forwarding.table, id));
+	forwards_remove_listener(&m->forwarding.table, listener);
+	answer_no_listener(m, id, reason);
 	return 0;
 }
 
@@ -400,6 +396,22 @@ int forwarding_incoming(struct monitor *m, struct chan_msg *msg)
 }
 
 /* ---- the end of one ---- */
+
+int forwarding_connect_failed(struct monitor *m, struct chan_msg *msg)
+{
+	_cleanup_(msg_connect_failed_done) struct msg_connect_failed failed = { 0 };
+	struct forward *forward;
+
+	if (msg_connect_failed_get(msg, &failed) < 0)
+		return -EPROTO;
+	forward = find_asked(m, failed.id);
+	if (!forward)
+		return -EPROTO;
+	forwarding_log_failed(m, "local", forward->name, failed.text);
+	forwards_remove(&m->forwarding.table, forward);
+	answer_no(m, failed.id, failed.reason, failed.text);
+	return let_in_held(m);
+}
 
 int forwarding_end(struct monitor *m, struct chan_msg *msg)
 {

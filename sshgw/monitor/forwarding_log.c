@@ -60,6 +60,17 @@ void forwarding_log_refused(struct monitor *m, const char *way, const char *name
 	record(m, LOG_NOTICE, own, ARRAY_SIZE(own), text ?: "");
 }
 
+void forwarding_log_failed(struct monitor *m, const char *way, const char *name, const char *reason)
+{
+	const struct log_field own[] = { { "FORWARD", way },
+					 { "TARGET", name },
+					 { "REASON", reason } };
+	_cleanup_free_ char *text = text_printf("No %s forwarding (%s) for %s: %s", way, name,
+						m->account->name, reason);
+
+	record(m, LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
+}
+
 void forwarding_log_listening(struct monitor *m, const struct listener *listener)
 {
 	const char *way = forward_way(listener->request.kind, true);

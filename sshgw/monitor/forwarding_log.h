@@ -5,9 +5,12 @@
 
 void forwarding_log_init(struct monitor *m);
 
-/* With the reason, for people: the policy's, the ceiling's or the system's. */
+/* With the reason, for people: the policy's or the ceiling's. */
 void forwarding_log_refused(struct monitor *m, const char *way, const char *name,
 			    const char *reason);
+/* It was allowed, and did not work. */
+void forwarding_log_failed(struct monitor *m, const char *way, const char *name,
+			   const char *reason);
 void forwarding_log_listening(struct monitor *m, const struct listener *listener);
 void forwarding_log_begun(struct monitor *m, const struct forward *forward);
 /* end: what the net process says of it; NULL: the connection ended with it. */

@@ -81,7 +81,7 @@ static void check_ceiling(const struct ceiling *c)
 	require(!c->sftp_server || c->sftp_server[0] == '/' || strcmp(c->sftp_server, "none") == 0);
 	require(c->max_left_running > 0 && c->max_left_running_per_peer > 0);
 	require(c->max_sessions > 0 && c->max_sessions <= 64 && c->max_env <= 64);
-	require(c->max_forwards <= 400 && c->max_listens <= 100);
+	require(c->max_forwards <= 200 && c->max_listens <= 100);
 	require(c->gateway_ports <= GATEWAY_PORTS_YES);
 	require(c->ssh || ceiling_refuses(c, "alice", 1000));
 	require(c->permit_root || ceiling_refuses(c, "root", 0));

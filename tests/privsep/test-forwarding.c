@@ -217,7 +217,7 @@ static void test_connect(void **state)
 
 static void test_connect_failed(void **state)
 {
-	static char text[] = "connect failed: Connection refused";
+	static char text[] = "Connection refused";
 	struct chan_writer w = { 0 };
 	struct stage s;
 
@@ -228,7 +228,7 @@ static void test_connect_failed(void **state)
 	stage_send(s.user, USER_CONNECT_FAILED, &w, NULL, 0);
 	expect_refused_connect(&s, 1, FORWARD_CONNECT_FAILED, text);
 	bring_up(&s, 2);
-	close_login(&s, "Refused local forwarding (db.example:5432) to alice: connect failed");
+	close_login(&s, "No local forwarding (db.example:5432) for alice: Connection refused");
 }
 
 static void test_listen(void **state)
@@ -429,6 +429,7 @@ static void test_limits(void **state)
 /* Who comes when there are enough waits, and does not get lost. */
 static void test_incoming_waits_for_room(void **state)
 {
+	struct chan_writer w = { 0 };
 	struct stage s;
 	int kept;
 
@@ -441,8 +442,19 @@ static void test_incoming_waits_for_room(void **state)
 	say_end(&s, false, 2);
 	expect_joined(&s, NET_INCOMING, kept);
 	stage_skip(s.user, USER_NEXT);
-	/* One that still waits when all ends. */
+	/* Also where one only failed. */
+	say_end(&s, true, 1);
+	ask_connect(&s, 3);
+	stage_skip(s.user, USER_CONNECT);
 	kept = say_incoming(&s, 1, 2);
+	stage_expect_silence(s.net.channel, 50000);
+	msg_connect_failed_put(&w, &(struct msg_connect_failed){ 3, FORWARD_CONNECT_FAILED, NULL });
+	stage_send(s.user, USER_CONNECT_FAILED, &w, NULL, 0);
+	stage_skip(s.net.channel, NET_CONNECT_FAILED);
+	expect_joined(&s, NET_INCOMING, kept);
+	stage_skip(s.user, USER_NEXT);
+	/* One that still waits when all ends. */
+	kept = say_incoming(&s, 1, 3);
 	stage_expect_silence(s.user, 50000);
 	close_login(&s, "Forwarding from 127.0.0.1:4000 at *:8080 (remote) ended with the "
 			"connection");

@@ -130,7 +130,7 @@ static void test_bad_files(void **state)
 		"MaxSessions=0\n",
 		"MaxSessions=65\n",
 		"MaxEnv=65\n",
-		"MaxForwards=401\n",
+		"MaxForwards=201\n",
 		"MaxListens=101\n",
 		"GatewayPorts=\n",
 		"GatewayPorts=maybe\n",
