@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/text.h"
+#include "sshgw/net/auth.h"
 #include "sshgw/net/monitor_link.h"
 
 static void drop_held(struct net *net)
@@ -118,6 +119,6 @@ bool net_check_client(struct net *net, ssh_message message)
 	net->check.is_prompted = false;
 	net->auth_message = message;
 	if (net->check.passed)
-		net_let_in(net, net->check.passed);
+		auth_let_in(net, net->check.passed);
 	return true;
 }

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/net/auth.h"
 #include "sshgw/net/check.h"
 #include "sshgw/net/forward.h"
 #include "sshgw/net/listener.h"
@@ -18,8 +19,7 @@
 #include "sshgw/net/receive.h"
 #include "sshgw/net/session.h"
 
-#define CLOSE_USEC   (1000 * 1000u)
-#define REFUSED_USEC (2 * 1000 * 1000u)
+#define CLOSE_USEC (1000 * 1000u)
 
 void net_close(struct net *net)
 {
@@ -42,50 +42,6 @@ void net_banner(struct net *net, const char *text)
 	if (banner)
 		ssh_send_issue_banner(net->ssh, banner);
 	ssh_string_free(banner);
-}
-
-void net_let_in(struct net *net, const char *text)
-{
-	ssh_message held = take_ptr(net->auth_message);
-
-	net_banner(net, text);
-	net->state = NET_STATE_OPEN;
-	net->deadline = UINT64_MAX;
-	ssh_message_auth_reply_success(held, 0);
-	ssh_message_free(held);
-}
-
-/* The client says "Permission denied" and leaves by itself. */
-void net_turn_away(struct net *net, const char *text)
-{
-	ssh_message held = take_ptr(net->auth_message);
-
-	net_banner(net, text);
-	net->state = NET_STATE_REFUSED;
-	net->deadline = clock_usec(CLOCK_MONOTONIC) + REFUSED_USEC;
-	if (!held)
-		return;
-	ssh_message_reply_default(held);
-	ssh_message_free(held);
-}
-
-static int on_auth_result(struct net *net, const struct chan_msg *msg)
-{
-	struct msg_auth_result result = { 0 };
-	int r = msg_auth_result_get(msg, &result);
-
-	if (r < 0)
-		return r;
-	if (net->state != NET_STATE_ASKED && net->state != NET_STATE_CHECK)
-		r = -EBADMSG;
-	else if (result.verdict != AUTH_ACCEPTED)
-		net_turn_away(net, result.text);
-	else if (net->auth_message)
-		net_let_in(net, result.text);
-	else
-		r = net_check_passed(net, result.text);
-	msg_auth_result_done(&result);
-	return r;
 }
 
 static int on_started(struct net *net, struct chan_msg *msg)
@@ -152,7 +108,7 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 {
 	switch ((enum net_msg)msg->type) {
 	case NET_AUTH_RESULT:
-		return on_auth_result(net, msg);
+		return auth_result(net, msg);
 	case NET_STARTED:
 		return on_started(net, msg);
 	case NET_START_FAILED:
@@ -210,39 +166,6 @@ static int receive_monitor(struct net *net)
 }
 
 /* ---- the client's messages ---- */
-
-void net_fail_request(struct net *net, ssh_message message)
-{
-	ssh_message_reply_default(message);
-	if (++net->n_auth_tries >= NET_MAX_TRIES)
-		net_close(net);
-}
-
-/* Return: whether the message is kept. */
-static bool on_auth(struct net *net, ssh_message message)
-{
-	const char *user = ssh_message_auth_user(message);
-	struct chan_writer w = { 0 };
-
-	if (net->state == NET_STATE_CHECK &&
-	    ssh_message_subtype(message) == SSH_AUTH_METHOD_INTERACTIVE)
-		return net_check_client(net, message);
-	if (ssh_message_subtype(message) != SSH_AUTH_METHOD_NONE) {
-		net_fail_request(net, message);
-		return false;
-	}
-	if (net->state != NET_STATE_AUTH || !user || strlen(user) > MSG_MAX_USER) {
-		ssh_message_reply_default(message);
-		net_close(net);
-		return false;
-	}
-	chan_put_string(&w, user);
-	if (monitor_send(net, NET_AUTHORIZE, &w) < 0)
-		return false;
-	net->state = NET_STATE_ASKED;
-	net->auth_message = message;
-	return true;
-}
 
 static void on_service(struct net *net, ssh_message message)
 {
@@ -319,7 +242,7 @@ static bool on_message(struct net *net, ssh_message message)
 		on_service(net, message);
 		return false;
 	case SSH_REQUEST_AUTH:
-		return on_auth(net, message);
+		return auth_request(net, message);
 	case SSH_REQUEST_CHANNEL_OPEN:
 		return on_channel_open(net, message);
 	case SSH_REQUEST_CHANNEL:

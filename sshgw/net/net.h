@@ -82,11 +82,6 @@ struct net {
 
 /* Show the client a line, before it is logged in. "": nothing. */
 void net_banner(struct net *net, const char *text);
-/* The verdict, to the request that is held; text is shown before. */
-void net_let_in(struct net *net, const char *text);
-void net_turn_away(struct net *net, const char *text);
-/* One more request that cannot be met: there is an end to that. Answers it. */
-void net_fail_request(struct net *net, ssh_message message);
 /* Leave the loop once the output is flushed, or after a second. */
 void net_close(struct net *net);
 
