@@ -4,36 +4,155 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/text.h"
+#include "sshgw/net/auth_packets.h"
 #include "sshgw/net/check.h"
 #include "sshgw/net/monitor_link.h"
 
 #define REFUSED_USEC (2 * 1000 * 1000u)
 
-/* ---- the monitor's word ---- */
-
-void auth_let_in(struct net *net, const char *text)
+void auth_try_done(struct auth_try *try)
 {
-	ssh_message held = take_ptr(net->auth_message);
+	if (try->message)
+		ssh_message_free(try->message);
+	auth_request_done(&try->request);
+	*try = (struct auth_try){ 0 };
+}
 
-	net_banner(net, text);
+/* ---- answers ---- */
+
+/*
+ * "none" cannot be named, and a failure has to name something. Not before the decision, but while a
+ * person is asked, a key is of no use: a script would wait with it, and it is to fail at once.
+ */
+static int methods_left(const struct net *net)
+{
+	switch (net->state) {
+	case NET_STATE_AUTH:
+	case NET_STATE_ASKED:
+		return SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_INTERACTIVE |
+		       SSH_AUTH_METHOD_PASSWORD;
+	case NET_STATE_CHECK:
+	case NET_STATE_AGREED:
+		return SSH_AUTH_METHOD_INTERACTIVE | SSH_AUTH_METHOD_PASSWORD;
+	case NET_STATE_KEX:
+	case NET_STATE_REFUSED:
+	case NET_STATE_OPEN:
+	case NET_STATE_CLOSING:
+		break;
+	}
+	return SSH_AUTH_METHOD_INTERACTIVE;
+}
+
+void auth_fail(struct net *net, const struct auth_try *try)
+{
+	ssh_set_auth_methods(net->ssh, methods_left(net));
+	ssh_message_reply_default(try->message);
+}
+
+int auth_prompt(struct net *net, const struct auth_try *try, const char *text)
+{
+	if (ssh_message_auth_interactive_request(try->message, "", text, 0, NULL, NULL) != SSH_OK)
+		return -ENOMEM;
+	net->auth.is_prompted = true;
+	return 0;
+}
+
+/* Whatever key it is, it would do; whether the client has it, nobody looks. */
+static int accept_offer(const struct auth_try *try)
+{
+	const struct auth_request *request = &try->request;
+	ssh_string algorithm = ssh_string_new(request->algorithm.len);
+	ssh_string key = ssh_string_new(request->key.len);
+	int r = -ENOMEM;
+
+	if (algorithm && key) {
+		ssh_string_fill(algorithm, request->algorithm.data, request->algorithm.len);
+		ssh_string_fill(key, request->key.data, request->key.len);
+		if (ssh_message_auth_reply_pk_ok(try->message, algorithm, key) == SSH_OK)
+			r = 0;
+	}
+	ssh_string_free(algorithm);
+	ssh_string_free(key);
+	return r;
+}
+
+static void let_in(struct net *net, const struct auth_try *try)
+{
+	net_banner(net, net->auth.welcome);
 	net->state = NET_STATE_OPEN;
 	net->deadline = UINT64_MAX;
-	ssh_message_auth_reply_success(held, 0);
-	ssh_message_free(held);
+	ssh_message_auth_reply_success(try->message, 0);
+}
+
+static bool wants_password(const struct net *net)
+{
+	return auth_user_len(net->auth.user) < strlen(net->auth.user);
+}
+
+/* ---- the monitor has decided ---- */
+
+static void finish(struct net *net, const struct auth_try *try)
+{
+	int r = 0;
+
+	switch (try->request.method) {
+	case AUTH_METHOD_NONE:
+		if (!wants_password(net)) {
+			let_in(net, try);
+			break;
+		}
+		net_banner(net, "Peergate: any password will do");
+		auth_fail(net, try);
+		break;
+	case AUTH_METHOD_KEY:
+	case AUTH_METHOD_PASSWORD:
+	case AUTH_METHOD_ANSWER:
+		let_in(net, try);
+		break;
+	case AUTH_METHOD_OFFER:
+		r = accept_offer(try);
+		break;
+	case AUTH_METHOD_INTERACTIVE:
+		r = auth_prompt(net, try, "");
+		break;
+	case AUTH_METHOD_OTHER:
+		auth_fail(net, try);
+		break;
+	}
+	if (r < 0)
+		net_close(net);
+}
+
+static int agreed(struct net *net, const char *text)
+{
+	_cleanup_(auth_try_done) struct auth_try held = net->auth.held;
+
+	net->auth.held = (struct auth_try){ 0 };
+	net->auth.welcome = strdup(text);
+	if (!net->auth.welcome)
+		return -ENOMEM;
+	/* The time that a check took is not the client's to finish in. */
+	if (net->state == NET_STATE_CHECK)
+		net->deadline =
+			clock_usec(CLOCK_MONOTONIC) + net->init.login_grace_sec * USEC_PER_SEC;
+	net->state = NET_STATE_AGREED;
+	if (held.message)
+		finish(net, &held);
+	return 0;
 }
 
 /* The client says "Permission denied" and leaves by itself. */
 static void turn_away(struct net *net, const char *text)
 {
-	ssh_message held = take_ptr(net->auth_message);
+	_cleanup_(auth_try_done) struct auth_try held = net->auth.held;
 
+	net->auth.held = (struct auth_try){ 0 };
 	net_banner(net, text);
 	net->state = NET_STATE_REFUSED;
 	net->deadline = clock_usec(CLOCK_MONOTONIC) + REFUSED_USEC;
-	if (!held)
-		return;
-	ssh_message_reply_default(held);
-	ssh_message_free(held);
+	if (held.message)
+		auth_fail(net, &held);
 }
 
 int auth_result(struct net *net, const struct chan_msg *msg)
@@ -45,46 +164,112 @@ int auth_result(struct net *net, const struct chan_msg *msg)
 		return r;
 	if (net->state != NET_STATE_ASKED && net->state != NET_STATE_CHECK)
 		r = -EBADMSG;
-	else if (result.verdict != AUTH_ACCEPTED)
-		turn_away(net, result.text);
-	else if (net->auth_message)
-		auth_let_in(net, result.text);
+	else if (result.verdict == AUTH_ACCEPTED)
+		r = agreed(net, result.text);
 	else
-		r = net_check_passed(net, result.text);
+		turn_away(net, result.text);
 	msg_auth_result_done(&result);
 	return r;
 }
 
 /* ---- the client's requests ---- */
 
-void auth_fail(struct net *net, ssh_message message)
+/*
+ * A client that does not wait for the answer gives its request up (RFC 4252 section 5); so that it
+ * can count answers, there is one all the same. A question of keyboard-interactive has had its own.
+ */
+void auth_hold(struct net *net, struct auth_try *try)
 {
-	ssh_message_reply_default(message);
-	if (++net->n_auth_tries >= NET_MAX_TRIES)
-		net_close(net);
+	if (net->auth.held.message && net->auth.held.request.method != AUTH_METHOD_ANSWER)
+		auth_fail(net, &net->auth.held);
+	auth_try_done(&net->auth.held);
+	net->auth.held = *try;
+	*try = (struct auth_try){ 0 };
 }
 
-bool auth_request(struct net *net, ssh_message message)
+static void ask(struct net *net, struct auth_try *try)
 {
-	const char *user = ssh_message_auth_user(message);
 	struct chan_writer w = { 0 };
 
-	if (net->state == NET_STATE_CHECK &&
-	    ssh_message_subtype(message) == SSH_AUTH_METHOD_INTERACTIVE)
-		return net_check_client(net, message);
-	if (ssh_message_subtype(message) != SSH_AUTH_METHOD_NONE) {
-		auth_fail(net, message);
-		return false;
-	}
-	if (net->state != NET_STATE_AUTH || !user || strlen(user) > MSG_MAX_USER) {
-		ssh_message_reply_default(message);
+	chan_put_bytes(&w, net->auth.user, auth_user_len(net->auth.user));
+	if (monitor_send(net, NET_AUTHORIZE, &w) < 0) {
 		net_close(net);
-		return false;
+		return;
 	}
-	chan_put_string(&w, user);
-	if (monitor_send(net, NET_AUTHORIZE, &w) < 0)
-		return false;
 	net->state = NET_STATE_ASKED;
-	net->auth_message = message;
-	return true;
+	auth_hold(net, try);
+}
+
+static void on_try(struct net *net, struct auth_try *try)
+{
+	switch (net->state) {
+	case NET_STATE_AUTH:
+		if (try->request.method == AUTH_METHOD_OTHER)
+			auth_fail(net, try);
+		else
+			ask(net, try);
+		break;
+	case NET_STATE_ASKED:
+		auth_hold(net, try);
+		break;
+	case NET_STATE_CHECK:
+		check_on_try(net, try);
+		break;
+	case NET_STATE_AGREED:
+		finish(net, try);
+		break;
+	case NET_STATE_REFUSED:
+		auth_fail(net, try);
+		break;
+	case NET_STATE_KEX:
+		net_close(net);
+		break;
+	case NET_STATE_OPEN: /* RFC 4252 section 5.1: silently ignored */
+	case NET_STATE_CLOSING:
+		break;
+	}
+}
+
+/* As sshd does it: who one is is said once. */
+static bool names_the_same_user(struct net *net, const struct auth_request *request)
+{
+	if (!net->auth.user)
+		net->auth.user = strdup(request->user);
+	if (!net->auth.user)
+		return false;
+	if (strcmp(net->auth.user, request->user) == 0)
+		return true;
+	net_banner(net, "Peergate: another user needs another connection");
+	return false;
+}
+
+static bool take_request(struct net *net, struct auth_request *ret_request)
+{
+	if (auth_packets_take(net, ret_request) < 0 || !names_the_same_user(net, ret_request))
+		return false;
+	/* Whatever was shown before is not to be answered any more. */
+	net->auth.is_prompted = false;
+	return net->auth.n_requests++ < NET_MAX_AUTH_REQUESTS;
+}
+
+static bool take_answer(struct net *net, struct auth_request *ret_request)
+{
+	bool was_prompted = net->auth.is_prompted;
+
+	ret_request->method = AUTH_METHOD_ANSWER;
+	net->auth.is_prompted = false;
+	return was_prompted;
+}
+
+void auth_on_message(struct net *net, ssh_message message)
+{
+	_cleanup_(auth_try_done) struct auth_try try = { .message = message };
+	bool is_good = ssh_message_auth_kbdint_is_response(message)
+			       ? take_answer(net, &try.request)
+			       : take_request(net, &try.request);
+
+	if (is_good)
+		on_try(net, &try);
+	else
+		net_close(net);
 }

@@ -1,14 +1,24 @@
-/* Authentication (RFC 4252): the client's requests, held until the monitor has decided. */
+/*
+ * Authentication (RFC 4252). Who the client is follows from its WireGuard key, and what it may from
+ * the policy: the first request, of whatever method, has the monitor asked, which waits as long for
+ * its answer. After a yes "none" has succeeded; whoever asks by another method is let in by any
+ * key, password or answer. After a no the client is told why, and everything fails.
+ */
 #pragma once
 
 #include "sshgw/net/net.h"
 
-/* SSH_REQUEST_AUTH. Return: whether the message is kept. */
-bool auth_request(struct net *net, ssh_message message);
+/* SSH_REQUEST_AUTH. Takes the message over. */
+void auth_on_message(struct net *net, ssh_message message);
 /* NET_AUTH_RESULT. Return: 0, negative errno. */
 int auth_result(struct net *net, const struct chan_msg *msg);
 
-/* The client is in; text is shown before. Answers the request that is held. */
-void auth_let_in(struct net *net, const char *text);
-/* One more request that cannot be met: there is an end to that. Answers it. */
-void auth_fail(struct net *net, ssh_message message);
+/* ---- for sshgw/net/check.c ---- */
+
+void auth_try_done(struct auth_try *try);
+/* It is answered later; one that was held is answered now. Takes *try over. */
+void auth_hold(struct net *net, struct auth_try *try);
+/* It cannot be met; the failure names what can. */
+void auth_fail(struct net *net, const struct auth_try *try);
+/* Have keyboard-interactive show a text ("": none) and ask nothing. Return: 0, -ENOMEM. */
+int auth_prompt(struct net *net, const struct auth_try *try, const char *text);

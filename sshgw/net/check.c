@@ -1,18 +1,10 @@
 #include "sshgw/net/check.h"
 
 #include <errno.h>
-#include <string.h>
 
-#include "common/clock.h"
 #include "common/text.h"
 #include "sshgw/net/auth.h"
 #include "sshgw/net/monitor_link.h"
-
-static void drop_held(struct net *net)
-{
-	if (net->auth_message)
-		ssh_message_free(take_ptr(net->auth_message));
-}
 
 /* ---- what the person is shown ---- */
 
@@ -35,24 +27,77 @@ static int show_banner(struct net *net)
 }
 
 /* For clients that do not show banners. */
-static int prompt(struct net *net, ssh_message message)
+static int prompt(struct net *net, const struct auth_try *try)
 {
 	const struct msg_check *where = &net->check.where;
 	_cleanup_free_ char *text =
 		text_printf("Waiting for %s (code %s)", where->url, where->code);
 
-	if (!text ||
-	    ssh_message_auth_interactive_request(message, "", text, 0, NULL, NULL) != SSH_OK)
-		return -ENOMEM;
-	net->check.is_prompted = true;
-	return 0;
+	return text ? auth_prompt(net, try, text) : -ENOMEM;
+}
+
+/* ---- the client's part ---- */
+
+/* It waits: from here on it is the monitor that has an eye on the clock. */
+static int tell_monitor(struct net *net)
+{
+	if (net->check.is_told)
+		return 0;
+	net->check.is_told = true;
+	net->deadline = UINT64_MAX;
+	return monitor_send(net, NET_HELD, NULL);
+}
+
+/* A new request takes the place of an older one (RFC 4256, 3.1). */
+static int begin_anew(struct net *net, struct auth_try *try)
+{
+	auth_try_done(&net->auth.held);
+	return prompt(net, try);
+}
+
+void check_on_try(struct net *net, struct auth_try *try)
+{
+	int r = 0;
+
+	switch (try->request.method) {
+	case AUTH_METHOD_NONE:
+	case AUTH_METHOD_OFFER:
+	case AUTH_METHOD_KEY:
+	case AUTH_METHOD_OTHER:
+		auth_fail(net, try);
+		return;
+	case AUTH_METHOD_INTERACTIVE:
+		r = begin_anew(net, try);
+		break;
+	case AUTH_METHOD_ANSWER:
+	case AUTH_METHOD_PASSWORD:
+		auth_hold(net, try);
+		break;
+	}
+	if (r == 0)
+		r = tell_monitor(net);
+	if (r < 0)
+		net_close(net);
 }
 
 /* ---- the monitor's part ---- */
 
-int net_check_begin(struct net *net, const struct chan_msg *msg)
+/* What was held for the decision, or for an earlier check. */
+static void go_on_with_held(struct net *net)
 {
-	bool waits = net->state == NET_STATE_CHECK && net->auth_message;
+	_cleanup_(auth_try_done) struct auth_try held = net->auth.held;
+
+	net->auth.held = (struct auth_try){ 0 };
+	if (!held.message)
+		return;
+	/* The question is put once more. */
+	if (held.request.method == AUTH_METHOD_ANSWER)
+		held.request.method = AUTH_METHOD_INTERACTIVE;
+	check_on_try(net, &held);
+}
+
+int check_begin(struct net *net, const struct chan_msg *msg)
+{
 	struct msg_check where = { 0 };
 	int r = msg_check_get(msg, &where);
 
@@ -64,61 +109,9 @@ int net_check_begin(struct net *net, const struct chan_msg *msg)
 		return r;
 	msg_check_done(&net->check.where);
 	net->check.where = where;
-	r = show_banner(net);
-	if (r == 0 && net->state == NET_STATE_ASKED)
-		ssh_message_reply_default(net->auth_message);
-	else if (r == 0 && waits)
-		r = prompt(net, net->auth_message);
-	drop_held(net);
 	net->state = NET_STATE_CHECK;
+	r = show_banner(net);
+	if (r == 0)
+		go_on_with_held(net);
 	return r;
-}
-
-int net_check_passed(struct net *net, const char *text)
-{
-	net->check.passed = strdup(text);
-	net->deadline = clock_usec(CLOCK_MONOTONIC) + net->init.login_grace_sec * USEC_PER_SEC;
-	return net->check.passed ? 0 : -ENOMEM;
-}
-
-/* ---- the client's part ---- */
-
-/* It waits: from here on it is the monitor that has an eye on the clock. */
-static int tell_monitor(struct net *net)
-{
-	if (net->check.is_told)
-		return 0;
-	net->check.is_told = true;
-	if (!net->check.passed)
-		net->deadline = UINT64_MAX;
-	return monitor_send(net, NET_HELD, NULL);
-}
-
-/* A new request takes the place of an older one (RFC 4256, 3.1). */
-static void begin_anew(struct net *net, ssh_message message)
-{
-	drop_held(net);
-	if (net->check.is_told && ++net->n_auth_tries >= NET_MAX_TRIES) {
-		net_close(net);
-		return;
-	}
-	if (tell_monitor(net) < 0 || prompt(net, message) < 0)
-		net_close(net);
-}
-
-bool net_check_client(struct net *net, ssh_message message)
-{
-	if (!ssh_message_auth_kbdint_is_response(message)) {
-		begin_anew(net, message);
-		return false;
-	}
-	if (!net->check.is_prompted) {
-		net_close(net);
-		return false;
-	}
-	net->check.is_prompted = false;
-	net->auth_message = message;
-	if (net->check.passed)
-		auth_let_in(net, net->check.passed);
-	return true;
 }

@@ -118,7 +118,7 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 	case NET_END:
 		return on_end(net, msg);
 	case NET_CHECK:
-		return net_check_begin(net, msg);
+		return check_begin(net, msg);
 	case NET_CONNECTED:
 		return net_forward_connected(net, msg);
 	case NET_CONNECT_FAILED:
@@ -242,7 +242,8 @@ static bool on_message(struct net *net, ssh_message message)
 		on_service(net, message);
 		return false;
 	case SSH_REQUEST_AUTH:
-		return auth_request(net, message);
+		auth_on_message(net, message);
+		return true;
 	case SSH_REQUEST_CHANNEL_OPEN:
 		return on_channel_open(net, message);
 	case SSH_REQUEST_CHANNEL:

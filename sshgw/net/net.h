@@ -11,6 +11,7 @@
 
 #include "common/chan.h"
 #include "sshgw/msg.h"
+#include "sshgw/net/auth_request.h"
 
 #define NET_FD_CONNECTION 3
 #define NET_FD_MONITOR	  4
@@ -21,9 +22,10 @@ struct net_listener; /* sshgw/net/listener.h */
 
 enum net_state {
 	NET_STATE_KEX,	   /* no user name yet */
-	NET_STATE_AUTH,	   /* service accepted, waiting for "none" */
+	NET_STATE_AUTH,	   /* service accepted, waiting for a user name */
 	NET_STATE_ASKED,   /* the monitor decides */
 	NET_STATE_CHECK,   /* so it still does, a person is asked: sshgw/net/check.h */
+	NET_STATE_AGREED,  /* the client may come in by any method it likes */
 	NET_STATE_REFUSED, /* every further method fails until the client gives up */
 	NET_STATE_OPEN,	   /* logged in */
 	NET_STATE_CLOSING, /* flush what is queued, then leave */
@@ -35,8 +37,14 @@ enum net_state {
  */
 #define NET_MAX_KEPT 768u
 
-/* Requests with a method other than "none", after which the connection is closed. */
-#define NET_MAX_TRIES 6u
+/* Authentication requests of one connection: a key for each, and some more. */
+#define NET_MAX_AUTH_REQUESTS 20u
+
+/* An authentication request, and libssh's message, by which it is answered. */
+struct auth_try {
+	ssh_message message;
+	struct auth_request request;
+};
 
 struct net {
 	int monitor_fd;
@@ -47,14 +55,19 @@ struct net {
 	ssh_bind bind;
 	ssh_event event;
 	enum net_state state;
-	bool kex_done;		  /* the first key exchange */
-	unsigned n_auth_tries;	  /* requests with a method other than "none" */
-	ssh_message auth_message; /* held until the monitor answered */
+	bool kex_done; /* the first key exchange */
+	struct {
+		struct auth_request *waiting; /* that libssh has queued, oldest first */
+		size_t n_waiting;
+		unsigned n_requests;
+		char *user;	      /* as first named; NULL: not yet */
+		struct auth_try held; /* until the monitor has answered */
+		bool is_prompted;     /* the client is to answer keyboard-interactive */
+		char *welcome;	      /* the policy agreed: what to show when the client is in */
+	} auth;
 	struct {
 		struct msg_check where; /* all NULL: none is needed */
-		bool is_prompted;	/* the client is to answer a request without prompts */
 		bool is_told;		/* the monitor knows that the client waits */
-		char *passed;		/* it was faster than the client: the text for it */
 	} check;
 	uint64_t deadline; /* CLOCK_MONOTONIC usec; login grace, later: of closing */
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "common/log.h"
+#include "sshgw/net/auth_packets.h"
 #include "sshgw/net/hostkey.h"
 #include "sshgw/net/packets.h"
 #include "sshgw/net/receive.h"
@@ -75,11 +76,6 @@ static int set_session_options(ssh_session ssh, const struct msg_net_init *init)
 	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_DATA, &init->rekey_bytes) != SSH_OK ||
 	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_TIME, &init->rekey_sec) != SSH_OK)
 		return -EINVAL;
-	/*
-	 * "none" decides, and libssh cannot list it in a failure, which has to name something: the
-	 * one method that asks for nothing by itself. It fails like all others.
-	 */
-	ssh_set_auth_methods(ssh, SSH_AUTH_METHOD_INTERACTIVE);
 	return 0;
 }
 
@@ -111,6 +107,7 @@ int transport_init(struct net *net)
 		r = set_session_options(net->ssh, &net->init);
 	if (r < 0)
 		return log_error_errno(r, "libssh refused an option");
+	auth_packets_init(net);
 	packets_init(net);
 	return import_host_keys(net);
 }

@@ -28,6 +28,7 @@ class Connection:
     def __init__(self, gateway, client):
         self.gateway = gateway
         self.log, self.n_signatures = [], 0
+        self.asked = []  # user names
         self.held = threading.Event()  # the client waits for the check
         self.ends = []  # of forwarded connections: (came in, number, bytes to the client, bytes from it)
         self.net_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -38,6 +39,7 @@ class Connection:
         self.user_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.user = gateway.spawn([gateway.session, gateway.build, "user"], [theirs.fileno()], ENVIRONMENT)
         theirs.close()
+        gateway.connections.append(self)
         m.send(self.net_channel, m.NET_INIT, gateway.init_message())
         for serve in (self._serve_net, self._serve_user):
             threading.Thread(target=self._serve, args=[serve], daemon=True).start()
@@ -57,10 +59,11 @@ class Connection:
             signature = self.gateway.key.sign(reader.bytes())
             m.send(self.net_channel, m.NET_SIGNED, m.text(m.text("ssh-ed25519") + m.text(signature)))
         elif kind == m.NET_AUTHORIZE:
+            self.asked.append(reader.text())
             if self.gateway.check:
                 self.check(self.gateway.check)
-            else:
-                self.verdict(True)
+            elif self.gateway.agrees is not None:
+                self.verdict(self.gateway.agrees, "" if self.gateway.agrees else "Peergate: not you")
         elif kind == m.NET_HELD:
             self.held.set()
         elif kind == m.NET_START:
@@ -139,15 +142,16 @@ class Gateway:
     no_forwards   why it neither connects nor listens
     forward_delay seconds that this takes
     send_buffer   bytes that the kernel takes on a connection's way to the client: a slow link
-    check         code of the check that logins need; None: they are let in
+    check         code of the check that logins need; None: none
+    agrees        whether the policy does; None: the test gives the verdict
     grace         seconds for the login
     """
 
-    def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None, check=None, grace=60,
-                 no_forwards=None, forward_delay=0, max_forwards=100, max_listens=20, send_buffer=None):
+    def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None, check=None, agrees=True,
+                 grace=60, no_forwards=None, forward_delay=0, max_forwards=100, max_listens=20, send_buffer=None):
         self.net, self.session, self.build = net, session, build
         self.rekey, self.start_delay, self.refusal = rekey, start_delay, refusal
-        self.check, self.grace = check, grace
+        self.check, self.agrees, self.grace = check, agrees, grace
         self.no_forwards, self.forward_delay = no_forwards, forward_delay
         self.max_forwards, self.max_listens = max_forwards, max_listens
         self.key = Ed25519PrivateKey.generate()
@@ -165,7 +169,7 @@ class Gateway:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            self.connections.append(Connection(self, client))
+            Connection(self, client)
             client.close()
 
     def init_message(self):

@@ -531,7 +531,7 @@ class NetTest(NativeTest):
         transport.start_client(timeout=LIMIT)
         with self.assertRaises(paramiko.BadAuthenticationType) as refusal:
             transport.auth_none("alice")
-        self.assertEqual(refusal.exception.allowed_types, ["keyboard-interactive"])
+        self.assertEqual(refusal.exception.allowed_types, ["keyboard-interactive", "password"])
         self.assertIn(b"123-456", transport.get_banner())
         self.assertTrue(wait_until(lambda: not transport.is_active()))
         self.assertFalse(gateway.connections[-1].held.is_set())
@@ -548,15 +548,14 @@ class NetTest(NativeTest):
         prompts = []
         transport.auth_interactive("alice", lambda *shown: prompts.append(shown) or [])
         self.assertTrue(transport.is_authenticated())
-        self.assertIn("123-456", prompts[0][1])
-        self.assertEqual(prompts[0][2], [])
+        self.assertEqual(prompts, [("", "", [])])
 
     def test_check_and_a_client_out_of_turn(self):
         """Answers that nobody asked for, and requests without end, close the connection."""
         gateway = self.gateway(check="123-456")
-        for kind, fields, times in ((61, [0], 1), (50, ["alice", "ssh-connection", "keyboard-interactive", "", ""], 7),
-                                    (50, ["alice", "ssh-connection", "none"], 1),
-                                    (50, ["alice", "ssh-connection", "password", False, "x"], 6)):
+        for kind, fields, times in ((61, [0], 1), (50, ["alice", "ssh-connection", "keyboard-interactive", "", ""], 20),
+                                    (50, ["alice", "ssh-connection", "none"], 20),
+                                    (50, ["alice", "ssh-connection", "password", False, "x"], 20)):
             client = Transport(gateway.port, login=False)
             self.addCleanup(client.close)
             with self.assertRaises(paramiko.BadAuthenticationType):
