@@ -4,6 +4,7 @@
 #include <libssh/server.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "common/log.h"
@@ -14,14 +15,18 @@
 #include "sshgw/net/sign.h"
 
 /*
- * Every key exchange here hashes with SHA-256: the monitor signs nothing but 32 bytes. Ciphers that
- * authenticate come first; no CBC, no SHA-1.
+ * What ssh-audit(1) finds nothing wrong with; tests/privsep/audit_native.py has the exception.
+ * Every key exchange hashes with SHA-256: the monitor signs nothing but 32 bytes. Ciphers that
+ * authenticate come first; no CBC, no SHA-1, no curves of NIST's.
  */
-static const char KEX[] = "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256";
+static const char KEX[] = "curve25519-sha256,curve25519-sha256@libssh.org";
+static const char HOST_KEYS[] = "ssh-ed25519,rsa-sha2-512,rsa-sha2-256";
+static const char ECDSA[] = "ecdsa-sha2-nistp256";
 static const char CIPHERS[] = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,"
 			      "chacha20-poly1305@openssh.com,aes256-ctr,aes128-ctr";
+/* The last is for clients that have nothing better: libssh2 before 1.11, dropbear. */
 static const char MACS[] = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
-			   "hmac-sha2-256,hmac-sha2-512";
+			   "hmac-sha2-256";
 
 static int set_bind_options(ssh_bind bind)
 {
@@ -48,6 +53,28 @@ static int set_bind_options(ssh_bind bind)
 		if (ssh_bind_options_set(bind, options[i].option, options[i].value) != SSH_OK)
 			return -EINVAL;
 	return 0;
+}
+
+static bool is_ecdsa(const struct msg_blob *key)
+{
+	struct chan_reader r = { .data = key->data, .len = key->len };
+	size_t len;
+	const uint8_t *type = chan_get_bytes(&r, sizeof(ECDSA), &len);
+
+	return type && len == strlen(ECDSA) && memcmp(type, ECDSA, len) == 0;
+}
+
+/* A host that has nothing but an ECDSA key is known by that. */
+static int set_host_key_types(ssh_bind bind, const struct msg_host_keys *keys)
+{
+	const char *types = ECDSA;
+
+	for (size_t i = 0; i < keys->n; i++)
+		if (!is_ecdsa(&keys->keys[i]))
+			types = HOST_KEYS;
+	return ssh_bind_options_set(bind, SSH_BIND_OPTIONS_HOSTKEY_ALGORITHMS, types) == SSH_OK
+		       ? 0
+		       : -EINVAL;
 }
 
 static int import_host_keys(struct net *net)
@@ -103,6 +130,8 @@ int transport_init(struct net *net)
 	if (!net->bind || !net->ssh || !net->event)
 		return -ENOMEM;
 	r = set_bind_options(net->bind);
+	if (r == 0)
+		r = set_host_key_types(net->bind, &net->init.host_keys);
 	if (r == 0)
 		r = set_session_options(net->ssh, &net->init);
 	if (r < 0)

@@ -32,14 +32,6 @@ DEFAULT, PASSWORD_ONLY, NOTHING_ELSE = ["publickey", "keyboard-interactive", "pa
     ["keyboard-interactive", "password"], ["keyboard-interactive"]
 
 
-def set_up_namespace(work):
-    passwd = work / "passwd"
-    passwd.write_text("root:x:0:0:root:/root:/bin/sh\n_sshgw:x:4242:4242::/:/usr/sbin/nologin\n")
-    subprocess.run(["mount", "--bind", passwd, "/etc/passwd"], check=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
-    pathlib.Path("/run/peergate-sshgw/empty").mkdir(parents=True)
-
-
 def wait_until(what, timeout=LIMIT):
     end = time.monotonic() + timeout
     while time.monotonic() < end:
@@ -437,6 +429,6 @@ class AuthTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    set_up_namespace(pathlib.Path(namespace.WORK))
+    namespace.set_up_gateway()
     BUILD = re.search(r'"(.*)"', pathlib.Path(sys.argv[3]).read_text())[1]
     unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)

@@ -10,8 +10,7 @@ import threading
 import time
 
 import messages as m
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from host_keys import HostKey
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 ENVIRONMENT = {"HOME": "/", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
@@ -55,9 +54,8 @@ class Connection:
         kind, reader, _ = m.receive(self.net_channel, None)
         if kind == m.NET_SIGN:
             self.n_signatures += 1
-            reader.u32(), reader.u32()
-            signature = self.gateway.key.sign(reader.bytes())
-            m.send(self.net_channel, m.NET_SIGNED, m.text(m.text("ssh-ed25519") + m.text(signature)))
+            key, digest = self.gateway.keys[reader.u32()], reader.u32()
+            m.send(self.net_channel, m.NET_SIGNED, m.text(key.sign(digest, reader.bytes())))
         elif kind == m.NET_AUTHORIZE:
             self.asked.append(reader.text())
             if self.gateway.check:
@@ -145,17 +143,18 @@ class Gateway:
     check         code of the check that logins need; None: none
     agrees        whether the policy does; None: the test gives the verdict
     grace         seconds for the login
+    keys          kinds of host keys
     """
 
     def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None, check=None, agrees=True,
-                 grace=60, no_forwards=None, forward_delay=0, max_forwards=100, max_listens=20, send_buffer=None):
+                 grace=60, no_forwards=None, forward_delay=0, max_forwards=100, max_listens=20, send_buffer=None,
+                 keys=("ed25519",)):
         self.net, self.session, self.build = net, session, build
         self.rekey, self.start_delay, self.refusal = rekey, start_delay, refusal
         self.check, self.agrees, self.grace = check, agrees, grace
         self.no_forwards, self.forward_delay = no_forwards, forward_delay
         self.max_forwards, self.max_listens = max_forwards, max_listens
-        self.key = Ed25519PrivateKey.generate()
-        self.public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.keys = [HostKey(kind) for kind in keys]
         self.connections = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         if send_buffer:
@@ -173,10 +172,10 @@ class Gateway:
             client.close()
 
     def init_message(self):
-        blob = m.text("ssh-ed25519") + m.text(self.public)
+        keys = m.u32(len(self.keys)) + b"".join(m.text(key.blob) for key in self.keys)
         # sessions, variables, forwards, listeners, seconds for the login
         limits = m.u32(10) + m.u32(32) + m.u32(self.max_forwards) + m.u32(self.max_listens) + m.u32(self.grace)
-        return m.u32(1) + m.text(blob) + limits + m.u64(self.rekey[0]) + m.u32(self.rekey[1])
+        return keys + limits + m.u64(self.rekey[0]) + m.u32(self.rekey[1])
 
     @staticmethod
     def start_message(data):

@@ -25,14 +25,6 @@ import namespace
 LIMIT = 60  # seconds for anything that should take a moment
 
 
-def set_up_namespace(work):
-    passwd = work / "passwd"
-    passwd.write_text("root:x:0:0:root:/root:/bin/sh\n_sshgw:x:4242:4242::/:/usr/sbin/nologin\n")
-    subprocess.run(["mount", "--bind", passwd, "/etc/passwd"], check=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
-    pathlib.Path("/run/peergate-sshgw/empty").mkdir(parents=True)
-
-
 try:
     import paramiko
 except ImportError:
@@ -643,7 +635,7 @@ class NetTest(NativeTest):
 
 def main():
     global BUILD
-    set_up_namespace(pathlib.Path(namespace.WORK))
+    namespace.set_up_gateway()
     BUILD = re.search(r'"(.*)"', pathlib.Path(sys.argv[3]).read_text())[1]
     unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)
 
