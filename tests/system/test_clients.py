@@ -1,0 +1,245 @@
+"""Clients of all makers, and the tools that run over SSH: each does what it is for, and bytes and exit status are right.
+
+What they have in common is that none has a key or a password that the server would know.
+"""
+import textwrap
+
+import pytest
+from mesh import accept, login_processes
+
+CEILING = "SSH=yes\nPermitRootLogin=yes\n"
+SERVER = "100.64.0.1"
+WORK = "/tmp/clients"  # on the laptop
+FOUR = "/bin/sh -c 'sha256sum; exit 4'"
+
+
+@pytest.fixture(scope="module")
+def work(mesh_once):
+    """A file on the laptop, and what `sha256sum` says of it; the server's key for clients that have to be told."""
+    laptop = mesh_once.laptop.host
+    key = mesh_once.server.host_key()
+    laptop.run(f"rm -rf {WORK}; mkdir {WORK}; head -c 1000000 /dev/urandom >{WORK}/blob", check=True)
+    laptop.write(f"{WORK}/key.pub", f"{key}\n")
+    laptop.write(f"{WORK}/known", f"{SERVER} {key}\nserver {key}\n")
+    fingerprint = laptop.run(f"ssh-keygen -lf {WORK}/key.pub | cut -d' ' -f2", check=True).stdout.strip()
+    return laptop.run(f"sha256sum <{WORK}/blob", check=True).stdout, fingerprint
+
+
+@pytest.fixture
+def laptop(mesh, work):
+    return mesh.laptop.host
+
+
+def arrived(mesh, path):
+    return mesh.server.host.run(f"sha256sum <{path}").stdout
+
+
+def python(laptop, script, timeout=90):
+    return laptop.run(["python3", "-W", "ignore", "-c", textwrap.dedent(script)], timeout=timeout, cwd=WORK)
+
+
+# -- other makers' clients
+
+
+def test_dropbear(laptop, work):
+    """It tries "none" first; asked for a password, it has one."""
+    result = laptop.run(f"dbclient -y alice@{SERVER} {FOUR!r} <{WORK}/blob")
+    assert (result.stdout, result.returncode) == (work[0], 4), result.stderr
+    result = laptop.run(f"dbclient -y alice+password@{SERVER} 'id -un; exit 4'", env={"DROPBEAR_PASSWORD": "whatever"})
+    assert (result.stdout, result.returncode) == ("alice\n", 4), result.stderr
+
+
+def test_putty(mesh, laptop, work):
+    plink = f"plink -batch -hostkey {work[1]}"
+    result = laptop.run(f"{plink} alice@{SERVER} {FOUR!r} <{WORK}/blob")
+    assert (result.stdout, result.returncode) == (work[0], 4), result.stderr
+    result = laptop.run(f"{plink} -pw whatever alice+password@{SERVER} 'id -un; exit 4'")
+    assert (result.stdout, result.returncode) == ("alice\n", 4), result.stderr
+    batch = f"put {WORK}/blob psftp\nget psftp {WORK}/psftp\n"
+    laptop.run(f"psftp -batch -hostkey {work[1]} -b /dev/stdin alice@{SERVER}", input=batch, check=True)
+    assert arrived(mesh, "/home/alice/psftp") == laptop.run(f"sha256sum <{WORK}/psftp").stdout == work[0]
+
+
+def test_paramiko(mesh, laptop, work):
+    """It never tries "none" unless told to; here it has a password, then a key of a kind that differs each time."""
+    result = python(laptop, f"""
+        import paramiko
+        keys = [None, paramiko.RSAKey.generate(1024), paramiko.ECDSAKey.generate()]
+        for i, key in enumerate(keys):
+            client = paramiko.SSHClient()
+            client.load_host_keys("known")
+            client.connect("{SERVER}", username="alice", password=None if key else "whatever", pkey=key,
+                           allow_agent=False, look_for_keys=False)
+            stdin, stdout, stderr = client.exec_command("sha256sum; exit 4")
+            stdin.write(open("blob", "rb").read())
+            stdin.channel.shutdown_write()
+            print(stdout.read().decode(), stdout.channel.recv_exit_status(), end="")
+            if i == 0:
+                files = client.open_sftp()
+                files.put("blob", "paramiko")
+                files.get("paramiko", "paramiko")
+            client.close()
+        """)
+    assert (result.stdout, result.returncode) == (f"{work[0]} 4" * 3, 0), result.stderr
+    assert arrived(mesh, "/home/alice/paramiko") == laptop.run(f"sha256sum <{WORK}/paramiko").stdout == work[0]
+
+
+def test_paramiko_is_told_why_not(mesh, laptop):
+    """Not by "none", but by what it tried: the reason is in the banner."""
+    mesh.ssh_rules["server"][0]["users"] = {"bob": "bob"}
+    mesh.apply(mesh.server)
+    result = python(laptop, f"""
+        import paramiko
+        transport = paramiko.Transport(("{SERVER}", 22))
+        transport.start_client()
+        try:
+            transport.auth_password("alice", "whatever")
+        except paramiko.SSHException as error:
+            print(transport.get_banner().decode(), end="")
+        """)
+    assert result.stdout.startswith("Peergate: ") and '"alice"' in result.stdout, result.stderr
+
+
+def test_asyncssh(mesh, laptop, work):
+    result = python(laptop, f"""
+        import asyncio, asyncssh
+        async def main():
+            key = asyncssh.generate_private_key("ssh-ed25519")
+            for ways in ({{"client_keys": [key]}}, {{"client_keys": None, "password": "whatever"}}):
+                async with asyncssh.connect("{SERVER}", username="alice", known_hosts="known", agent_path=None, **ways) as client:
+                    blob = open("blob", "rb").read()
+                    done = await asyncio.gather(*(client.run("sha256sum; exit 4", input=blob, encoding=None) for _ in range(3)))
+                    for one in done:
+                        print(one.stdout.decode(), one.exit_status, end="")
+            async with asyncssh.connect("{SERVER}", username="alice", known_hosts="known", agent_path=None,
+                                        client_keys=None) as client, client.start_sftp_client() as files:
+                await files.put("blob", "asyncssh")
+                await files.get("asyncssh", "asyncssh")
+        asyncio.run(main())
+        """)
+    assert (result.stdout, result.returncode) == (f"{work[0]} 4" * 6, 0), result.stderr
+    assert arrived(mesh, "/home/alice/asyncssh") == laptop.run(f"sha256sum <{WORK}/asyncssh").stdout == work[0]
+
+
+def test_libssh2(mesh, laptop, work):
+    """curl's library; it has neither GCM nor encrypt-then-MAC."""
+    curl = f"curl -sS --hostpubsha256 {work[1].removeprefix('SHA256:')}"
+    for user in ("alice:", "alice+password:whatever"):
+        path = f"/home/alice/curl{len(user)}"
+        laptop.run(f"{curl} -u {user} -T {WORK}/blob sftp://{SERVER}{path}", check=True)
+        assert arrived(mesh, path) == work[0]
+        assert laptop.run(f"{curl} -u {user} sftp://{SERVER}{path} | sha256sum").stdout == work[0]
+
+
+def test_go(mesh, laptop, work):
+    """rclone: Go's x/crypto/ssh."""
+    remote = f":sftp,host={SERVER},user=alice,known_hosts_file={WORK}/known,shell_type=unix:"
+    laptop.run(["rclone", "--config=", "copyto", f"{WORK}/blob", f"{remote}rclone/deep/blob"], check=True, timeout=90)
+    assert arrived(mesh, "/home/alice/rclone/deep/blob") == work[0]
+    # It compares by running sha1sum or md5sum over there.
+    result = laptop.run(["rclone", "--config=", "md5sum", f"{remote}rclone"], timeout=90)
+    expected = laptop.run(f"md5sum <{WORK}/blob").stdout.split()[0]
+    assert result.stdout.split() == [expected, "deep/blob"], result.stderr
+
+
+# -- OpenSSH's, as it is worked with
+
+
+def test_fifty_sessions_on_one_connection(mesh, laptop, work):
+    """All at once: each gets its own bytes back, and its own exit status."""
+    mesh.server.host.write("/etc/peergate/sshgw.conf", CEILING + "MaxSessions=50\n")
+    try:
+        laptop.run("ssh -o BatchMode=yes -M -S /tmp/mux -fN alice@server", check=True)
+        # One after the other through the master; the gate is opened when all are there.
+        result = laptop.run(f"""
+            cd {WORK}; rm -f mux.*
+            for i in $(seq 50); do
+                (ssh -S /tmp/mux alice@server "echo $i; while [ ! -e /tmp/gate ]; do sleep 1; done; sha256sum; exit $i" \\
+                    <blob >mux.$i 2>&1; echo $? >>mux.$i) &
+            done
+            for n in $(seq 100); do
+                [ $(grep -xhE '[0-9]+' mux.* | wc -l) -lt 50 ] || break
+                sleep 1
+            done
+            ssh -o BatchMode=yes alice@server touch /tmp/gate
+            wait
+            for i in $(seq 50); do echo $(cat mux.$i); done""", timeout=150)
+        expected = [f"{i} {' '.join(work[0].split())} {i}" for i in range(1, 51)]
+        assert result.stdout.splitlines() == expected, result.stderr
+    finally:
+        laptop.run("ssh -S /tmp/mux -O exit alice@server")
+        mesh.server.host.run("rm -f /tmp/gate")
+        mesh.server.host.write("/etc/peergate/sshgw.conf", CEILING)
+
+
+def test_git(mesh, laptop):
+    result = laptop.run(f"""
+        set -e; cd {WORK}; rm -rf one two; export GIT_SSH_COMMAND='ssh -o BatchMode=yes'
+        git config --global user.email alice@example.com; git config --global user.name Alice
+        git config --global init.defaultBranch main
+        ssh -o BatchMode=yes alice@server 'rm -rf repo.git; git init -q --bare repo.git'
+        git clone -q alice@server:repo.git one; cp blob one/; git -C one add blob; git -C one commit -qm 'A blob'
+        git -C one push -q origin main; git clone -q alice@server:repo.git two; cmp one/blob two/blob; git -C two log --format=%s
+        """)
+    assert (result.stdout, result.returncode) == ("A blob\n", 0), result.stderr
+    result = laptop.run(f"cd {WORK}/one; git commit -q --amend -m other; GIT_SSH_COMMAND='ssh -o BatchMode=yes' git push origin main")
+    assert result.returncode == 1 and "rejected" in result.stderr
+
+
+def test_rsync_of_a_tree(laptop):
+    result = laptop.run(f"""
+        set -e; cd {WORK}; rm -rf tree back; mkdir -p tree/a/b 'tree/with space'; ln -s a tree/link; cp blob tree/a/b
+        chmod 600 tree/a/b/blob; echo x >'tree/with space/x'; touch -d 2001-02-03 tree/a
+        rsync -a --delete -e 'ssh -o BatchMode=yes' tree/ alice@server:tree/
+        rsync -a -z -e 'ssh -o BatchMode=yes' alice@server:tree/ back/
+        rsync -a -n -i --delete --checksum tree/ back/; find back | sort""")
+    assert result.stdout.split("\n") == [
+        "back", "back/a", "back/a/b", "back/a/b/blob", "back/link", "back/with space", "back/with space/x", ""], result.stderr
+
+
+def test_sshfs(mesh, laptop, work):
+    laptop.run("[ -e /dev/fuse ] || mknod -m 666 /dev/fuse c 10 229; mkdir -p /tmp/clients/mnt", check=True)
+    laptop.run(f"sshfs -o BatchMode=yes alice@server: {WORK}/mnt", check=True)
+    try:
+        laptop.run(f"cp {WORK}/blob {WORK}/mnt/sshfs; mkdir {WORK}/mnt/made", check=True)
+        assert arrived(mesh, "/home/alice/sshfs") == work[0]
+        mesh.server.host.run("rmdir /home/alice/made; echo there >/home/alice/theirs", check=True)
+        assert laptop.run(f"cat {WORK}/mnt/theirs; rm {WORK}/mnt/theirs").stdout == "there\n"
+        assert mesh.server.host.run("test -e /home/alice/theirs").returncode == 1
+    finally:
+        laptop.run(f"fusermount3 -u {WORK}/mnt", check=True)
+
+
+def test_ansible(mesh, laptop):
+    """Raw, then its modules with pipelining: python over there, fed through stdin, on a kept connection."""
+    laptop.write(f"{WORK}/hosts", "server ansible_user=alice ansible_python_interpreter=/usr/bin/python3\n")
+    laptop.write(f"{WORK}/ansible.cfg", "[defaults]\nforks=1\ngathering=explicit\nretry_files_enabled=no\n"
+                                        "[ssh_connection]\npipelining=True\n")
+    laptop.write(f"{WORK}/play.yml", textwrap.dedent("""\
+        - hosts: all
+          tasks:
+            - raw: id -un
+              register: who
+            - copy: {content: "made by {{ who.stdout | trim }}\\n", dest: ansible, mode: "0640"}
+            - command: /bin/sh -c 'exit 5'
+              register: five
+              failed_when: five.rc != 5
+        """))
+    result = laptop.run("ansible-playbook -i hosts play.yml", cwd=WORK, timeout=150, env={"LC_ALL": "C.UTF-8", "HOME": "/root"})
+    assert result.returncode == 0 and "ok=3" in result.stdout, result.stdout + result.stderr
+    assert mesh.server.host.run("cat ~alice/ansible; stat -c '%U %a' ~alice/ansible").stdout == "made by alice\nalice 640\n"
+
+
+def test_mosh(mesh, laptop):
+    """Its server is started through SSH, stays behind in the background, and is reached by UDP."""
+    mesh.filter["server"].append(accept(mesh.laptop, mesh.server, (60000, 60999), "acls[9] line 40", proto=(17,)))
+    mesh.apply(mesh.server)
+    with laptop.pty("mosh alice@server", env={"LC_ALL": "C.UTF-8"}) as terminal:
+        terminal.read_until(r"alice@server")
+        terminal.sendline("echo mo''sh $((6 * 7))")
+        terminal.read_until("mosh 42")
+        # The SSH connection is over; the program that it left behind is in the login's scope, and holds its right.
+        assert laptop.run("ss -Hnt state established dport = :22").stdout == ""
+        assert any("mosh-server" in command for command in login_processes(mesh.server.host, "alice").values())
+        terminal.sendline("exit")
+        assert terminal.wait() == 0
