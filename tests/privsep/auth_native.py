@@ -218,9 +218,11 @@ class AuthTest(unittest.TestCase):
         found = []
         with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
             for start, end in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) rw", maps.read(), re.M):
-                memory.seek(int(start, 16))
-                content = memory.read(int(end, 16) - int(start, 16))
-                found += [word for word in (secret, b"alice") if word in content]
+                start, size = int(start, 16), int(end, 16) - int(start, 16)
+                if size < 256 << 20:  # a sanitiser's own are larger
+                    memory.seek(start)
+                    content = memory.read(size)
+                    found += [word for word in (secret, b"alice") if word in content]
         self.assertEqual(set(found), {b"alice"})
         gateway.connections[-1].verdict(True)
         self.assertEqual(client.answer()[0], SUCCESS)
