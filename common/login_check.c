@@ -29,12 +29,6 @@ int login_check(const struct login_grant *grant, const struct ceiling *ceiling,
 	const char *text;
 	int r;
 
-	/* Ignoring it would grant more than the rule means to. */
-	if (grant->idle_timeout_usec > 0)
-		return refuse(ret_refusal, "idle-timeout",
-			      "the SSH rule sets an idle timeout, which this gateway cannot "
-			      "enforce yet",
-			      0);
 	r = account_get(grant->account, ret_account);
 	if (r == ACCOUNT_UNKNOWN)
 		return refuse(ret_refusal, "account", "there is no such account on this host", 0);

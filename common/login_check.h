@@ -14,7 +14,6 @@
 struct login_grant {
 	const char *account;
 	bool nonroot; /* the account must not be uid 0 */
-	uint64_t idle_timeout_usec;
 };
 
 struct login_refusal {

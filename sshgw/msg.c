@@ -143,6 +143,7 @@ int msg_auth_result_put(struct chan_writer *w, const struct msg_auth_result *msg
 {
 	chan_put_u8(w, (uint8_t)msg->verdict);
 	chan_put_string(w, msg->text);
+	chan_put_u32(w, msg->active_msec);
 	return w->error;
 }
 
@@ -153,6 +154,7 @@ int msg_auth_result_get(const struct chan_msg *in, struct msg_auth_result *ret_m
 
 	msg.verdict = chan_get_bool(&r) ? AUTH_ACCEPTED : AUTH_REFUSED;
 	msg.text = chan_get_string(&r, MSG_MAX_TEXT);
+	msg.active_msec = chan_get_u32(&r);
 	if (chan_reader_end(&r) < 0) {
 		msg_auth_result_done(&msg);
 		return r.error;

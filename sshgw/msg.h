@@ -58,6 +58,7 @@ enum net_msg {
 	NET_LISTEN,	   /* struct msg_listen */
 	NET_UNLISTEN,	   /* u32 id of a NET_LISTEN that was answered by NET_LISTENING */
 	NET_FORWARD_END,   /* struct msg_forward_end: its descriptor is closed */
+	NET_ACTIVE,	   /* empty: bytes flow; as often as msg_auth_result asks for */
 };
 
 enum leader_msg {
@@ -152,6 +153,8 @@ enum auth_verdict {
 struct msg_auth_result {
 	enum auth_verdict verdict;
 	char *text; /* banner: why not, or the rule's message; may be empty */
+	/* Once it is accepted, say NET_ACTIVE where bytes flow, so often at most; 0: never. */
+	uint32_t active_msec;
 };
 int msg_auth_result_put(struct chan_writer *w, const struct msg_auth_result *msg);
 int msg_auth_result_get(const struct chan_msg *in, struct msg_auth_result *ret_msg);

@@ -72,8 +72,6 @@ static json_t *check_account(const struct ceiling *ceiling, const json_t *grant)
 	const struct login_grant wanted = {
 		.account = value_text(grant, "localUser"),
 		.nonroot = json_is_true(json_object_get(grant, "nonroot")),
-		.idle_timeout_usec =
-			value_number(json_object_get(grant, "options"), "idleTimeoutUsec"),
 	};
 	struct login_refusal refusal;
 

@@ -7,6 +7,7 @@
 #include "common/text.h"
 #include "sshgw/monitor/check.h"
 #include "sshgw/monitor/forwarding.h"
+#include "sshgw/monitor/idle.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/sessions.h"
 #include "sshgw/monitor/signing.h"
@@ -72,6 +73,7 @@ static const struct mon_handler handlers[] = {
 	{ NET_LISTEN, MON_NET, LOGGED_IN, UNLIMITED, 0, forwarding_listen },
 	{ NET_UNLISTEN, MON_NET, IN(MON_OPEN), UNLIMITED, 0, forwarding_unlisten },
 	{ NET_FORWARD_END, MON_NET, IN(MON_OPEN), UNLIMITED, 0, forwarding_end },
+	{ NET_ACTIVE, MON_NET, LOGGED_IN, UNLIMITED, 0, idle_not },
 	{ NET_LOG, MON_NET, ANY_STATE, MANY, 0, on_log },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), 1, 0, login_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), 1, 0, login_opened },

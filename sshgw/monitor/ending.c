@@ -228,6 +228,7 @@ void mon_end(struct monitor *m, enum mon_end how, const char *notice, const char
 	mon_detach(m, MON_USER);
 	mon_send(m, MON_LEADER, LEADER_CLOSE, NULL, NULL, 0);
 	loop_time_enable(m->grace, LOOP_OFF);
+	loop_time_enable(m->idle, LOOP_OFF);
 	arm_kill(m, how == MON_END_REFUSED ? REFUSED_USEC : NET_END_USEC);
 	mon_end_child_gone(m);
 }

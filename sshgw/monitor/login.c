@@ -10,6 +10,7 @@
 #include "sshgw/child.h"
 #include "sshgw/monitor/check.h"
 #include "sshgw/monitor/forwarding.h"
+#include "sshgw/monitor/idle.h"
 #include "sshgw/monitor/sessions.h"
 #include "sshgw/scope.h"
 
@@ -162,7 +163,6 @@ static void on_accepted(void *userdata, struct lease *lease)
 	grant = (struct login_grant){
 		.account = m->lease.local_user,
 		.nonroot = m->lease.nonroot,
-		.idle_timeout_usec = m->lease.idle_timeout_usec,
 	};
 	if (login_check(&grant, &m->ceiling, &m->account, &refusal) == LOGIN_REFUSED) {
 		if (refusal.error < 0)
@@ -244,8 +244,11 @@ static void accept_login(struct monitor *m)
 	struct chan_writer w = { 0 };
 
 	log_decision(m, true, NULL, NULL);
-	msg_auth_result_put(&w,
-			    &(struct msg_auth_result){ .verdict = AUTH_ACCEPTED, .text = message });
+	msg_auth_result_put(&w, &(struct msg_auth_result){
+					.verdict = AUTH_ACCEPTED,
+					.text = message,
+					.active_msec = idle_tell_msec(m),
+				});
 	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
 	mon_tell_listener(m, MON_STEP_LOGGED_IN);
 	loop_time_enable(m->grace, LOOP_OFF);
@@ -325,6 +328,7 @@ int login_opened(struct monitor *m, struct chan_msg *msg)
 	m->login_text = for_terminal(text);
 	mon_enter(m, MON_OPEN, "the PAM session is open");
 	forwarding_release_listeners(m);
+	idle_begin(m);
 	sessions_release(m);
 	forwarding_release_connects(m);
 	return 0;

@@ -16,6 +16,7 @@
 #include "sshgw/monitor/children.h"
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/forwarding.h"
+#include "sshgw/monitor/idle.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/origin.h"
 #include "sshgw/monitor/sessions.h"
@@ -198,6 +199,8 @@ static int add_timers(struct monitor *m)
 	if (r == 0)
 		r = loop_add_time(m->loop, CLOCK_MONOTONIC, on_duration, m, &m->duration);
 	if (r == 0)
+		r = idle_init(m);
+	if (r == 0)
 		r = mon_end_init(m);
 	if (r == 0)
 		r = signing_init(m);
@@ -374,6 +377,7 @@ static void monitor_done(struct monitor *m)
 	loop_source_free(m->grace);
 	loop_source_free(m->expiry);
 	loop_source_free(m->duration);
+	loop_source_free(m->idle);
 	loop_source_free(m->kill);
 	loop_source_free(m->left);
 	loop_source_free(m->term);

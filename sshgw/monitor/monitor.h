@@ -112,7 +112,7 @@ struct monitor {
 	} forwarding;
 	char *login_text; /* motd: for the first terminal */
 
-	struct loop_source *grace, *expiry, *duration, *kill, *left, *term, *children;
+	struct loop_source *grace, *expiry, *duration, *idle, *kill, *left, *term, *children;
 	int raised;	    /* by how much our priority is above that of those we start */
 	bool killed;	    /* MON_END_KILLED: nothing may go on */
 	struct guard guard; /* in MON_LEFT */

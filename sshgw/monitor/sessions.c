@@ -12,6 +12,7 @@
 #include "common/text.h"
 #include "sshgw/monitor/env.h"
 #include "sshgw/monitor/forwarding.h"
+#include "sshgw/monitor/idle.h"
 #include "sshgw/monitor/sftp.h"
 
 /* ---- starting ---- */
@@ -239,6 +240,7 @@ int sessions_started(struct monitor *m, struct chan_msg *msg)
 	if (channel->state == CHANNEL_DETACHED)
 		return 0;
 	channel->state = CHANNEL_RUNNING;
+	idle_begin(m);
 	if (channel->has_pty) {
 		memcpy(channel->line, line, sizeof(line));
 		record_login(m, LEADER_LOGIN, line);

@@ -16,6 +16,7 @@
 #include "sshgw/net/listener.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/packets.h"
+#include "sshgw/net/pump.h"
 #include "sshgw/net/receive.h"
 #include "sshgw/net/session.h"
 
@@ -143,6 +144,7 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 	case NET_LISTEN:
 	case NET_UNLISTEN:
 	case NET_FORWARD_END:
+	case NET_ACTIVE:
 		break;
 	}
 	return -EBADMSG;
@@ -379,6 +381,22 @@ static void pump(struct net *net)
 	net->forwards_first = !net->forwards_first;
 }
 
+/* Whether bytes flow, for the idle timeout: the monitor knows how long it may not hear of them. */
+static void say_active(struct net *net)
+{
+	uint64_t now;
+
+	if (net->active.msec == 0 || net->state != NET_STATE_OPEN ||
+	    pump_moved() == net->active.bytes)
+		return;
+	now = clock_usec(CLOCK_MONOTONIC);
+	if (now < net->active.due)
+		return;
+	net->active.bytes = pump_moved();
+	net->active.due = now + net->active.msec * 1000ull;
+	monitor_send(net, NET_ACTIVE, NULL);
+}
+
 int net_run(struct net *net)
 {
 	size_t room = 2 + (size_t)net->init.max_sessions * SESSION_MAX_POLL +
@@ -398,6 +416,7 @@ int net_run(struct net *net)
 		receive_client(net);
 		r = receive_monitor(net);
 		pump(net);
+		say_active(net);
 	}
 	return r;
 }

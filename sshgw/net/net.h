@@ -89,6 +89,12 @@ struct net {
 	size_t n_globals;
 	uint32_t awaited_listener; /* what the first of them waits for; 0: nothing */
 
+	struct {
+		uint32_t msec;	/* tell the monitor so often that bytes flow; 0: never */
+		uint64_t bytes; /* pump_moved() when it was told last */
+		uint64_t due;	/* CLOCK_MONOTONIC usec: not before */
+	} active;
+
 	struct msg_blob *pty_modes; /* of pty requests that libssh has queued, oldest first */
 	size_t n_pty_modes;
 };

@@ -14,6 +14,13 @@
 #define PACKET_BYTES 32758u
 #define PIECE_BYTES  (8 * PACKET_BYTES)
 
+static uint64_t moved;
+
+uint64_t pump_moved(void)
+{
+	return moved;
+}
+
 /* ---- output ---- */
 
 void pump_out_init(struct pump_out *p, bool is_stderr)
@@ -107,6 +114,7 @@ static int move_piece(struct pump_out *p, ssh_channel channel)
 		return 0;
 	}
 	p->bytes += (size_t)n;
+	moved += (uint64_t)n;
 	sent = send_some(p, channel, piece, (size_t)n);
 	return sent < (size_t)n ? keep_rest(p, piece + sent, (size_t)n - sent) : 0;
 }
@@ -144,6 +152,7 @@ static ssize_t write_some(struct pump_in *p, const void *data, size_t len)
 		return 0;
 	if (n < 0)
 		return -errno;
+	moved += (uint64_t)n;
 	p->bytes += (size_t)n;
 	return n;
 }

@@ -24,6 +24,9 @@ struct pump_out {
 	uint64_t bytes;		     /* that were read */
 };
 
+/* Bytes that came from clients and programs of this process so far. */
+uint64_t pump_moved(void);
+
 void pump_out_init(struct pump_out *p, bool is_stderr);
 /* Closes the descriptor and forgets what was not sent. */
 void pump_out_done(struct pump_out *p);

@@ -60,7 +60,7 @@ static const uint32_t types[] = {
 	NET_READY,  NET_SIGN,	  NET_AUTHORIZE,	 NET_START,    NET_HANGUP,
 	NET_LOG,    USER_STARTED, USER_START_FAILED,	 USER_EXITED,  LEADER_OPENED,
 	NET_INIT,   USER_START,	  LEADER_ACCOUNT_RESULT, LEADER_CLOSE, NET_HELD,
-	NET_SIGNAL,
+	NET_SIGNAL, NET_ACTIVE,
 };
 
 static const uint32_t forward_types[] = {
@@ -671,6 +671,7 @@ static void make_times(struct monitor *m)
 	check(loop_add_time(m->loop, CLOCK_MONOTONIC, NULL, m, &m->grace) == 0);
 	check(loop_add_time(m->loop, CLOCK_MONOTONIC, NULL, m, &m->duration) == 0);
 	check(loop_add_time(m->loop, CLOCK_REALTIME, NULL, m, &m->expiry) == 0);
+	check(loop_add_time(m->loop, CLOCK_MONOTONIC, NULL, m, &m->idle) == 0);
 }
 
 static void monitor_done(struct monitor *m)
@@ -678,6 +679,7 @@ static void monitor_done(struct monitor *m)
 	loop_source_free(m->grace);
 	loop_source_free(m->duration);
 	loop_source_free(m->expiry);
+	loop_source_free(m->idle);
 	loop_free(m->loop);
 	for (size_t i = 0; i < MON_N_PEERS; i++)
 		close_fd(m->peers[i].fd);

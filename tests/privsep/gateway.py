@@ -28,6 +28,7 @@ class Connection:
         self.gateway = gateway
         self.log, self.n_signatures = [], 0
         self.asked = []  # user names
+        self.active = []  # when the net process said that bytes flow
         self.held = threading.Event()  # the client waits for the check
         self.ends = []  # of forwarded connections: (came in, number, bytes to the client, bytes from it)
         self.net_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -64,6 +65,8 @@ class Connection:
                 self.verdict(self.gateway.agrees, "" if self.gateway.agrees else "Peergate: not you")
         elif kind == m.NET_HELD:
             self.held.set()
+        elif kind == m.NET_ACTIVE:
+            self.active.append(time.monotonic())
         elif kind == m.NET_START:
             time.sleep(self.gateway.start_delay)
             if self.gateway.refusal:
@@ -105,7 +108,7 @@ class Connection:
         m.send(self.net_channel, m.NET_CHECK, where)
 
     def verdict(self, yes, text=""):
-        m.send(self.net_channel, m.NET_AUTH_RESULT, bytes([yes]) + m.text(text))
+        m.send(self.net_channel, m.NET_AUTH_RESULT, bytes([yes]) + m.text(text) + m.u32(self.gateway.active_msec))
 
     def _serve_user(self):
         kind, reader, fds = m.receive(self.user_channel, None)
@@ -144,17 +147,19 @@ class Gateway:
     agrees        whether the policy does; None: the test gives the verdict
     grace         seconds for the login
     keys          kinds of host keys
+    active_msec   so often the net process says that bytes flow; 0: never
     """
 
     def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None, check=None, agrees=True,
                  grace=60, no_forwards=None, forward_delay=0, max_forwards=100, max_listens=20, send_buffer=None,
-                 keys=("ed25519",)):
+                 keys=("ed25519",), active_msec=0):
         self.net, self.session, self.build = net, session, build
         self.rekey, self.start_delay, self.refusal = rekey, start_delay, refusal
         self.check, self.agrees, self.grace = check, agrees, grace
         self.no_forwards, self.forward_delay = no_forwards, forward_delay
         self.max_forwards, self.max_listens = max_forwards, max_listens
         self.keys = [HostKey(kind) for kind in keys]
+        self.active_msec = active_msec
         self.connections = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         if send_buffer:

@@ -336,6 +336,26 @@ class NetTest(NativeTest):
 
     # ---- signals ----
 
+    def test_says_that_bytes_flow(self):
+        """In either direction, not more often than it was told to; and nothing while there is silence."""
+        gateway = self.gateway(active_msec=200)
+        channel = self.client(gateway).channel()
+        channel.exec_command("read a; sleep 1; echo $a; read b")
+        active = gateway.connections[0].active
+        time.sleep(0.5)
+        self.assertEqual(active, [])
+        channel.sendall(b"in\n")
+        self.assertTrue(wait_until(lambda: len(active) == 1))
+        self.assertEqual(channel.recv(100), b"in\n")
+        self.assertTrue(wait_until(lambda: len(active) == 2))
+        time.sleep(0.5)
+        self.assertEqual(len(active), 2)
+        for _ in range(20):
+            channel.sendall(b"x")
+            time.sleep(0.05)
+        self.assertIn(len(active), range(4, 9))
+        self.assertGreater(min(b - a for a, b in zip(active, active[1:])), 0.15)
+
     def test_signals(self):
         client = self.client()
         for name in "ABRT ALRM FPE HUP ILL INT KILL PIPE QUIT SEGV TERM USR1 USR2".split():

@@ -43,13 +43,18 @@ static void test_grace_time(void **state)
 }
 
 /* Notice to the client, death to everything that the login started. */
-static void expect_revocation(struct stage *s, const char *notice, const char *log)
+static void expect_notice(struct stage *s, const char *notice)
 {
 	struct chan_msg msg = stage_expect(s->net.channel, NET_END);
 	_cleanup_free_ char *text = text_of(&msg);
 
 	if (!strstr(text, notice))
 		fail_msg("\"%s\" is not in \"%s\"", notice, text);
+}
+
+static void expect_revocation(struct stage *s, const char *notice, const char *log)
+{
+	expect_notice(s, notice);
 	stage_end_with_leader(s, log);
 }
 
@@ -227,6 +232,57 @@ static void test_maximum_duration(void **state)
 	stage_start_channel(&s, CHANNEL);
 	stage_tell_puppet(&s.leader, PUPPET_FORK);
 	expect_revocation(&s, "maximum duration", "maximum duration is over");
+}
+
+#define IDLE_OPTIONS                                                                       \
+	",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,\"remote\":false}," \
+	"\"acceptEnv\":[],\"idleTimeoutUsec\":1000000}"
+
+static void reach_open_with_idle_timeout(struct stage *s)
+{
+	stage_reach(s, MON_ASKING);
+	stage_agent_accepts(s, NULL, IDLE_OPTIONS);
+	stage_account(s);
+	stage_opening(s);
+	stage_open(s);
+}
+
+/* It ends once nothing flows any more, not before, and what it left running goes on. */
+static void test_idle(void **state)
+{
+	uint64_t begin;
+	char steps[8];
+	struct stage s;
+
+	reach_open_with_idle_timeout(&s);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	for (begin = clock_usec(CLOCK_MONOTONIC);
+	     clock_usec(CLOCK_MONOTONIC) < begin + 3 * USEC_PER_SEC;) {
+		stage_send(s.net.channel, NET_ACTIVE, NULL, NULL, 0);
+		usleep(100000);
+	}
+	assert_int_equal(read(s.status, steps, sizeof(steps)), 1);
+	stage_start_channel(&s, CHANNEL);
+	expect_notice(&s, "nothing was sent or received for 1 s");
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	while (read(s.status, steps, sizeof(steps)) < 1)
+		usleep(20000);
+	kill(s.monitor, SIGTERM);
+	stage_end(&s, "idle for as long as the rule allows");
+}
+
+/* Nobody has asked for it. */
+static void test_activity_without_timeout(void **state)
+{
+	_cleanup_free_ char *log =
+		text_printf("Message 0x%x of the net process was refused", NET_ACTIVE);
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	stage_send(s.net.channel, NET_ACTIVE, NULL, NULL, 0);
+	stage_end_with_leader(&s, log);
 }
 
 static void test_signal(void **state)
@@ -497,6 +553,8 @@ int main(void)
 		ON_STAGE(test_killed_after_the_client_left),
 		ON_STAGE(test_lease_runs_out),
 		ON_STAGE(test_maximum_duration),
+		ON_STAGE(test_idle),
+		ON_STAGE(test_activity_without_timeout),
 		ON_STAGE(test_signal),
 		ON_STAGE(test_agent_comes_back),
 		ON_STAGE(test_agent_comes_back_while_accounts_are_away),

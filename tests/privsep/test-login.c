@@ -281,24 +281,21 @@ static const struct decision {
 	{ "SSH=yes\n", "toor", ",\"nonroot\":false", "PermitRootLogin=" },
 	{ "SSH=yes\nDenyUsers=alice\n", "alice", NULL, "DenyUsers=" },
 	{ "SSH=yes\nAllowUsers=bob\n", "alice", NULL, "AllowUsers=" },
-	{ NULL, "alice", ",\"idle\":1", "idle timeout" },
 };
 
 #define OPTIONS                                                                            \
 	",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,\"remote\":false}," \
-	"\"acceptEnv\":[]%s}%s"
+	"\"acceptEnv\":[]}%s"
 
 static void decide(struct stage *s, const struct decision *d)
 {
-	bool idle = d->more && strstr(d->more, "idle");
 	_cleanup_free_ char *options = NULL;
 
 	if (!d->local_user) {
 		stage_tell_agent(s, d->more);
 		return;
 	}
-	options = text_printf(OPTIONS, idle ? ",\"idleTimeoutUsec\":1000000" : "",
-			      d->more && !idle ? d->more : "");
+	options = text_printf(OPTIONS, d->more ? d->more : "");
 	stage_agent_accepts(s, d->local_user, options);
 }
 

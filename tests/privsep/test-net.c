@@ -132,6 +132,7 @@ static const struct sample {
 	{ NET_LISTEN, MON_NET, LOGGED_IN, put_listen },
 	{ NET_UNLISTEN, MON_NET, IN(MON_OPEN), put_running },
 	{ NET_FORWARD_END, MON_NET, IN(MON_OPEN), put_forward_end },
+	{ NET_ACTIVE, MON_NET, LOGGED_IN, put_nothing },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), put_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), put_opened },
 	/* How these go on in MON_OPEN depends on the channel: test-user.c. */
@@ -147,7 +148,7 @@ static const struct sample {
 	{ KEYS_SIGN, MON_NET, 0, put_sign },
 	{ KEYS_SIGNED, MON_NET, 0, put_nothing },
 	{ NET_CHECK, MON_NET, 0, put_nothing },
-	{ NET_FORWARD_END + 1, MON_NET, 0, put_nothing },
+	{ NET_ACTIVE + 1, MON_NET, 0, put_nothing },
 	{ USER_NEXT, MON_USER, 0, put_nothing },
 	{ USER_SIGNAL, MON_USER, 0, put_signal },
 	{ 0, MON_NET, 0, put_nothing },

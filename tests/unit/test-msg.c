@@ -140,8 +140,8 @@ static void test_sign(void **state)
 static void test_auth_result(void **state)
 {
 	static char text[] = "no", empty[] = "";
-	const struct msg_auth_result samples[] = { { AUTH_REFUSED, text },
-						   { AUTH_ACCEPTED, empty } };
+	const struct msg_auth_result samples[] = { { AUTH_REFUSED, text, 0 },
+						   { AUTH_ACCEPTED, empty, 30000 } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 		_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
@@ -317,11 +317,12 @@ static const struct hostile_case {
 	{ transcode_sign, "4:0 4:0 s:65", -EBADMSG },
 	{ transcode_sign, "4:0 4:0 4:0xffffffff", -EBADMSG },
 	/* verdicts are 0 and 1 */
-	{ transcode_auth_result, "1:1 s:4096", 0 },
-	{ transcode_auth_result, "1:2 s:0", -EBADMSG },
-	{ transcode_auth_result, "1:255 s:0", -EBADMSG },
-	{ transcode_auth_result, "1:1 s:4097", -EBADMSG },
-	{ transcode_auth_result, "1:0 n:0", -EBADMSG },
+	{ transcode_auth_result, "1:1 s:4096 4:0", 0 },
+	{ transcode_auth_result, "1:1 s:0", -EBADMSG },
+	{ transcode_auth_result, "1:2 s:0 4:0", -EBADMSG },
+	{ transcode_auth_result, "1:255 s:0 4:0", -EBADMSG },
+	{ transcode_auth_result, "1:1 s:4097 4:0", -EBADMSG },
+	{ transcode_auth_result, "1:0 n:0 4:0", -EBADMSG },
 	/* channel, kind, command, pty, env */
 	{ transcode_start, "4:1 1:1 s:0 1:0 4:0 4:0 4:0", 0 },
 	{ transcode_start, "4:1 1:2 s:131072 1:0 4:0 4:0 4:0", 0 },
