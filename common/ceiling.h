@@ -30,7 +30,9 @@ struct ceiling {
 	char **deny_users;  /* DenyUsers= */
 	uint64_t login_grace_usec;
 	uint64_t max_agent_absence_usec;
-	uint64_t max_connections; /* logged in or not, in total and from one address */
+	uint64_t keepalive_usec;	/* KeepaliveInterval= */
+	uint64_t max_peer_absence_usec; /* without any answer of the peer */
+	uint64_t max_connections;	/* logged in or not, in total and from one address */
 	uint64_t max_connections_per_peer;
 	uint64_t max_unauthenticated;
 	uint64_t max_unauthenticated_per_peer;

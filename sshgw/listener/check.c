@@ -53,6 +53,8 @@ struct limit {
 static const struct limit limits[] = {
 	{ "LoginGraceTime", AT(login_grace_usec), true },
 	{ "MaxAgentAbsence", AT(max_agent_absence_usec), true },
+	{ "KeepaliveInterval", AT(keepalive_usec), true },
+	{ "MaxPeerAbsence", AT(max_peer_absence_usec), true },
 	{ "MaxConnections", AT(max_connections), false },
 	{ "MaxConnectionsPerPeer", AT(max_connections_per_peer), false },
 	{ "MaxUnauthenticated", AT(max_unauthenticated), false },

@@ -17,6 +17,7 @@
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/idle.h"
+#include "sshgw/monitor/keepalive.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/origin.h"
 #include "sshgw/monitor/sessions.h"
@@ -339,6 +340,16 @@ static int start_net(struct monitor *m)
 	return r;
 }
 
+static void notice_absence(const struct monitor *m)
+{
+	int r = keepalive_set(m->config.connection_fd, m->ceiling.keepalive_usec,
+			      m->ceiling.max_peer_absence_usec);
+
+	if (r < 0)
+		log_warning_errno(r, "Whether the peer is still there will not be noticed by "
+				     "itself");
+}
+
 static int monitor_start(struct monitor *m)
 {
 	int r = read_addresses(m);
@@ -352,6 +363,7 @@ static int monitor_start(struct monitor *m)
 	 */
 	m->raised = priority_raise();
 	load_ceiling(m);
+	notice_absence(m);
 	r = loop_new(&m->loop);
 	if (r == 0)
 		r = prepare_agent(m);

@@ -1,6 +1,8 @@
-"""Ends that the rule sets: who is idle, who is there for too long; what each leaves behind."""
+"""Ends that nobody asks for: who is idle, there for too long, restarted, away; and who is only asleep."""
+import contextlib
 import time
 
+from absence import ceiling, still_there
 from hosts import wait_for
 from mesh import login_processes
 
@@ -37,7 +39,7 @@ def test_idle_connection_ends(mesh):
     wait_for(lambda: not [line for line in login_processes(mesh.server.host, "alice").values() if "4802" in line], 10,
              "HUP to the one that was idle")
     mesh.server.host.wait_journal(since=began, REASON="idle-timeout", LOCAL_USER="alice")
-    mesh.server.host.run("pkill -f 'sleep 4801'", check=True)
+    mesh.server.host.run(["pkill", "-x", "-f", "sleep 4801"], check=True)
     nobody_logged_in(mesh)
 
 
@@ -49,3 +51,40 @@ def test_maximum_duration(mesh):
         assert "the maximum duration of a session is over" in ssh.err.read_rest()
     wait_for(lambda: not login_processes(mesh.server.host, "alice"), 10, "end of all that the login started")
     nobody_logged_in(mesh)
+
+
+@contextlib.contextmanager
+def cut_off(host):
+    host.unplug()
+    try:
+        yield
+    finally:
+        host.plug()
+
+
+def session_ends(mesh, what):
+    wait_for(lambda: not login_processes(mesh.server.host, "alice"), 40, what)
+
+
+def test_client_that_lost_its_connection(mesh):
+    """A restarted one answers that it knows of none; nobody has to say anything first."""
+    with ceiling(mesh, "KeepaliveInterval=2s"), start(mesh, "exec sleep 4804") as ssh:
+        with cut_off(mesh.laptop.host):
+            mesh.laptop.host.run("ss -K dst 100.64.0.1 dport = 22", check=True)
+            assert ssh.wait(20) == 255
+            assert login_processes(mesh.server.host, "alice")
+        session_ends(mesh, "end of a session that its client knows no more")
+
+
+def test_client_that_sleeps(mesh):
+    """Far longer than the probes, of which the kernel by itself takes nine without an answer for the end."""
+    with ceiling(mesh, "KeepaliveInterval=1s"), start(mesh, "exec cat") as ssh:
+        with cut_off(mesh.laptop.host):
+            time.sleep(25)
+        still_there(ssh)
+
+
+def test_client_that_stays_away(mesh):
+    with ceiling(mesh, "KeepaliveInterval=1s", "MaxPeerAbsence=10s"), start(mesh, "exec cat"):
+        with cut_off(mesh.laptop.host):
+            session_ends(mesh, "end of the session of a client that is away")

@@ -62,7 +62,8 @@ static void test_all_settings(void **state)
 			      "MaxHeldLogins=8\nMaxHeldLoginsPerPeer=0\nCheckTimeout=90s\n"
 			      "MaxLeftRunning=9\nMaxLeftRunningPerPeer=0\n"
 			      "RekeyLimit=64M 5m\nMaxForwards=12\nMaxListens=0\n"
-			      "GatewayPorts=clientspecified\nX11Forwarding=no\n",
+			      "GatewayPorts=clientspecified\nX11Forwarding=no\n"
+			      "KeepaliveInterval=20s\nMaxPeerAbsence=2d\n",
 			      &c, &text),
 			 0);
 	assert_true(c.ssh && c.permit_root);
@@ -84,6 +85,8 @@ static void test_all_settings(void **state)
 	assert_int_equal(c.max_listens, 0);
 	assert_int_equal(c.gateway_ports, GATEWAY_PORTS_CLIENT);
 	assert_false(c.x11_forwarding);
+	assert_true(c.keepalive_usec == 20000000);
+	assert_true(c.max_peer_absence_usec == 172800000000);
 	assert_int_equal(c.rekey.bytes, 64 << 20);
 	assert_int_equal(c.rekey.usec, 300000000);
 }
@@ -125,6 +128,10 @@ static void test_bad_files(void **state)
 		"LoginGraceTime=11m\n",
 		"MaxAgentAbsence=0\n",
 		"MaxAgentAbsence=8d\n",
+		"KeepaliveInterval=0\n",
+		"KeepaliveInterval=7h\n",
+		"MaxPeerAbsence=9s\n",
+		"MaxPeerAbsence=8d\n",
 		"MaxUnauthenticated=0\n",
 		"MaxUnauthenticated=4097\n",
 		"MaxSessions=0\n",
