@@ -134,6 +134,16 @@ static void run(const struct policy *policy, const struct policy_network *networ
 	check_removal(e);
 }
 
+/* What is read strictly is read as well by who does not ask what is mapped. */
+static void check_lenient(const char *text, size_t len)
+{
+	static const struct policy_mapped all = { .others = true };
+	_cleanup_(policy_problems_done) struct policy_problems problems = { 0 };
+	_cleanup_(policy_freep) struct policy *policy = NULL;
+
+	require(policy_parse_mapped(text, len, &all, &problems, &policy) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(policy_problems_done) struct policy_problems problems = { 0 };
@@ -142,19 +152,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t *nul = memchr(data, '\0', size);
 	size_t len = nul ? (size_t)(nul - data) : size;
 	_cleanup_free_ char *error = NULL;
-	int r;
+	struct policy_mapped mapped = { 0 };
+	int r = 0, network_r = 0;
 
-	r = policy_parse((const char *)data, len, &problems, &policy);
+	if (nul)
+		network_r = policy_network_parse((const char *)nul + 1, size - len - 1, &error,
+						 &network);
+	require(network_r == 0 || (network_r == -EINVAL && error && !text_has_control(error)));
+	if (network)
+		mapped = (struct policy_mapped){ .groups = network->groups,
+						 .n_groups = network->n_groups };
+	r = policy_parse_mapped((const char *)data, len, &mapped, &problems, &policy);
 	check_problems(&problems);
 	require((r == 0) == (policy != NULL) && (r == 0) == (problems.n_errors == 0));
-	if (r < 0)
+	if (r < 0 || network_r < 0)
 		return 0;
-	if (nul)
-		r = policy_network_parse((const char *)nul + 1, size - len - 1, &error, &network);
-	else
-		r = policy_network_imagine(policy, &network);
-	require(r == 0 || (nul && r == -EINVAL && error && !text_has_control(error)));
-	if (r == 0)
-		run(policy, network);
+	require(!policy_stray_group(policy));
+	check_lenient((const char *)data, len);
+	if (!nul)
+		require(policy_network_imagine(policy, &network) == 0);
+	run(policy, network);
 	return 0;
 }
