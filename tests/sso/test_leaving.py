@@ -132,7 +132,7 @@ def test_coordinator_starts_anew(coordinator, asked, alice):
     wait_for(lambda: is_gone(coordinator), what="alice is gone")
 
 
-@pytest.mark.parametrize("command", ["sign-out", "suspend"])
+@pytest.mark.parametrize("command", ["sign-out", "unbind", "suspend"])
 def test_token_is_given_back(coordinator, asked, alice, command):
     before = asked.revoked()
     assert renewals(coordinator)["kept"] == 1

@@ -37,10 +37,14 @@ static const struct renewal_record *kept(struct fix *fix)
 	return registry_renewal_of(fix->registry, ISSUER, "1");
 }
 
+/* The id outlives the record: it stays the same. */
 static struct registry_renewal_at at(struct fix *fix)
 {
+	static char id[64];
+
 	assert_non_null(kept(fix));
-	return (struct registry_renewal_at){ kept(fix)->head.id, kept(fix)->head.revision };
+	snprintf(id, sizeof(id), "%s", kept(fix)->head.id);
+	return (struct registry_renewal_at){ id, kept(fix)->head.revision };
 }
 
 static void gone(struct fix *fix)
