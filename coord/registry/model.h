@@ -209,6 +209,7 @@ struct renewal_record {
 	uint64_t created;
 	uint64_t confirmed; /* when the provider last took it */
 	bool changes;	    /* it gives another one each time, and the old one is void then */
+	bool asked;	    /* such a one was handed in, and nothing is known of an answer */
 };
 int renewal_record_read(const char *key, const void *json, size_t len, char **reterr_text,
 			struct renewal_record *ret);

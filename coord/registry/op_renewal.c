@@ -99,6 +99,21 @@ static void delete (struct renewal_op *r, struct txn *txn)
 	txn_delete(txn, renewal_record_kind.prefix, r->id);
 }
 
+static int prepare_ask(struct op *op, struct txn *txn)
+{
+	struct renewal_op *r = (struct renewal_op *)op;
+	const struct renewal_record *old;
+	struct renewal_record renewal;
+	int e = find(r, &old);
+
+	if (e != 0)
+		return e;
+	renewal = *old;
+	renewal.asked = true;
+	txn_put_record(txn, &renewal_record_kind, &renewal);
+	return 0;
+}
+
 static int prepare_confirm(struct op *op, struct txn *txn)
 {
 	struct renewal_op *r = (struct renewal_op *)op;
@@ -110,6 +125,7 @@ static int prepare_confirm(struct op *op, struct txn *txn)
 		return e;
 	renewal = *old;
 	renewal.confirmed = op->registry->clock();
+	renewal.asked = false;
 	if (r->sealed) {
 		renewal.sealed = r->sealed;
 		renewal.changes = true;
@@ -156,6 +172,12 @@ static int prepare_drop(struct op *op, struct txn *txn)
 	return 0;
 }
 
+static const struct op_kind ask_kind = {
+	.action = "user.renewal",
+	.size = sizeof(struct renewal_op),
+	.prepare = prepare_ask,
+	.destroy = destroy,
+};
 static const struct op_kind confirm_kind = {
 	.action = "user.renewal",
 	.size = sizeof(struct renewal_op),
@@ -194,6 +216,14 @@ static void begin(struct renewal_op *r, const struct registry_renewal_at *at, co
 	if (e == 0)
 		e = copy(why, &r->why);
 	op_begin(&r->op, e);
+}
+
+void registry_ask_renewal(struct registry *registry, const struct registry_actor *actor,
+			  const struct registry_renewal_at *at, registry_done_fn done,
+			  void *userdata)
+{
+	begin((struct renewal_op *)op_new(registry, &ask_kind, actor, done, userdata), at, NULL,
+	      NULL);
 }
 
 void registry_confirm_renewal(struct registry *registry, const struct registry_actor *actor,

@@ -38,6 +38,7 @@ static const struct field renewal_fields[] = {
 	{ "created", &field_moment, AT(created), JSON_REQUIRED },
 	{ "confirmed", &field_moment, AT(confirmed), JSON_REQUIRED },
 	{ "changes", &field_bool, AT(changes), 0 },
+	{ "asked", &field_bool, AT(asked), 0 },
 };
 #undef AT
 

@@ -44,6 +44,13 @@ struct registry_renewal_at {
 	const char *id;
 	uint64_t revision;
 };
+/*
+ * The token is about to be handed in, which may make it void: whoever comes after a crash knows by
+ * the record that an answer may be missing. Until it is confirmed.
+ */
+void registry_ask_renewal(struct registry *registry, const struct registry_actor *actor,
+			  const struct registry_renewal_at *at, registry_done_fn done,
+			  void *userdata);
 /* The provider took the token. sealed: the one it gave in its place; NULL: it stays. */
 void registry_confirm_renewal(struct registry *registry, const struct registry_actor *actor,
 			      const struct registry_renewal_at *at, const char *sealed,

@@ -304,16 +304,13 @@ static int ask(struct job *job, const struct renewal_record *record,
 	return r;
 }
 
-void job_ask(struct job *job)
+/* The job is held, and among those that ask. */
+static void go_on(struct job *job, const struct renewal_record *record)
 {
-	const struct renewal_record *record = record_of(job);
 	const struct renewal_provider *provider = job_provider(job->renewals, record);
 	bool live = registry_renewal_is_live(registry_of(job), record);
 	int r = open_text(job, record);
 
-	job->holds++;
-	job->is_asking = true;
-	job->renewals->n_asking++;
 	if (r == -EBADMSG)
 		drop(job, record,
 		     live ? "it was sealed by a coordinator with another key; whether the person "
@@ -327,5 +324,36 @@ void job_ask(struct job *job)
 		failed(job, r == -EBUSY ? "too many people are signing in" : strerror(-r));
 	if (r < 0 || !provider)
 		leave(job);
+}
+
+static void on_marked(const struct registry_result *result, void *userdata)
+{
+	struct job *job = userdata;
+	const struct renewal_record *record = record_of(job);
+
+	if (result->code == REGISTRY_OK && record && job->is_asking) {
+		go_on(job, record);
+	} else {
+		if (result->code != REGISTRY_OK && result->code != REGISTRY_CONFLICT)
+			failed(job, result->text);
+		leave(job);
+	}
+	job_release(job);
+}
+
+void job_ask(struct job *job)
+{
+	const struct renewal_record *record = record_of(job);
+	struct registry_renewal_at it = at(record);
+
+	job->holds++;
+	job->is_asking = true;
+	job->renewals->n_asking++;
+	if (record->changes && !record->asked &&
+	    registry_renewal_is_live(registry_of(job), record)) {
+		registry_ask_renewal(registry_of(job), &self, &it, on_marked, job);
+		return;
+	}
+	go_on(job, record);
 	job_release(job);
 }

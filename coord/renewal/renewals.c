@@ -152,6 +152,7 @@ static int add(struct renewals *renewals, const struct renewal_record *record)
 		return -ENOMEM;
 	job->renewals = renewals;
 	job->created = record->created;
+	job->is_unsure = record->asked;
 	job->head.id = strdup(record->head.id);
 	if (!job->head.id || table_put(&renewals->jobs, &job->head, &old) < 0) {
 		free(job->head.id);

@@ -80,7 +80,8 @@ static const struct kind_case round_trips[] = {
 	{ &user_record_kind, "users/alice@example.com",
 	  "{\"created\":1,\"suspended\":2,\"gone_from\":\"https://idp.example\"}" },
 	{ &renewal_record_kind, "renewals/" HASH,
-	  "{" RENEWAL "\"sealed\":\"aB-_9\",\"created\":1,\"confirmed\":2,\"changes\":true}" },
+	  "{" RENEWAL "\"sealed\":\"aB-_9\",\"created\":1,\"confirmed\":2,\"changes\":true,"
+	  "\"asked\":true}" },
 	{ &renewal_record_kind, "renewals/" HASH,
 	  "{" RENEWAL "\"sealed\":\"a\",\"created\":1,\"confirmed\":0}" },
 	{ &authkey_record_kind, "authkeys/kaaaaaaaaaaaa",

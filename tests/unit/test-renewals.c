@@ -279,6 +279,41 @@ static void test_lost_answer(void **state)
 		"on");
 }
 
+/* The coordinator ended while it asked: what came of it is not known. */
+static void test_ended_while_asking(void **state)
+{
+	struct test *t = *state;
+
+	sign_in(t, ALICE, "token-1");
+	pass(t, FIX_HOUR);
+	answer(t, OIDC_REFRESHED, "token-2");
+	assert_false(kept(t)->asked);
+	pass(t, FIX_HOUR);
+	assert_int_equal(idp.n, 1);
+	assert_true(kept(t)->asked);
+	pass(t, 0);
+	assert_string_equal(idp.asked[0].token, "token-2");
+	answer(t, OIDC_REFRESH_GONE, NULL);
+	assert_true(is_here(t));
+	assert_null(kept(t));
+}
+
+/* That nothing was lost is known as well: by the provider's own answer. */
+static void test_asked_and_answered(void **state)
+{
+	struct test *t = *state;
+
+	sign_in(t, ALICE, "token-1");
+	pass(t, FIX_HOUR);
+	answer(t, OIDC_REFRESHED, "token-2");
+	pass(t, FIX_HOUR);
+	answer(t, OIDC_REFRESHED, "token-3");
+	assert_false(kept(t)->asked);
+	pass(t, FIX_HOUR);
+	answer(t, OIDC_REFRESH_GONE, NULL);
+	assert_false(is_here(t));
+}
+
 static void test_not_admitted_any_more(void **state)
 {
 	struct test *t = *state;
@@ -442,6 +477,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_is_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ended_while_asking, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_asked_and_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_admitted_any_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_given_back, setup, teardown),
