@@ -19,7 +19,7 @@ logs=$build/logs
 stages=(gcc clang sso system)
 vm_options=()
 pytest_options=()
-machines=4 # for the system tests
+machines=5 # for the system tests
 while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) stages=(gcc clang sso) ;;
