@@ -227,7 +227,7 @@ static bool is_own_directory(const char *path)
 /* mkdtemp(3) makes what did not exist, with mode 0700. */
 static char *make_directory(const char *base)
 {
-	_cleanup_free_ char *dir = text_printf("%s/peergate-agent-XXXXXXXXXX", base);
+	_cleanup_free_ char *dir = text_printf("%s/peergate-agent-XXXXXX", base);
 
 	return dir && mkdtemp(dir) ? take_ptr(dir) : NULL;
 }

@@ -8,18 +8,24 @@ import tempfile
 WORK = os.environ.get("PRIVSEP_WORK")  # set inside the namespace: a directory for the run
 
 
-def enter():
-    """Does not return unless we are inside. Status 77: the test cannot run here."""
+def enter(network=False):
+    """Does not return unless we are inside. Status 77: the test cannot run here.
+
+    network: one of its own as well, which nobody else has ports in
+    """
     if WORK:
+        if network:
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return
+    namespaces = ["--mount", "--net"] if network else ["--mount"]
     if os.getuid() != 0:
         print("needs root")
         sys.exit(77)
-    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
-        print("cannot make a mount namespace")
+    if subprocess.run(["unshare", *namespaces, "true"], check=False).returncode:
+        print("cannot make namespaces")
         sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="privsep-") as work:
-        argv = ["unshare", "--mount", sys.executable, *sys.argv]
+        argv = ["unshare", *namespaces, sys.executable, *sys.argv]
         sys.exit(subprocess.run(argv, check=False, env={**os.environ, "PRIVSEP_WORK": work}).returncode)
 
 
