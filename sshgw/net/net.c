@@ -99,7 +99,9 @@ static int on_end(struct net *net, const struct chan_msg *msg)
 		return r;
 	for (size_t i = 0; i < net->n_sessions; i++)
 		net_session_notice(net->sessions[i], notice);
-	if (net->n_sessions == 0 && net->state != NET_STATE_OPEN)
+	if (net->n_sessions == 0 && net->state == NET_STATE_OPEN && notice[0])
+		packets_send_disconnect(net, notice); /* forwarding alone */
+	else if (net->n_sessions == 0)
 		net_banner(net, notice);
 	net_close(net);
 	return 0;

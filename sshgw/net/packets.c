@@ -16,6 +16,7 @@
 #include "sshgw/net/rewrite.h"
 #include "sshgw/net/session.h"
 
+#define MSG_DISCONNECT		  1
 #define MSG_GLOBAL_REQUEST	  80
 #define MSG_CHANNEL_OPEN	  90
 #define MSG_CHANNEL_CONFIRMATION  91
@@ -23,6 +24,8 @@
 #define MSG_CHANNEL_DATA	  94
 #define MSG_CHANNEL_EXTENDED_DATA 95
 #define MSG_CHANNEL_REQUEST	  98
+
+#define DISCONNECT_BY_APPLICATION 11 /* RFC 4253 section 11.1 */
 
 /* ---- requests, before libssh sees them ---- */
 
@@ -139,21 +142,40 @@ uint32_t packets_confirmed(void)
 	return confirmed;
 }
 
+/* Return: 0, -EIO, -ENOMEM. */
+static int send_packet(struct net *net, struct chan_writer *w)
+{
+	int r = w->error;
+
+	if (r == 0) {
+		instead = w;
+		r = ssh_global_request(net->ssh, REWRITE_UNKNOWN, NULL, 0) == SSH_OK ? 0 : -EIO;
+		instead = NULL;
+	}
+	chan_writer_done(w);
+	return r;
+}
+
 int packets_send_eow(struct net *net, uint32_t remote_channel)
 {
-	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
-	int r;
+	struct chan_writer w = { 0 };
 
 	chan_put_u8(&w, MSG_CHANNEL_REQUEST);
 	chan_put_u32(&w, remote_channel);
 	chan_put_string(&w, "eow@openssh.com");
 	chan_put_u8(&w, 0);
-	if (w.error)
-		return w.error;
-	instead = &w;
-	r = ssh_global_request(net->ssh, REWRITE_UNKNOWN, NULL, 0);
-	instead = NULL;
-	return r == SSH_OK ? 0 : -EIO;
+	return send_packet(net, &w);
+}
+
+int packets_send_disconnect(struct net *net, const char *text)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_u8(&w, MSG_DISCONNECT);
+	chan_put_u32(&w, DISCONNECT_BY_APPLICATION);
+	chan_put_string(&w, text);
+	chan_put_string(&w, ""); /* language */
+	return send_packet(net, &w);
 }
 
 int packets_open(ssh_channel channel, const char *type, const struct chan_writer *more)

@@ -18,6 +18,8 @@ uint32_t packets_confirmed(void);
  * OpenSSH). Return: 0, -EIO.
  */
 int packets_send_eow(struct net *net, uint32_t remote_channel);
+/* The connection ends, and why. Nothing can be said to the client afterwards. Return: as above. */
+int packets_send_disconnect(struct net *net, const char *text);
 /*
  * Ask the client for a channel: of a type, with what is said besides, which may be empty. The
  * answer comes later: net_forward_answered(). Return: 0, -EIO.
