@@ -131,7 +131,6 @@ int rewrite_channel(const uint8_t *packet, size_t len, struct chan_writer *w)
 	} requests[] = {
 		{ "keepalive@openssh.com", REWRITE_UNKNOWN, NULL },
 		{ "auth-agent-req@openssh.com", "subsystem", WISH_AGENT },
-		{ "break", "subsystem", WISH_BREAK },
 	};
 	struct request request;
 

@@ -29,9 +29,8 @@ enum wish {
 /* The port of unix sockets: libssh adds one to its answer where none was asked for. */
 #define WISH_NO_PORT 1u
 
-/* Names of a subsystem. A client that asks for a subsystem of that name gets the same. */
+/* A subsystem's name. A client that asks for a subsystem of that name gets the same. */
 #define WISH_AGENT "auth-agent-req@openssh.com"
-#define WISH_BREAK "break"
 
 enum {
 	REWRITE_DONE = 1, /* the bytes to take instead are in w */
@@ -44,5 +43,5 @@ enum {
 int rewrite_open(const uint8_t *packet, size_t len, struct chan_writer *w);
 /* All that want an answer, and those that forward: to tcpip-forward. */
 int rewrite_global(const uint8_t *packet, size_t len, struct chan_writer *w);
-/* Those that libssh answers itself, and those it drops the name of. */
+/* Those that libssh answers itself. */
 int rewrite_channel(const uint8_t *packet, size_t len, struct chan_writer *w);

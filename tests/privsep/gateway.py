@@ -37,7 +37,8 @@ class Connection:
         theirs.close()
         client.close()
         self.user_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.user = gateway.spawn([gateway.session, gateway.build, "user"], [theirs.fileno()], ENVIRONMENT)
+        self.user = gateway.spawn([gateway.session, gateway.build, "user"], [theirs.fileno()],
+                                  {**ENVIRONMENT, **gateway.environment})
         theirs.close()
         gateway.connections.append(self)
         m.send(self.net_channel, m.NET_INIT, gateway.init_message())
@@ -110,6 +111,9 @@ class Connection:
     def verdict(self, yes, text=""):
         m.send(self.net_channel, m.NET_AUTH_RESULT, bytes([yes]) + m.text(text) + m.u32(self.gateway.active_msec))
 
+    def end(self, notice):
+        m.send(self.net_channel, m.NET_END, m.text(notice))
+
     def _serve_user(self):
         kind, reader, fds = m.receive(self.user_channel, None)
         if kind == m.STARTED:
@@ -143,6 +147,7 @@ class Gateway:
     no_forwards   why it neither connects nor listens
     forward_delay seconds that this takes
     send_buffer   bytes that the kernel takes on a connection's way to the client: a slow link
+    environment   of the login, besides the usual
     check         code of the check that logins need; None: none
     agrees        whether the policy does; None: the test gives the verdict
     grace         seconds for the login
@@ -152,7 +157,7 @@ class Gateway:
 
     def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None, check=None, agrees=True,
                  grace=60, no_forwards=None, forward_delay=0, max_forwards=100, max_listens=20, send_buffer=None,
-                 keys=("ed25519",), active_msec=0):
+                 keys=("ed25519",), active_msec=0, environment=None):
         self.net, self.session, self.build = net, session, build
         self.rekey, self.start_delay, self.refusal = rekey, start_delay, refusal
         self.check, self.agrees, self.grace = check, agrees, grace
@@ -160,6 +165,7 @@ class Gateway:
         self.max_forwards, self.max_listens = max_forwards, max_listens
         self.keys = [HostKey(kind) for kind in keys]
         self.active_msec = active_msec
+        self.environment = environment or {}
         self.connections = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         if send_buffer:

@@ -143,11 +143,12 @@ class ForwardTest(net_native.NativeTest):
         self.addCleanup(transport.close)
         return transport
 
-    def forwarding(self, gateway, *options):
+    def forwarding(self, gateway, *options, agent=""):
         """OpenSSH's client, without a session; what is forwarded locally goes by a path."""
         argv = ["ssh", "-o", "ExitOnForwardFailure=yes", "-o", "LogLevel=INFO", *self.ssh_options(gateway), "-N", *options,
                 "alice@127.0.0.1"]
-        client = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        client = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                  env={**os.environ, "SSH_AUTH_SOCK": str(agent)})
         self.addCleanup(client.communicate)
         self.addCleanup(client.kill)
         for option in options:
@@ -525,6 +526,147 @@ class ForwardTest(net_native.NativeTest):
             for i in range(400):
                 client.send(ssh.MSG_GLOBAL_REQUEST, "streamlocal-forward@openssh.com", True, f"{self.work}/{i}")
         self.assertTrue(wait_until(lambda: not client.is_active()))
+
+    def test_end_of_a_connection_without_sessions(self):
+        """There is nobody to show a line to but the client itself."""
+        gateway = self.gateway()
+        client = self.forwarding(gateway, "-L", f"{self.work}/local:127.0.0.1:1")
+        gateway.connections[-1].end("Peergate: the policy does not allow this any more")
+        _, err = client.communicate(timeout=LIMIT)
+        self.assertEqual(client.returncode, 255)
+        self.assertIn("Peergate: the policy does not allow this any more", err)
+        self.assertTrue(wait_until(lambda: gateway.connections[-1].net.poll() is not None))
+
+    # ---- the client's agent ----
+
+    def agent(self):
+        """Runs an agent with one key; its socket."""
+        path = self.work / "agent"
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
+        self.addCleanup(agent.wait)
+        self.addCleanup(agent.kill)
+        self.assertTrue(wait_until(path.exists))
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "carol's", "-f", self.work / "key"], check=True)
+        subprocess.run(["ssh-add", "-q", self.work / "key"], check=True, env={**os.environ, "SSH_AUTH_SOCK": str(path)})
+        return path
+
+    def with_agent(self, gateway, agent, *args):
+        argv = ["ssh", *self.ssh_options(gateway), *args[:-1], "alice@127.0.0.1", args[-1]]
+        return subprocess.run(argv, capture_output=True, timeout=LIMIT, check=False, env={**os.environ, "SSH_AUTH_SOCK": str(agent)},
+                              stdin=subprocess.DEVNULL)
+
+    def test_openssh_agent(self):
+        """Of the sessions that asked for it, and no others; its socket goes with the connection."""
+        gateway, agent, control = self.gateway(), self.agent(), self.work / "control"
+        self.forwarding(gateway, "-M", "-S", str(control), "-A", agent=agent)
+        self.assertTrue(wait_until(control.exists))
+        places = set()
+        for options, expected in ((["-a"], b"none"), (["-A"], b"carol's"), (["-a"], b"none"), (["-A"], b"carol's")):
+            result = self.with_agent(gateway, agent, "-S", control, *options,
+                                     "echo ${SSH_AUTH_SOCK:-none}; test -z \"$SSH_AUTH_SOCK\" || ssh-add -l")
+            self.assertIn(expected, result.stdout, result.stderr)
+            if expected != b"none":
+                places.add(result.stdout.splitlines()[0].decode())
+        self.assertEqual(len(places), 1)
+        place = places.pop()
+        self.assertTrue(os.path.exists(place))
+        subprocess.run(["ssh", "-F", "none", "-S", control, "-O", "exit", "x"], check=True, capture_output=True)
+        self.assertTrue(wait_until(lambda: not os.path.exists(os.path.dirname(place))))
+
+    def test_requests_while_a_listener_is_prepared(self):
+        """All is answered in its order, and nothing of it lost: not the terminal's modes either."""
+        gateway = self.gateway(forward_delay=0.5)
+        client = self.client(gateway)
+        channel, other = client.channel(), client.channel()
+        client.request(channel, "auth-agent-req@openssh.com", True)
+        client.request(other, "auth-agent-req@openssh.com", True)
+        client.request(channel, "pty-req", True, "xterm", 80, 24, 0, 0, b"\x35\0\0\0\0\0")  # ECHO: no
+        client.request(channel, "no-such@request", True)
+        for i in range(30):
+            client.request(channel, "env", True, f"LC_{i}", "x")
+        client.request(channel, "auth-agent-req@openssh.com", True)
+        client.request(channel, "exec", True, "stty -a | grep -o -- -echo' '; set | grep -c ^LC_; test -S $SSH_AUTH_SOCK && echo socket")
+        client.request(channel, "keepalive@openssh.com", True)
+        client.request(other, "exec", True, "test -S $SSH_AUTH_SOCK && echo socket")
+        self.assertEqual(channel.events + other.events, [])
+        self.assertEqual(read_all(channel.recv).split(), [b"-echo", b"30", b"socket"])
+        self.assertEqual(read_all(other.recv), b"socket\n")
+        self.assertTrue(wait_until(lambda: "close" in channel.events))
+        self.assertEqual(net_native.without_data(channel.events),
+                         ["success"] * 2 + ["failure"] + ["success"] * 30 + ["failure", "success", "failure", ("request", 0), "eof", "close"])
+        self.assertEqual(net_native.without_data(other.events)[:2], ["success"] * 2)
+
+    def test_client_closes_while_a_listener_is_prepared(self):
+        client = self.client(self.gateway(forward_delay=0.5))
+        channel = client.channel()
+        client.request(channel, "auth-agent-req@openssh.com", True)
+        client.request(channel, "exec", True, "true")
+        channel.close()
+        other = client.channel()
+        client.request(other, "auth-agent-req@openssh.com", True)
+        other.exec_command("test -S $SSH_AUTH_SOCK")
+        self.assertEqual(other.recv_exit_status(), 0)
+
+    def test_agent_refused(self):
+        """The reason is shown to a person, and left out of what a program may read."""
+        gateway = self.gateway(no_forwards="Peergate: the policy's rule ops does not allow agent forwarding")
+        result = self.with_agent(gateway, self.agent(), "-A", "echo ${SSH_AUTH_SOCK:-none}")
+        self.assertEqual((result.stdout, result.stderr), (b"none\n", b""))
+        result = self.with_agent(gateway, self.work / "agent", "-A", "-tt", "echo ${SSH_AUTH_SOCK:-none}")
+        self.assertEqual(result.stdout, gateway.no_forwards.encode() + b"\r\nnone\r\n")
+
+    # ---- the client's display ----
+
+    def test_openssh_x11(self):
+        """A program here reaches the client's X server, with the cookie that xauth has been given."""
+        came = []
+
+        def display(connection):
+            came.append(connection.recv(1000))
+            connection.sendall(b"an X server")
+
+        for number in range(300, 900):
+            with contextlib.suppress(OSError):
+                listener = socket.create_server(("127.0.0.1", 6000 + number))
+                break
+        threading.Thread(target=lambda: display(listener.accept()[0]), daemon=True).start()
+        self.addCleanup(listener.close)
+        program = self.work / "program"
+        program.write_text(X_PROGRAM)
+        gateway = self.gateway(environment={"XAUTHORITY": str(self.work / "authority")})
+        argv = ["ssh", *self.ssh_options(gateway), "-Y", "alice@127.0.0.1", f"/usr/bin/python3 {program}"]
+        result = subprocess.run(argv, capture_output=True, timeout=LIMIT, check=False, stdin=subprocess.DEVNULL,
+                                env={**os.environ, "DISPLAY": f"127.0.0.1:{number}", "XAUTHORITY": str(self.work / "theirs")})
+        self.assertEqual(result.stdout, b"an X server", result.stderr)
+        self.assertIn(b"MIT-MAGIC-COOKIE-1", came[0])
+        # A session that has not asked for it.
+        self.assertEqual(self.ssh(gateway, "echo ${DISPLAY:-none}").stdout, b"none\n")
+
+    def test_x11_requests(self):
+        """One that could not be meant for xauth is refused; a session has one display at most."""
+        client = self.client(self.gateway(environment={"XAUTHORITY": str(self.work / "authority")}))
+        channel = client.channel()
+        for protocol, cookie in (("MIT-MAGIC-COOKIE-1", "no hex"), ("MIT-MAGIC-COOKIE-1\n", "00"), ("", "00"), ("X", "")):
+            client.request(channel, "x11-req", True, False, protocol, cookie, 0)
+        client.request(channel, "x11-req", True, False, "MIT-MAGIC-COOKIE-1", "00" * 16, 7)
+        client.request(channel, "x11-req", True, False, "MIT-MAGIC-COOKIE-1", "00" * 16, 7)
+        client.request(channel, "exec", True, "echo $DISPLAY; xauth list")
+        answers = read_all(channel.recv).decode().split()
+        self.assertRegex(answers[0], r"^localhost:\d+\.7$")
+        self.assertEqual(answers[-1], "00" * 16)
+        self.assertEqual(net_native.without_data(channel.events)[:7], ["failure"] * 4 + ["success", "failure", "success"])
+
+
+# X Window System Protocol, section 8: what a program says first.
+X_PROGRAM = """
+import os, re, socket, struct, subprocess, sys
+display = int(re.match(r"localhost:([0-9]+)\\.0$", os.environ["DISPLAY"])[1])
+name, cookie = subprocess.check_output(["xauth", "list", f"unix:{display}"], text=True).split()[1:]
+cookie = bytes.fromhex(cookie)
+with socket.create_connection(("localhost", 6000 + display)) as server:
+    server.sendall(struct.pack("<cxHHHHxx", b"l", 11, 0, len(name), len(cookie)) + name.encode() + bytes(-len(name) % 4) + cookie)
+    sys.stdout.write(server.recv(100).decode())
+"""
 
 
 if __name__ == "__main__":
