@@ -10,7 +10,7 @@ from hosts import wait_for
 
 pytestmark = pytest.mark.limit(300)
 # A hundred take minutes under emulation; so many it is in unit/test-link-coord.c.
-MANY = 40
+MANY = 30
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def always(coord):
 def expect_nothing_held(coord):
     """Neither by the coordinator nor by the gateway."""
     wait_for(lambda: coord.metric("checks_held") == 0, 30, "no host waits for an answer")
-    wait_for(lambda: coord.host.run("pgrep -f ^peergate-sshgw-'(monitor|net)'").returncode, 30, "the gateway's processes have gone")
+    wait_for(lambda: coord.host.run("pgrep -f ^peergate-sshgw-'(monitor|net)'").returncode, 60, "no process of the gateway's")
 
 
 def test_asked_each_time(coord, alice, always):
@@ -108,29 +108,34 @@ def test_rule_goes(coord, alice, always):
     expect_nothing_held(coord)
 
 
+@pytest.mark.limit(600)
 def test_many_logins_of_one_person(coord, alice, always):
     """One page, one answer, and all are in."""
     laptop, server = coord.mesh.laptop.host, coord.mesh.server.host
-    options = f"MaxHeldLoginsPerPeer={MANY}", f"MaxUnauthenticatedPerPeer={MANY}", "MaxConnectionsPerPeer=200", "LoginGraceTime=5m"
+    options = f"MaxHeldLoginsPerPeer={MANY}", f"MaxUnauthenticatedPerPeer={MANY}", "LoginGraceTime=5m"
     with ceiling(coord.mesh.hosts, *options, reload=True), many_logins(laptop, server) as many:
-        began = time.monotonic()
+        began, wall = time.monotonic(), time.time()
         many.start()
         held_after = time.monotonic() - began
         assert many.count("sort -u *.err | grep -c '^  Code'") == 1, "one code for all"
         many.url, many.code = many.shown("Open"), many.shown("Code")
         asked = [check["logins"] for check in coord.ask("checks list")["waiting"] if check["code"] == many.code]
         assert len(asked) == 1 and len(asked[0]) == 1, asked
-        assert coord.metric("checks_held") == MANY
+        # Each asks anew now and then.
+        wait_for(lambda: coord.metric("checks_held") == MANY, 30, "all of them are held")
         processes = server.run("pgrep -fc ^peergate-sshgw-'(monitor|net)'").stdout
         assert int(processes) == 2 * MANY
         memory = pss_of_gateway(server)
         alice.approve(many)
         answered = time.monotonic()
-        wait_for(lambda: many.count("cat *.out | grep -cx 0") == MANY, 150, "all are in", 2)
-        print(f"{MANY} held after {held_after:.0f} s, {memory / MANY:.0f} KiB each; all in {time.monotonic() - answered:.0f} s later")
+        wait_for(lambda: len(server.journal(since=wall, grep="Accepted login")) == MANY, 120, "all are let in", 2)
+        # What takes time then is logind.
+        wait_for(lambda: many.count("cat *.out | grep -cx 0") == MANY, 240, "all have done their work", 2)
+        took = time.monotonic() - answered
+        print(f"{MANY} held after {held_after:.0f} s, {memory / MANY:.0f} KiB each; done {took:.0f} s after the answer")
         # Two processes for each, most of whose memory is the libraries' and shared.
         assert memory < MANY * 8 * 1024
-        wait_for(lambda: many.count("cat *.status | grep -cx 0") == MANY, 60, "all have ended well", 1)
+        wait_for(lambda: many.count("cat *.status | grep -cx 0") == MANY, 60, "all have ended well", 2)
     expect_nothing_held(coord)
 
 
@@ -140,7 +145,7 @@ class Many:
     def __init__(self, host):
         self.host = host
 
-    def start(self, batch=20):
+    def start(self, batch=15):
         for last in range(batch, MANY + 1, batch):
             self.host.run(f"""
                 mkdir -p /tmp/many && cd /tmp/many
@@ -148,7 +153,7 @@ class Many:
                     ({PERSON} -o KexAlgorithms=curve25519-sha256 root@server 'id -u' </dev/null >$i.out 2>$i.err
                      echo $? >$i.status) &
                 done""", check=True)
-            wait_for(lambda last=last: self.count("grep -l '^Waiting for' *.err | wc -l") == last, 120, f"{last} wait", 1)
+            wait_for(lambda last=last: self.count("grep -l '^Waiting for' *.err | wc -l") == last, 120, f"{last} wait", 2)
 
     def count(self, command):
         return int(self.host.run(f"cd /tmp/many && {command}").stdout)
