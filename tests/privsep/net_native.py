@@ -386,7 +386,7 @@ class NetTest(NativeTest):
     # ---- answers ----
 
     def test_global_requests_are_answered_in_their_order(self):
-        client = self.client()
+        client = self.client(self.gateway(no_forwards="Peergate: not by this rule"))
         for name, *more in (("keepalive@openssh.com",), ("no-such@request",), ("tcpip-forward", "", 0),
                             ("keepalive@openssh.com",), ("cancel-tcpip-forward", "", 22), ("keepalive@openssh.com",),
                             ("streamlocal-forward@openssh.com", f"{self.work}/x"), ("keepalive@openssh.com",)):
