@@ -9,8 +9,10 @@ from mesh import SSH, login
 
 ALL = {"agent": True, "local": True, "remote": True}
 SURE = "-o ExitOnForwardFailure=yes"
-# Answers each connection with its bytes, as they come.
-ECHO = "socat {}-LISTEN:{},fork EXEC:cat"
+# Answers each connection with its bytes, as they come; -t: also if it takes its time after their end.
+ECHO = "exec socat -t 60 {}-LISTEN:{},fork EXEC:cat"
+# The client goes on while PAM opens the session here.
+PATIENCE = 60
 SOCKETS = r"find /tmp /run/user -xdev \( -name 'peergate-agent-*' -o -name 'forwarded*' \) 2>/dev/null"
 
 FAKE_X_SERVER = """
@@ -55,8 +57,8 @@ def running(host, command, user=None):
 @contextlib.contextmanager
 def forwarding(mesh, options, user="alice"):
     """ssh -N with these options, once it is there: it says so by a line of its own."""
-    with mesh.laptop.host.popen(f"{SSH} -v -N {SURE} {options} {user}@server") as process:
-        process.err.read_until("Entering interactive session|pledge: ")
+    with mesh.laptop.host.popen(f"exec {SSH} -v -N {SURE} {options} {user}@server") as process:
+        process.err.read_until("Entering interactive session")
         yield process
         process.kill()
 
@@ -87,6 +89,7 @@ def test_local(mesh):
     began = time.time()
     with running(server, ECHO.format("TCP", 7001)), running(server, ECHO.format("UNIX", "/run/echo,mode=666")):
         wait_for(lambda: listens(server, 7001), 20, "the server of echoes")
+        wait_for(lambda: server.run("test -S /run/echo").returncode == 0, 20, "the socket of echoes")
         assert answer(laptop, f"{SSH} -W 127.0.0.1:7001 alice@server") == "hello\n"
         with forwarding(mesh, "-L 7002:localhost:7001 -L 7003:/run/echo -D 7004"):
             wait_for(lambda: listens(laptop, 7004), 20, "the client's ports")
@@ -134,10 +137,11 @@ def test_remote(mesh):
     path = "/tmp/forwarded.sock"
     with running(laptop, ECHO.format("TCP", 7001)):
         with forwarding(mesh, f"-R 7005:127.0.0.1:7001 -R {path}:127.0.0.1:7001"):
-            wait_for(lambda: listens(server, 7005), 20, "the server's port")
-            owner = server.run("ss -Hltne sport = :7005").stdout
-            assert "uid:" in owner
-            assert "0.0.0.0:7005" not in owner and "*:7005" not in owner
+            wait_for(lambda: listens(server, 7005), PATIENCE, "the server's port")
+            uid = server.run("id -u alice", check=True).stdout.strip()
+            bound = server.run("ss -Hltne sport = :7005").stdout
+            assert bound.count(f"uid:{uid} ") == 2
+            assert "127.0.0.1:7005 " in bound and "[::1]:7005 " in bound
             assert answer(server, "nc -N 127.0.0.1 7005") == "hello\n"
             assert answer(server, "nc -N ::1 7005") == "hello\n"
             assert answer(server, f"nc -N -U {path}") == "hello\n"
@@ -152,10 +156,9 @@ def test_ports_are_the_users(mesh):
     result = mesh.ssh(f"-N {SURE} -R 99:127.0.0.1:7001 alice@server")
     assert result.returncode == 255 and "remote port forwarding failed for listen port 99" in result.stderr
     with forwarding(mesh, "-R 99:127.0.0.1:7001", user="root"):
-        wait_for(lambda: listens(server, 99), 20, "root's port")
+        wait_for(lambda: listens(server, 99), PATIENCE, "root's port")
     with forwarding(mesh, "-R 0:127.0.0.1:7001") as process:
-        text = process.err.read_until(r"Allocated port (\d+) for remote forward")
-        port = int(re.search(r"Allocated port (\d+)", text if isinstance(text, str) else text.group(0))[1])
+        port = int(process.err.read_until(r"Allocated port (\d+) for remote forward")[1])
         assert listens(server, port)
 
 
@@ -165,7 +168,7 @@ def test_forward_only_connection_is_a_session(mesh):
     server = mesh.server.host
     path = "/tmp/forwarded.sock"
     with forwarding(mesh, f"-R 7005:127.0.0.1:7001 -R {path}:127.0.0.1:7001") as process:
-        wait_for(lambda: listens(server, 7005), 20, "the server's port")
+        wait_for(lambda: listens(server, 7005), PATIENCE, "the server's port")
         assert sessions(mesh) == "1"
         lease = re.search(r'"leaseId":\s*"(\w+)"', server.run("agentctl ssh-sessions list --json").stdout)[1]
         server.run(["agentctl", "ssh-sessions", "kill", lease], check=True)
@@ -179,7 +182,7 @@ def test_forwarding_taken_away(mesh):
     allow(mesh)
     server = mesh.server.host
     with forwarding(mesh, "-R 7005:127.0.0.1:7001") as process:
-        wait_for(lambda: listens(server, 7005), 20, "the server's port")
+        wait_for(lambda: listens(server, 7005), PATIENCE, "the server's port")
         allow(mesh, {"agent": True, "local": True, "remote": False})
         assert process.wait(20) == 255
         wait_for(lambda: not listens(server, 7005), 10, "end of the port")
