@@ -11,7 +11,6 @@ import re
 import socket
 import stat
 import sys
-import time
 import unittest
 
 import messages as m
@@ -61,6 +60,14 @@ class ForwardingTest(unittest.TestCase):
         kind = m.FORWARD_TCP if port else m.FORWARD_UNIX
         m.send(self.login.user, m.CONNECT, m.u32(self.last_id) + bytes([kind]) + m.text(str(target)) + m.u32(port))
         return self.last_id
+
+    def connect_process(self, path):
+        """Of a connection that takes its time; the only one under way."""
+        children = pathlib.Path(f"/proc/{self.login.user_pid}/task/{self.login.user_pid}/children")
+        self.assertTrue(wait_until(lambda: not children.read_text()))
+        self.connect(path, 0)
+        self.assertTrue(wait_until(children.read_text))
+        return int(children.read_text())
 
     def connected(self, target, port=0):
         number = self.connect(target, port)
@@ -140,11 +147,7 @@ class ForwardingTest(unittest.TestCase):
             path.chmod(0o666)
             server.listen(0)
             with self.connected(path):
-                children = pathlib.Path(f"/proc/{self.login.user_pid}/task/{self.login.user_pid}/children")
-                self.assertTrue(wait_until(lambda: not children.read_text()))
-                self.connect(path, 0)
-                self.assertTrue(wait_until(children.read_text))
-                child = int(children.read_text())
+                child = self.connect_process(path)
                 os.kill(self.login.user_pid, 9)
                 self.assertTrue(wait_until(lambda: not session_native.is_alive(child)))
                 self.login.wait()
@@ -243,8 +246,9 @@ class ForwardingTest(unittest.TestCase):
             server.listen(0)
             listener, port = self.listening(address="127.0.0.1")
             with self.connected(path):
-                self.connect(path, 0)  # a process that was started meanwhile has it no more
-                time.sleep(0.2)
+                child = self.connect_process(path)
+                # It has closed it: channel, its own socket, and three times /dev/null are left.
+                self.assertTrue(wait_until(lambda: len(os.listdir(f"/proc/{child}/fd")) <= 5))
                 self.unlisten(listener)
                 with self.assertRaises(ConnectionRefusedError):
                     socket.create_connection(("127.0.0.1", port))
