@@ -37,7 +37,7 @@ struct connecting {
 struct user_forwarding {
 	int channel;
 	char *const *env;
-	int epoll; /* of the listening sockets */
+	int epoll; /* of the listening sockets; -1: there was none yet */
 	struct listening *listening;
 	size_t n_listening;
 	struct connecting *connecting;
@@ -55,11 +55,7 @@ int user_forwarding_new(int channel, char *const *env, struct user_forwarding **
 		return -ENOMEM;
 	f->channel = channel;
 	f->env = env;
-	f->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (f->epoll < 0) {
-		free(f);
-		return -errno;
-	}
+	f->epoll = -1;
 	*ret_forwarding = f;
 	return 0;
 }
@@ -220,6 +216,10 @@ static int open_sockets(struct user_forwarding *f, const struct msg_listen *msg,
 
 static int watch(struct user_forwarding *f, const struct listening *l)
 {
+	if (f->epoll < 0)
+		f->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (f->epoll < 0)
+		return -errno;
 	for (size_t i = 0; i < l->sockets.n; i++) {
 		struct epoll_event event = { .events = EPOLLIN, .data.u32 = l->id };
 
@@ -394,7 +394,7 @@ int user_forwarding_serve(struct user_forwarding *f)
 	struct listening *l;
 
 	f->is_short = false;
-	if (f->awaits_next || epoll_wait(f->epoll, &event, 1, 0) != 1)
+	if (f->awaits_next || f->epoll < 0 || epoll_wait(f->epoll, &event, 1, 0) != 1)
 		return 0;
 	l = find(f, event.data.u32);
 	return l ? let_in(f, l) : 0;

@@ -12,7 +12,7 @@
 
 struct user_forwarding;
 
-/* channel: to the monitor; env: of the login. Both stay the caller's. Return: 0, negative errno. */
+/* channel: to the monitor; env: of the login. Both stay the caller's. Return: 0, -ENOMEM. */
 int user_forwarding_new(int channel, char *const *env, struct user_forwarding **ret_forwarding);
 /* Closes and removes all sockets. */
 struct user_forwarding *user_forwarding_free(struct user_forwarding *forwarding);
