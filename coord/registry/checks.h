@@ -35,8 +35,8 @@ const struct checkreq_record *registry_check_login(const struct registry *regist
 						   const struct check_login **ret_login);
 /*
  * May the login go on? REGISTRY_OK: *ret_grant says why; WAITING; DENIED; NOT_FOUND: it was
- * approved, and that was taken back. period_usec: of the rule; 0: only an approval that came after
- * the login was asked for counts.
+ * approved, and that was taken back. period_usec: of the rule; 0: only an approval of this very
+ * request counts, since no other has shown the login.
  */
 enum registry_code registry_check_state(const struct registry *registry,
 					const struct checkreq_record *req,
@@ -71,10 +71,13 @@ struct registry_check_answer {
 	const char *method; /* "password", "password+totp", "oidc:NAME" */
 	enum auth_strength strength;
 	uint64_t auth_time; /* not before the request */
+	/* Of the request, that they were shown; needed to approve, and has to be all of them. */
+	size_t n_logins;
 };
 /*
  * A person (actor->login) answers; id: of the request. OK: checkreq. NOT_ALLOWED: the source host
- * is not theirs; they have not signed in anew. CONFLICT: it was answered already. NOT_FOUND.
+ * is not theirs; they have not signed in anew. CONFLICT: it was answered already, or waits still,
+ * with logins that they were not shown. NOT_FOUND.
  */
 void registry_answer_check(struct registry *registry, const struct registry_actor *actor,
 			   const char *id, const struct registry_check_answer *answer,

@@ -18,6 +18,7 @@ struct answer {
 	bool approve;
 	enum auth_strength strength;
 	uint64_t auth_time;
+	size_t n_logins;
 };
 
 static void destroy_answer(struct op *op)
@@ -65,6 +66,15 @@ static int check_freshness(struct answer *a, const struct checkreq_record *req)
 	return 0;
 }
 
+/* Logins join a request while its page is open. What was not seen was not approved. */
+static int check_seen(struct answer *a, const struct checkreq_record *req)
+{
+	if (a->n_logins == req->logins.n)
+		return 0;
+	return op_refuse(&a->op, REGISTRY_CONFLICT,
+			 "another login has come since the page was loaded");
+}
+
 static void put_grant(struct answer *a, struct txn *txn, const struct checkreq_record *req,
 		      const struct node_record *node)
 {
@@ -106,6 +116,8 @@ static int prepare_answer(struct op *op, struct txn *txn)
 
 	if (r == 0 && a->approve)
 		r = check_freshness(a, req);
+	if (r == 0 && a->approve)
+		r = check_seen(a, req);
 	if (r != 0)
 		return r;
 	node = registry_node(registry, req->node);
@@ -153,6 +165,7 @@ static int copy_answer(struct answer *a, const char *id, const struct registry_c
 	a->approve = answer->approve;
 	a->strength = answer->strength;
 	a->auth_time = answer->auth_time;
+	a->n_logins = answer->n_logins;
 	a->id = strdup(id);
 	if (!a->id)
 		return -ENOMEM;

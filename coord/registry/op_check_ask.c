@@ -220,7 +220,7 @@ static int prepare_ask(struct op *op, struct txn *txn)
 
 	if (r != 0)
 		return r;
-	valid = registry_checkgrant(op->registry, a->source);
+	valid = a->period_usec > 0 ? registry_checkgrant(op->registry, a->source) : NULL;
 	if (valid &&
 	    (valid->order > a->order || check_is_remembered(op->registry, valid, a->period_usec))) {
 		op->result.checkgrant = valid;

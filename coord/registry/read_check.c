@@ -93,10 +93,12 @@ enum registry_code registry_check_state(const struct registry *registry,
 					const struct checkgrant_record **ret_grant)
 {
 	const struct checkgrant_record *grant = registry_checkgrant(registry, req->node);
+	bool is_later = grant && grant->order > login->order;
 
-	/* Whichever request it was that was approved meanwhile. */
-	if (grant &&
-	    (grant->order > login->order || check_is_remembered(registry, grant, period_usec))) {
+	/* Whichever request it was that was approved meanwhile, unless each login is to be shown.
+	 */
+	if ((is_later && (period_usec > 0 || req->state == CHECK_APPROVED)) ||
+	    (grant && check_is_remembered(registry, grant, period_usec))) {
 		*ret_grant = grant;
 		return REGISTRY_OK;
 	}

@@ -2,7 +2,8 @@
  * A login waits until the owner of the host that it comes from shows that they are there. The page
  * is behind the link in the terminal, with the same code. Approving takes two things: that they
  * have shown who they are since the login was asked for (here and now by password, or by a sign-in
- * with the provider), and a click. Opening the page does nothing.
+ * with the provider), and a click. Opening the page does nothing. More logins may come while it is
+ * open: the form says how many it was shown with, and whoever has not seen all of them looks again.
  */
 #include <string.h>
 
@@ -170,6 +171,7 @@ static int show(struct web_call *call, const struct checkreq_record *req, unsign
 	if (!is_fresh && call->web->n_providers > 0)
 		add_providers(&page, call, req);
 	page_form(&page, call, path, "check %s", req->head.id);
+	html_add(&page, "<input type=\"hidden\" name=\"logins\" value=\"%zu\">\n", req->logins.n);
 	if (!is_fresh && has_password)
 		add_password(&page, user);
 	add_answers(&page, is_fresh || has_password);
@@ -208,12 +210,30 @@ int web_check_page(struct web_call *call)
 	return req->state == CHECK_WAITING ? show(call, req, 200, NULL) : show_answered(call, req);
 }
 
+/* It was answered meanwhile, in another window may be; or it is not what they were shown any more.
+ */
+static void show_again(struct web_call *call)
+{
+	const struct checkreq_record *req = find(call);
+
+	if (!req)
+		return;
+	if (req->state != CHECK_WAITING)
+		show_answered(call, req);
+	else
+		show(call, req, 409,
+		     "Another login has come since this page was loaded, and nothing was let in. "
+		     "Please look at all of them, and answer again.");
+}
+
 static void on_answered(const struct registry_result *result, void *userdata)
 {
 	struct web_call *call = userdata;
 
 	if (result->code == REGISTRY_NOT_FOUND)
 		refuse_link(call);
+	else if (result->code == REGISTRY_CONFLICT)
+		show_again(call);
 	else if (web_refused(call, result) < 0)
 		show_answered(call, result->checkreq);
 }
@@ -235,6 +255,7 @@ static void on_checked(const struct verify_answer *verified, void *userdata)
 				     .method = verified->method,
 				     .strength = AUTH_MAX_AGE,
 				     .auth_time = registry_now(call->web->registry),
+				     .n_logins = call->number,
 			     });
 		return;
 	}
@@ -267,12 +288,19 @@ static int approve(struct web_call *call, const struct checkreq_record *req)
 		.from = call->client,
 	};
 
+	/* Before a password is asked for: it would have to be given again. */
+	if (parse_u64(web_field(call, "logins"), RECORD_MAX_LOGINS, &call->number) < 0 ||
+	    call->number != req->logins.n) {
+		show_again(call);
+		return 0;
+	}
 	if (session) {
 		answer(call, &(struct registry_check_answer){
 				     .approve = true,
 				     .method = session->method,
 				     .strength = session->strength,
 				     .auth_time = session->auth_time,
+				     .n_logins = call->number,
 			     });
 		return 0;
 	}

@@ -103,6 +103,7 @@ static void check_somebody(struct coord_fix *coord)
 		.method = "password+totp",
 		.strength = AUTH_MAX_AGE,
 		.auth_time = FIX_START,
+		.n_logins = 1,
 	};
 
 	ask_for_check(coord, "root");

@@ -50,6 +50,7 @@ static void approve_check(struct coord_fix *coord)
 		.method = "oidc:corp",
 		.strength = AUTH_PROMPT_ONLY,
 		.auth_time = registry_now(coord->registry),
+		.n_logins = 1,
 	};
 
 	registry_answer_check(coord->registry, &alice, check_id, &answer, fix_done, &coord->result);

@@ -170,11 +170,13 @@ static void receive(struct checks *c, int fd, const char *wanted)
 
 static void answer_as(struct checks *c, const struct registry_actor *actor, bool approve)
 {
+	const struct checkreq_record *req = registry_checkreq(c->coord->registry, c->page);
 	const struct registry_check_answer answer = {
 		.approve = approve,
 		.method = "password",
 		.strength = AUTH_MAX_AGE,
 		.auth_time = fix_time(),
+		.n_logins = req ? req->logins.n : 0,
 	};
 
 	registry_answer_check(c->coord->registry, actor, c->page, &answer, fix_done,

@@ -459,15 +459,17 @@ static void answer(struct coord_fix *coord, const struct asking *asking, bool ap
 	const struct registry_actor alice = { .who = "alice@example.com",
 					      .from = "192.0.2.9",
 					      .login = "alice@example.com" };
+	const char *id = strrchr(asking->url, '/') + 1;
+	const struct checkreq_record *req = registry_checkreq(coord->registry, id);
 	const struct registry_check_answer given = {
 		.approve = approve,
 		.method = "password",
 		.strength = AUTH_MAX_AGE,
 		.auth_time = clock_usec(CLOCK_REALTIME),
+		.n_logins = req->logins.n,
 	};
-	const char *id = strrchr(asking->url, '/') + 1;
 
-	assert_string_equal(registry_checkreq(coord->registry, id)->code, asking->code);
+	assert_string_equal(req->code, asking->code);
 	registry_answer_check(coord->registry, &alice, id, &given, fix_done, &coord->result);
 	assert_int_equal(coord->result.code, REGISTRY_OK);
 }

@@ -72,19 +72,29 @@ static enum registry_code ask(struct checks *c, uint64_t period)
 	return ask_as(c, "root", period);
 }
 
-static void answer_as(struct checks *c, const struct registry_actor *actor, bool approve,
-		      uint64_t auth_time)
+/* n_logins: that whoever answers was shown. */
+static void answer_seen(struct checks *c, const struct registry_actor *actor, bool approve,
+			uint64_t auth_time, size_t n_logins)
 {
 	const struct registry_check_answer answer = {
 		.approve = approve,
 		.method = "password+totp",
 		.strength = AUTH_MAX_AGE,
 		.auth_time = auth_time,
+		.n_logins = n_logins,
 	};
 
 	c->fix->result = (struct fix_result){ 0 };
 	registry_answer_check(c->fix->registry, actor, c->id, &answer, FIX_DONE(c->fix));
 	fix_run(c->fix);
+}
+
+static void answer_as(struct checks *c, const struct registry_actor *actor, bool approve,
+		      uint64_t auth_time)
+{
+	const struct checkreq_record *req = registry_checkreq(c->fix->registry, c->id);
+
+	answer_seen(c, actor, approve, auth_time, req ? req->logins.n : 0);
 }
 
 static void approve(struct checks *c)
@@ -197,7 +207,7 @@ static void test_always(void **state)
 	assert_int_equal(ask_as(&c, "alice", 0), REGISTRY_WAITING);
 	assert_string_not_equal(first, c.login);
 	fix_pass(fix, FIX_SEC);
-	/* Whoever waits by then is let in. */
+	/* Whoever is on the page by then is let in. */
 	approve(&c);
 	assert_int_equal(state_of(&c, first, 0), REGISTRY_OK);
 	assert_int_equal(state_of(&c, c.login, 0), REGISTRY_OK);
@@ -273,14 +283,44 @@ static void test_shared(void **state)
 	fix_expect(fix, REGISTRY_TOO_MANY, "256 logins from this host wait for the same check");
 	assert_int_equal(registry_n_checkreqs(fix->registry), 1);
 
-	/* Late in the life of a page there is another; either answers for all. */
+	/*
+	 * Late in the life of a page there is another; either answers for all, but for those that
+	 * are to be asked about each time: they are not on it.
+	 */
 	fix_pass(fix, 301 * FIX_SEC);
 	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_WAITING);
 	assert_string_not_equal(c.id, id);
 	fix_pass(fix, FIX_SEC);
 	approve(&c);
-	assert_int_equal(state_of(&c, login, 0), REGISTRY_OK);
+	assert_int_equal(state_of(&c, login, 1), REGISTRY_OK);
+	assert_int_equal(state_of(&c, login, 0), REGISTRY_WAITING);
 	assert_int_equal(state_of(&c, c.login, 0), REGISTRY_OK);
+	strcpy(c.id, id);
+	approve(&c);
+	assert_int_equal(state_of(&c, login, 0), REGISTRY_OK);
+}
+
+/* A login that joins while the page is open is not approved with it. */
+static void test_seen(void **state)
+{
+	struct fix *fix = *state;
+	struct checks c;
+
+	begin(&c, fix);
+	assert_int_equal(ask(&c, 0), REGISTRY_WAITING);
+	assert_int_equal(ask_as(&c, "alice", 0), REGISTRY_WAITING);
+	answer_seen(&c, &alice, true, fix_time(), 1);
+	fix_expect(fix, REGISTRY_CONFLICT, "another login has come since the page was loaded");
+	assert_int_equal(state_of(&c, c.login, 0), REGISTRY_WAITING);
+	assert_null(registry_checkgrant(fix->registry, c.laptop));
+	answer_seen(&c, &alice, true, fix_time(), 2);
+	fix_expect(fix, REGISTRY_OK, NULL);
+	assert_int_equal(state_of(&c, c.login, 0), REGISTRY_OK);
+	/* No takes no look. */
+	fix_pass(fix, FIX_SEC);
+	assert_int_equal(ask(&c, 0), REGISTRY_WAITING);
+	answer_seen(&c, &alice, false, 0, 0);
+	fix_expect(fix, REGISTRY_OK, NULL);
 }
 
 /* All of them before the state shows the first. */
@@ -365,6 +405,7 @@ static void test_clock_of_provider(void **state)
 		.approve = true,
 		.method = "oidc:corp",
 		.strength = AUTH_PROMPT_ONLY,
+		.n_logins = 1,
 	};
 	struct checks c;
 
@@ -645,25 +686,16 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_approved),
-		TEST(test_remembered),
-		TEST(test_always),
-		TEST(test_denied),
-		TEST(test_runs_out),
-		TEST(test_shared),
-		TEST(test_at_the_same_time),
-		TEST(test_who_may_answer),
-		TEST(test_clock_of_provider),
-		TEST(test_forgotten),
-		TEST(test_renewed_key),
-		TEST(test_key_runs_out),
-		TEST(test_signed_out),
-		TEST(test_suspended),
-		TEST(test_forget_person),
-		TEST(test_limits),
-		TEST(test_limit_of_target),
-		TEST(test_bad_requests),
-		TEST(test_restart),
+		TEST(test_approved),	   TEST(test_remembered),
+		TEST(test_always),	   TEST(test_denied),
+		TEST(test_runs_out),	   TEST(test_shared),
+		TEST(test_seen),	   TEST(test_at_the_same_time),
+		TEST(test_who_may_answer), TEST(test_clock_of_provider),
+		TEST(test_forgotten),	   TEST(test_renewed_key),
+		TEST(test_key_runs_out),   TEST(test_signed_out),
+		TEST(test_suspended),	   TEST(test_forget_person),
+		TEST(test_limits),	   TEST(test_limit_of_target),
+		TEST(test_bad_requests),   TEST(test_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,30 @@ static void test_approved_after_signing_in(void **state)
 	assert_int_equal(request(f)->state, CHECK_APPROVED);
 }
 
+/* What was not shown is not let in: neither by a sign-in, nor with the password. */
+static void test_login_that_came_later(void **state)
+{
+	struct check_fix *f = *state;
+
+	ask(f, "postgres");
+	browser_get(f->b, f->path);
+	browser_get(f->b, browser_location(f->b));
+	browser_sign_in(f->b, ALICE);
+	browser_sees(f->b, "Is this login yours?");
+	ask(f, "root");
+	assert_int_equal(browser_submit(f->b, f->path, "answer=yes"), 409);
+	browser_sees(f->b, "Another login has come since this page was loaded");
+	browser_sees(f->b, "<strong>root</strong> on <strong>server-1</strong>");
+	assert_int_equal(request(f)->state, CHECK_WAITING);
+	ask(f, "backup");
+	assert_int_equal(browser_submit(f->b, f->path, "answer=yes&password=" PASSWORD), 409);
+	assert_int_equal(request(f)->state, CHECK_WAITING);
+	assert_null(grant(f));
+	assert_int_equal(browser_submit(f->b, f->path, "answer=yes"), 200);
+	browser_sees(f->b, "It is let in");
+	assert_int_equal(request(f)->state, CHECK_APPROVED);
+}
+
 static void test_denied(void **state)
 {
 	struct check_fix *f = *state;
@@ -293,6 +317,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_approved_with_the_password),
 		TEST(test_approved_after_signing_in),
+		TEST(test_login_that_came_later),
 		TEST(test_denied),
 		TEST(test_code_is_asked_for),
 		TEST(test_other_people),
