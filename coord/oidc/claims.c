@@ -17,6 +17,11 @@ static int fail(char **reterr_text, const char *why)
 
 /* ---- single claims ---- */
 
+static bool names(const json_t *v, const char *text)
+{
+	return json_is_string(v) && strcmp(json_string_value(v), text) == 0;
+}
+
 /* Seconds since 1970, with a fraction if they like. Return: 0, -EINVAL. */
 static int get_time(const json_t *claims, const char *name, uint64_t *ret)
 {
@@ -37,6 +42,20 @@ static int get_text(const json_t *claims, const char *name, char **target)
 	if (!text || !*text || *target)
 		return 0;
 	*target = text_sanitize(text, OIDC_MAX_TEXT);
+	return *target ? 0 : -ENOMEM;
+}
+
+/*
+ * People are known by it when they come for the first time: cut or cleaned, it would be another
+ * one's. Return: 0, also if there is none that will do; -ENOMEM.
+ */
+static int get_email(const json_t *claims, char **target)
+{
+	const char *text = json_string_value(json_object_get(claims, "email"));
+
+	if (!text || !*text || *target || strlen(text) > OIDC_MAX_TEXT || text_has_control(text))
+		return 0;
+	*target = strdup(text);
 	return *target ? 0 : -ENOMEM;
 }
 
@@ -98,12 +117,12 @@ static int get_groups(const json_t *claims, const char *name, struct oidc_identi
 static int get_person(const json_t *claims, const char *groups_claim,
 		      struct oidc_identity *identity, char **reterr_text)
 {
-	bool had_email = identity->email;
 	const json_t *verified = json_object_get(claims, "email_verified");
-	int r = get_text(claims, "email", &identity->email);
+	int r = get_email(claims, &identity->email);
 
-	/* One belongs to the other: both are from here, or neither. */
-	if (r == 0 && !had_email && identity->email && verified) {
+	/* One belongs to the other: what is said here is about the address that stands here. */
+	if (r == 0 && identity->email && verified && !identity->has_email_verified &&
+	    names(json_object_get(claims, "email"), identity->email)) {
 		identity->has_email_verified = true;
 		identity->email_verified = is_true(verified);
 	}
@@ -117,11 +136,6 @@ static int get_person(const json_t *claims, const char *groups_claim,
 }
 
 /* ---- the token ---- */
-
-static bool names(const json_t *v, const char *text)
-{
-	return json_is_string(v) && strcmp(json_string_value(v), text) == 0;
-}
 
 /* One audience as a string, or an array of them; with several, azp says whose it is. */
 static const char *check_audience(const json_t *claims, const char *client_id)

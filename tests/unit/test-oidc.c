@@ -412,7 +412,49 @@ static void test_userinfo(void **state)
 	/* What says that an address is verified is about that address only. */
 	assert_string_equal(identity.email, "a@b.example");
 	assert_false(identity.email_verified);
+	assert_false(identity.has_email_verified);
 	assert_int_equal(identity.n_groups, 1);
+}
+
+/* The token is silent, and a "no" stands elsewhere: that is no silence to make anything of. */
+static void test_userinfo_says_no(void **state)
+{
+	static const char no[] =
+		"{\"sub\":\"s1\",\"email\":\"a@b.example\",\"email_verified\":false}";
+	static const char yes[] =
+		"{\"sub\":\"s1\",\"email\":\"a@b.example\",\"email_verified\":true}";
+	const struct oidc_expected e = expected();
+	_cleanup_(oidc_identity_done) struct oidc_identity identity = { 0 };
+	_cleanup_free_ char *text = NULL;
+
+	accept_claims(CLAIMS(",\"email\":\"a@b.example\""), &e, &identity);
+	assert_int_equal(oidc_userinfo_add(no, strlen(no), NULL, &identity, &text), 0);
+	assert_true(identity.has_email_verified);
+	assert_false(identity.email_verified);
+	/* The first word counts, which is the token's if it has one. */
+	assert_int_equal(oidc_userinfo_add(yes, strlen(yes), NULL, &identity, &text), 0);
+	assert_false(identity.email_verified);
+}
+
+/* Of an address that is too long, or not a clean one, there is not a part either. */
+static void test_email_as_it_is(void **state)
+{
+	const struct oidc_expected e = expected();
+	_cleanup_(oidc_identity_done) struct oidc_identity identity = { 0 }, other = { 0 };
+	_cleanup_free_ char *json = NULL;
+	char local[245];
+
+	memset(local, 'a', sizeof(local) - 1);
+	local[sizeof(local) - 1] = '\0';
+	json = text_printf(CLAIMS(",\"email\":\"%s@corp.example.evil.example\",\"email_verified\":"
+				  "true"),
+			   local);
+	accept_claims(json, &e, &identity);
+	assert_null(identity.email);
+	assert_false(identity.email_verified);
+	accept_claims(CLAIMS(",\"email\":\"a\\u0007@b.example\",\"email_verified\":true"), &e,
+		      &other);
+	assert_null(other.email);
 }
 
 /* ---- the token endpoint ---- */
@@ -628,6 +670,8 @@ int main(void)
 		cmocka_unit_test(test_clocks),
 		cmocka_unit_test(test_fresh_sign_in),
 		cmocka_unit_test(test_userinfo),
+		cmocka_unit_test(test_userinfo_says_no),
+		cmocka_unit_test(test_email_as_it_is),
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_invalid_grant),
 		cmocka_unit_test(test_tokens_that_are_not_for_use),
