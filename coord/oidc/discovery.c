@@ -86,6 +86,7 @@ static const struct json_field fields[] = {
 	{ "userinfo_endpoint", read_url, AT(d.userinfo_endpoint) },
 	{ "revocation_endpoint", read_url, AT(d.revocation_endpoint) },
 	{ "token_endpoint_auth_methods_supported", read_auth_methods, AT(d.post_secret) },
+	{ "authorization_response_iss_parameter_supported", json_read_bool, AT(d.names_itself) },
 };
 #undef AT
 

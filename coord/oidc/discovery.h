@@ -11,6 +11,7 @@ struct oidc_discovery {
 	char *userinfo_endpoint;   /* NULL: none */
 	char *revocation_endpoint; /* likewise (RFC 8414) */
 	bool post_secret;	   /* it takes the client's secret in the body only */
+	bool names_itself;	   /* in what people bring back (RFC 9207) */
 };
 
 /*

@@ -161,6 +161,8 @@ static const char *check_callback(const struct oidc_provider *p, const struct oi
 		return "this is not the answer to what was asked; begin anew";
 	if (callback->iss && strcmp(callback->iss, p->issuer) != 0)
 		return "the answer is another provider's";
+	if (!callback->iss && p->discovery.names_itself)
+		return "the answer does not say which provider it is from";
 	if (callback->error && strcmp(callback->error, "access_denied") == 0)
 		return "the provider says that you did not agree, or may not sign in here";
 	if (callback->error)

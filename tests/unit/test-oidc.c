@@ -578,7 +578,8 @@ static void test_description(void **state)
 		DESCRIPTION(ISSUER, "https://id.example/token",
 			    ",\"token_endpoint_auth_methods_supported\":[\"client_secret_post\"],"
 			    "\"claims_supported\":[\"sub\"],\"revocation_endpoint\":"
-			    "\"https://id.example/revoke\"");
+			    "\"https://id.example/revoke\","
+			    "\"authorization_response_iss_parameter_supported\":true");
 	struct oidc_discovery d;
 	_cleanup_free_ char *text = NULL;
 
@@ -587,6 +588,7 @@ static void test_description(void **state)
 	assert_null(d.userinfo_endpoint);
 	assert_string_equal(d.revocation_endpoint, "https://id.example/revoke");
 	assert_true(d.post_secret);
+	assert_true(d.names_itself);
 	oidc_discovery_done(&d);
 }
 
