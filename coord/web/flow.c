@@ -125,8 +125,8 @@ static void on_begun(int status, const char *text, const struct web_begun *begun
 int web_provider_begin(struct web_call *call)
 {
 	const struct web_provider *provider = find_provider(call->web, web_param(call, "provider"));
-	_cleanup_free_ char *redirect = text_printf("%s/oidc/callback", call->web->url);
-	struct web_begin begin = { .redirect_uri = redirect };
+	_cleanup_free_ char *redirect = NULL;
+	struct web_begin begin = { 0 };
 
 	if (!provider)
 		return web_error(call, 404, "There is no such provider",
@@ -135,8 +135,10 @@ int web_provider_begin(struct web_call *call)
 		return web_error(call, 429, "Too many attempts", "Please wait a moment.");
 	call->number = (uint64_t)(provider - call->web->providers);
 	call->next = strdup(web_next(http_request_query(call->req, "next", 0)));
+	redirect = text_printf("%s/oidc/callback/%s", call->web->url, provider->name);
 	if (!call->next || !redirect)
 		return web_fail(call);
+	begin.redirect_uri = redirect;
 	begin.reauth = needs_reauth(call->next);
 	provider->begin(provider->userdata, &begin, on_begun, call);
 	return 0;
@@ -263,6 +265,16 @@ static bool same(const char *a, const char *b)
 	return strlen(a) == strlen(b) && CRYPTO_memcmp(a, b, strlen(a)) == 0;
 }
 
+/*
+ * Each provider has a path of its own, which is all that it sends browsers to. An answer that comes
+ * by another's was made by another: one provider could have people bring it the codes of the next
+ * (RFC 9700, section 4.4).
+ */
+static bool is_from(const struct web_flow *flow, const struct web_call *call)
+{
+	return strcmp(flow->provider->name, web_param(call, "provider")) == 0;
+}
+
 /* Taken off the list: whatever comes of it, it comes once. NULL: there is none. */
 static struct web_flow *take_flow(struct web_call *call, const char *state)
 {
@@ -272,7 +284,7 @@ static struct web_flow *take_flow(struct web_call *call, const char *state)
 	for (flow = TAILQ_FIRST(&call->web->flows); flow; flow = TAILQ_NEXT(flow, entry))
 		if (same(flow->state, state))
 			found = flow;
-	if (!found || !same(found->visit, call->visit))
+	if (!found || !same(found->visit, call->visit) || !is_from(found, call))
 		return NULL;
 	return unlink_flow(call->web, found);
 }

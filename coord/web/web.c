@@ -93,7 +93,7 @@ static const struct http_route routes[] = {
 	PAGE("POST", "/login", 0, web_login_post),
 	PAGE("POST", "/login/code", 0, web_login_code),
 	PAGE("GET", "/login/{provider}", 0, web_provider_begin),
-	PAGE("GET", "/oidc/callback", 0, web_provider_return),
+	PAGE("GET", "/oidc/callback/{provider}", 0, web_provider_return),
 	PAGE("GET", "/a/{id}", PAGE_SIGNED_IN, web_enrol),
 	PAGE("POST", "/a/{id}", PAGE_SIGNED_IN, web_enrol_post),
 	PAGE("GET", "/check/{id}", PAGE_SIGNED_IN, web_check_page),

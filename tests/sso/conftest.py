@@ -23,7 +23,7 @@ def coordinator(tmp_path_factory):
 @pytest.fixture(scope="module")
 def idp(coordinator):
     """A provider that the coordinator knows as "corp" (RS256) and as "other" (ES256)."""
-    with provider(free_port(), f"{coordinator.url}/oidc/callback", where=IDP) as idp:
+    with provider(free_port(), *(f"{coordinator.url}/oidc/callback/{name}" for name in ("corp", "other")), where=IDP) as idp:
         more = {"Scopes": "openid email profile groups", "GroupsClaim": "groups"}
         coordinator.stop()
         coordinator.add_provider("corp", idp.issuer, Title="Example Corp", CreateUsers="yes", **more)

@@ -83,8 +83,9 @@ def main():
     idp_folder, separator, *command = sys.argv[1:]
     assert separator == "--"
     coordinator, idp_port = free_port(), free_port()
+    back = [f"https://coord.example:{COORDINATOR}/oidc/callback/{name}" for name in ("corp", "staff")]
     with contextlib.ExitStack() as stack:
-        idp = stack.enter_context(provider(idp_port, f"https://coord.example:{COORDINATOR}/oidc/callback", where=Path(idp_folder)))
+        idp = stack.enter_context(provider(idp_port, *back, where=Path(idp_folder)))
         server = stack.enter_context(Server(("127.0.0.1", 0), allow_none=True, logRequests=False))
         server.register_instance(Robot(idp, f"MAP coord.example:{COORDINATOR} 127.0.0.1:{coordinator}", stack))
         threading.Thread(target=server.serve_forever, daemon=True).start()

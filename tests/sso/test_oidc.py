@@ -56,7 +56,7 @@ def test_callback_cannot_be_used_twice(coordinator, idp, person):
 def test_forged_state(coordinator, idp, person):
     person.open(coordinator.url)
     person.press("Continue with Example Corp")
-    person.open(f"{coordinator.url}/oidc/callback?code=x&state={'A' * 43}&iss={idp.issuer}")
+    person.open(f"{coordinator.url}/oidc/callback/corp?code=x&state={'A' * 43}&iss={idp.issuer}")
     assert "belongs to no sign-in" in person.text
     person.look("forged-state")
     person.open(coordinator.url)
@@ -75,6 +75,13 @@ def test_other_issuer_in_the_answer(coordinator, idp, person):
     callback = answer_held_back(person, coordinator, idp)
     person.open(re.sub(r"iss=[^&]*", "iss=https%3A%2F%2Fevil.example", callback))
     assert "another provider" in person.text
+
+
+def test_no_issuer_in_the_answer(coordinator, idp, person):
+    """A provider that says that it names itself in its answers does so in all of them."""
+    callback = answer_held_back(person, coordinator, idp)
+    person.open(re.sub(r"&iss=[^&]*", "", callback))
+    assert "does not say which provider it is from" in person.text
 
 
 def test_forged_code(coordinator, idp, person):

@@ -96,13 +96,13 @@ static int teardown(void **state)
 
 /* ---- tests ---- */
 
-/* Back with the state of the last trip. */
+/* Back with the state of the last trip, to the path that it was told. */
 static unsigned come_back(struct browser *b, const char *code)
 {
-	char path[128];
+	const char *path = provider.redirect_uri + strlen(COORD_FIX_URL);
+	_cleanup_free_ char *all = text_printf("%s?code=%s&state=%s", path, code, provider.state);
 
-	snprintf(path, sizeof(path), "/oidc/callback?code=%s&state=%s", code, provider.state);
-	return browser_get(b, path);
+	return browser_get(b, all);
 }
 
 static void set_out(struct browser *b, const char *path)
@@ -120,7 +120,7 @@ static void test_there_and_back(void **state)
 	browser_sees(b, "href=\"/login/other?next=/code\">Continue with Other</a>");
 	set_out(b, "/login/corp?next=/code");
 	assert_false(provider.reauth);
-	assert_string_equal(provider.redirect_uri, COORD_FIX_URL "/oidc/callback");
+	assert_string_equal(provider.redirect_uri, COORD_FIX_URL "/oidc/callback/corp");
 	assert_int_equal(come_back(b, "good"), 303);
 	assert_string_equal(browser_location(b), "/code");
 	browser_get(b, "/");
@@ -193,14 +193,30 @@ static void test_another_browsers_trip(void **state)
 	free(b);
 }
 
+/* Who went to one provider, and comes back from another, brings that one's code to the first. */
+static void test_another_provider(void **state)
+{
+	struct coord_fix *coord = *state;
+	struct browser *b = browser_new(coord);
+	char path[128];
+
+	set_out(b, "/login/other");
+	snprintf(path, sizeof(path), "/oidc/callback/corp?code=good&state=%s", provider.state);
+	assert_int_equal(browser_get(b, path), 400);
+	assert_int_equal(registry_n_websessions(coord->registry), 0);
+	snprintf(path, sizeof(path), "/oidc/callback?code=good&state=%s", provider.state);
+	assert_int_equal(browser_get(b, path), 404);
+	free(b);
+}
+
 static void test_made_up(void **state)
 {
 	static const char *const paths[] = {
-		"/oidc/callback",
-		"/oidc/callback?code=good",
-		"/oidc/callback?code=good&state=",
-		"/oidc/callback?code=good&state=state-2",
-		"/oidc/callback?error=access_denied&state=nonsense",
+		"/oidc/callback/corp",
+		"/oidc/callback/corp?code=good",
+		"/oidc/callback/corp?code=good&state=",
+		"/oidc/callback/corp?code=good&state=state-2",
+		"/oidc/callback/corp?error=access_denied&state=nonsense",
 	};
 	struct browser *b = browser_new(*state);
 
@@ -370,12 +386,19 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_there_and_back), TEST(test_token_is_kept),
-		TEST(test_not_twice),	   TEST(test_another_browsers_trip),
-		TEST(test_made_up),	   TEST(test_provider_down),
-		TEST(test_unknown_people), TEST(test_many_trips),
-		TEST(test_check),	   TEST(test_old_sign_in_is_not_enough),
-		TEST(test_time_to_come),   TEST(test_somebody_else_comes_back),
+		TEST(test_there_and_back),
+		TEST(test_token_is_kept),
+		TEST(test_not_twice),
+		TEST(test_another_browsers_trip),
+		TEST(test_another_provider),
+		TEST(test_made_up),
+		TEST(test_provider_down),
+		TEST(test_unknown_people),
+		TEST(test_many_trips),
+		TEST(test_check),
+		TEST(test_old_sign_in_is_not_enough),
+		TEST(test_time_to_come),
+		TEST(test_somebody_else_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

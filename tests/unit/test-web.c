@@ -530,9 +530,18 @@ static void assert_protected(const struct browser *b)
 static void test_headers_of_every_answer(void **state)
 {
 	static const char *const paths[] = {
-		"/",	  "/login",	     "/style.css",   "/login/nobody", "/oidc/callback",
-		"/a/xyz", "/check/xyz",	     "/admin/nodes", "/nonsense",     "/set-password/x",
-		"/code",  "/nonsense/there",
+		"/",
+		"/login",
+		"/style.css",
+		"/login/nobody",
+		"/oidc/callback/nobody",
+		"/a/xyz",
+		"/check/xyz",
+		"/admin/nodes",
+		"/nonsense",
+		"/set-password/x",
+		"/code",
+		"/nonsense/there",
 	};
 	struct coord_fix *coord = *state;
 	struct browser *b = browser_new(coord);
