@@ -19,6 +19,7 @@
 #define REGISTRY_MAX_CHECKS	 1024u /* that wait at a time */
 #define REGISTRY_MAX_CHECKS_FOR	 256u  /* of these, for logins to one target */
 #define REGISTRY_MAX_CHECKS_FROM 20u   /* asked for by one source within ten minutes */
+#define REGISTRY_MAX_LOGINS_TO	 32u   /* of one request, to one target */
 
 /* ------------------------------------------------------------------- reading */
 

@@ -69,20 +69,42 @@ static void tell(struct ask *a, struct txn *txn, const char *user)
 		 target ? target->name : "");
 }
 
+/*
+ * What logins there are is the target's word, as whom is free to choose with many a rule: one host
+ * must not use up the page of a person whom others ask for.
+ */
+static int check_room(struct ask *a, const struct checkreq_record *req)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < req->logins.n; i++)
+		n += same_text(req->logins.items[i].target, a->target);
+	if (n >= REGISTRY_MAX_LOGINS_TO)
+		return op_refuse(&a->op, REGISTRY_TOO_MANY,
+				 "%u logins to this host, each as another user, wait for the same "
+				 "check already; they go on when it is answered",
+				 n);
+	if (req->logins.n >= RECORD_MAX_LOGINS)
+		return op_refuse(&a->op, REGISTRY_TOO_MANY,
+				 "%u logins from this host wait for the same check already; they "
+				 "go on when it is answered",
+				 RECORD_MAX_LOGINS);
+	return 0;
+}
+
 static int join(struct ask *a, struct txn *txn, const struct checkreq_record *old)
 {
 	struct check_login items[RECORD_MAX_LOGINS];
 	struct checkreq_record req = *old;
+	int r;
 
 	snprintf(a->id, sizeof(a->id), "%s", old->head.id);
 	a->number = find_login(a, old);
 	if (a->number < old->logins.n)
 		return OP_ANSWERED;
-	if (old->logins.n >= RECORD_MAX_LOGINS)
-		return op_refuse(&a->op, REGISTRY_TOO_MANY,
-				 "%u logins from this host wait for the same check already; they "
-				 "go on when it is answered",
-				 RECORD_MAX_LOGINS);
+	r = check_room(a, old);
+	if (r != 0)
+		return r;
 	memcpy(items, old->logins.items, old->logins.n * sizeof(items[0]));
 	items[req.logins.n++] = (struct check_login){
 		.target = a->target, .ssh_user = a->ssh_user, .asked = a->asked, .order = a->order

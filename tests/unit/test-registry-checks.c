@@ -259,10 +259,11 @@ static void test_runs_out(void **state)
 static void test_shared(void **state)
 {
 	struct fix *fix = *state;
-	char id[32], login[32], user[16];
+	char id[32], login[32], user[16], web[16];
 	struct checks c;
 
 	begin(&c, fix);
+	strcpy(web, c.web);
 	assert_int_equal(ask(&c, FIX_HOUR), REGISTRY_WAITING);
 	strcpy(id, c.id);
 	strcpy(login, c.login);
@@ -274,15 +275,23 @@ static void test_shared(void **state)
 		assert_string_equal(fix->seen, "");
 	}
 	for (unsigned i = 1; i < RECORD_MAX_LOGINS; i++) {
+		/* To the same host there are no more; to others there are. */
+		if (i % REGISTRY_MAX_LOGINS_TO == 0) {
+			assert_int_equal(ask_as(&c, "one-more", FIX_HOUR), REGISTRY_TOO_MANY);
+			fix_expect(fix, REGISTRY_TOO_MANY, "32 logins to this host");
+			snprintf(c.web, sizeof(c.web), "%s", fix_node(fix, 100 + i));
+		}
 		snprintf(user, sizeof(user), "user%u", i);
 		assert_int_equal(ask_as(&c, user, FIX_HOUR), REGISTRY_WAITING);
 		assert_string_equal(c.id, id);
 		assert_string_not_equal(c.login, login);
 	}
+	snprintf(c.web, sizeof(c.web), "%s", fix_node(fix, 99));
 	assert_int_equal(ask_as(&c, "one-more", FIX_HOUR), REGISTRY_TOO_MANY);
 	fix_expect(fix, REGISTRY_TOO_MANY, "256 logins from this host wait for the same check");
 	assert_int_equal(registry_n_checkreqs(fix->registry), 1);
 
+	snprintf(c.web, sizeof(c.web), "%s", web);
 	/*
 	 * Late in the life of a page there is another; either answers for all, but for those that
 	 * are to be asked about each time: they are not on it.
