@@ -269,6 +269,6 @@ bool registry_renewal_is_live(const struct registry *registry, const struct rene
 {
 	const struct user_record *user = registry_user(registry, renewal->user);
 
-	return person_is_signed_in(user, renewal->created) &&
+	return user && !user->suspended && renewal->created >= user->created &&
 	       user_identity(user, renewal->issuer, renewal->subject);
 }

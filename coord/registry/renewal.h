@@ -15,8 +15,9 @@ const struct renewal_record *registry_renewal(const struct registry *registry, c
 const struct renewal_record *registry_renewal_of(const struct registry *registry,
 						 const char *issuer, const char *subject);
 /*
- * The person is here, has this identity, and has not signed out everywhere since. Otherwise the
- * token is of no use any more, and to be given back.
+ * The person is here, and has this identity. Otherwise the token is of no use any more, and to be
+ * given back. That they have signed out does not matter: their hosts are here still, and who leaves
+ * must not be able to keep that from being noticed.
  */
 bool registry_renewal_is_live(const struct registry *registry,
 			      const struct renewal_record *renewal);

@@ -132,7 +132,15 @@ def test_coordinator_starts_anew(coordinator, asked, alice):
     wait_for(lambda: is_gone(coordinator), what="alice is gone")
 
 
-@pytest.mark.parametrize("command", ["sign-out", "unbind", "suspend"])
+def test_left_after_signing_out(coordinator, asked, alice):
+    """Nobody keeps it from being noticed by signing out everywhere first."""
+    coordinator.ctl("users", "sign-out", ALICE)
+    is_asked_again(coordinator)
+    asked.leave("alice")
+    wait_for(lambda: is_gone(coordinator), what="alice is gone")
+
+
+@pytest.mark.parametrize("command", ["unbind", "suspend"])
 def test_token_is_given_back(coordinator, asked, alice, command):
     before = asked.revoked()
     assert renewals(coordinator)["kept"] == 1
