@@ -34,7 +34,7 @@ def arrived(mesh, path):
     return mesh.server.host.run(f"sha256sum <{path}").stdout
 
 
-def python(laptop, script, timeout=90):
+def python(laptop, script, timeout=150):
     return laptop.run(["python3", "-W", "ignore", "-c", textwrap.dedent(script)], timeout=timeout, cwd=WORK)
 
 
@@ -69,7 +69,7 @@ def test_paramiko(mesh, laptop, work):
             client = paramiko.SSHClient()
             client.load_host_keys("known")
             client.connect("{SERVER}", username="alice", password=None if key else "whatever", pkey=key,
-                           allow_agent=False, look_for_keys=False)
+                           allow_agent=False, look_for_keys=False, timeout=60, banner_timeout=60, auth_timeout=60)
             stdin, stdout, stderr = client.exec_command("sha256sum; exit 4")
             stdin.write(open("blob", "rb").read())
             stdin.channel.shutdown_write()
@@ -91,7 +91,8 @@ def test_paramiko_is_told_why_not(mesh, laptop):
     result = python(laptop, f"""
         import paramiko
         transport = paramiko.Transport(("{SERVER}", 22))
-        transport.start_client()
+        transport.banner_timeout = transport.auth_timeout = 60
+        transport.start_client(timeout=60)
         try:
             transport.auth_password("alice", "whatever")
         except paramiko.SSHException as error:
