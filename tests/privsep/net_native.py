@@ -394,7 +394,7 @@ class NetTest(NativeTest):
         client.global_message("keepalive@openssh.com", False)
         client.global_message("no-such@request", False)
         client.global_message("keepalive@openssh.com")
-        expected = ["success", "failure", "success", "success", "failure", "success", "success", "success", "success"]
+        expected = ["success", "failure", "failure", "success", "failure", "success", "failure", "success", "success"]
         self.assertTrue(wait_until(lambda: len(client.answers) == len(expected)), client.answers)
         time.sleep(0.2)
         self.assertEqual(client.answers, expected)
