@@ -9,8 +9,22 @@ from mesh import SSH, login
 
 ALL = {"agent": True, "local": True, "remote": True}
 SURE = "-o ExitOnForwardFailure=yes"
-# Answers each connection with its bytes, as they come; -t: also if it takes its time after their end.
-ECHO = "exec socat -t 60 {}-LISTEN:{},fork EXEC:cat"
+# Answers each connection with its bytes, as they come, and with its end after theirs.
+ECHO_SERVER = """
+import os, socket, subprocess, sys
+family, address, mode = sys.argv[1:]
+if family == "UNIX":
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(address)
+    os.chmod(address, int(mode, 8))
+    server.listen()
+else:
+    server = socket.create_server(("127.0.0.1", int(address)))
+while True:
+    client = server.accept()[0]
+    subprocess.Popen(["cat"], stdin=client, stdout=client)
+    client.close()
+"""
 # The client goes on while PAM opens the session here.
 PATIENCE = 60
 SOCKETS = r"find /tmp /run/user -xdev \( -name 'peergate-agent-*' -o -name 'forwarded*' \) 2>/dev/null"
@@ -63,12 +77,19 @@ def forwarding(mesh, options, user="alice"):
         process.kill()
 
 
+def echo(host, family, address, mode="600"):
+    """Such a server, in the background."""
+    if family == "UNIX":
+        host.run(["rm", "-f", address])
+    return running(host, ["python3", "-c", ECHO_SERVER, family, str(address), mode])
+
+
 def listens(host, port):
     return bool(host.run(f"ss -Hltn sport = :{port}").stdout.strip())
 
 
 def answer(host, command, text="hello\n"):
-    return host.run(command, input=text).stdout
+    return host.run(command, input=text, timeout=2 * PATIENCE).stdout
 
 
 def sessions(mesh):
@@ -87,7 +108,7 @@ def test_local(mesh):
     allow(mesh)
     server, laptop = mesh.server.host, mesh.laptop.host
     began = time.time()
-    with running(server, ECHO.format("TCP", 7001)), running(server, ECHO.format("UNIX", "/run/echo,mode=666")):
+    with echo(server, "TCP", 7001), echo(server, "UNIX", "/run/echo", "666"):
         wait_for(lambda: listens(server, 7001), 20, "the server of echoes")
         wait_for(lambda: server.run("test -S /run/echo").returncode == 0, 20, "the socket of echoes")
         assert answer(laptop, f"{SSH} -W 127.0.0.1:7001 alice@server") == "hello\n"
@@ -103,7 +124,7 @@ def test_local(mesh):
 def test_connections_are_the_users(mesh):
     allow(mesh)
     server, laptop = mesh.server.host, mesh.laptop.host
-    with running(server, ECHO.format("UNIX", "/run/roots,mode=600")):
+    with echo(server, "UNIX", "/run/roots"):
         wait_for(lambda: server.run("test -S /run/roots").returncode == 0, 20, "the socket")
         server.run("ln -sf /run/roots /tmp/link-to-roots", check=True)
         for path in ("/run/roots", "/tmp/link-to-roots"):
@@ -135,7 +156,7 @@ def test_remote(mesh):
     allow(mesh)
     server, laptop = mesh.server.host, mesh.laptop.host
     path = "/tmp/forwarded.sock"
-    with running(laptop, ECHO.format("TCP", 7001)):
+    with echo(laptop, "TCP", 7001):
         with forwarding(mesh, f"-R 7005:127.0.0.1:7001 -R {path}:127.0.0.1:7001"):
             wait_for(lambda: listens(server, 7005), PATIENCE, "the server's port")
             uid = server.run("id -u alice", check=True).stdout.strip()
