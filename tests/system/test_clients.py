@@ -5,6 +5,7 @@ What they have in common is that none has a key or a password that the server wo
 import textwrap
 
 import pytest
+from hosts import wait_for
 from mesh import accept, login, login_processes
 
 CEILING = "SSH=yes\nPermitRootLogin=yes\n"
@@ -94,7 +95,7 @@ def test_paramiko_is_told_why_not(mesh, laptop):
         transport.banner_timeout = transport.auth_timeout = 60
         transport.start_client(timeout=60)
         try:
-            transport.auth_password("alice", "whatever")
+            transport.auth_password("alice", "whatever", fallback=False)
         except paramiko.SSHException as error:
             print(transport.get_banner().decode(), end="")
         """)
@@ -276,7 +277,7 @@ def test_mosh(mesh, laptop):
         terminal.sendline("echo mo''sh $((6 * 7))")
         terminal.read_until("mosh 42")
         # The SSH connection is over; the program that it left behind is in the login's scope, and holds its right.
-        assert laptop.run("ss -Hnt state established dport = :22").stdout == ""
+        wait_for(lambda: not laptop.run("ss -Hnt state established dport = :22").stdout, 30, "end of the SSH connection")
         assert any("mosh-server" in command for command in login_processes(mesh.server.host, "alice").values())
         terminal.sendline("exit")
         assert terminal.wait() == 0

@@ -6,7 +6,7 @@ import time
 from datetime import datetime
 
 import pytest
-from checked import DENIED, PASSWORD, RULE, ask_everybody, held, let_in, script, turned_away
+from checked import DENIED, PASSWORD, PERSON, RULE, ask_everybody, held, let_in, script, turned_away
 from coordinated import PORT, coordinated
 from hosts import wait_for
 from robot_client import robot
