@@ -12,9 +12,6 @@
 #include "coord/registry/checks.h"
 #include "coord/web/internal.h"
 
-/* Logins that are shown one by one. */
-#define MAX_SHOWN 20u
-
 static int refuse_link(struct web_call *call)
 {
 	return web_error(
@@ -90,10 +87,9 @@ static void add_request(struct html *page, const struct web_call *call,
 		 name_of(call, req->node), source ? ", " : "",
 		 source ? ip_addr_to_string(&source->ipv4, address) : "");
 	html_add(page, "<div><dt>%s</dt><dd><ul class=\"bare\">\n", n == 1 ? "Login" : "Logins");
-	for (size_t i = 0; i < n && i < MAX_SHOWN; i++)
+	/* All of them, since it is all that a yes is for. */
+	for (size_t i = 0; i < n; i++)
 		add_login(page, call, &req->logins.items[i]);
-	if (n > MAX_SHOWN)
-		html_add(page, "<li>and %zu more</li>\n", n - MAX_SHOWN);
 	html_add(page, "</ul></dd></div>\n<div><dt>Asked</dt><dd>");
 	page_duration(page, now > req->created ? now - req->created : 0);
 	html_add(page, " ago; waits for another ");

@@ -172,6 +172,24 @@ static void test_login_that_came_later(void **state)
 	assert_int_equal(request(f)->state, CHECK_APPROVED);
 }
 
+/* However many there are: what is approved was shown. */
+static void test_all_are_shown(void **state)
+{
+	struct check_fix *f = *state;
+	char user[16], line[64];
+
+	browser_sign_in(f->b, ALICE);
+	for (unsigned i = 0; i < REGISTRY_MAX_LOGINS_TO; i++) {
+		snprintf(user, sizeof(user), "user%u", i);
+		ask(f, user);
+	}
+	browser_get(f->b, f->path);
+	for (unsigned i = 0; i < REGISTRY_MAX_LOGINS_TO; i++) {
+		snprintf(line, sizeof(line), "<strong>user%u</strong> on", i);
+		browser_sees(f->b, line);
+	}
+}
+
 static void test_denied(void **state)
 {
 	struct check_fix *f = *state;
@@ -318,6 +336,7 @@ int main(void)
 		TEST(test_approved_with_the_password),
 		TEST(test_approved_after_signing_in),
 		TEST(test_login_that_came_later),
+		TEST(test_all_are_shown),
 		TEST(test_denied),
 		TEST(test_code_is_asked_for),
 		TEST(test_other_people),
