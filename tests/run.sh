@@ -19,7 +19,7 @@ logs=$build/logs
 stages=(gcc clang sso system)
 vm_options=()
 pytest_options=()
-machines=5 # for the system tests
+machines=2 # for the system tests
 while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) stages=(gcc clang sso) ;;
@@ -108,12 +108,12 @@ stage_system() {
 		system_tests all "${vm_options[@]}"
 		return
 	fi
-	# An emulated machine waits for most of the time: several side by side take not much longer than one. Each has
-	# one processor, for which emulation is cheaper; machines that are alone have two.
+	# An emulated machine waits much: two side by side take not much longer than one. With five, of one processor
+	# each, tests of what happens within a time failed.
 	results=()
 	for part in $(seq $machines); do
 		results+=("$build/system/$part/junit.xml")
-		PEERGATE_PART=$part/$machines system_tests "$part" --processors 1 > >(sed -u "s/^/$part: /") &
+		PEERGATE_PART=$part/$machines system_tests "$part" > >(sed -u "s/^/$part: /") &
 		jobs+=($!)
 	done
 	for part in "${jobs[@]}"; do
