@@ -253,7 +253,8 @@ def test_ansible(mesh, laptop):
     """Raw, then a module with pipelining: python over there, fed through stdin, on a kept connection."""
     laptop.write(f"{WORK}/hosts", "server ansible_user=alice ansible_python_interpreter=/usr/bin/python3\n")
     laptop.write(f"{WORK}/ansible.cfg", "[defaults]\nforks=1\ngathering=explicit\nretry_files_enabled=no\n"
-                                        "[ssh_connection]\npipelining=True\n")
+                                        "[ssh_connection]\npipelining=True\n"
+                                        "ssh_args=-o ControlMaster=auto -o ControlPersist=2s\n")
     laptop.write(f"{WORK}/play.yml", textwrap.dedent("""\
         - hosts: all
           tasks:
