@@ -481,6 +481,25 @@ void stage_reach(struct stage *s, enum mon_state state)
 		stage_open(s);
 }
 
+void stage_log_in(struct stage *s, const char *ceiling, const char *more)
+{
+	const struct stage_options options = { .ceiling = ceiling };
+
+	stage_begin(s, &options, true);
+	stage_ready(s);
+	stage_authorize(s);
+	stage_agent_accepts(s, NULL, more);
+	stage_account(s);
+	stage_opening(s);
+	stage_open(s);
+}
+
+void stage_log_out(struct stage *s, const char *log)
+{
+	stage_tell_puppet(&s->net, PUPPET_EXIT);
+	stage_end_with_leader(s, log);
+}
+
 struct msg_start stage_start(struct stage *s, const struct msg_start *start)
 {
 	struct chan_writer w = { 0 };

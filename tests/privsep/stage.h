@@ -71,6 +71,11 @@ void stage_account(struct stage *s); /* MON_ACCOUNT: the leader was asked */
 void stage_opening(struct stage *s); /* MON_OPENING: LEADER_OPEN has come, with the user channel */
 void stage_open(struct stage *s);    /* MON_OPEN */
 void stage_reach(struct stage *s, enum mon_state state); /* from the beginning, all of these */
+/* Up to MON_OPEN under this ceiling (NULL: the usual), by a lease with further members (or NULL).
+ */
+void stage_log_in(struct stage *s, const char *ceiling, const char *more);
+/* The connection is gone, and all that it needed; log as for stage_end_with_leader(). */
+void stage_log_out(struct stage *s, const char *log);
 
 /* ---- messages ---- */
 

@@ -218,33 +218,19 @@ static void test_lease_runs_out(void **state)
 	expect_revocation(&s, "run out", "The lease has run out");
 }
 
+/* Of a second, by the rule. */
+#define LIMIT(name)                                                                        \
+	",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,\"remote\":false}," \
+	"\"acceptEnv\":[],\"" name "\":1000000}"
+
 static void test_maximum_duration(void **state)
 {
 	struct stage s;
 
-	stage_reach(&s, MON_ASKING);
-	stage_agent_accepts(&s, NULL,
-			    ",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,"
-			    "\"remote\":false},\"acceptEnv\":[],\"maxDurationUsec\":1000000}");
-	stage_account(&s);
-	stage_opening(&s);
-	stage_open(&s);
+	stage_log_in(&s, NULL, LIMIT("maxDurationUsec"));
 	stage_start_channel(&s, CHANNEL);
 	stage_tell_puppet(&s.leader, PUPPET_FORK);
 	expect_revocation(&s, "maximum duration", "maximum duration is over");
-}
-
-#define IDLE_OPTIONS                                                                       \
-	",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,\"remote\":false}," \
-	"\"acceptEnv\":[],\"idleTimeoutUsec\":1000000}"
-
-static void reach_open_with_idle_timeout(struct stage *s)
-{
-	stage_reach(s, MON_ASKING);
-	stage_agent_accepts(s, NULL, IDLE_OPTIONS);
-	stage_account(s);
-	stage_opening(s);
-	stage_open(s);
 }
 
 /* It ends once nothing flows any more, not before, and what it left running goes on. */
@@ -254,7 +240,7 @@ static void test_idle(void **state)
 	char steps[8];
 	struct stage s;
 
-	reach_open_with_idle_timeout(&s);
+	stage_log_in(&s, NULL, LIMIT("idleTimeoutUsec"));
 	stage_tell_puppet(&s.leader, PUPPET_FORK);
 	for (begin = clock_usec(CLOCK_MONOTONIC);
 	     clock_usec(CLOCK_MONOTONIC) < begin + 3 * USEC_PER_SEC;) {

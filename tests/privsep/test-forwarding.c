@@ -26,25 +26,6 @@
 #define ALL  FORWARDING("true", "true", "true")
 #define NONE FORWARDING("false", "false", "false")
 
-static void open_login(struct stage *s, const char *ceiling, const char *more)
-{
-	const struct stage_options options = { .ceiling = ceiling };
-
-	stage_begin(s, &options, true);
-	stage_ready(s);
-	stage_authorize(s);
-	stage_agent_accepts(s, NULL, more);
-	stage_account(s);
-	stage_opening(s);
-	stage_open(s);
-}
-
-static void close_login(struct stage *s, const char *log)
-{
-	stage_tell_puppet(&s->net, PUPPET_EXIT);
-	stage_end_with_leader(s, log);
-}
-
 /* ---- messages ---- */
 
 static void ask_connect(struct stage *s, uint32_t id)
@@ -201,7 +182,7 @@ static void test_connect(void **state)
 	struct chan_msg msg;
 	struct stage s;
 
-	open_login(&s, NULL, FORWARDING("false", "true", "false"));
+	stage_log_in(&s, NULL, FORWARDING("false", "true", "false"));
 	ask_connect(&s, 1);
 	msg = stage_expect(s.user, USER_CONNECT);
 	assert_int_equal(msg_connect_get(&msg, &seen), 0);
@@ -212,7 +193,7 @@ static void test_connect(void **state)
 	expect_joined(&s, NET_CONNECTED, say_connected(&s, 1));
 	say_end(&s, false, 1);
 	stage_expect_silence(s.net.channel, 50000);
-	close_login(&s, "Forwarding to db.example:5432 (local) ended after ");
+	stage_log_out(&s, "Forwarding to db.example:5432 (local) ended after ");
 }
 
 static void test_connect_failed(void **state)
@@ -221,14 +202,14 @@ static void test_connect_failed(void **state)
 	struct chan_writer w = { 0 };
 	struct stage s;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_connect(&s, 1);
 	stage_skip(s.user, USER_CONNECT);
 	msg_connect_failed_put(&w, &(struct msg_connect_failed){ 1, FORWARD_CONNECT_FAILED, text });
 	stage_send(s.user, USER_CONNECT_FAILED, &w, NULL, 0);
 	expect_refused_connect(&s, 1, FORWARD_CONNECT_FAILED, text);
 	bring_up(&s, 2);
-	close_login(&s, "No local forwarding (db.example:5432) for alice: Connection refused");
+	stage_log_out(&s, "No local forwarding (db.example:5432) for alice: Connection refused");
 }
 
 static void test_listen(void **state)
@@ -237,14 +218,14 @@ static void test_listen(void **state)
 						   FORWARD_X11 };
 	struct stage s;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	for (uint32_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		bring_up_listener(&s, i + 1, kinds[i]);
 		expect_joined(&s, NET_INCOMING, say_incoming(&s, i + 1, i + 1));
 		stage_skip(s.user, USER_NEXT);
 		say_end(&s, true, i + 1);
 	}
-	close_login(&s, "Forwarding from 127.0.0.1:4000 at *:8080 (remote) ended after ");
+	stage_log_out(&s, "Forwarding from 127.0.0.1:4000 at *:8080 (remote) ended after ");
 }
 
 static void test_bound_as_the_ceiling_says(void **state)
@@ -253,14 +234,14 @@ static void test_bound_as_the_ceiling_says(void **state)
 	struct chan_msg msg;
 	struct stage s;
 
-	open_login(&s, "SSH=yes\nGatewayPorts=no\n", ALL);
+	stage_log_in(&s, "SSH=yes\nGatewayPorts=no\n", ALL);
 	ask_listen(&s, 1, FORWARD_TCP);
 	msg = stage_expect(s.user, USER_LISTEN);
 	assert_int_equal(msg_listen_get(&msg, &seen), 0);
 	assert_string_equal(seen.address, "localhost");
 	msg_listen_done(&seen);
 	chan_msg_done(&msg);
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 static void test_cancel(void **state)
@@ -269,7 +250,7 @@ static void test_cancel(void **state)
 	unsigned before;
 	struct stage s;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	bring_up_listener(&s, 1, FORWARD_TCP);
 	before = stage_monitor_fds(&s);
 	chan_put_u32(&w, 1);
@@ -280,7 +261,7 @@ static void test_cancel(void **state)
 	stage_skip(s.user, USER_NEXT);
 	stage_expect_silence(s.net.channel, 50000);
 	assert_int_equal(stage_monitor_fds(&s), before);
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 /* The leader removes what is left of a listener, unless it is gone already. */
@@ -291,7 +272,7 @@ static void test_leader_knows_of_paths(void **state)
 	struct chan_msg msg;
 	struct stage s;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_listen(&s, 1, FORWARD_AGENT);
 	stage_skip(s.user, USER_LISTEN);
 	say_socket(&s, 1);
@@ -306,7 +287,7 @@ static void test_leader_knows_of_paths(void **state)
 	chan_put_u32(&w, 1);
 	stage_send(s.net.channel, NET_UNLISTEN, &w, NULL, 0);
 	stage_skip(s.leader.channel, LEADER_SOCKET_GONE);
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 /* PAM is still being asked: listeners come first then, for programs may be told of them. */
@@ -330,7 +311,7 @@ static void test_asked_before_the_session_is_open(void **state)
 	stage_skip(s.user, USER_LISTEN);
 	stage_skip(s.user, USER_START);
 	stage_skip(s.user, USER_CONNECT);
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 /* ---- what is refused ---- */
@@ -341,7 +322,7 @@ static void test_refused_by_the_rule(void **state)
 {
 	struct stage s;
 
-	open_login(&s, NULL, NONE);
+	stage_log_in(&s, NULL, NONE);
 	ask_connect(&s, 1);
 	expect_refused_connect(&s, 1, FORWARD_PROHIBITED, BY_RULE("local"));
 	ask_listen(&s, 2, FORWARD_TCP);
@@ -353,8 +334,8 @@ static void test_refused_by_the_rule(void **state)
 	ask_listen(&s, 5, FORWARD_X11);
 	expect_refused_listen(&s, 5, BY_RULE("remote"));
 	stage_expect_silence(s.user, 50000);
-	close_login(&s, "Refused agent forwarding (a socket for the client's agent) to alice: "
-			"Peergate: the policy's rule ssh[0]");
+	stage_log_out(&s, "Refused agent forwarding (a socket for the client's agent) to alice: "
+			  "Peergate: the policy's rule ssh[0]");
 }
 
 /* Each by its own word alone. */
@@ -372,7 +353,7 @@ static void test_each_by_its_own_word(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct stage s;
 
-		open_login(&s, NULL, cases[i].more);
+		stage_log_in(&s, NULL, cases[i].more);
 		ask_connect(&s, 1);
 		if (cases[i].connect)
 			stage_skip(s.user, USER_CONNECT);
@@ -385,7 +366,7 @@ static void test_each_by_its_own_word(void **state)
 			else
 				stage_skip(s.net.channel, NET_LISTEN_FAILED);
 		}
-		close_login(&s, NULL);
+		stage_log_out(&s, NULL);
 	}
 }
 
@@ -393,21 +374,21 @@ static void test_no_x11_here(void **state)
 {
 	struct stage s;
 
-	open_login(&s, "SSH=yes\nX11Forwarding=no\n", ALL);
+	stage_log_in(&s, "SSH=yes\nX11Forwarding=no\n", ALL);
 	ask_listen(&s, 1, FORWARD_X11);
 	expect_refused_listen(&s, 1,
 			      "Peergate: X11 is not forwarded on this host (X11Forwarding= in "
 			      "sshgw.conf)");
 	ask_listen(&s, 2, FORWARD_TCP);
 	stage_skip(s.user, USER_LISTEN);
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 static void test_limits(void **state)
 {
 	struct stage s;
 
-	open_login(&s, "SSH=yes\nMaxForwards=2\nMaxListens=1\n", ALL);
+	stage_log_in(&s, "SSH=yes\nMaxForwards=2\nMaxListens=1\n", ALL);
 	bring_up(&s, 1);
 	ask_connect(&s, 2);
 	stage_skip(s.user, USER_CONNECT);
@@ -423,7 +404,7 @@ static void test_limits(void **state)
 	expect_refused_listen(&s, 6,
 			      "Peergate: too many listeners on this connection (MaxListens= in "
 			      "sshgw.conf)");
-	close_login(&s, "Refused local forwarding");
+	stage_log_out(&s, "Refused local forwarding");
 }
 
 /* Who comes when there are enough waits, and does not get lost. */
@@ -433,7 +414,7 @@ static void test_incoming_waits_for_room(void **state)
 	struct stage s;
 	int kept;
 
-	open_login(&s, "SSH=yes\nMaxForwards=1\n", ALL);
+	stage_log_in(&s, "SSH=yes\nMaxForwards=1\n", ALL);
 	bring_up_listener(&s, 1, FORWARD_TCP);
 	bring_up(&s, 2);
 	kept = say_incoming(&s, 1, 1);
@@ -456,8 +437,8 @@ static void test_incoming_waits_for_room(void **state)
 	/* One that still waits when all ends. */
 	kept = say_incoming(&s, 1, 3);
 	stage_expect_silence(s.user, 50000);
-	close_login(&s, "Forwarding from 127.0.0.1:4000 at *:8080 (remote) ended with the "
-			"connection");
+	stage_log_out(&s, "Forwarding from 127.0.0.1:4000 at *:8080 (remote) ended with the "
+			  "connection");
 	close(kept);
 }
 
@@ -468,7 +449,7 @@ static void test_single_display(void **state)
 	struct chan_writer w = { 0 };
 	struct stage s;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	msg_listen_put(&w,
 		       &(struct msg_listen){ 1, FORWARD_X11, NULL, 0, true, protocol, cookie, 0 });
 	stage_send(s.net.channel, NET_LISTEN, &w, NULL, 0);
@@ -485,7 +466,7 @@ static void test_single_display(void **state)
 	seen = stage_start(&s, &start);
 	assert_int_equal(seen.x11_listener, 0);
 	msg_start_done(&seen);
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 /* ---- what breaks the protocol ---- */
@@ -502,18 +483,18 @@ static void test_numbers_are_not_used_again(void **state)
 {
 	struct stage s;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	bring_up(&s, 5);
 	say_end(&s, false, 5);
 	ask_connect(&s, 5);
 	ends_with(&s, NET_CONNECT, "net");
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	bring_up(&s, 5);
 	ask_listen(&s, 4, FORWARD_TCP);
 	ends_with(&s, NET_LISTEN, "net");
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	bring_up_listener(&s, 1, FORWARD_TCP);
 	close(say_incoming(&s, 1, 7));
 	stage_skip(s.user, USER_NEXT);
@@ -525,17 +506,17 @@ static void test_ends_of_what_is_not(void **state)
 {
 	struct stage s;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	say_end(&s, false, 1);
 	ends_with(&s, NET_FORWARD_END, "net");
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	bring_up(&s, 1);
 	say_end(&s, true, 1);
 	ends_with(&s, NET_FORWARD_END, "net");
 
 	/* Not yet. */
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_connect(&s, 1);
 	stage_skip(s.user, USER_CONNECT);
 	say_end(&s, false, 1);
@@ -547,12 +528,12 @@ static void test_cancels_of_what_is_not(void **state)
 	struct chan_writer w = { 0 };
 	struct stage s;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	chan_put_u32(&w, 1);
 	stage_send(s.net.channel, NET_UNLISTEN, &w, NULL, 0);
 	ends_with(&s, NET_UNLISTEN, "net");
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_listen(&s, 1, FORWARD_TCP);
 	w = (struct chan_writer){ 0 };
 	chan_put_u32(&w, 1);
@@ -564,39 +545,39 @@ static void test_answers_to_what_was_not_asked(void **state)
 {
 	struct stage s;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	close(say_connected(&s, 1));
 	ends_with(&s, USER_CONNECTED, "user");
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	bring_up(&s, 1);
 	close(say_connected(&s, 1));
 	ends_with(&s, USER_CONNECTED, "user");
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	bring_up_listener(&s, 1, FORWARD_TCP);
 	say_listening(&s, 1, 8080);
 	ends_with(&s, USER_LISTENING, "user");
 
 	/* A number without a port. */
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_listen(&s, 1, FORWARD_TCP);
 	stage_skip(s.user, USER_LISTEN);
 	say_listening(&s, 1, 0);
 	ends_with(&s, USER_LISTENING, "user");
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	close(say_incoming(&s, 1, 1));
 	ends_with(&s, USER_INCOMING, "user");
 
 	/* A port has no path, and none has two. */
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_listen(&s, 1, FORWARD_TCP);
 	stage_skip(s.user, USER_LISTEN);
 	say_socket(&s, 1);
 	ends_with(&s, USER_SOCKET, "user");
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_listen(&s, 1, FORWARD_UNIX);
 	stage_skip(s.user, USER_LISTEN);
 	say_socket(&s, 1);
@@ -604,7 +585,7 @@ static void test_answers_to_what_was_not_asked(void **state)
 	ends_with(&s, USER_SOCKET, "user");
 
 	/* Before it listens. */
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_listen(&s, 1, FORWARD_TCP);
 	stage_skip(s.user, USER_LISTEN);
 	close(say_incoming(&s, 1, 1));
@@ -615,7 +596,7 @@ static void test_incoming_out_of_turn(void **state)
 {
 	struct stage s;
 
-	open_login(&s, "SSH=yes\nMaxForwards=0\n", ALL);
+	stage_log_in(&s, "SSH=yes\nMaxForwards=0\n", ALL);
 	bring_up_listener(&s, 1, FORWARD_TCP);
 	close(say_incoming(&s, 1, 1));
 	close(say_incoming(&s, 1, 2));
@@ -633,7 +614,7 @@ static void test_program_with_the_wrong_listener(void **state)
 		struct chan_writer w = { 0 };
 		struct stage s;
 
-		open_login(&s, NULL, ALL);
+		stage_log_in(&s, NULL, ALL);
 		bring_up_listener(&s, 1, FORWARD_AGENT);
 		msg_start_put(&w, &cases[i]);
 		stage_send(s.net.channel, NET_START, &w, NULL, 0);
@@ -690,7 +671,7 @@ static void test_what_is_no_connection(void **state)
 		int fd = openers[i]();
 
 		assert_true(fd >= 0);
-		open_login(&s, NULL, ALL);
+		stage_log_in(&s, NULL, ALL);
 		ask_connect(&s, 1);
 		stage_skip(s.user, USER_CONNECT);
 		say_connected_with(&s, 1, &fd, 1);
@@ -704,13 +685,13 @@ static void test_no_descriptor_and_too_many(void **state)
 	struct stage s;
 	int kept[2], fds[2] = { make_socket(&kept[0]), make_socket(&kept[1]) };
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_connect(&s, 1);
 	stage_skip(s.user, USER_CONNECT);
 	say_connected_with(&s, 1, NULL, 0);
 	ends_with(&s, USER_CONNECTED, "user");
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_connect(&s, 1);
 	stage_skip(s.user, USER_CONNECT);
 	say_connected_with(&s, 1, fds, 2);
@@ -727,7 +708,7 @@ static void test_connection_that_lingers(void **state)
 	struct stage s;
 	int fd;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	ask_connect(&s, 1);
 	stage_skip(s.user, USER_CONNECT);
 	fd = lingering_open(60);
@@ -740,7 +721,7 @@ static void test_connection_that_lingers(void **state)
 	begin = clock_usec(CLOCK_MONOTONIC);
 	bring_up(&s, 2);
 	assert_in_range(clock_usec(CLOCK_MONOTONIC) - begin, 0, 20000000);
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 	lingering_end();
 }
 
@@ -750,7 +731,7 @@ static void test_nothing_piles_up(void **state)
 	unsigned before = 0;
 	struct stage s;
 
-	open_login(&s, NULL, ALL);
+	stage_log_in(&s, NULL, ALL);
 	for (uint32_t id = 1; id <= 50; id++) {
 		ask_connect(&s, id);
 		stage_skip(s.user, USER_CONNECT);
@@ -767,7 +748,7 @@ static void test_nothing_piles_up(void **state)
 	for (int i = 0; i < 1000 && stage_monitor_children(&s) > 2; i++)
 		usleep(10000);
 	assert_int_equal(stage_monitor_children(&s), 2);
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 int main(void)

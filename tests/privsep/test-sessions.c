@@ -19,26 +19,6 @@
 	",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,\"remote\":false},"
 #define FORCES LEASE_OPTIONS "\"acceptEnv\":[\"*\"],\"forceCommand\":\"" FORCED "\"}"
 
-/* A login up to MON_OPEN, by a lease with further members and with this ceiling. */
-static void open_login(struct stage *s, const char *ceiling, const char *more)
-{
-	const struct stage_options options = { .ceiling = ceiling };
-
-	stage_begin(s, &options, true);
-	stage_ready(s);
-	stage_authorize(s);
-	stage_agent_accepts(s, NULL, more);
-	stage_account(s);
-	stage_opening(s);
-	stage_open(s);
-}
-
-static void close_login(struct stage *s, const char *log)
-{
-	stage_tell_puppet(&s->net, PUPPET_EXIT);
-	stage_end_with_leader(s, log);
-}
-
 /* ---- programs ---- */
 
 static void test_environment_is_filtered(void **state)
@@ -82,7 +62,7 @@ static void test_forced_command(void **state)
 	static char command[] = "rm -rf /", value[] = "forged", name[] = "SSH_ORIGINAL_COMMAND";
 	struct stage s;
 
-	open_login(&s, "SSH=yes\nSftpServer=/opt/sftp-server\n", FORCES);
+	stage_log_in(&s, "SSH=yes\nSftpServer=/opt/sftp-server\n", FORCES);
 	expect_forced(&s,
 		      &(struct msg_start){ .channel = 1,
 					   .kind = START_EXEC,
@@ -94,17 +74,17 @@ static void test_forced_command(void **state)
 	/* Whether there is such a program does not matter: it is not run. */
 	expect_forced(&s, &(struct msg_start){ .channel = 3, .kind = START_SFTP },
 		      "/opt/sftp-server");
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 static void test_forced_command_without_sftp(void **state)
 {
 	struct stage s;
 
-	open_login(&s, "SSH=yes\nSftpServer=none\n", FORCES);
+	stage_log_in(&s, "SSH=yes\nSftpServer=none\n", FORCES);
 	expect_forced(&s, &(struct msg_start){ .kind = START_SFTP },
 		      "/usr/lib/openssh/sftp-server");
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 static void test_sftp(void **state)
@@ -113,7 +93,7 @@ static void test_sftp(void **state)
 	struct msg_start seen;
 	struct stage s;
 
-	open_login(&s, "SSH=yes\nSftpServer=/bin/true\n", NULL);
+	stage_log_in(&s, "SSH=yes\nSftpServer=/bin/true\n", NULL);
 	seen = stage_start(&s, &(struct msg_start){ .channel = 7,
 						    .kind = START_SFTP,
 						    .env = { { name, value } },
@@ -123,7 +103,7 @@ static void test_sftp(void **state)
 	assert_string_equal(seen.command, "/bin/true");
 	assert_int_equal(seen.n_env, 1);
 	msg_start_done(&seen);
-	close_login(&s, "Starting sftp as alice");
+	stage_log_out(&s, "Starting sftp as alice");
 }
 
 static void test_no_sftp(void **state)
@@ -143,7 +123,7 @@ static void test_no_sftp(void **state)
 		uint32_t channel;
 		struct stage s;
 
-		open_login(&s, cases[i].ceiling, NULL);
+		stage_log_in(&s, cases[i].ceiling, NULL);
 		msg_start_put(&w, &(struct msg_start){ .channel = 7, .kind = START_SFTP });
 		stage_send(s.net.channel, NET_START, &w, NULL, 0);
 		msg = stage_expect(s.net.channel, NET_START_FAILED);
@@ -153,7 +133,7 @@ static void test_no_sftp(void **state)
 		chan_msg_done(&msg);
 		/* The channel is as if it had never been, and everything else works. */
 		stage_start_channel(&s, 7);
-		close_login(&s, cases[i].log);
+		stage_log_out(&s, cases[i].log);
 	}
 }
 
@@ -217,7 +197,7 @@ static void test_signals(void **state)
 	stage_skip(s.net.channel, NET_EXITED);
 	send_signal(&s, SIGTERM);
 	stage_expect_silence(s.user, 50000);
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 /* As with sshd: who has put another program there does not expect them. */
@@ -232,14 +212,14 @@ static void test_signals_that_are_not_for_clients(void **state)
 		struct msg_start seen;
 		struct stage s;
 
-		open_login(&s, "SSH=yes\nSftpServer=/bin/true\n", cases[i].more);
+		stage_log_in(&s, "SSH=yes\nSftpServer=/bin/true\n", cases[i].more);
 		seen = stage_start(
 			&s, &(struct msg_start){ .channel = CHANNEL, .kind = cases[i].kind });
 		msg_start_done(&seen);
 		stage_run_channel(&s, CHANNEL);
 		send_signal(&s, SIGKILL);
 		stage_expect_silence(s.user, 50000);
-		close_login(&s, "A signal is not delivered");
+		stage_log_out(&s, "A signal is not delivered");
 	}
 }
 
@@ -287,7 +267,7 @@ static void test_flood_of_signals(void **state)
 	}
 	assert_int_equal(type, USER_HANGUP);
 	assert_in_range(n, 64, 1500);
-	close_login(&s, NULL);
+	stage_log_out(&s, NULL);
 }
 
 int main(void)
