@@ -261,7 +261,7 @@ static int read_secret(const struct provider_config *config, char **ret_secret, 
 static int make(struct providers *providers, struct provider *p, const char *url,
 		char **reterr_text)
 {
-	_cleanup_free_ char *redirect = text_printf("%s/oidc/callback/%s", url, p->config->name);
+	_cleanup_free_ char *redirect = web_callback_url(url, p->config->name);
 	struct provider_config *config = p->config;
 	struct oidc_provider_config oidc = {
 		.issuer = config->issuer,

@@ -63,6 +63,11 @@ static void make_place(struct web *web, uint64_t now)
 		flow_free(unlink_flow(web, first));
 }
 
+char *web_callback_url(const char *url, const char *provider)
+{
+	return text_printf("%s/oidc/callback/%s", url, provider);
+}
+
 /* ---- there ---- */
 
 /* A check is answered by who shows anew that they are there. */
@@ -125,7 +130,6 @@ static void on_begun(int status, const char *text, const struct web_begun *begun
 int web_provider_begin(struct web_call *call)
 {
 	const struct web_provider *provider = find_provider(call->web, web_param(call, "provider"));
-	_cleanup_free_ char *redirect = NULL;
 	struct web_begin begin = { 0 };
 
 	if (!provider)
@@ -135,10 +139,8 @@ int web_provider_begin(struct web_call *call)
 		return web_error(call, 429, "Too many attempts", "Please wait a moment.");
 	call->number = (uint64_t)(provider - call->web->providers);
 	call->next = strdup(web_next(http_request_query(call->req, "next", 0)));
-	redirect = text_printf("%s/oidc/callback/%s", call->web->url, provider->name);
-	if (!call->next || !redirect)
+	if (!call->next)
 		return web_fail(call);
-	begin.redirect_uri = redirect;
 	begin.reauth = needs_reauth(call->next);
 	provider->begin(provider->userdata, &begin, on_begun, call);
 	return 0;

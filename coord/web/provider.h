@@ -15,10 +15,14 @@
 struct web_flow_state;
 
 struct web_begin {
-	const char *redirect_uri; /* where it comes back to */
-	bool reauth;		  /* the person has to show anew that they are there */
-	const char *login_hint;	  /* NULL */
+	bool reauth;		/* the person has to show anew that they are there */
+	const char *login_hint; /* NULL */
 };
+/*
+ * Where a provider of this name sends browsers back to, and no other: what the provider is to be
+ * told. url: the coordinator's, as browsers reach it. Return: the caller's; NULL: no memory.
+ */
+char *web_callback_url(const char *url, const char *provider);
 struct web_begun {
 	struct web_flow_state *flow; /* the caller's; see flow_free() */
 	const char *state;	     /* borrowed from it: what the browser has to bring back */

@@ -23,7 +23,8 @@ static struct {
 	unsigned n_flows, n_finished; /* flows that are there */
 	bool reauth;		      /* of the last trip */
 	bool is_down;
-	char redirect_uri[128], state[48];
+	const char *name; /* of the one that it went to */
+	char state[48];
 	struct web_identity identity; /* of the next answer */
 	char long_url[1400];
 } provider;
@@ -43,7 +44,7 @@ static void begin(void *userdata, const struct web_begin *request, web_begin_fn 
 	begun.state = begun.flow->state;
 	provider.n_flows++;
 	provider.reauth = request->reauth;
-	snprintf(provider.redirect_uri, sizeof(provider.redirect_uri), "%s", request->redirect_uri);
+	provider.name = userdata;
 	snprintf(provider.state, sizeof(provider.state), "%s", begun.state);
 	/* As long as they come. */
 	snprintf(provider.long_url, sizeof(provider.long_url), "https://idp.example/%01200d", 1);
@@ -68,8 +69,8 @@ static void finish(void *userdata, struct web_flow_state *flow, const struct web
 }
 
 static const struct web_provider providers[] = {
-	{ "corp", "Corp & Co", true, NULL, begin, finish, flow_free },
-	{ "other", "Other", false, NULL, begin, finish, flow_free },
+	{ "corp", "Corp & Co", true, (char *)"corp", begin, finish, flow_free },
+	{ "other", "Other", false, (char *)"other", begin, finish, flow_free },
 };
 
 static int setup(void **state)
@@ -96,11 +97,12 @@ static int teardown(void **state)
 
 /* ---- tests ---- */
 
-/* Back with the state of the last trip, to the path that it was told. */
+/* Back with the state of the last trip, to the path of its provider. */
 static unsigned come_back(struct browser *b, const char *code)
 {
-	const char *path = provider.redirect_uri + strlen(COORD_FIX_URL);
-	_cleanup_free_ char *all = text_printf("%s?code=%s&state=%s", path, code, provider.state);
+	_cleanup_free_ char *url = web_callback_url(COORD_FIX_URL, provider.name);
+	_cleanup_free_ char *all = text_printf("%s?code=%s&state=%s", url + strlen(COORD_FIX_URL),
+					       code, provider.state);
 
 	return browser_get(b, all);
 }
@@ -114,13 +116,15 @@ static void set_out(struct browser *b, const char *path)
 static void test_there_and_back(void **state)
 {
 	struct browser *b = browser_new(*state);
+	_cleanup_free_ char *url = NULL;
 
 	browser_get(b, "/login?next=/code");
 	browser_sees(b, "href=\"/login/corp?next=/code\">Continue with Corp &amp; Co</a>");
 	browser_sees(b, "href=\"/login/other?next=/code\">Continue with Other</a>");
 	set_out(b, "/login/corp?next=/code");
 	assert_false(provider.reauth);
-	assert_string_equal(provider.redirect_uri, COORD_FIX_URL "/oidc/callback/corp");
+	url = web_callback_url(COORD_FIX_URL, provider.name);
+	assert_string_equal(url, COORD_FIX_URL "/oidc/callback/corp");
 	assert_int_equal(come_back(b, "good"), 303);
 	assert_string_equal(browser_location(b), "/code");
 	browser_get(b, "/");
