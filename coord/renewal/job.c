@@ -227,17 +227,26 @@ static void known_no_more(struct job *job, const struct renewal_record *record, 
 		tell_gone(job, record, why);
 }
 
-static void on_refreshed(enum oidc_refresh result, const struct oidc_identity *identity,
-			 const char *problem, void *userdata)
+/* The call is over. Return: what it was about, and the job is held; NULL: not any more. */
+static const struct renewal_record *take_answer(struct job *job)
 {
-	struct job *job = userdata;
 	const struct renewal_record *record = record_of(job);
 
 	job->call = NULL;
 	leave(job);
+	if (record)
+		job->holds++;
+	return record;
+}
+
+static void on_refreshed(enum oidc_refresh result, const struct oidc_identity *identity,
+			 const char *problem, void *userdata)
+{
+	struct job *job = userdata;
+	const struct renewal_record *record = take_answer(job);
+
 	if (!record)
 		return;
-	job->holds++;
 	switch (result) {
 	case OIDC_REFRESHED:
 		known_still(job, record, identity);
@@ -259,13 +268,10 @@ static void on_refreshed(enum oidc_refresh result, const struct oidc_identity *i
 static void on_revoked(const char *problem, void *userdata)
 {
 	struct job *job = userdata;
-	const struct renewal_record *record = record_of(job);
+	const struct renewal_record *record = take_answer(job);
 
-	job->call = NULL;
-	leave(job);
 	if (!record)
 		return;
-	job->holds++;
 	if (problem)
 		failed(job, problem);
 	if (!problem || job->failures >= MAX_REVOCATIONS)
