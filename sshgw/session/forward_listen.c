@@ -17,13 +17,20 @@
 /* The number that the kernel chose for one family may be taken in the other. */
 #define ATTEMPTS 16
 
-void listen_sockets_done(struct listen_sockets *sockets)
+bool listen_remove_socket(const char *path, dev_t dev, ino_t ino)
 {
 	struct stat st;
 
-	if (sockets->path && lstat(sockets->path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-	    st.st_dev == sockets->dev && st.st_ino == sockets->ino)
-		(void)unlink(sockets->path);
+	if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode) || st.st_dev != dev || st.st_ino != ino)
+		return false;
+	(void)unlink(path);
+	return true;
+}
+
+void listen_sockets_done(struct listen_sockets *sockets)
+{
+	if (sockets->path)
+		listen_remove_socket(sockets->path, sockets->dev, sockets->ino);
 	if (sockets->dir)
 		(void)rmdir(sockets->dir);
 	for (size_t i = 0; i < sockets->n; i++)

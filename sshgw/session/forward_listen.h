@@ -1,6 +1,7 @@
 /* Listening sockets of remote forwarding, opened as the user; and what is left of them removed. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -30,3 +31,5 @@ int listen_unix(const char *path, struct listen_sockets *ret_sockets, char **ret
 /* In a directory of its own, in runtime_dir if that is the user's alone, or else in /tmp. */
 int listen_agent(const char *runtime_dir, struct listen_sockets *ret_sockets, char **reterr_text);
 void listen_sockets_done(struct listen_sockets *sockets);
+/* Remove the unix socket at a path, if it is still that one. Allocates nothing. Return: it was. */
+bool listen_remove_socket(const char *path, dev_t dev, ino_t ino);

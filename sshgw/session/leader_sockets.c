@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <libgen.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "sshgw/msg.h"
+#include "sshgw/session/forward_listen.h"
 #include "sshgw/session/login_process.h"
 #include "sshgw/signals.h"
 
@@ -62,13 +62,7 @@ int leader_sockets_forget(struct leader_sockets *sockets, const struct chan_msg 
 
 static void remove_socket(const struct msg_socket *socket)
 {
-	struct stat st;
-
-	if (lstat(socket->path, &st) < 0 || !S_ISSOCK(st.st_mode) || st.st_dev != socket->dev ||
-	    st.st_ino != socket->ino)
-		return;
-	(void)unlink(socket->path);
-	if (socket->has_dir)
+	if (listen_remove_socket(socket->path, socket->dev, socket->ino) && socket->has_dir)
 		(void)rmdir(dirname(socket->path));
 }
 
