@@ -98,6 +98,7 @@ static int set_session_options(ssh_session ssh, const struct msg_net_init *init)
 {
 	bool process_config = false;
 
+	/* "no": not by itself; as with sshd, a client that asks gets it once it has logged in. */
 	if (ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &process_config) != SSH_OK ||
 	    ssh_options_set(ssh, SSH_OPTIONS_COMPRESSION, "no") != SSH_OK ||
 	    ssh_options_set(ssh, SSH_OPTIONS_REKEY_DATA, &init->rekey_bytes) != SSH_OK ||
