@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sshgw/libssh/private.h"
+#include "sshgw/net/packets.h"
 
 #define MSG_USERAUTH_REQUEST  50
 #define MSG_USERAUTH_RESPONSE 61
@@ -27,14 +28,6 @@ static void keep(struct net *net, const uint8_t *packet, size_t len)
 	net->auth.n_waiting++;
 }
 
-/* Another packet in the place of one that may hold a password, of which nothing is left. */
-static void replace(ssh_buffer packet, const struct chan_writer *w)
-{
-	explicit_bzero(ssh_buffer_get(packet), ssh_buffer_get_len(packet));
-	if (ssh_buffer_reinit(packet) == 0 && w->error == 0)
-		ssh_buffer_add_data(packet, w->data, (uint32_t)w->len);
-}
-
 static int on_request(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
 {
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
@@ -43,7 +36,7 @@ static int on_request(ssh_session ssh, uint8_t type, ssh_buffer packet, void *us
 	chan_put_string(&w, "");
 	chan_put_string(&w, "ssh-connection");
 	chan_put_string(&w, "none");
-	replace(packet, &w);
+	packets_replace(packet, &w);
 	return SSH_PACKET_NOT_USED;
 }
 
@@ -53,7 +46,7 @@ static int on_response(ssh_session ssh, uint8_t type, ssh_buffer packet, void *u
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
 
 	chan_put_u32(&w, 0);
-	replace(packet, &w);
+	packets_replace(packet, &w);
 	return SSH_PACKET_NOT_USED;
 }
 

@@ -29,15 +29,21 @@
 
 /* ---- requests, before libssh sees them ---- */
 
+void packets_replace(ssh_buffer packet, const struct chan_writer *w)
+{
+	explicit_bzero(ssh_buffer_get(packet), ssh_buffer_get_len(packet));
+	if (ssh_buffer_reinit(packet) == 0 && w->error == 0)
+		ssh_buffer_add_data(packet, w->data, (uint32_t)w->len);
+}
+
 /* Put another request in the packet's place; the old one's name is gone then. */
 static void replace(ssh_buffer packet,
 		    int (*rewrite)(const uint8_t *, size_t, struct chan_writer *))
 {
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
 
-	if (rewrite(ssh_buffer_get(packet), ssh_buffer_get_len(packet), &w) == REWRITE_DONE &&
-	    ssh_buffer_reinit(packet) == 0)
-		ssh_buffer_add_data(packet, w.data, (uint32_t)w.len);
+	if (rewrite(ssh_buffer_get(packet), ssh_buffer_get_len(packet), &w) == REWRITE_DONE)
+		packets_replace(packet, &w);
 }
 
 static int on_global_request(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)

@@ -11,6 +11,12 @@
 /* Before the key exchange. */
 void packets_init(struct net *net);
 
+/*
+ * From a callback that sees a packet before libssh: other bytes in its place, w's, after its type;
+ * none if w failed. Of the old ones, which may be a password, nothing is left.
+ */
+void packets_replace(ssh_buffer packet, const struct chan_writer *w);
+
 /* The client's number for the channel whose opening was confirmed last. */
 uint32_t packets_confirmed(void);
 /*
