@@ -23,22 +23,13 @@ except ImportError:
 namespace.enter()
 
 from gateway import Gateway
-from paramiko.message import Message
+from ssh_packet import packet
+from waiting import LIMIT, wait_until
 
-LIMIT = 60  # seconds for anything that should take a moment
 SERVICE_REQUEST, USERAUTH_REQUEST, FAILURE, SUCCESS, BANNER, PK_OK, RESPONSE = 5, 50, 51, 52, 53, 60, 61
 INFO_REQUEST = PK_OK  # both are 60
 DEFAULT, PASSWORD_ONLY, NOTHING_ELSE = ["publickey", "keyboard-interactive", "password"], \
     ["keyboard-interactive", "password"], ["keyboard-interactive"]
-
-
-def wait_until(what, timeout=LIMIT):
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 class Bare(paramiko.Transport):
@@ -68,16 +59,7 @@ class Bare(paramiko.Transport):
         return self.authenticated
 
     def send(self, kind, *fields):
-        message = Message()
-        message.add_byte(bytes([kind]))
-        for field in fields:
-            if isinstance(field, bool):
-                message.add_boolean(field)
-            elif isinstance(field, int):
-                message.add_int(field)
-            else:
-                message.add_string(field)
-        self._send_message(message)
+        self._send_message(packet(kind, *fields))
 
     def request(self, method, *fields, user="alice", service="ssh-connection"):
         self.send(USERAUTH_REQUEST, user, service, method, *fields)

@@ -5,6 +5,7 @@ Plays the monitor, as session_native.py does, whose surroundings it uses.
 
 usage: forwarding_native.py EXECUTABLE PAM_SERVICE_FILE BUILD_HEADER
 """
+import contextlib
 import os
 import pathlib
 import re
@@ -16,7 +17,8 @@ import unittest
 import messages as m
 import namespace
 import session_native
-from session_native import UID, Login, wait_until
+from session_native import UID, Login
+from waiting import wait_until
 
 CONNECT_FAILED = 2
 
@@ -75,6 +77,17 @@ class ForwardingTest(unittest.TestCase):
         self.assertEqual(reader.u32(), number)
         return as_socket(fd)
 
+    @contextlib.contextmanager
+    def full_socket(self):
+        """A path where whoever connects has to wait, and the server there."""
+        path = self.directory / "full"
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            path.chmod(0o666)
+            server.listen(0)
+            with self.connected(path):
+                yield path, server
+
     def refused(self, target, port=0):
         number = self.connect(target, port)
         reader, fds = self.expect(m.CONNECT_FAILED)
@@ -127,30 +140,20 @@ class ForwardingTest(unittest.TestCase):
                 server.accept()[0].close()
 
     def test_nothing_else_waits_for_a_connection(self):
-        path = self.directory / "full"
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(path))
-            path.chmod(0o666)
-            server.listen(0)
-            with self.connected(path):
-                number = self.connect(path, 0)  # the queue is full: it waits
-                self.assertEqual(self.login.run("echo meanwhile")[0], "meanwhile\n")
-                server.accept()[0].close()
-                reader, (fd,) = self.expect(m.CONNECTED)
-                self.assertEqual(reader.u32(), number)
-                os.close(fd)
+        with self.full_socket() as (path, server):
+            number = self.connect(path, 0)  # the queue is full: it waits
+            self.assertEqual(self.login.run("echo meanwhile")[0], "meanwhile\n")
+            server.accept()[0].close()
+            reader, (fd,) = self.expect(m.CONNECTED)
+            self.assertEqual(reader.u32(), number)
+            os.close(fd)
 
     def test_a_connection_under_way_ends_with_the_login(self):
-        path = self.directory / "full"
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(path))
-            path.chmod(0o666)
-            server.listen(0)
-            with self.connected(path):
-                child = self.connect_process(path)
-                os.kill(self.login.user_pid, 9)
-                self.assertTrue(wait_until(lambda: not session_native.is_alive(child)))
-                self.login.wait()
+        with self.full_socket() as (path, _):
+            child = self.connect_process(path)
+            os.kill(self.login.user_pid, 9)
+            self.assertTrue(wait_until(lambda: not session_native.is_alive(child)))
+            self.login.wait()
 
     # ---- listeners ----
 
@@ -239,20 +242,15 @@ class ForwardingTest(unittest.TestCase):
         self.assertEqual(self.not_listening(address="127.0.0.1", port=99), "bind 127.0.0.1 port 99: Permission denied")
 
     def test_a_port_is_free_again(self):
-        path = self.directory / "full"
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(path))
-            path.chmod(0o666)
-            server.listen(0)
+        with self.full_socket() as (path, _):
             listener, port = self.listening(address="127.0.0.1")
-            with self.connected(path):
-                child = self.connect_process(path)
-                # It has closed it: channel, its own socket, and three times /dev/null are left.
-                self.assertTrue(wait_until(lambda: len(os.listdir(f"/proc/{child}/fd")) <= 5))
-                self.unlisten(listener)
-                with self.assertRaises(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port))
-                self.listening(address="127.0.0.1", port=port)
+            child = self.connect_process(path)
+            # It has closed it: channel, its own socket, and three times /dev/null are left.
+            self.assertTrue(wait_until(lambda: len(os.listdir(f"/proc/{child}/fd")) <= 5))
+            self.unlisten(listener)
+            with self.assertRaises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port))
+            self.listening(address="127.0.0.1", port=port)
 
     def test_unix_socket(self):
         path = self.directory / "mine"

@@ -22,9 +22,6 @@ from unittest import mock
 
 import namespace
 
-LIMIT = 60  # seconds for anything that should take a moment
-
-
 try:
     import paramiko
 except ImportError:
@@ -35,19 +32,12 @@ namespace.enter()
 from gateway import Gateway
 from paramiko import common as ssh
 from paramiko.message import Message
+from ssh_packet import packet
+from waiting import LIMIT, wait_until
 
 
 def digest(data):
     return hashlib.sha256(data).hexdigest()
-
-
-def wait_until(what, timeout=LIMIT):
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 # ---- a client that writes down what comes, in its order ----
@@ -103,16 +93,7 @@ class Transport(paramiko.Transport):
         return channel
 
     def send(self, kind, *fields):
-        message = Message()
-        message.add_byte(bytes([kind]) if isinstance(kind, int) else kind)
-        for field in fields:
-            if isinstance(field, bool):
-                message.add_boolean(field)
-            elif isinstance(field, int):
-                message.add_int(field)
-            else:
-                message.add_string(field)
-        self._send_user_message(message)
+        self._send_user_message(packet(kind, *fields))
 
     def global_message(self, name, want_reply=True):
         self.send(ssh.MSG_GLOBAL_REQUEST, name, want_reply)

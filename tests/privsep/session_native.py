@@ -23,6 +23,7 @@ import unittest
 import namespace
 from messages import (ACCOUNT, ACCOUNT_RESULT, CLOSE, EXEC, EXITED, HANGUP, LOGIN, LOGOUT, OPEN, OPENED, SHELL, START,
                       STARTED, START_FAILED, receive, send, text, u32)
+from waiting import wait_until
 
 UID, GID, EXTRA_GID, PAM_GID = 4242, 4242, 4243, 4244
 CGROUP = "/sys/fs/cgroup"
@@ -111,15 +112,6 @@ def is_alive(pid):
         return status_of(pid)["State"][0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def wait_until(what, timeout=5):
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def read_all(fd, timeout=10):
