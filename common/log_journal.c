@@ -22,6 +22,7 @@
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define MAX_FIELDS     32u
 #define IOV_PER_FIELD  4u /* name, '=', value, newline */
+#define INIT_PID       1
 
 /*
  * A journal that takes nothing (its disk hangs, somebody floods it, it is stopped) must not hold up
@@ -78,18 +79,30 @@ static int send_to_stream(int level, const char *text)
 											: 0;
 }
 
-/* Return: 0, -errno: it is lost. */
+/*
+ * The journal finds out a line's unit when it gets to read it, by the process, which may have ended
+ * by then: "journalctl --unit" would not show what a login that was refused said last. So it is
+ * asked for the unit of the daemon that started us, too (OBJECT_PID=, systemd.journal-fields(7),
+ * which counts from root only).
+ *
+ * Return: 0, -errno: it is lost.
+ */
 static int send_line(const char *ident, int level, const char *text, const struct log_field *fields,
 		     size_t n_fields)
 {
-	struct iovec iov[(3 + MAX_FIELDS) * IOV_PER_FIELD];
-	char priority[] = { (char)('0' + level), '\0' };
+	struct iovec iov[(4 + MAX_FIELDS) * IOV_PER_FIELD];
+	char priority[] = { (char)('0' + level), '\0' }, parent[16];
+	pid_t ppid = getppid();
 	size_t n = 0;
 	int r;
 
 	n = put_field(iov, n, "MESSAGE", text);
 	n = put_field(iov, n, "PRIORITY", priority);
 	n = put_field(iov, n, "SYSLOG_IDENTIFIER", ident);
+	if (ppid > INIT_PID) {
+		snprintf(parent, sizeof(parent), "%d", ppid);
+		n = put_field(iov, n, "OBJECT_PID", parent);
+	}
 	for (size_t i = 0; i < n_fields && i < MAX_FIELDS; i++)
 		n = put_field(iov, n, fields[i].name, fields[i].value);
 	r = send_to_journal(iov, n);

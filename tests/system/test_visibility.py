@@ -2,6 +2,8 @@
 import json
 import time
 
+from hosts import wait_for
+
 
 def test_nft_names_peers_and_rules(mesh):
     table = mesh.server.host.run("nft list table inet peergate", check=True).stdout
@@ -39,6 +41,24 @@ def test_journal_has_a_record_for_each_decision(mesh):
     refused = mesh.server.host.wait_journal(since=began, DECISION="reject")
     assert (refused["SSH_USER"], refused["PEER"]) == ("root", mesh.phone.ip4)
     assert "bob@example.com" in refused["MESSAGE"]
+
+
+def tasks(host, unit):
+    return host.run(f"systemctl show -P TasksCurrent {unit}", check=True).stdout
+
+
+def test_journal_knows_the_unit_of_processes_that_have_ended(mesh):
+    """A busy journal reads what a connection's processes wrote when these are gone, and cannot see where they ran."""
+    host, began = mesh.server.host, time.time()
+    alone = tasks(host, "peergate-sshgw.service")
+    host.run("systemctl kill -s STOP systemd-journald", check=True)
+    try:
+        assert mesh.ssh("root@100.64.0.1 true", node=mesh.phone).returncode == 255
+        wait_for(lambda: tasks(host, "peergate-sshgw.service") == alone, what="the end of the connection's processes")
+    finally:
+        host.run("systemctl kill -s CONT systemd-journald", check=True)
+    refused = host.wait_journal(unit="peergate-sshgw", since=began, DECISION="reject")
+    assert refused["PEER"] == mesh.phone.ip4 and "_SYSTEMD_UNIT" not in refused
 
 
 def test_status_peers_whois(mesh):

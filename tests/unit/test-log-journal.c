@@ -117,7 +117,7 @@ static void end(struct journal *j)
 
 static void test_journal_that_takes_nothing(void **state)
 {
-	_cleanup_free_ char *before = NULL, *last = NULL, *lost = NULL;
+	_cleanup_free_ char *before = NULL, *last = NULL, *lost = NULL, *parent = NULL;
 	struct journal j;
 	unsigned taken;
 
@@ -132,6 +132,8 @@ static void test_journal_that_takes_nothing(void **state)
 	lost = text_printf("did not take %u lines before this one", N_LINES - taken);
 	assert_non_null(strstr(before, lost));
 	assert_non_null(strstr(last, "MESSAGE=the last line\n"));
+	parent = text_printf("\nOBJECT_PID=%d\n", getpid());
+	assert_non_null(strstr(last, parent));
 	close(j.datagrams);
 	close(j.stream);
 	close(j.orders);
