@@ -14,7 +14,7 @@ build_packages=(
 test_packages=(
 	caddy chromium chromium-driver clang llvm libclang-rt-14-dev libcmocka-dev nginx-light tinyproxy-bin
 	fish iproute2 iptables nftables openssh-client openssh-server openssh-sftp-server procps
-	python3-paramiko python3-prometheus-client python3-pytest python3-selenium rsync ssh-audit zsh
+	python3-paramiko python3-prometheus-client python3-pytest python3-selenium rsync ssh-audit xauth zsh
 )
 # Some builds of nodejs bring npm along, and Debian's npm would take them away.
 command -v npm >/dev/null || test_packages+=(nodejs npm)
