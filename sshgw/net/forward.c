@@ -86,6 +86,7 @@ static void forward_free(struct net_forward *f)
 		}
 	}
 	pump_in_close(&f->in);
+	windows_remove(net, f->in.window);
 	pump_out_done(&f->out);
 	close_fd(f->fd);
 	ssh_message_free(f->message);
@@ -113,7 +114,7 @@ static int on_data(ssh_session ssh, ssh_channel channel, void *data, uint32_t le
 	struct net_forward *f = userdata;
 
 	/* A socket has but one input. */
-	return is_stderr ? (int)len : (int)pump_in_take(&f->in, data, len);
+	return (int)(is_stderr ? pump_in_skip(&f->in, len) : pump_in_take(&f->in, data, len));
 }
 
 static int watch_channel(struct net_forward *f)
@@ -122,6 +123,13 @@ static int watch_channel(struct net_forward *f)
 	f->callbacks.userdata = f;
 	f->callbacks.channel_data_function = on_data;
 	return ssh_set_channel_callbacks(f->channel, &f->callbacks) == SSH_OK ? 0 : -ENOMEM;
+}
+
+/* Of the channel that was named to the client just now. */
+static int watch_window(struct net_forward *f)
+{
+	f->in.window = windows_add(f->net, packets_named().local);
+	return f->in.window ? 0 : -ENOMEM;
 }
 
 static void take_socket(struct net_forward *f, struct chan_msg *msg)
@@ -198,10 +206,12 @@ int net_forward_connected(struct net *net, struct chan_msg *msg)
 	take_socket(f, msg);
 	f->state = FORWARD_OPEN;
 	f->channel = ssh_message_channel_request_open_reply_accept(f->message);
-	if (!f->channel || watch_channel(f) < 0)
+	if (!f->channel || watch_channel(f) < 0 || watch_window(f) < 0) {
 		forward_free(f);
-	else
-		ssh_message_free(take_ptr(f->message));
+		return 0;
+	}
+	windows_open(f->in.window, packets_named().remote);
+	ssh_message_free(take_ptr(f->message));
 	return 0;
 }
 
@@ -269,6 +279,8 @@ static int ask_client(struct net *net, const struct net_listener *listener,
 	r = f->channel ? watch_channel(f) : -ENOMEM;
 	if (r == 0)
 		r = packets_open(f->channel, type, &w);
+	if (r == 0)
+		r = watch_window(f);
 	if (r < 0)
 		forward_free(f);
 	return 0;
@@ -301,13 +313,16 @@ int net_forward_incoming(struct net *net, struct chan_msg *msg)
 	return r;
 }
 
-void net_forward_answered(struct net *net, ssh_channel channel, bool yes)
+void net_forward_answered(struct net *net, ssh_channel channel, bool yes, uint32_t remote)
 {
 	for (size_t i = 0; channel && i < net->n_forwards; i++) {
 		struct net_forward *f = net->forwards[i];
 
-		if (f->channel == channel && f->state == FORWARD_OPENING)
-			f->state = yes ? FORWARD_OPEN : FORWARD_DENIED;
+		if (f->channel != channel || f->state != FORWARD_OPENING)
+			continue;
+		f->state = yes ? FORWARD_OPEN : FORWARD_DENIED;
+		if (yes)
+			windows_open(f->in.window, remote);
 	}
 }
 

@@ -21,7 +21,7 @@ struct net_forward;
  */
 bool net_forward_open(struct net *net, ssh_message message);
 /* The client has opened, or refused, a channel that we asked it for. For within libssh. */
-void net_forward_answered(struct net *net, ssh_channel channel, bool yes);
+void net_forward_answered(struct net *net, ssh_channel channel, bool yes, uint32_t remote);
 
 /*
  * The monitor's messages, whose descriptors are taken. Return: 0; -EBADMSG, -EIO and others: the

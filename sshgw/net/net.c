@@ -19,6 +19,7 @@
 #include "sshgw/net/pump.h"
 #include "sshgw/net/receive.h"
 #include "sshgw/net/session.h"
+#include "sshgw/net/windows.h"
 
 #define CLOSE_USEC (1000 * 1000u)
 
@@ -418,6 +419,7 @@ int net_run(struct net *net)
 		receive_client(net);
 		r = receive_monitor(net);
 		pump(net);
+		windows_tell(net);
 		say_active(net);
 	}
 	return r;

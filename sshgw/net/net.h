@@ -19,6 +19,7 @@
 struct net_session;  /* sshgw/net/session.h */
 struct net_forward;  /* sshgw/net/forward.h */
 struct net_listener; /* sshgw/net/listener.h */
+struct net_window;   /* sshgw/net/windows.h */
 
 enum net_state {
 	NET_STATE_KEX,	   /* no user name yet */
@@ -84,6 +85,13 @@ struct net {
 	struct net_listener **listeners;
 	size_t n_listeners;
 	uint32_t last_forward; /* number of the newest of both that we chose; 0: none yet */
+
+	struct net_window **windows;
+	size_t n_windows;
+	struct {
+		uint32_t usec; /* the round trip of the connection, as last seen */
+		uint64_t due;  /* CLOCK_MONOTONIC usec: not to be looked at before */
+	} rtt;
 
 	ssh_message *globals; /* requests that wait for their turn, oldest first */
 	size_t n_globals;

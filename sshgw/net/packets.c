@@ -9,18 +9,22 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "sshgw/libssh/private.h"
 #include "sshgw/net/forward.h"
 #include "sshgw/net/pty_modes.h"
 #include "sshgw/net/requests.h"
 #include "sshgw/net/rewrite.h"
 #include "sshgw/net/session.h"
+#include "sshgw/net/windows.h"
 
 #define MSG_DISCONNECT		  1
+#define MSG_IGNORE		  2
 #define MSG_GLOBAL_REQUEST	  80
 #define MSG_CHANNEL_OPEN	  90
 #define MSG_CHANNEL_CONFIRMATION  91
 #define MSG_CHANNEL_OPEN_FAILURE  92
+#define MSG_CHANNEL_WINDOW_ADJUST 93
 #define MSG_CHANNEL_DATA	  94
 #define MSG_CHANNEL_EXTENDED_DATA 95
 #define MSG_CHANNEL_REQUEST	  98
@@ -76,14 +80,36 @@ static int on_open_answer(ssh_session ssh, uint8_t type, ssh_buffer packet, void
 {
 	struct chan_reader r = { .data = ssh_buffer_get(packet),
 				 .len = ssh_buffer_get_len(packet) };
-	uint32_t id = chan_get_u32(&r);
+	uint32_t id = chan_get_u32(&r), remote = chan_get_u32(&r);
 
-	for (int i = 0; i < 3; i++) /* as much as libssh wants to see */
+	for (int i = 0; i < 2; i++) /* as much as libssh wants to see */
 		chan_get_u32(&r);
 	if (!r.error)
 		net_forward_answered(user, ssh_channel_from_local(ssh, id),
-				     type == MSG_CHANNEL_CONFIRMATION);
+				     type == MSG_CHANNEL_CONFIRMATION, remote);
 	return SSH_PACKET_NOT_USED;
+}
+
+static int on_data(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
+{
+	struct chan_reader r = { .data = ssh_buffer_get(packet),
+				 .len = ssh_buffer_get_len(packet) };
+	struct net *net = user;
+	uint32_t id = chan_get_u32(&r);
+	size_t len;
+	int result;
+
+	if (type == MSG_CHANNEL_EXTENDED_DATA)
+		chan_get_u32(&r); /* whose */
+	chan_get_bytes(&r, r.len, &len);
+	if (r.error)
+		return SSH_PACKET_USED;
+	result = windows_receive(net, id, len);
+	if (result == -EPROTO) {
+		log_notice("The client sends more than it may, giving the connection up");
+		net_close(net);
+	}
+	return result < 0 ? SSH_PACKET_USED : SSH_PACKET_NOT_USED;
 }
 
 static int on_channel_request(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
@@ -114,6 +140,8 @@ void packets_init(struct net *net)
 		[MSG_CHANNEL_OPEN - MSG_GLOBAL_REQUEST] = on_channel_open,
 		[MSG_CHANNEL_CONFIRMATION - MSG_GLOBAL_REQUEST] = on_open_answer,
 		[MSG_CHANNEL_OPEN_FAILURE - MSG_GLOBAL_REQUEST] = on_open_answer,
+		[MSG_CHANNEL_DATA - MSG_GLOBAL_REQUEST] = on_data,
+		[MSG_CHANNEL_EXTENDED_DATA - MSG_GLOBAL_REQUEST] = on_data,
 		[MSG_CHANNEL_REQUEST - MSG_GLOBAL_REQUEST] = on_channel_request,
 	};
 	/* libssh keeps the pointer for the life of the session: of the process. */
@@ -132,7 +160,7 @@ void packets_init(struct net *net)
 
 int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc, ...);
 
-static uint32_t confirmed;
+static struct packets_channel named;
 static const struct chan_writer *instead; /* of the next global request */
 static struct {
 	const char *type; /* NULL: as libssh has it */
@@ -143,9 +171,9 @@ static struct {
 	uint32_t reason;
 } refusal; /* of the next channel that is refused */
 
-uint32_t packets_confirmed(void)
+struct packets_channel packets_named(void)
 {
-	return confirmed;
+	return named;
 }
 
 /* Return: 0, -EIO, -ENOMEM. */
@@ -170,6 +198,16 @@ int packets_send_eow(struct net *net, uint32_t remote_channel)
 	chan_put_u32(&w, remote_channel);
 	chan_put_string(&w, "eow@openssh.com");
 	chan_put_u8(&w, 0);
+	return send_packet(net, &w);
+}
+
+int packets_send_window(struct net *net, uint32_t remote_channel, uint32_t bytes)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_u8(&w, MSG_CHANNEL_WINDOW_ADJUST);
+	chan_put_u32(&w, remote_channel);
+	chan_put_u32(&w, bytes);
 	return send_packet(net, &w);
 }
 
@@ -225,13 +263,41 @@ static int pack_open(ssh_buffer buffer, va_list ap)
 	va_arg(ap, const char *);
 	chan_put_u8(&w, MSG_CHANNEL_OPEN);
 	chan_put_string(&w, take_ptr(opening.type));
-	for (int i = 0; i < 3; i++) /* our number, window, largest packet */
-		chan_put_u32(&w, argument(ap));
+	named.local = argument(ap);
+	chan_put_u32(&w, named.local);
+	argument(ap);
+	chan_put_u32(&w, WINDOW_FLOOR);
+	chan_put_u32(&w, argument(ap)); /* largest packet */
 	if (add(buffer, &w) != SSH_OK || opening.more->error)
 		return SSH_ERROR;
 	if (opening.more->len == 0)
 		return SSH_OK;
 	return ssh_buffer_add_data(buffer, opening.more->data, (uint32_t)opening.more->len);
+}
+
+static int pack_confirmation(ssh_buffer buffer, va_list ap)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_u8(&w, MSG_CHANNEL_CONFIRMATION);
+	named.remote = argument(ap);
+	named.local = argument(ap);
+	chan_put_u32(&w, named.remote);
+	chan_put_u32(&w, named.local);
+	argument(ap);
+	chan_put_u32(&w, WINDOW_FLOOR);
+	chan_put_u32(&w, argument(ap)); /* largest packet */
+	return add(buffer, &w);
+}
+
+/* Something has to be sent: what everybody ignores (RFC 4253 section 11.2). */
+static int pack_nothing(ssh_buffer buffer)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_u8(&w, MSG_IGNORE);
+	chan_put_string(&w, "");
+	return add(buffer, &w);
 }
 
 static int pack_refusal(ssh_buffer buffer, va_list ap)
@@ -278,9 +344,11 @@ int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc, 
 		r = pack_refusal(buffer, peek);
 	} else if (type == MSG_CHANNEL_DATA || type == MSG_CHANNEL_EXTENDED_DATA) {
 		r = pack_with_room(buffer, format, argc, ap);
+	} else if (type == MSG_CHANNEL_CONFIRMATION) {
+		r = pack_confirmation(buffer, peek);
+	} else if (type == MSG_CHANNEL_WINDOW_ADJUST) {
+		r = pack_nothing(buffer);
 	} else {
-		if (type == MSG_CHANNEL_CONFIRMATION)
-			confirmed = argument(peek);
 		r = ssh_buffer_pack_va(buffer, format, argc, ap);
 	}
 	va_end(peek);

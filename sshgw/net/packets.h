@@ -17,8 +17,16 @@ void packets_init(struct net *net);
  */
 void packets_replace(ssh_buffer packet, const struct chan_writer *w);
 
-/* The client's number for the channel whose opening was confirmed last. */
-uint32_t packets_confirmed(void);
+/*
+ * The numbers of the channel that was confirmed to the client, or that it was asked for, last. The
+ * client's is not known of those that it is asked for.
+ */
+struct packets_channel {
+	uint32_t local, remote;
+};
+struct packets_channel packets_named(void);
+/* The client may send so many bytes more on a channel. Return: 0, -EIO. */
+int packets_send_window(struct net *net, uint32_t remote_channel, uint32_t bytes);
 /*
  * Tell the client that nobody reads a channel any more ("eow@openssh.com", see PROTOCOL of
  * OpenSSH). Return: 0, -EIO.

@@ -135,12 +135,32 @@ void pump_in_init(struct pump_in *p)
 	*p = (struct pump_in){ .fd = -1 };
 }
 
+/* They are in nobody's memory any more. */
+static void count_used(struct pump_in *p, size_t n)
+{
+	if (p->window)
+		p->window->window.used += n;
+}
+
+size_t pump_in_skip(struct pump_in *p, size_t len)
+{
+	count_used(p, len);
+	return len;
+}
+
 void pump_in_close(struct pump_in *p)
 {
 	if (!p->borrowed)
 		close_fd(p->fd);
 	free(p->buf);
-	*p = (struct pump_in){ .fd = -1, .closed = true, .waiting = p->waiting, .bytes = p->bytes };
+	count_used(p, p->len);
+	*p = (struct pump_in){
+		.fd = -1,
+		.closed = true,
+		.waiting = p->waiting,
+		.window = p->window,
+		.bytes = p->bytes,
+	};
 }
 
 /* Return: bytes written; 0: none for now; -EPIPE and others: the program has closed its end. */
@@ -154,6 +174,7 @@ static ssize_t write_some(struct pump_in *p, const void *data, size_t len)
 		return -errno;
 	moved += (uint64_t)n;
 	p->bytes += (size_t)n;
+	count_used(p, (size_t)n);
 	return n;
 }
 
@@ -163,7 +184,7 @@ size_t pump_in_take(struct pump_in *p, const void *data, size_t len)
 
 	if (p->closed) {
 		p->waiting = false;
-		return len;
+		return pump_in_skip(p, len);
 	}
 	if (p->fd >= 0 && p->len == 0)
 		n = write_some(p, data, len);
@@ -184,24 +205,18 @@ bool pump_in_is_over(const struct pump_in *p, ssh_channel channel)
 	return p->len == 0 && !p->waiting && ssh_channel_is_eof(channel);
 }
 
-/*
- * All that libssh holds, at once: reading opens the window by up to 1.25 MiB without regard to what
- * is left unread, so that reading it bit by bit would take in without end what a slow program has
- * not taken. So it is twice that much at most.
- */
+/* One piece of what libssh holds; without memory, it stays where it is. */
 static void refill(struct pump_in *p, ssh_channel channel)
 {
-	int n = ssh_channel_poll(channel, 0);
+	int all = ssh_channel_poll(channel, 0), n = all < (int)PIECE_BYTES ? all : (int)PIECE_BYTES;
 
-	p->waiting = false;
+	p->waiting = n > 0;
 	if (n <= 0)
 		return;
 	p->buf = malloc((size_t)n);
-	if (!p->buf) {
-		/* Without memory it stays where it is. */
-		p->waiting = true;
+	if (!p->buf)
 		return;
-	}
+	p->waiting = n < all;
 	n = ssh_channel_read_nonblocking(channel, p->buf, (uint32_t)n, 0);
 	p->start = 0;
 	p->len = n > 0 ? (size_t)n : 0;
@@ -215,18 +230,30 @@ static void used(struct pump_in *p, size_t n)
 		free(take_ptr(p->buf));
 }
 
+/* What came for a program that has closed its end. */
+static void throw_away(struct pump_in *p, ssh_channel channel)
+{
+	while (p->waiting) {
+		refill(p, channel);
+		if (p->len == 0)
+			return;
+		count_used(p, p->len);
+		used(p, p->len);
+	}
+}
+
 int pump_in_move(struct pump_in *p, ssh_channel channel)
 {
 	ssize_t n;
 
-	if (p->fd < 0 && !p->closed)
+	if (p->closed)
+		throw_away(p, channel);
+	if (p->fd < 0)
 		return 0;
 	if (p->len == 0 && p->waiting)
 		refill(p, channel);
-	if (p->closed || p->len == 0) {
-		used(p, p->len);
+	if (p->len == 0)
 		return 0;
-	}
 	n = write_some(p, p->buf + p->start, p->len);
 	if (n < 0)
 		return (int)n;

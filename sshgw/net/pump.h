@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sshgw/net/windows.h"
+
 /* From a descriptor of the program to the client. */
 struct pump_out {
 	int fd; /* -1: ended */
@@ -48,18 +50,21 @@ struct pump_in {
 	bool borrowed; /* a terminal or a socket: somebody else closes it */
 	bool closed;   /* what comes is thrown away, so that the client's window moves */
 	bool waiting;  /* libssh holds bytes that the program did not take */
-	uint8_t *buf;  /* bytes taken from libssh: allocated while there are any */
+	struct net_window *window; /* of the channel; NULL: none yet */
+	uint8_t *buf;		   /* bytes taken from libssh: allocated while there are any */
 	size_t start, len;
 	uint64_t bytes; /* that were written */
 };
 
 void pump_in_init(struct pump_in *p);
+/* The client has sent what nobody takes. Return: len. */
+size_t pump_in_skip(struct pump_in *p, size_t len);
 /* No more input: the program sees the end of it, what is left is forgotten. */
 void pump_in_close(struct pump_in *p);
 /*
  * For libssh's data callback, which gets everything that libssh holds: write as much as the program
- * takes. Return: bytes taken; the others stay with libssh, which opens the client's window no
- * further for as long as they do.
+ * takes. Return: bytes taken; the others stay with libssh, and the client's window counts them for
+ * as long as they do.
  */
 size_t pump_in_take(struct pump_in *p, const void *data, size_t len);
 bool pump_in_wants_room(const struct pump_in *p);

@@ -29,7 +29,7 @@ static int on_data(ssh_session ssh, ssh_channel channel, void *data, uint32_t le
 	struct net_session *s = userdata;
 
 	/* No program has an input of that kind. */
-	return is_stderr ? (int)len : (int)pump_in_take(&s->in, data, len);
+	return (int)(is_stderr ? pump_in_skip(&s->in, len) : pump_in_take(&s->in, data, len));
 }
 
 /* RFC 4254 section 6.9: there is no answer, so what cannot be delivered vanishes. */
@@ -73,11 +73,15 @@ int net_session_new(struct net *net, ssh_channel channel)
 		return -ENOMEM;
 	s->net = net;
 	s->channel = channel;
-	s->remote_channel = packets_confirmed();
+	s->remote_channel = packets_named().remote;
 	if (watch_channel(s) < 0)
 		return -ENOMEM;
-	s->request.channel = net->next_channel++;
 	pump_in_init(&s->in);
+	s->in.window = windows_add(net, packets_named().local);
+	if (!s->in.window)
+		return -ENOMEM;
+	windows_open(s->in.window, s->remote_channel);
+	s->request.channel = net->next_channel++;
 	pump_out_init(&s->out, false);
 	pump_out_init(&s->err, true);
 	s->eof_due = s->refuse_due = UINT64_MAX;
@@ -96,6 +100,7 @@ void net_session_free(struct net_session *s)
 		}
 	}
 	pump_in_close(&s->in);
+	windows_remove(net, s->in.window);
 	pump_out_done(&s->out);
 	pump_out_done(&s->err);
 	ssh_message_free(s->held);

@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from . import cgroups, revocation, transfer, world
+from . import cgroups, longlink, revocation, transfer, world
 
 CIPHERS = {"aes128-gcm": "aes128-gcm@openssh.com", "chacha20": "chacha20-poly1305@openssh.com"}
 N_IDLE = 10
@@ -96,6 +96,21 @@ def throughput(servers, agent, quick):
             yield cost
 
 
+def long_link(servers, agent, quick):
+    size = (16 if quick else 64) << 20
+    labels = {way: Result(f"aes128-gcm {way}, 100 ms away", "MB/s", (">=", 1.0)) for way in ("down", "up")}
+    with longlink.far_away(agent.build, 50) as prefix:
+        for server in servers:
+            server.prefix = prefix
+        for way, run in (("down", transfer.down), ("up", transfer.up)):
+            for server in _interleaved(2 if quick else 5, servers):
+                seconds, _ = run(server, CIPHERS["aes128-gcm"], size)
+                labels[way].add(server, size / seconds / 1e6)
+            yield labels[way]
+    for server in servers:
+        server.prefix = []
+
+
 def sftp(servers, agent, quick):
     size = (64 if quick else 512) << 20
     for way in ("get", "put"):
@@ -150,7 +165,7 @@ def revoke(servers, agent, quick):
         yield all_gone
 
 
-PARTS = {"latency": latency, "rate": rate, "throughput": throughput, "sftp": sftp, "memory": memory, "echo": echo,
+PARTS = {"latency": latency, "rate": rate, "throughput": throughput, "longlink": long_link, "sftp": sftp, "memory": memory, "echo": echo,
          "revocation": revoke}
 
 

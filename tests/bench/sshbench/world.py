@@ -132,9 +132,10 @@ class Server:
                         "-o", "KexAlgorithms=curve25519-sha256", "-o", "HostKeyAlgorithms=ssh-ed25519",
                         "-o", f"BindAddress={PEER}", "-i", str(scratch / "key"), "-o", f"Port={port}"]
         self.target = f"{USER}@{SELF}"
+        self.prefix = []  # of the clients' commands: where they are
 
     def ssh(self, *arguments, command):
-        return ["ssh", *self.options, *arguments, self.target, command]
+        return [*self.prefix, "ssh", *self.options, *arguments, self.target, command]
 
     def sftp(self):
         return ["sftp", "-q", *self.options, "-c", "aes128-gcm@openssh.com", "-b", "-", self.target]
@@ -194,7 +195,7 @@ class Agent:
     KEY = "dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
 
     def __init__(self, stack, scratch, build, log):
-        self.generation = 0
+        self.generation, self.build = 0, build
         self.put_map()
         Path("/etc/peergate/agent.conf").write_text(f"Netmap={self.MAP}\n")
         state = scratch / "agent"
