@@ -7,7 +7,6 @@
  * Makes a TUN device here and another one in the namespace of that file; says "ready" when there
  * are both, whose addresses are up to the caller. MSEC is that of one direction.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
