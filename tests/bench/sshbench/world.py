@@ -58,7 +58,7 @@ def _make_files(scratch):
     for directory in ("/etc", "/var/log", str(LIBEXEC)):
         _scratch_over(scratch, directory)
     for directory in ("/run/sshd", "/run/peergate-sshgw/empty", "/run/peergate", "/etc/peergate"):
-        Path(directory).mkdir(parents=True)
+        Path(directory).mkdir(parents=True, exist_ok=True)
     for file in ("/run/utmp", "/var/log/wtmp", "/var/log/lastlog"):
         Path(file).write_bytes(b"")
     # SSH_ASKPASS and the like have no business here, nor does the machine's nologin.
