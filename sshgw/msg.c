@@ -137,6 +137,28 @@ int msg_sign_get(const struct chan_msg *in, struct msg_sign *ret_msg)
 	return 0;
 }
 
+/* ---- NET_PROVE ---- */
+
+int msg_prove_put(struct chan_writer *w, const struct msg_prove *msg)
+{
+	chan_put_u32(w, msg->key);
+	chan_put_u32(w, msg->digest);
+	return w->error;
+}
+
+int msg_prove_get(const struct chan_msg *in, struct msg_prove *ret_msg)
+{
+	struct chan_reader r = chan_msg_reader(in);
+	struct msg_prove msg = { 0 };
+
+	msg.key = chan_get_u32(&r);
+	msg.digest = chan_get_u32(&r);
+	if (chan_reader_end(&r) < 0)
+		return r.error;
+	*ret_msg = msg;
+	return 0;
+}
+
 /* ---- NET_AUTH_RESULT ---- */
 
 int msg_auth_result_put(struct chan_writer *w, const struct msg_auth_result *msg)

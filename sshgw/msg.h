@@ -26,6 +26,7 @@
 #define MSG_MAX_HASH	  64u
 #define MSG_MAX_KEYS	  3u
 #define MSG_MAX_BLOB	  4096u
+#define MSG_MAX_PROOFS	  32u /* of host keys, for one connection */
 #define MSG_MAX_URL	  512u
 #define MSG_MAX_CODE	  32u
 
@@ -59,6 +60,7 @@ enum net_msg {
 	NET_UNLISTEN,	   /* u32 id of a NET_LISTEN that was answered by NET_LISTENING */
 	NET_FORWARD_END,   /* struct msg_forward_end: its descriptor is closed */
 	NET_ACTIVE,	   /* empty: bytes flow; as often as msg_auth_result asks for */
+	NET_PROVE,	   /* struct msg_prove; answered by NET_SIGNED */
 };
 
 enum leader_msg {
@@ -104,11 +106,12 @@ enum keys_msg {
 	KEYS_SERVE = 0x400, /* empty + fd (the keys process's end of a monitor's channel) */
 
 	/* monitor -> keys process */
-	KEYS_SIGN, /* as NET_SIGN */
+	KEYS_SIGN,  /* as NET_SIGN */
+	KEYS_PROVE, /* the same, with the session's id as hash: prove a key to a client */
 
 	/* keys process -> monitor */
 	KEYS_PUBLIC = 0x480, /* struct msg_host_keys, first of all */
-	KEYS_SIGNED,	     /* signature blob: answers KEYS_SIGN; empty: refused */
+	KEYS_SIGNED,	     /* signature blob: answers both; empty: refused */
 };
 
 struct msg_blob {
@@ -145,6 +148,13 @@ struct msg_sign {
 };
 int msg_sign_put(struct chan_writer *w, const struct msg_sign *msg);
 int msg_sign_get(const struct chan_msg *in, struct msg_sign *ret_msg);
+
+/* The client wants to see that the host has this key (hostkeys-prove-00@openssh.com). */
+struct msg_prove {
+	uint32_t key, digest; /* as of msg_sign */
+};
+int msg_prove_put(struct chan_writer *w, const struct msg_prove *msg);
+int msg_prove_get(const struct chan_msg *in, struct msg_prove *ret_msg);
 
 enum auth_verdict {
 	AUTH_REFUSED = 0,

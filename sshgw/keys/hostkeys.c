@@ -242,18 +242,20 @@ static bool digest_fits(ssh_key key, uint32_t digest)
 	}
 }
 
-int hostkeys_sign(const struct hostkeys *keys, const struct msg_sign *request,
-		  struct msg_blob *ret_signature)
+static bool is_sound(const struct hostkeys *keys, const struct msg_sign *request)
+{
+	return request->key < keys->n && request->hash_len == EXCHANGE_HASH &&
+	       digest_fits(keys->keys[request->key], request->digest);
+}
+
+static int sign(ssh_key key, uint32_t digest, const uint8_t *data, size_t len,
+		struct msg_blob *ret_signature)
 {
 	struct msg_blob blob = { 0 };
 	ssh_signature signature;
 	ssh_string string = NULL;
 
-	if (request->key >= keys->n || request->hash_len != EXCHANGE_HASH ||
-	    !digest_fits(keys->keys[request->key], request->digest))
-		return -EINVAL;
-	signature = pki_sign_data(keys->keys[request->key], (enum ssh_digest_e)request->digest,
-				  request->hash, request->hash_len);
+	signature = pki_sign_data(key, (enum ssh_digest_e)digest, data, len);
 	if (!signature)
 		return -EIO;
 	if (ssh_pki_export_signature_blob(signature, &string) == SSH_OK) {
@@ -268,4 +270,28 @@ int hostkeys_sign(const struct hostkeys *keys, const struct msg_sign *request,
 		return -EIO;
 	*ret_signature = blob;
 	return 0;
+}
+
+int hostkeys_sign(const struct hostkeys *keys, const struct msg_sign *request,
+		  struct msg_blob *ret_signature)
+{
+	if (!is_sound(keys, request))
+		return -EINVAL;
+	return sign(keys->keys[request->key], request->digest, request->hash, request->hash_len,
+		    ret_signature);
+}
+
+int hostkeys_prove(const struct hostkeys *keys, const struct msg_sign *request,
+		   struct msg_blob *ret_signature)
+{
+	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+
+	if (!is_sound(keys, request))
+		return -EINVAL;
+	chan_put_string(&w, "hostkeys-prove-00@openssh.com");
+	chan_put_bytes(&w, request->hash, request->hash_len);
+	chan_put_bytes(&w, keys->public[request->key].data, keys->public[request->key].len);
+	if (w.error)
+		return w.error;
+	return sign(keys->keys[request->key], request->digest, w.data, w.len, ret_signature);
 }

@@ -31,3 +31,10 @@ size_t hostkeys_public(const struct hostkeys *keys, struct msg_blob ret_blobs[MS
  */
 int hostkeys_sign(const struct hostkeys *keys, const struct msg_sign *request,
 		  struct msg_blob *ret_signature);
+/*
+ * Sign what proves to the client of a session that the host has the key (OpenSSH's PROTOCOL,
+ * section 2.5). The hash is the session's id. What is signed is longer than any that
+ * hostkeys_sign() takes, so that neither stands for the other. Return: as above.
+ */
+int hostkeys_prove(const struct hostkeys *keys, const struct msg_sign *request,
+		   struct msg_blob *ret_signature);

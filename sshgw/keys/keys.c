@@ -63,9 +63,11 @@ static int answer(struct client *c, const struct chan_msg *msg)
 	struct msg_blob signature = { 0 };
 	struct msg_sign request;
 
-	if (msg->type != KEYS_SIGN || msg->n_fds > 0 || msg_sign_get(msg, &request) < 0)
+	if ((msg->type != KEYS_SIGN && msg->type != KEYS_PROVE) || msg->n_fds > 0 ||
+	    msg_sign_get(msg, &request) < 0)
 		return -EPROTO;
-	if (hostkeys_sign(c->hostkeys, &request, &signature) < 0)
+	if ((msg->type == KEYS_PROVE ? hostkeys_prove : hostkeys_sign)(c->hostkeys, &request,
+								       &signature) < 0)
 		signature = (struct msg_blob){ 0 };
 	chan_put_bytes(&w, signature.data, signature.len);
 	free(signature.data);

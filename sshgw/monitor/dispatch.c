@@ -74,6 +74,7 @@ static const struct mon_handler handlers[] = {
 	{ NET_UNLISTEN, MON_NET, IN(MON_OPEN), UNLIMITED, 0, forwarding_unlisten },
 	{ NET_FORWARD_END, MON_NET, IN(MON_OPEN), UNLIMITED, 0, forwarding_end },
 	{ NET_ACTIVE, MON_NET, LOGGED_IN, UNLIMITED, 0, idle_not },
+	{ NET_PROVE, MON_NET, LOGGED_IN, MSG_MAX_PROOFS, 0, signing_proof_asked },
 	{ NET_LOG, MON_NET, ANY_STATE, MANY, 0, on_log },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), 1, 0, login_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), 1, 0, login_opened },

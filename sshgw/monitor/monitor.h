@@ -83,7 +83,11 @@ struct monitor {
 		struct budget budget;
 		bool is_wanted; /* the net process waits for one */
 		bool is_asked;	/* the keys process was asked for it */
+		uint32_t type;	/* KEYS_SIGN, KEYS_PROVE */
 		struct msg_sign request;
+		/* The first hash that was signed: it names the session from then on. */
+		uint8_t session_id[MSG_MAX_HASH];
+		size_t session_id_len; /* 0: none yet */
 		struct loop_source *timer;
 	} signing;
 	struct budget signals; /* that the client sends to its programs */

@@ -1,6 +1,7 @@
 #include "sshgw/monitor/signing.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -24,7 +25,7 @@ static void ask_keys(struct monitor *m)
 	}
 	m->signing.is_asked = true;
 	msg_sign_put(&w, &m->signing.request);
-	mon_send(m, MON_KEYS, KEYS_SIGN, &w, NULL, 0);
+	mon_send(m, MON_KEYS, m->signing.type, &w, NULL, 0);
 }
 
 static void on_time(struct loop_source *source, uint64_t usec, void *userdata)
@@ -46,13 +47,41 @@ void signing_done(struct monitor *m)
 	m->signing.timer = loop_source_free(m->signing.timer);
 }
 
+static void want(struct monitor *m, uint32_t type)
+{
+	m->signing.type = type;
+	m->signing.is_wanted = true;
+	ask_keys(m);
+}
+
 int signing_asked(struct monitor *m, struct chan_msg *msg)
 {
 	/* The network process waits for each answer before it can want another. */
 	if (m->signing.is_wanted || msg_sign_get(msg, &m->signing.request) < 0)
 		return -EPROTO;
-	m->signing.is_wanted = true;
-	ask_keys(m);
+	if (m->signing.session_id_len == 0) {
+		m->signing.session_id_len = m->signing.request.hash_len;
+		memcpy(m->signing.session_id, m->signing.request.hash, m->signing.session_id_len);
+	}
+	want(m, KEYS_SIGN);
+	return 0;
+}
+
+/* What is signed then says what it is for, and is for this session: not net's choice. */
+int signing_proof_asked(struct monitor *m, struct chan_msg *msg)
+{
+	struct msg_prove request;
+
+	if (m->signing.is_wanted || m->signing.session_id_len == 0 ||
+	    msg_prove_get(msg, &request) < 0)
+		return -EPROTO;
+	m->signing.request = (struct msg_sign){
+		.key = request.key,
+		.digest = request.digest,
+		.hash_len = m->signing.session_id_len,
+	};
+	memcpy(m->signing.request.hash, m->signing.session_id, m->signing.session_id_len);
+	want(m, KEYS_PROVE);
 	return 0;
 }
 
@@ -67,8 +96,9 @@ int signing_answered(struct monitor *m, struct chan_msg *msg)
 		return -EPROTO;
 	m->signing.is_asked = m->signing.is_wanted = false;
 	if (len == 0) {
-		log_error("The net process wanted something signed that is no key exchange of this "
-			  "host");
+		log_error(
+			"The net process wanted something signed that is neither a key exchange of "
+			"this host nor a key of its own");
 		return -EPROTO;
 	}
 	chan_put_bytes(&w, signature, len);

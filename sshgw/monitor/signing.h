@@ -8,5 +8,7 @@ int signing_init(struct monitor *m);
 void signing_done(struct monitor *m);
 /* NET_SIGN. */
 int signing_asked(struct monitor *m, struct chan_msg *msg);
+/* NET_PROVE. */
+int signing_proof_asked(struct monitor *m, struct chan_msg *msg);
 /* KEYS_SIGNED. */
 int signing_answered(struct monitor *m, struct chan_msg *msg);

@@ -8,6 +8,7 @@
 #include "sshgw/net/auth_packets.h"
 #include "sshgw/net/check.h"
 #include "sshgw/net/monitor_link.h"
+#include "sshgw/net/prove.h"
 
 #define REFUSED_USEC (2 * 1000 * 1000u)
 
@@ -83,6 +84,7 @@ static void let_in(struct net *net, const struct auth_try *try)
 	net->state = NET_STATE_OPEN;
 	net->deadline = UINT64_MAX;
 	ssh_message_auth_reply_success(try->message, 0);
+	prove_offer(net);
 }
 
 static bool wants_password(const struct net *net)

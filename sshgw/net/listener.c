@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "sshgw/net/monitor_link.h"
+#include "sshgw/net/prove.h"
 #include "sshgw/net/rewrite.h"
 #include "sshgw/net/session.h"
 
@@ -158,6 +159,10 @@ static bool handle(struct net *net, ssh_message message)
 	case WISH_NOT_TCP:
 	case WISH_NOT_UNIX:
 		ok = cancel(net, message, wish, text + 1) == 0;
+		break;
+	case WISH_PROVE:
+		if (prove_answer(net, text + 1))
+			return true;
 		break;
 	case WISH_SUCCESS:
 		ok = true;

@@ -44,14 +44,13 @@ static int keep(struct net *net, struct chan_msg *msg)
 	return 0;
 }
 
-int monitor_sign(struct net *net, const struct msg_sign *request, struct msg_blob *ret_blob)
+/* Sends the request, and is done with the writer. */
+static int await_signature(struct net *net, uint32_t type, struct chan_writer *w,
+			   struct msg_blob *ret_blob)
 {
-	struct chan_writer w = { 0 };
 	struct chan_msg msg = { 0 };
-	int r;
+	int r = monitor_send(net, type, w);
 
-	msg_sign_put(&w, request);
-	r = monitor_send(net, NET_SIGN, &w);
 	while (r == 0) {
 		r = chan_receive_wait(net->monitor_fd, MONITOR_TIMEOUT_USEC, &msg);
 		if (r < 0)
@@ -64,6 +63,22 @@ int monitor_sign(struct net *net, const struct msg_sign *request, struct msg_blo
 		r = keep(net, &msg);
 	}
 	return r;
+}
+
+int monitor_sign(struct net *net, const struct msg_sign *request, struct msg_blob *ret_blob)
+{
+	struct chan_writer w = { 0 };
+
+	msg_sign_put(&w, request);
+	return await_signature(net, NET_SIGN, &w, ret_blob);
+}
+
+int monitor_prove(struct net *net, const struct msg_prove *request, struct msg_blob *ret_blob)
+{
+	struct chan_writer w = { 0 };
+
+	msg_prove_put(&w, request);
+	return await_signature(net, NET_PROVE, &w, ret_blob);
 }
 
 int monitor_receive(struct net *net, struct chan_msg *ret_msg)

@@ -14,6 +14,8 @@ int monitor_send(struct net *net, uint32_t type, struct chan_writer *w);
  * monitor_receive(). The caller owns ret_blob->data.
  */
 int monitor_sign(struct net *net, const struct msg_sign *request, struct msg_blob *ret_blob);
+/* The same. */
+int monitor_prove(struct net *net, const struct msg_prove *request, struct msg_blob *ret_blob);
 
 /* Next message. Return: 0, -EAGAIN, -ECONNRESET, -EBADMSG. */
 int monitor_receive(struct net *net, struct chan_msg *ret_msg);

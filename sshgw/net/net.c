@@ -148,6 +148,7 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 	case NET_UNLISTEN:
 	case NET_FORWARD_END:
 	case NET_ACTIVE:
+	case NET_PROVE:
 		break;
 	}
 	return -EBADMSG;

@@ -93,6 +93,9 @@ struct net {
 		uint64_t due;  /* CLOCK_MONOTONIC usec: not to be looked at before */
 	} rtt;
 
+	uint32_t rsa_digest; /* that the client wants an RSA key to sign with */
+	unsigned n_proofs;   /* of host keys, that it has had */
+
 	ssh_message *globals; /* requests that wait for their turn, oldest first */
 	size_t n_globals;
 	uint32_t awaited_listener; /* what the first of them waits for; 0: nothing */

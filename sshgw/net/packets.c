@@ -31,6 +31,13 @@
 
 #define DISCONNECT_BY_APPLICATION 11 /* RFC 4253 section 11.1 */
 
+bool packets_client_is_openssh(const struct net *net)
+{
+	const char *ident = ssh_get_clientbanner(net->ssh);
+
+	return ident && strncmp(ident, "SSH-2.0-OpenSSH", strlen("SSH-2.0-OpenSSH")) == 0;
+}
+
 /* ---- requests, before libssh sees them ---- */
 
 void packets_replace(ssh_buffer packet, const struct chan_writer *w)
@@ -52,14 +59,19 @@ static void replace(ssh_buffer packet,
 
 static int on_global_request(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
 {
+	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+	const uint8_t *data = ssh_buffer_get(packet);
+	size_t len = ssh_buffer_get_len(packet);
 	struct request request;
 	struct net *net = user;
 
-	if (request_parse_global(ssh_buffer_get(packet), ssh_buffer_get_len(packet), &request) ==
-		    0 &&
+	if (request_parse_global(data, len, &request) == 0 &&
 	    request_is(&request, "no-more-sessions@openssh.com"))
 		net->max_opens = net->n_opens_seen;
-	replace(packet, rewrite_global);
+	if (rewrite_prove(data, len, &net->init.host_keys, &w) == REWRITE_DONE)
+		packets_replace(packet, &w);
+	else
+		replace(packet, rewrite_global);
 	return SSH_PACKET_NOT_USED;
 }
 
@@ -176,8 +188,7 @@ struct packets_channel packets_named(void)
 	return named;
 }
 
-/* Return: 0, -EIO, -ENOMEM. */
-static int send_packet(struct net *net, struct chan_writer *w)
+int packets_send(struct net *net, struct chan_writer *w)
 {
 	int r = w->error;
 
@@ -198,7 +209,7 @@ int packets_send_eow(struct net *net, uint32_t remote_channel)
 	chan_put_u32(&w, remote_channel);
 	chan_put_string(&w, "eow@openssh.com");
 	chan_put_u8(&w, 0);
-	return send_packet(net, &w);
+	return packets_send(net, &w);
 }
 
 int packets_send_window(struct net *net, uint32_t remote_channel, uint32_t bytes)
@@ -208,7 +219,7 @@ int packets_send_window(struct net *net, uint32_t remote_channel, uint32_t bytes
 	chan_put_u8(&w, MSG_CHANNEL_WINDOW_ADJUST);
 	chan_put_u32(&w, remote_channel);
 	chan_put_u32(&w, bytes);
-	return send_packet(net, &w);
+	return packets_send(net, &w);
 }
 
 int packets_send_disconnect(struct net *net, const char *text)
@@ -219,7 +230,7 @@ int packets_send_disconnect(struct net *net, const char *text)
 	chan_put_u32(&w, DISCONNECT_BY_APPLICATION);
 	chan_put_string(&w, text);
 	chan_put_string(&w, ""); /* language */
-	return send_packet(net, &w);
+	return packets_send(net, &w);
 }
 
 int packets_open(ssh_channel channel, const char *type, const struct chan_writer *more)

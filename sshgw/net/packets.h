@@ -25,6 +25,10 @@ struct packets_channel {
 	uint32_t local, remote;
 };
 struct packets_channel packets_named(void);
+/* Others may not know what OpenSSH's client does, and need not ignore it. */
+bool packets_client_is_openssh(const struct net *net);
+/* A packet, from its number on; is done with the writer. Return: 0, -EIO, -ENOMEM. */
+int packets_send(struct net *net, struct chan_writer *w);
 /* The client may send so many bytes more on a channel. Return: 0, -EIO. */
 int packets_send_window(struct net *net, uint32_t remote_channel, uint32_t bytes);
 /*

@@ -122,6 +122,55 @@ int rewrite_global(const uint8_t *packet, size_t len, struct chan_writer *w)
 	return done(w);
 }
 
+/* ---- host keys that are to be proven ---- */
+
+/* Return: its digit; '\0': it is none of them. */
+static char digit_of(const struct msg_host_keys *keys, const uint8_t *blob, size_t len)
+{
+	for (size_t i = 0; blob && i < keys->n; i++)
+		if (keys->keys[i].len == len && memcmp(keys->keys[i].data, blob, len) == 0)
+			return (char)('0' + i);
+	return '\0';
+}
+
+/* All of them are known, and each is named once at most: else none. */
+static void put_keys(struct chan_reader *r, const struct msg_host_keys *keys, char *ret_text)
+{
+	char text[1 + MSG_MAX_KEYS + 1] = { WISH_PROVE };
+
+	for (size_t n = 1; r->len > 0; n++) {
+		size_t len;
+		const uint8_t *blob = chan_get_bytes(r, MSG_MAX_BLOB, &len);
+		char digit = r->error || n > MSG_MAX_KEYS ? '\0' : digit_of(keys, blob, len);
+
+		if (!digit || strchr(text, digit))
+			return;
+		text[n] = digit;
+	}
+	if (text[1])
+		memcpy(ret_text, text, sizeof(text));
+}
+
+int rewrite_prove(const uint8_t *packet, size_t len, const struct msg_host_keys *keys,
+		  struct chan_writer *w)
+{
+	struct chan_reader r = { .data = packet, .len = len };
+	char text[1 + MSG_MAX_KEYS + 1] = { WISH_FAILURE };
+	struct request request;
+
+	request.name = chan_get_bytes(&r, len, &request.name_len);
+	request.want_reply = chan_get_u8(&r) != 0;
+	if (r.error || !request.want_reply ||
+	    !request_is(&request, "hostkeys-prove-00@openssh.com"))
+		return 0;
+	put_keys(&r, keys, text);
+	chan_put_string(w, "tcpip-forward");
+	chan_put_u8(w, true);
+	chan_put_string(w, text);
+	chan_put_u32(w, WISH_NO_PORT);
+	return done(w);
+}
+
 /* ---- channel requests ---- */
 
 int rewrite_channel(const uint8_t *packet, size_t len, struct chan_writer *w)
@@ -131,6 +180,7 @@ int rewrite_channel(const uint8_t *packet, size_t len, struct chan_writer *w)
 	} requests[] = {
 		{ "keepalive@openssh.com", REWRITE_UNKNOWN, NULL },
 		{ "auth-agent-req@openssh.com", "subsystem", WISH_AGENT },
+		{ "break", "subsystem", WISH_BREAK },
 	};
 	struct request request;
 

@@ -249,20 +249,12 @@ size_t net_session_poll(struct net_session *s, struct pollfd *fds)
 	return n;
 }
 
-/* Others ignore such requests, but need not. */
-static bool client_knows_eow(const struct net_session *s)
-{
-	const char *ident = ssh_get_clientbanner(s->net->ssh);
-
-	return ident && strncmp(ident, "SSH-2.0-OpenSSH", strlen("SSH-2.0-OpenSSH")) == 0;
-}
-
 static void move_input(struct net_session *s)
 {
 	if (pump_in_move(&s->in, s->channel) < 0) {
 		/* The program has closed its end: the client can stop sending. */
 		pump_in_close(&s->in);
-		if (client_knows_eow(s))
+		if (packets_client_is_openssh(s->net))
 			packets_send_eow(s->net, s->remote_channel);
 	} else if (!s->in.closed && pump_in_is_over(&s->in, s->channel)) {
 		pump_in_close(&s->in);

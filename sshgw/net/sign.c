@@ -20,6 +20,7 @@ static struct net *sign_net;
 void sign_init(struct net *net)
 {
 	sign_net = net;
+	net->rsa_digest = SSH_DIGEST_SHA512;
 }
 
 /* Index of the key among those that the monitor gave us. Return: -ENOENT. */
@@ -65,6 +66,8 @@ ssh_signature __wrap_pki_sign_data(const ssh_key privkey, enum ssh_digest_e hash
 	if (input_len > sizeof(request.hash))
 		return NULL;
 	memcpy(request.hash, input, input_len);
+	if (ssh_key_type(privkey) == SSH_KEYTYPE_RSA)
+		sign_net->rsa_digest = hash_type;
 	r = key_index(privkey, &request.key);
 	if (r == 0)
 		r = monitor_sign(sign_net, &request, &blob);

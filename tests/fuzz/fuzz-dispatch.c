@@ -57,10 +57,24 @@ enum op {
 };
 
 static const uint32_t types[] = {
-	NET_READY,  NET_SIGN,	  NET_AUTHORIZE,	 NET_START,    NET_HANGUP,
-	NET_LOG,    USER_STARTED, USER_START_FAILED,	 USER_EXITED,  LEADER_OPENED,
-	NET_INIT,   USER_START,	  LEADER_ACCOUNT_RESULT, LEADER_CLOSE, NET_HELD,
-	NET_SIGNAL, NET_ACTIVE,
+	NET_READY,
+	NET_SIGN,
+	NET_AUTHORIZE,
+	NET_START,
+	NET_HANGUP,
+	NET_LOG,
+	USER_STARTED,
+	USER_START_FAILED,
+	USER_EXITED,
+	LEADER_OPENED,
+	NET_INIT,
+	USER_START,
+	LEADER_ACCOUNT_RESULT,
+	LEADER_CLOSE,
+	NET_HELD,
+	NET_SIGNAL,
+	NET_ACTIVE,
+	NET_PROVE,
 };
 
 static const uint32_t forward_types[] = {
@@ -82,6 +96,8 @@ static struct {
 	size_t n_listening;
 	uint8_t rights; /* to forward, of the lease that the agent will give */
 	int user_fd;
+	uint8_t session_id[MSG_MAX_HASH]; /* the first hash that was to be signed */
+	size_t session_id_len;
 	bool asked_keys, may_sign; /* the keys process; and it would */
 } seen;
 
@@ -318,7 +334,18 @@ static void check_to_keys(const struct chan_msg *msg)
 {
 	struct msg_sign request;
 
-	check(msg->type == KEYS_SIGN && msg_sign_get(msg, &request) == 0 && !seen.asked_keys);
+	check(msg_sign_get(msg, &request) == 0 && !seen.asked_keys);
+	if (seen.session_id_len == 0) {
+		check(msg->type == KEYS_SIGN);
+		seen.session_id_len = request.hash_len;
+		memcpy(seen.session_id, request.hash, request.hash_len);
+	}
+	/* What proves a key is for this session. */
+	if (msg->type == KEYS_PROVE)
+		check(seen.let_in && request.hash_len == seen.session_id_len &&
+		      memcmp(request.hash, seen.session_id, request.hash_len) == 0);
+	else
+		check(msg->type == KEYS_SIGN);
 	seen.asked_keys = true;
 	seen.may_sign = request.key == 0 && request.hash_len == 32;
 }

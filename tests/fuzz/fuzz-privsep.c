@@ -46,6 +46,7 @@ static const transcode_fn transcoders[] = {
 	transcode_incoming,
 	transcode_forward_end,
 	transcode_socket,
+	transcode_prove,
 };
 
 /* The packet is the client's own; what is found in it must lie within it. */

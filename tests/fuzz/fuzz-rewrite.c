@@ -16,9 +16,11 @@ static void check_target(struct chan_reader *r)
 	_cleanup_free_ char *target = chan_get_string(r, 1 + MSG_MAX_HOST);
 	uint32_t port = chan_get_u32(r);
 
-	if (!target || !strchr("tuTU-+", target[0]) || !target[0] || port > UINT16_MAX)
+	if (!target || !strchr("tuTU-+p", target[0]) || !target[0] || port > UINT16_MAX)
 		abort();
 	if (strchr("uU", target[0]) && (strlen(target) > 1 + MSG_MAX_PATH || port != WISH_NO_PORT))
+		abort();
+	if (target[0] == 'p' && strspn(target + 1, "01") != strlen(target + 1))
 		abort();
 	if (strchr("-+", target[0]) && (target[1] || port != WISH_NO_PORT))
 		abort();
@@ -50,6 +52,18 @@ static void check_global(const struct chan_writer *w)
 		abort();
 }
 
+/* Of keys that the client can name in a few bytes. */
+static void prove(const uint8_t *data, size_t size)
+{
+	static uint8_t first[] = { 1 }, second[] = { 2, 2 };
+	static const struct msg_host_keys keys = { .keys = { { first, 1 }, { second, 2 } },
+						   .n = 2 };
+	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
+
+	if (rewrite_prove(data, size, &keys, &w) == REWRITE_DONE)
+		check_global(&w);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(chan_writer_done) struct chan_writer open = { 0 }, global = { 0 },
@@ -59,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	switch (data[0]) {
 	case 80: /* global request */
+		prove(data + 1, size - 1);
 		if (rewrite_global(data + 1, size - 1, &global) == REWRITE_DONE)
 			check_global(&global);
 		break;

@@ -26,7 +26,8 @@ class Connection:
 
     def __init__(self, gateway, client):
         self.gateway = gateway
-        self.log, self.n_signatures = [], 0
+        self.log, self.n_signatures, self.n_proofs = [], 0, 0
+        self.session_id = None
         self.asked = []  # user names
         self.active = []  # when the net process said that bytes flow
         self.held = threading.Event()  # the client waits for the check
@@ -56,8 +57,14 @@ class Connection:
         kind, reader, _ = m.receive(self.net_channel, None)
         if kind == m.NET_SIGN:
             self.n_signatures += 1
+            key, digest, exchanged = self.gateway.keys[reader.u32()], reader.u32(), reader.bytes()
+            self.session_id = self.session_id or exchanged
+            m.send(self.net_channel, m.NET_SIGNED, m.text(key.sign(digest, exchanged)))
+        elif kind == m.NET_PROVE:
+            self.n_proofs += 1
             key, digest = self.gateway.keys[reader.u32()], reader.u32()
-            m.send(self.net_channel, m.NET_SIGNED, m.text(key.sign(digest, reader.bytes())))
+            proof = m.text("hostkeys-prove-00@openssh.com") + m.text(self.session_id) + m.text(key.blob)
+            m.send(self.net_channel, m.NET_SIGNED, m.text(key.sign(digest, proof)))
         elif kind == m.NET_AUTHORIZE:
             self.asked.append(reader.text())
             if self.gateway.check:

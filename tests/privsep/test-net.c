@@ -28,6 +28,11 @@ static void put_sign(struct chan_writer *w)
 	msg_sign_put(w, &(struct msg_sign){ .hash_len = 32 });
 }
 
+static void put_prove(struct chan_writer *w)
+{
+	msg_prove_put(w, &(struct msg_prove){ 0 });
+}
+
 static void put_user(struct chan_writer *w)
 {
 	chan_put_string(w, "alice");
@@ -126,6 +131,7 @@ static const struct sample {
 	{ NET_START, MON_NET, LOGGED_IN, put_start },
 	{ NET_HANGUP, MON_NET, LOGGED_IN, put_running },
 	{ NET_LOG, MON_NET, ALL_STATES, put_log },
+	{ NET_PROVE, MON_NET, LOGGED_IN, put_prove },
 	{ NET_SIGNAL, MON_NET, IN(MON_OPEN), put_signal },
 	{ NET_HELD, MON_NET, AFTER_ASKED, put_nothing },
 	{ NET_CONNECT, MON_NET, LOGGED_IN, put_connect },
@@ -146,9 +152,10 @@ static const struct sample {
 	{ LEADER_CLOSE, MON_LEADER, 0, put_nothing },
 	{ USER_START, MON_USER, 0, put_start },
 	{ KEYS_SIGN, MON_NET, 0, put_sign },
+	{ KEYS_PROVE, MON_NET, 0, put_sign },
 	{ KEYS_SIGNED, MON_NET, 0, put_nothing },
 	{ NET_CHECK, MON_NET, 0, put_nothing },
-	{ NET_ACTIVE + 1, MON_NET, 0, put_nothing },
+	{ NET_PROVE + 1, MON_NET, 0, put_nothing },
 	{ USER_NEXT, MON_USER, 0, put_nothing },
 	{ USER_SIGNAL, MON_USER, 0, put_signal },
 	{ 0, MON_NET, 0, put_nothing },
@@ -208,7 +215,7 @@ static void test_illegal_messages(void **state)
 	}
 }
 
-/* The table would be of little worth if it refused what is legal: sign, log in all states. */
+/* The table would be of little worth if it refused what is legal: sign, prove, log. */
 static void test_legal_messages(void **state)
 {
 	for (enum mon_state at = MON_START; at <= MON_OPEN; at++) {
@@ -217,10 +224,11 @@ static void test_legal_messages(void **state)
 		stage_reach(&s, at);
 		for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 			if (!(samples[i].legal_in & IN(at)) || samples[i].from != MON_NET ||
-			    (samples[i].type != NET_SIGN && samples[i].type != NET_LOG))
+			    (samples[i].type != NET_SIGN && samples[i].type != NET_PROVE &&
+			     samples[i].type != NET_LOG))
 				continue;
 			send_sample(&s, &samples[i], MON_NET);
-			if (samples[i].type == NET_SIGN)
+			if (samples[i].type != NET_LOG)
 				stage_skip(s.net.channel, NET_SIGNED);
 		}
 		stage_tell_puppet(&s.net, PUPPET_EXIT);
@@ -265,6 +273,44 @@ static void test_signatures_after_login(void **state)
 	}
 	stage_tell_puppet(&s.net, PUPPET_EXIT);
 	stage_end_with_leader(&s, NULL);
+}
+
+/* Keys are proven as often as a client can want it, and not in place of key exchanges. */
+static void test_proofs(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPENING);
+	send_sample(&s, &samples[1], MON_NET);
+	stage_skip(s.net.channel, NET_SIGNED);
+	for (unsigned i = 0; i < MSG_MAX_PROOFS; i++) {
+		send_sample(&s, &samples[6], MON_NET);
+		stage_skip(s.net.channel, NET_SIGNED);
+	}
+	send_sample(&s, &samples[1], MON_NET);
+	stage_skip(s.net.channel, NET_SIGNED);
+	send_sample(&s, &samples[6], MON_NET);
+	stage_end_with_leader(&s, "sent message 0x18d, which is not allowed");
+}
+
+static void test_bad_proofs(void **state)
+{
+	static const struct msg_prove cases[] = {
+		{ 0, 1 }, { 0, 2 }, { 0, UINT32_MAX }, { 1, 0 }, { UINT32_MAX, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct chan_writer w = { 0 };
+		struct stage s;
+
+		print_message("key %u digest %u\n", cases[i].key, cases[i].digest);
+		stage_reach(&s, MON_OPENING);
+		send_sample(&s, &samples[1], MON_NET);
+		stage_skip(s.net.channel, NET_SIGNED);
+		msg_prove_put(&w, &cases[i]);
+		stage_send(s.net.channel, NET_PROVE, &w, NULL, 0);
+		stage_end_with_leader(&s, "The net process wanted something signed");
+	}
 }
 
 /* A bulk transfer with a small RekeyLimit: 400 at once, then 20 a second, and none is refused. */
@@ -694,6 +740,8 @@ int main(void)
 		ON_STAGE(test_legal_messages),
 		ON_STAGE(test_second_signature_before_login),
 		ON_STAGE(test_signatures_after_login),
+		ON_STAGE(test_proofs),
+		ON_STAGE(test_bad_proofs),
 		ON_STAGE(test_many_signatures),
 		ON_STAGE(test_signatures_side_by_side),
 		ON_STAGE(test_too_many_log_lines),

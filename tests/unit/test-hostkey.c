@@ -214,7 +214,7 @@ static int ecdsa_to_der(struct chan_reader r, unsigned char **ret_der)
 }
 
 static bool verify(const struct key_file *file, const EVP_MD *md, const struct msg_blob *signature,
-		   const char *want_name, const struct msg_sign *request)
+		   const char *want_name, const uint8_t *data, size_t data_len)
 {
 	struct chan_reader r = { .data = signature->data, .len = signature->len };
 	_cleanup_free_ char *name = chan_get_string(&r, 64);
@@ -234,7 +234,7 @@ static bool verify(const struct key_file *file, const EVP_MD *md, const struct m
 		raw = der;
 	}
 	ok = EVP_DigestVerifyInit(ctx, NULL, md, NULL, pkey) == 1 &&
-	     EVP_DigestVerify(ctx, raw, len, request->hash, request->hash_len) == 1;
+	     EVP_DigestVerify(ctx, raw, len, data, data_len) == 1;
 	OPENSSL_free(der);
 	EVP_PKEY_free(pkey);
 	EVP_MD_CTX_free(ctx);
@@ -263,11 +263,58 @@ static void test_signatures_verify(void **state)
 
 		print_message("%s\n", cases[i].name);
 		assert_int_equal(hostkeys_sign(keys, &request, &signature), 0);
-		assert_true(verify(file, cases[i].md, &signature, cases[i].name, &request));
+		assert_true(verify(file, cases[i].md, &signature, cases[i].name, request.hash, 32));
 		request.hash[0] ^= 1;
-		assert_false(verify(file, cases[i].md, &signature, cases[i].name, &request));
+		assert_false(
+			verify(file, cases[i].md, &signature, cases[i].name, request.hash, 32));
 		free(signature.data);
 	}
+}
+
+/* What PROTOCOL of OpenSSH says is signed, put together once more. */
+static void test_proofs_verify(void **state)
+{
+	static const struct {
+		uint32_t key, digest;
+		const char *name;
+	} cases[] = {
+		{ 0, SSH_DIGEST_AUTO, "ssh-ed25519" },
+		{ 1, SSH_DIGEST_SHA256, "ecdsa-sha2-nistp256" },
+		{ 2, SSH_DIGEST_SHA256, "rsa-sha2-256" },
+		{ 2, SSH_DIGEST_SHA512, "rsa-sha2-512" },
+	};
+	_cleanup_(hostkeys_unrefp) struct hostkeys *keys = NULL;
+
+	assert_int_equal(load(&keys), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct msg_sign request = hash_request(cases[i].key, cases[i].digest);
+		const struct key_file *file = &key_files[cases[i].key];
+		const EVP_MD *md = cases[i].digest == SSH_DIGEST_AUTO	  ? NULL
+				   : cases[i].digest == SSH_DIGEST_SHA512 ? EVP_sha512()
+									  : EVP_sha256();
+		struct msg_blob signature = { 0 }, blob = read_public(file->path);
+		uint8_t data[4096] = "\0\0\0\35hostkeys-prove-00@openssh.com\0\0\0\40";
+
+		memcpy(data + 37, request.hash, 32);
+		data[71] = (uint8_t)(blob.len >> 8);
+		data[72] = (uint8_t)blob.len;
+		memcpy(data + 73, blob.data, blob.len);
+		print_message("%s\n", cases[i].name);
+		assert_int_equal(hostkeys_prove(keys, &request, &signature), 0);
+		assert_true(verify(file, md, &signature, cases[i].name, data, 73 + blob.len));
+		assert_false(verify(file, md, &signature, cases[i].name, request.hash, 32));
+		free(signature.data);
+		free(blob.data);
+	}
+}
+
+static void refuses(const struct hostkeys *keys, const struct msg_sign *request)
+{
+	struct msg_blob signature = { .len = 4711 };
+
+	assert_int_equal(hostkeys_sign(keys, request, &signature), -EINVAL);
+	assert_int_equal(hostkeys_prove(keys, request, &signature), -EINVAL);
+	assert_int_equal(signature.len, 4711);
 }
 
 static void test_refuses_to_sign(void **state)
@@ -278,7 +325,6 @@ static void test_refuses_to_sign(void **state)
 	static const unsigned fits[] = { 1u << SSH_DIGEST_AUTO, 1u << SSH_DIGEST_SHA256,
 					 1u << SSH_DIGEST_SHA256 | 1u << SSH_DIGEST_SHA512 };
 	_cleanup_(hostkeys_unrefp) struct hostkeys *keys = NULL;
-	struct msg_blob signature = { .len = 4711 };
 	struct msg_sign request;
 
 	assert_int_equal(load(&keys), 0);
@@ -288,21 +334,20 @@ static void test_refuses_to_sign(void **state)
 				continue;
 			request = hash_request(key, digest);
 			print_message("key %u digest %u\n", key, digest);
-			assert_int_equal(hostkeys_sign(keys, &request, &signature), -EINVAL);
+			refuses(keys, &request);
 		}
 		request = hash_request(key, UINT32_MAX);
-		assert_int_equal(hostkeys_sign(keys, &request, &signature), -EINVAL);
+		refuses(keys, &request);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
 		request = hash_request(0, SSH_DIGEST_AUTO);
 		request.hash_len = lengths[i];
-		assert_int_equal(hostkeys_sign(keys, &request, &signature), -EINVAL);
+		refuses(keys, &request);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(indices); i++) {
 		request = hash_request(indices[i], SSH_DIGEST_AUTO);
-		assert_int_equal(hostkeys_sign(keys, &request, &signature), -EINVAL);
+		refuses(keys, &request);
 	}
-	assert_int_equal(signature.len, 4711);
 }
 
 /* ---- dummies ---- */
@@ -401,10 +446,15 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_KEYS(test_load_all),	 WITH_KEYS(test_useless_keys_are_passed_over),
-		WITH_KEYS(test_makes_its_own),	 WITH_KEYS(test_signatures_verify),
-		WITH_KEYS(test_refuses_to_sign), WITH_KEYS(test_dummy_has_the_public_half),
-		WITH_KEYS(test_dummy_of_less),	 WITH_KEYS(test_dummy_of_other_things),
+		WITH_KEYS(test_load_all),
+		WITH_KEYS(test_useless_keys_are_passed_over),
+		WITH_KEYS(test_makes_its_own),
+		WITH_KEYS(test_signatures_verify),
+		WITH_KEYS(test_proofs_verify),
+		WITH_KEYS(test_refuses_to_sign),
+		WITH_KEYS(test_dummy_has_the_public_half),
+		WITH_KEYS(test_dummy_of_less),
+		WITH_KEYS(test_dummy_of_other_things),
 	};
 
 	if (access(DIR, F_OK) < 0 || unshare(CLONE_NEWNS) < 0 ||

@@ -119,7 +119,7 @@ static int become_client(struct fixture *f, struct msg_host_keys *ret_public)
 }
 
 /* Return: bytes of the signature, 0 when it was refused. */
-static size_t sign(int fd, const struct msg_sign *request)
+static size_t ask(int fd, uint32_t type, const struct msg_sign *request)
 {
 	struct chan_writer w = { 0 };
 	struct chan_msg msg = { 0 };
@@ -127,7 +127,7 @@ static size_t sign(int fd, const struct msg_sign *request)
 	size_t len;
 
 	msg_sign_put(&w, request);
-	assert_int_equal(chan_send(fd, KEYS_SIGN, &w, NULL, 0), 0);
+	assert_int_equal(chan_send(fd, type, &w, NULL, 0), 0);
 	chan_writer_done(&w);
 	assert_int_equal(chan_receive_wait(fd, WAIT_USEC, &msg), 0);
 	assert_int_equal(msg.type, KEYS_SIGNED);
@@ -138,9 +138,14 @@ static size_t sign(int fd, const struct msg_sign *request)
 	return len;
 }
 
+static size_t sign(int fd, const struct msg_sign *request)
+{
+	return ask(fd, KEYS_SIGN, request);
+}
+
 static const struct msg_sign good = { .hash_len = 32 };
 
-static void test_signs_key_exchanges_and_nothing_else(void **state)
+static void test_signs_what_a_gateway_needs_and_nothing_else(void **state)
 {
 	static const struct msg_sign bad[] = {
 		{ .key = 1, .hash_len = 32 },
@@ -152,8 +157,11 @@ static void test_signs_key_exchanges_and_nothing_else(void **state)
 	int fd = become_client(*state, &public);
 
 	assert_int_equal(sign(fd, &good), 4 + 11 + 4 + 64); /* "ssh-ed25519", signature */
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+	assert_int_equal(ask(fd, KEYS_PROVE, &good), 4 + 11 + 4 + 64);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(sign(fd, &bad[i]), 0);
+		assert_int_equal(ask(fd, KEYS_PROVE, &bad[i]), 0);
+	}
 	assert_true(sign(fd, &good) > 0);
 	msg_host_keys_done(&public);
 	close_fd(fd);
@@ -322,8 +330,8 @@ static void test_publishes_beforehand(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_signs_key_exchanges_and_nothing_else, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(test_signs_what_a_gateway_needs_and_nothing_else,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_new_key_is_for_new_connections, setup,
 						teardown),

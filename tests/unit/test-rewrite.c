@@ -160,8 +160,8 @@ static void test_channel_requests(void **state)
 	} cases[] = {
 		{ "keepalive@openssh.com", REWRITE_UNKNOWN, NULL },
 		{ "auth-agent-req@openssh.com", "subsystem", WISH_AGENT },
+		{ "break", "subsystem", WISH_BREAK },
 		{ "shell", NULL, NULL },
-		{ "break", NULL, NULL },
 		{ "", NULL, NULL },
 	};
 
@@ -218,12 +218,63 @@ static void test_cut_short(void **state)
 	}
 }
 
+static void check_prove(const uint8_t *blobs, size_t len, bool want_reply, const char *expected)
+{
+	static uint8_t first[] = "first", second[] = "second";
+	static const struct msg_host_keys keys = { .keys = { { first, 5 }, { second, 6 } },
+						   .n = 2 };
+	_cleanup_(chan_writer_done) struct chan_writer in = { 0 }, out = { 0 };
+	struct became became = { 0 };
+
+	chan_put_string(&in, "hostkeys-prove-00@openssh.com");
+	chan_put_u8(&in, want_reply);
+	for (size_t i = 0; i < len; i++)
+		chan_put_u8(&in, blobs[i]);
+	assert_int_equal(rewrite_prove(in.data, in.len, &keys, &out), expected ? REWRITE_DONE : 0);
+	if (!expected)
+		return;
+	read_global(&out, &became);
+	assert_string_equal(became.name, "tcpip-forward");
+	assert_true(became.want_reply);
+	assert_string_equal(became.address, expected);
+	assert_int_equal(became.port, WISH_NO_PORT);
+	free(became.name);
+	free(became.address);
+}
+
+#define FIRST  "\0\0\0\5first"
+#define SECOND "\0\0\0\6second"
+#define PROVE(blobs, expected) \
+	check_prove((const uint8_t *)(blobs), sizeof(blobs) - 1, true, expected)
+
+static void test_keys_to_prove(void **state)
+{
+	_cleanup_(chan_writer_done) struct chan_writer out = { 0 };
+	static const struct msg_host_keys none = { .n = 0 };
+	static const uint8_t other[] = "\0\0\0\6tcpip-\1";
+
+	PROVE(FIRST, "p0");
+	PROVE(SECOND FIRST, "p10");
+	/* Nothing, the unknown, what was named before, half of one. */
+	PROVE("", "-");
+	PROVE("\0\0\0\0", "-");
+	PROVE(FIRST "\0\0\0\4firs", "-");
+	PROVE(FIRST FIRST, "-");
+	PROVE(FIRST SECOND FIRST, "-");
+	PROVE(FIRST "\0\0\0\6secon", "-");
+	PROVE(FIRST "\0", "-");
+	PROVE("\377\377\377\377first", "-");
+	check_prove((const uint8_t *)FIRST, sizeof(FIRST) - 1, false, NULL);
+	assert_int_equal(rewrite_prove(other, sizeof(other), &none, &out), 0);
+	assert_int_equal(rewrite_prove(other, 3, &none, &out), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_opens),	  cmocka_unit_test(test_other_opens),
 		cmocka_unit_test(test_globals),	  cmocka_unit_test(test_channel_requests),
-		cmocka_unit_test(test_cut_short),
+		cmocka_unit_test(test_cut_short), cmocka_unit_test(test_keys_to_prove),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

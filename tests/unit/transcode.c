@@ -19,6 +19,7 @@
 
 TRANSCODE(net_init, msg_net_init, msg_net_init_done(&msg))
 TRANSCODE(sign, msg_sign, (void)0)
+TRANSCODE(prove, msg_prove, (void)0)
 TRANSCODE(auth_result, msg_auth_result, msg_auth_result_done(&msg))
 TRANSCODE(check, msg_check, msg_check_done(&msg))
 TRANSCODE(start, msg_start, msg_start_done(&msg))

@@ -11,6 +11,7 @@ typedef int (*transcode_fn)(const struct chan_msg *in, struct chan_writer *again
 
 int transcode_net_init(const struct chan_msg *in, struct chan_writer *again);
 int transcode_sign(const struct chan_msg *in, struct chan_writer *again);
+int transcode_prove(const struct chan_msg *in, struct chan_writer *again);
 int transcode_auth_result(const struct chan_msg *in, struct chan_writer *again);
 int transcode_check(const struct chan_msg *in, struct chan_writer *again);
 int transcode_start(const struct chan_msg *in, struct chan_writer *again);
