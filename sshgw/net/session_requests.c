@@ -104,6 +104,11 @@ static bool ask_subsystem(struct net_session *s, ssh_message message, bool *ret_
 		return ask_start(s, message, START_SFTP);
 	if (strcmp(name, WISH_AGENT) == 0)
 		return net_session_ask_agent(s, message, ret_ok);
+	/*
+	 * As sshd: it is done where there is a terminal. The kernel's pseudoterminals do nothing at
+	 * it (they have no break_ctl), so that there is nothing to call it for.
+	 */
+	*ret_ok = strcmp(name, WISH_BREAK) == 0 && s->request.has_pty;
 	return false;
 }
 
