@@ -388,6 +388,30 @@ int msg_exited_get(const struct chan_msg *in, struct msg_exited *ret_msg)
 	return 0;
 }
 
+/* ---- NET_SESSION_END ---- */
+
+int msg_session_end_put(struct chan_writer *w, const struct msg_session_end *msg)
+{
+	chan_put_u32(w, msg->channel);
+	chan_put_u64(w, msg->to_client);
+	chan_put_u64(w, msg->from_client);
+	return w->error;
+}
+
+int msg_session_end_get(const struct chan_msg *in, struct msg_session_end *ret_msg)
+{
+	struct chan_reader r = chan_msg_reader(in);
+	struct msg_session_end msg = { 0 };
+
+	msg.channel = chan_get_u32(&r);
+	msg.to_client = chan_get_u64(&r);
+	msg.from_client = chan_get_u64(&r);
+	if (chan_reader_end(&r) < 0)
+		return r.error;
+	*ret_msg = msg;
+	return 0;
+}
+
 /* ---- NET_SIGNAL, USER_SIGNAL ---- */
 
 int msg_signal_put(struct chan_writer *w, const struct msg_signal *msg)

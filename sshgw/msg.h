@@ -61,6 +61,7 @@ enum net_msg {
 	NET_FORWARD_END,   /* struct msg_forward_end: its descriptor is closed */
 	NET_ACTIVE,	   /* empty: bytes flow; as often as msg_auth_result asks for */
 	NET_PROVE,	   /* struct msg_prove; answered by NET_SIGNED */
+	NET_SESSION_END,   /* struct msg_session_end: no more bytes flow; of each NET_STARTED */
 };
 
 enum leader_msg {
@@ -230,6 +231,13 @@ struct msg_exited {
 };
 int msg_exited_put(struct chan_writer *w, const struct msg_exited *msg);
 int msg_exited_get(const struct chan_msg *in, struct msg_exited *ret_msg);
+
+struct msg_session_end {
+	uint32_t channel;
+	uint64_t to_client, from_client; /* bytes of the program's */
+};
+int msg_session_end_put(struct chan_writer *w, const struct msg_session_end *msg);
+int msg_session_end_get(const struct chan_msg *in, struct msg_session_end *ret_msg);
 
 struct msg_signal {
 	uint32_t channel;

@@ -16,3 +16,20 @@ enum mon_step {
 
 /* The listener's answer to MON_STEP_HELD if there are too many. */
 #define MON_SIGNAL_NO_ROOM SIGUSR1
+
+/* Of the monitor, for the listener that started it. */
+enum mon_exit {
+	MON_EXIT_DONE = 0,
+	MON_EXIT_FAILED = 1, /* it has said why */
+	MON_EXIT_BY_HAND = 2,
+	MON_EXIT_MISBEHAVED = 3, /* the client broke the protocol, or never logged in */
+};
+
+/* Of the net process, for its monitor: why the connection ended, as far as it knows. */
+enum net_exit {
+	NET_EXIT_CLOSED = 0, /* the client has closed it, or we were told to */
+	NET_EXIT_FAILED = 1, /* it has said why */
+	NET_EXIT_BROKEN = 3, /* what the client sent was no SSH */
+	NET_EXIT_LOST = 4,   /* an error of the connection */
+	NET_EXIT_LATE = 5,   /* it did not go on to log in */
+};

@@ -20,6 +20,7 @@ enum channel_state {
 struct channel {
 	uint32_t id;
 	enum channel_state state;
+	enum start_kind kind;	/* of what is started: a forced command is START_EXEC */
 	struct msg_start start; /* while waiting */
 	bool has_pty;
 	bool takes_signals; /* the client's own choice of a program: it may signal it */

@@ -21,7 +21,8 @@ static void log_check(const struct monitor *m, int level, const char *what, cons
 
 	ip_addr_to_string(&m->peer.addr, peer);
 	log_with(level, 0,
-		 LOG_FIELDS({ "CHECK", what }, { "SSH_USER", m->ssh_user }, { "CODE", code }),
+		 LOG_FIELDS({ "EVENT", "check" }, { "CHECK", what }, { "SSH_USER", m->ssh_user },
+			    { "CODE", code }),
 		 "The check of a login from %s as \"%s\" %s", peer, m->ssh_user, what);
 }
 

@@ -61,6 +61,19 @@ static bool log_exit(const struct monitor *m, const struct mon_peer *peer, const
 	return true;
 }
 
+/* It had the connection: that is over, and so is what is to be known of it. */
+static void net_ended(struct monitor *m, const siginfo_t *info)
+{
+	if (info->si_code == CLD_EXITED) {
+		story_net_exited(m, info->si_status);
+	} else if (info->si_status != SIGKILL) {
+		story_why(m, "the network process crashed");
+		m->story.misbehaved = true;
+	}
+	story_why(m, story_net_gone);
+	story_end(m);
+}
+
 static void on_exit_event(struct loop_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct monitor *m = userdata;
@@ -78,12 +91,16 @@ static void on_exit_event(struct loop_source *source, int fd, uint32_t revents, 
 	peer->exit = loop_source_free(peer->exit);
 	peer->pidfd = close_fd(peer->pidfd);
 	reap_others(m);
+	if (index == MON_NET) {
+		mon_drain(m, MON_NET);
+		net_ended(m, &info);
+	}
 	if (index == MON_LEADER)
 		login_leader_lost(m);
 	else if (!crashed)
 		check_client_gone(m);
 	mon_end(m, crashed ? MON_END_KILLED : MON_END_GONE, NULL,
-		index == MON_NET ? "the connection ended" : "the session ended");
+		index == MON_NET ? story_net_gone : "the session ended");
 	mon_end_child_gone(m);
 }
 

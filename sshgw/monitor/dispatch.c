@@ -75,6 +75,7 @@ static const struct mon_handler handlers[] = {
 	{ NET_FORWARD_END, MON_NET, IN(MON_OPEN), UNLIMITED, 0, forwarding_end },
 	{ NET_ACTIVE, MON_NET, LOGGED_IN, UNLIMITED, 0, idle_not },
 	{ NET_PROVE, MON_NET, LOGGED_IN, MSG_MAX_PROOFS, 0, signing_proof_asked },
+	{ NET_SESSION_END, MON_NET, IN(MON_OPEN) | IN(MON_ENDING), MANY, 0, session_log_counted },
 	{ NET_LOG, MON_NET, ANY_STATE, MANY, 0, on_log },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), 1, 0, login_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), 1, 0, login_opened },
@@ -112,7 +113,8 @@ int dispatch(struct monitor *m, enum mon_peer_index from, struct chan_msg *msg)
 	const struct mon_handler *h = i < 0 ? NULL : &handlers[i];
 
 	/* It crossed our decision to end the connection. */
-	if (h && msg->n_fds <= h->max_fds && m->state >= MON_ENDING && h->legal_in != ANY_STATE) {
+	if (h && msg->n_fds <= h->max_fds && m->state >= MON_ENDING &&
+	    !(h->legal_in & IN(m->state))) {
 		if (h->type == LEADER_OPENED)
 			mon_end_opened(m);
 		return 0;

@@ -217,6 +217,7 @@ void mon_end(struct monitor *m, enum mon_end how, const char *notice, const char
 		return;
 	}
 	mon_enter(m, MON_ENDING, why);
+	story_why(m, why);
 	if (notice)
 		tell(m, notice);
 	else if (how != MON_END_REFUSED)

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/monitor/journal.h"
 
 /* A client that opens and closes all day fills no journal. */
 static const struct budget records = { .cost_usec = 200 * 1000, .burst = 200 };
@@ -22,18 +23,9 @@ const char *forward_way(enum forward_kind kind, bool incoming)
 	return incoming ? "remote" : "local";
 }
 
-/* One record, with what a login's other records have, and up to five of its own. */
-static void record(struct monitor *m, int level, const struct log_field *own, size_t n_own,
-		   const char *text)
+static void record(struct monitor *m, const char *event, int level, const struct log_field *own,
+		   size_t n_own, const char *text)
 {
-	const struct lease *lease = &m->lease;
-	struct log_field fields[12] = {
-		{ "SSH_USER", m->ssh_user },  { "LOCAL_USER", lease->local_user },
-		{ "NODE", lease->node_name }, { "USER", lease->user },
-		{ "RULE", lease->rule },      { "LEASE", lease->id },
-	};
-	size_t n = 6;
-
 	if (budget_take(&m->forwarding.records, clock_usec(CLOCK_MONOTONIC)) > 0) {
 		m->forwarding.n_left_out++;
 		return;
@@ -42,9 +34,7 @@ static void record(struct monitor *m, int level, const struct log_field *own, si
 		log_notice("%u records of forwarding are left out, there were too many",
 			   m->forwarding.n_left_out);
 	m->forwarding.n_left_out = 0;
-	for (size_t i = 0; i < n_own; i++)
-		fields[n++] = own[i];
-	log_full(level, 0, fields, n, "%s", text);
+	journal_record(m, event, level, own, n_own, text);
 }
 
 void forwarding_log_refused(struct monitor *m, const char *way, const char *name,
@@ -57,7 +47,7 @@ void forwarding_log_refused(struct monitor *m, const char *way, const char *name
 	_cleanup_free_ char *text = text_printf("Refused %s forwarding (%s) to %s: %s", way, name,
 						m->account->name, reason);
 
-	record(m, LOG_NOTICE, own, ARRAY_SIZE(own), text ?: "");
+	record(m, "forward-refused", LOG_NOTICE, own, ARRAY_SIZE(own), text ?: "");
 }
 
 void forwarding_log_failed(struct monitor *m, const char *way, const char *name, const char *reason)
@@ -68,7 +58,7 @@ void forwarding_log_failed(struct monitor *m, const char *way, const char *name,
 	_cleanup_free_ char *text = text_printf("No %s forwarding (%s) for %s: %s", way, name,
 						m->account->name, reason);
 
-	record(m, LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
+	record(m, "forward-failed", LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
 }
 
 void forwarding_log_listening(struct monitor *m, const struct listener *listener)
@@ -78,7 +68,7 @@ void forwarding_log_listening(struct monitor *m, const struct listener *listener
 	_cleanup_free_ char *text = text_printf("Listening at %s for %s (%s forwarding)",
 						listener->name, m->account->name, way);
 
-	record(m, LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
+	record(m, "forward-listening", LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
 }
 
 void forwarding_log_begun(struct monitor *m, const struct forward *forward)
@@ -89,7 +79,7 @@ void forwarding_log_begun(struct monitor *m, const struct forward *forward)
 		text_printf("Forwarding %s %s as %s (%s)", forward->incoming ? "from" : "to",
 			    forward->name, m->account->name, way);
 
-	record(m, LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
+	record(m, "forward-begun", LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
 }
 
 void forwarding_log_ended(struct monitor *m, const struct forward *forward,
@@ -116,5 +106,5 @@ void forwarding_log_ended(struct monitor *m, const struct forward *forward,
 			   end ? "" : " with the connection", usec / 1000000, usec / 1000 % 1000,
 			   end ? ", " : "", to, end ? " bytes to the client, " : "", from,
 			   end ? " from it" : "");
-	record(m, LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
+	record(m, "forward-ended", LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
 }

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "sshgw/monitor/journal.h"
 
 /* An eighth of the timeout, within these: by so much a connection may end too late. */
 #define MIN_TOLD_USEC (USEC_PER_SEC / 8)
@@ -25,11 +26,8 @@ static void on_idle(struct loop_source *source, uint64_t usec, void *userdata)
 	snprintf(notice, sizeof(notice),
 		 "Peergate: nothing was sent or received for %llu s, which the SSH rule allows",
 		 (unsigned long long)(m->lease.idle_timeout_usec / USEC_PER_SEC));
-	log_with(LOG_NOTICE, 0,
-		 LOG_FIELDS({ "REASON", "idle-timeout" }, { "NODE", m->lease.node_name },
-			    { "USER", m->lease.user }, { "LOCAL_USER", m->lease.local_user },
-			    { "LEASE", m->lease.id }),
-		 "The connection was idle for as long as the rule allows");
+	journal_record(m, "idle", LOG_NOTICE, LOG_FIELDS({ "REASON", "idle-timeout" }),
+		       "The connection was idle for as long as the rule allows");
 	/* The person is away, the right is not: what nohup or tmux holds goes on. */
 	mon_end(m, MON_END_ASKED, notice, "it was idle for too long");
 }

@@ -11,6 +11,7 @@
 #include "sshgw/monitor/check.h"
 #include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/idle.h"
+#include "sshgw/monitor/journal.h"
 #include "sshgw/monitor/sessions.h"
 #include "sshgw/scope.h"
 
@@ -20,6 +21,7 @@ static void log_decision(const struct monitor *m, bool accepted, const char *rea
 {
 	const struct lease *lease = &m->lease;
 	const struct log_field fields[] = {
+		{ "EVENT", "decision" },
 		{ "DECISION", accepted ? "accept" : "reject" },
 		{ "REASON", reason },
 		{ "SSH_USER", m->ssh_user },
@@ -43,6 +45,20 @@ static void log_decision(const struct monitor *m, bool accepted, const char *rea
 			 "Refused login from %s as \"%s\"%s: %s", peer, m->ssh_user, took, message);
 }
 
+/* Refused for what is the matter with this host, or with its coordinator: nobody is to blame. */
+static bool is_our_fault(const char *reason)
+{
+	static const char *const ours[] = {
+		"agent-lost", "ssh-off",  "session",	"too-many-held",     "unreachable",
+		"no-map",     "too-many", "check-busy", "check-unreachable",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		if (strcmp(reason, ours[i]) == 0)
+			return true;
+	return false;
+}
+
 void login_refuse(struct monitor *m, const char *reason, const char *message)
 {
 	/* Cut to what a message may carry: PAM and the agent can be wordy. */
@@ -50,6 +66,8 @@ void login_refuse(struct monitor *m, const char *reason, const char *message)
 	struct chan_writer w = { 0 };
 
 	log_decision(m, false, reason, message);
+	m->story.refused = true;
+	m->story.misbehaved = !is_our_fault(reason);
 	msg_auth_result_put(&w, &(struct msg_auth_result){ .verdict = AUTH_REFUSED, .text = text });
 	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
 	mon_end(m, MON_END_REFUSED, NULL, "the login was refused");
@@ -186,13 +204,12 @@ static void on_revoked(void *userdata, const char *reason, const char *message)
 {
 	struct monitor *m = userdata;
 	_cleanup_free_ char *notice = text_printf("Peergate: access was revoked: %s", message);
+	_cleanup_free_ char *text = text_printf("Revoked the login of %s as %s: %s",
+						m->lease.user ? m->lease.user : m->lease.node_name,
+						m->lease.local_user, message);
 
-	log_with(LOG_NOTICE, 0,
-		 LOG_FIELDS({ "REASON", reason }, { "NODE", m->lease.node_name },
-			    { "USER", m->lease.user }, { "LOCAL_USER", m->lease.local_user },
-			    { "LEASE", m->lease.id }),
-		 "Revoked the login of %s as %s: %s",
-		 m->lease.user ? m->lease.user : m->lease.node_name, m->lease.local_user, message);
+	journal_record(m, "revocation", LOG_NOTICE, LOG_FIELDS({ "REASON", reason }),
+		       text ?: "Revoked a login");
 	mon_end(m, MON_END_KILLED, notice, "the agent revoked the lease");
 }
 
@@ -244,6 +261,7 @@ static void accept_login(struct monitor *m)
 	struct chan_writer w = { 0 };
 
 	log_decision(m, true, NULL, NULL);
+	m->story.logged_in = true;
 	msg_auth_result_put(&w, &(struct msg_auth_result){
 					.verdict = AUTH_ACCEPTED,
 					.text = message,

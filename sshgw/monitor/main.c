@@ -33,11 +33,11 @@ int main(int argc, char *argv[])
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
 			fprintf(stderr, "peergate-sshgw-monitor is started by peergate-sshgw, not "
 					"by hand.\n");
-			return 2;
+			return MON_EXIT_BY_HAND;
 		}
 	}
 	/* What it decides is for nobody else to change: no core, no tracing by others. */
 	prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);
-	return monitor_run(&config) < 0 ? 1 : 0;
+	return monitor_run(&config);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -119,6 +120,14 @@ static enum mon_peer_index peer_by_fd(const struct monitor *m, int fd)
 	return i;
 }
 
+static void end_for_bad_message(struct monitor *m, enum mon_peer_index index)
+{
+	/* It has been taken over; by whom, there is one to be. */
+	if (index == MON_NET)
+		m->story.misbehaved = true;
+	mon_end(m, MON_END_KILLED, NULL, "a process broke the protocol");
+}
+
 /* A peer hung up, or broke the protocol. */
 static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error)
 {
@@ -131,10 +140,10 @@ static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error
 	if (index == MON_NET && error == -ECONNRESET)
 		check_client_gone(m);
 	if (error != -ECONNRESET)
-		mon_end(m, MON_END_KILLED, NULL, "a process broke the protocol");
+		end_for_bad_message(m, index);
 	else
 		mon_end(m, MON_END_GONE, NULL,
-			index == MON_NET ? "the connection ended" : "the session ended");
+			index == MON_NET ? story_net_gone : "the session ended");
 }
 
 static void on_message(struct loop_source *source, int fd, uint32_t revents, void *userdata)
@@ -157,12 +166,23 @@ static void on_message(struct loop_source *source, int fd, uint32_t revents, voi
 		on_peer_gone(m, index, r);
 }
 
+void mon_drain(struct monitor *m, enum mon_peer_index index)
+{
+	struct pollfd channel = { .fd = m->peers[index].fd, .events = POLLIN };
+
+	while (m->peers[index].fd >= 0 && poll(&channel, 1, 0) > 0)
+		on_message(m->peers[index].io, channel.fd, POLLIN, m);
+}
+
 /* ---- timers and signals ---- */
 
 static void on_grace(struct loop_source *source, uint64_t usec, void *userdata)
 {
+	struct monitor *m = userdata;
+
 	log_notice("No login within the grace time");
-	mon_end(userdata, MON_END_GONE, NULL, "login grace time is over");
+	m->story.misbehaved = true;
+	mon_end(m, MON_END_GONE, NULL, "login grace time is over");
 }
 
 static void on_expiry(struct loop_source *source, uint64_t usec, void *userdata)
@@ -333,8 +353,6 @@ static int start_net(struct monitor *m)
 	r = mon_watch_exit(m, MON_NET, pid, pidfd);
 	if (r == 0)
 		r = mon_attach(m, MON_NET, pair[0]);
-	/* Only the net process has the connection from now on: when it goes, the socket goes. */
-	m->config.connection_fd = close_fd(m->config.connection_fd);
 	if (r >= 0)
 		send_init(m);
 	return r;
@@ -357,6 +375,7 @@ static int monitor_start(struct monitor *m)
 	if (r < 0)
 		return r;
 	set_log_context(m);
+	story_begin(m);
 	/*
 	 * When a right is taken away that hundreds of connections live by, their monitors have to
 	 * kill before what they kill, and whom they tell, gets its turn.
@@ -410,6 +429,7 @@ static void monitor_done(struct monitor *m)
 	lease_done(&m->lease);
 	m->account = account_free(m->account);
 	channels_done(&m->channels);
+	session_log_done(&m->session_log);
 	ceiling_done(&m->ceiling);
 	close_fd(m->config.connection_fd);
 	close_fd(m->config.status_fd);
@@ -419,7 +439,7 @@ static void monitor_done(struct monitor *m)
 	loop_free(m->loop);
 }
 
-int monitor_run(const struct monitor_config *config)
+enum mon_exit monitor_run(const struct monitor_config *config)
 {
 	struct monitor m = {
 		.config = *config,
@@ -442,6 +462,9 @@ int monitor_run(const struct monitor_config *config)
 		r = loop_run(m.loop);
 	if (r < 0)
 		mon_end_now(&m);
+	if (m.state == MON_LEFT)
+		log_info("The last program that %s left running is gone", m.account->name);
+	story_end(&m);
 	monitor_done(&m);
-	return r < 0 ? r : 0;
+	return r < 0 ? MON_EXIT_FAILED : story_exit_status(&m);
 }

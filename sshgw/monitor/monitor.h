@@ -19,6 +19,8 @@
 #include "sshgw/monitor/ending.h"
 #include "sshgw/monitor/forwards.h"
 #include "sshgw/monitor/guard.h"
+#include "sshgw/monitor/session_log.h"
+#include "sshgw/monitor/story.h"
 #include "sshgw/msg.h"
 #include "sshgw/steps.h"
 
@@ -57,7 +59,7 @@ enum mon_peer_index {
 #define MON_MAX_HANDLERS 32u
 
 struct monitor_config {
-	int connection_fd; /* the accepted socket */
+	int connection_fd; /* the accepted socket, until the connection is over */
 	int status_fd;	   /* to the listener: mon_tell_listener(); -1: none */
 	int net_exe_fd, session_exe_fd;
 	int keys_fd; /* channel to the keys process */
@@ -114,7 +116,9 @@ struct monitor {
 		struct budget records; /* in the journal */
 		unsigned n_left_out;   /* of it */
 	} forwarding;
+	struct session_log session_log;
 	char *login_text; /* motd: for the first terminal */
+	struct story story;
 
 	struct loop_source *grace, *expiry, *duration, *idle, *kill, *left, *term, *children;
 	int raised;	    /* by how much our priority is above that of those we start */
@@ -125,9 +129,9 @@ struct monitor {
 
 /*
  * Serve one connection to its end. config's descriptors become the monitor's.
- * Return: 0, negative errno (logged).
+ * Return: for the listener; a failure was logged.
  */
-int monitor_run(const struct monitor_config *config);
+enum mon_exit monitor_run(const struct monitor_config *config);
 
 /* ---- for the handlers (dispatch.c, login.c) ---- */
 
@@ -140,4 +144,6 @@ int mon_attach(struct monitor *m, enum mon_peer_index peer, int fd);
 /* The connection has come this far. */
 void mon_tell_listener(struct monitor *m, enum mon_step step);
 int mon_watch_exit(struct monitor *m, enum mon_peer_index peer, pid_t pid, int pidfd);
+/* What a peer that has ended said before. */
+void mon_drain(struct monitor *m, enum mon_peer_index peer);
 void mon_detach(struct monitor *m, enum mon_peer_index peer);

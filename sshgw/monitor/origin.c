@@ -9,10 +9,11 @@
 
 #define SSH_PORT 22
 
-static int refuse_connection(const struct monitor *m, const char *why)
+static int refuse_connection(struct monitor *m, const char *why)
 {
 	char peer[IP_ENDPOINT_STRLEN], local[IP_ENDPOINT_STRLEN];
 
+	story_why(m, why);
 	log_notice("Closed a connection from %s to %s: %s", ip_endpoint_to_string(&m->peer, peer),
 		   ip_endpoint_to_string(&m->local, local), why);
 	return -EPERM;
@@ -22,7 +23,7 @@ static int refuse_connection(const struct monitor *m, const char *why)
  * The agent cannot say who this is. RFC 4253, section 4.2, lets a server send other lines before
  * its version: as sshd does when it turns somebody away. OpenSSH's client shows them with -v.
  */
-static int no_answer(const struct monitor *m, int r)
+static int no_answer(struct monitor *m, int r)
 {
 	static const char line[] =
 		"Peergate: the agent of this host does not answer, or has no map; "
@@ -32,6 +33,7 @@ static int no_answer(const struct monitor *m, int r)
 		log_debug_errno(-errno, "The client cannot be told");
 	if (r == AGENT_NO_MAP)
 		return refuse_connection(m, "the agent has no map yet");
+	story_why(m, "the agent does not answer");
 	return log_error_errno(r, "The agent at %s does not answer, closed the connection",
 			       m->config.agent_socket);
 }

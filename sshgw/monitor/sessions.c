@@ -112,17 +112,9 @@ static const char *why_not_started(const struct monitor *m, int r)
 
 static void tell_user(struct monitor *m, struct channel *channel)
 {
-	static const char *const words[] = {
-		[START_SHELL] = "a shell",
-		[START_EXEC] = "a command",
-		[START_SFTP] = "sftp",
-	};
-	enum start_kind kind = channel->start.kind;
 	struct chan_writer w = { 0 };
 
-	log_with(LOG_INFO, 0, LOG_FIELDS({ "CHANNEL_KIND", start_kind_to_string(kind) }),
-		 "Starting %s%s as %s", words[kind], channel->has_pty ? " on a terminal" : "",
-		 m->account->name);
+	session_log_starting(m, channel);
 	msg_start_put(&w, &channel->start);
 	channel->state = CHANNEL_STARTING;
 	msg_start_done(&channel->start);
@@ -160,6 +152,7 @@ int sessions_start(struct monitor *m, struct chan_msg *msg)
 		refuse_start(m, id, why_not_started(m, r));
 		return 0;
 	}
+	channel->kind = start.kind;
 	channel->has_pty = start.has_pty;
 	channel->takes_signals = start.kind != START_SFTP && !m->lease.force_command;
 	channel->greeted = start.has_pty && start.kind == START_SHELL;
@@ -245,6 +238,7 @@ int sessions_started(struct monitor *m, struct chan_msg *msg)
 		memcpy(channel->line, line, sizeof(line));
 		record_login(m, LEADER_LOGIN, line);
 	}
+	session_log_started(m, channel);
 	msg_started_put(&w, &(struct msg_started){
 				    .channel = id,
 				    .n_fds = n_fds,
@@ -282,6 +276,7 @@ static const struct budget signals = { .cost_usec = 10 * 1000, .burst = 64 };
 void sessions_init(struct monitor *m)
 {
 	m->signals = signals;
+	session_log_init(m);
 }
 
 /*
@@ -333,6 +328,7 @@ int sessions_exited(struct monitor *m, struct chan_msg *msg)
 		mon_send(m, MON_NET, NET_EXITED, &w, NULL, 0);
 	}
 	channels_remove(&m->channels, channels_find(&m->channels, exited.channel));
+	session_log_exited(m, &exited);
 	return 0;
 }
 
@@ -355,6 +351,7 @@ int sessions_hangup(struct monitor *m, struct chan_msg *msg)
 	case CHANNEL_STARTING:
 	case CHANNEL_RUNNING:
 		channel->state = CHANNEL_DETACHED;
+		session_log_hung_up(m, id);
 		chan_put_u32(&w, id);
 		mon_send(m, MON_USER, USER_HANGUP, &w, NULL, 0);
 		return 0;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -15,8 +16,10 @@
 #include "sshgw/net/filter.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/net.h"
+#include "sshgw/net/session.h"
 #include "sshgw/net/transport.h"
 #include "sshgw/priority.h"
+#include "sshgw/steps.h"
 
 static int receive_init(struct net *net)
 {
@@ -59,6 +62,26 @@ static int enter_sandbox(void)
 	return r;
 }
 
+/* libssh has a state for what went wrong, and only words for what it was. */
+static enum net_exit why_it_ended(const struct net *net, int r)
+{
+	static const char disconnect[] = "Received SSH_MSG_DISCONNECT",
+			  socket[] = "Socket error: ", end_of_file[] = "Socket error: disconnected";
+	const char *text;
+
+	if (r < 0 && r != -ECONNRESET)
+		return NET_EXIT_FAILED;
+	if (!(ssh_get_status(net->ssh) & SSH_CLOSED_ERROR))
+		return net->state != NET_STATE_CLOSING &&
+				       clock_usec(CLOCK_MONOTONIC) >= net->deadline
+			       ? NET_EXIT_LATE
+			       : NET_EXIT_CLOSED;
+	text = ssh_get_error(net->ssh);
+	if (strncmp(text, disconnect, strlen(disconnect)) == 0 || strcmp(text, end_of_file) == 0)
+		return NET_EXIT_CLOSED;
+	return strncmp(text, socket, strlen(socket)) == 0 ? NET_EXIT_LOST : NET_EXIT_BROKEN;
+}
+
 int main(int argc, char *argv[])
 {
 	struct net net = { .monitor_fd = NET_FD_MONITOR, .deadline = UINT64_MAX };
@@ -91,6 +114,8 @@ int main(int argc, char *argv[])
 		r = net_run(&net);
 	if (r < 0 && r != -ECONNRESET)
 		log_error_errno(r, "The connection was given up");
+	for (size_t i = 0; i < net.n_sessions; i++)
+		net_session_say_end(net.sessions[i]);
 	/* What OpenSSL would free piece by piece goes with the process, 0.3 ms earlier. */
-	_exit(r < 0 ? 1 : 0);
+	_exit(net.ssh ? why_it_ended(&net, r) : NET_EXIT_FAILED);
 }

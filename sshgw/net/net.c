@@ -149,6 +149,7 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 	case NET_FORWARD_END:
 	case NET_ACTIVE:
 	case NET_PROVE:
+	case NET_SESSION_END:
 		break;
 	}
 	return -EBADMSG;

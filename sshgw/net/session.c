@@ -89,9 +89,26 @@ int net_session_new(struct net *net, ssh_channel channel)
 	return 0;
 }
 
+void net_session_say_end(struct net_session *s)
+{
+	struct chan_writer w = { 0 };
+
+	if (s->state != SESSION_RUNNING || s->end_said)
+		return;
+	s->end_said = true;
+	msg_session_end_put(&w, &(struct msg_session_end){
+					.channel = s->request.channel,
+					.to_client = s->out.bytes + s->err.bytes,
+					.from_client = s->in.bytes,
+				});
+	monitor_send(s->net, NET_SESSION_END, &w);
+}
+
 void net_session_free(struct net_session *s)
 {
 	struct net *net = s->net;
+
+	net_session_say_end(s);
 
 	for (size_t i = 0; i < net->n_sessions; i++) {
 		if (net->sessions[i] == s) {
@@ -287,6 +304,8 @@ bool net_session_pump(struct net_session *s)
 	bool over = ssh_channel_is_closed(s->channel);
 
 	if (over) {
+		/* In this order: the monitor waits for no more once it hears of the hangup. */
+		net_session_say_end(s);
 		say_hangup(s);
 	} else if (s->state == SESSION_REFUSED) {
 		over = refuse(s);

@@ -41,6 +41,8 @@ void net_session_exited(struct net_session *s, const struct msg_exited *exited);
  * not, and why.
  */
 void net_session_listening(struct net *net, uint32_t listener, const char *failure);
+/* For the monitor: how many bytes it moved, if there was a program. It moves no more. */
+void net_session_say_end(struct net_session *s);
 /* Show a line to the person. */
 void net_session_notice(struct net_session *s, const char *text);
 

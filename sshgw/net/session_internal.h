@@ -40,6 +40,7 @@ struct net_session {
 	bool is_pty;
 	bool not_read; /* the client has closed its output: the program's is to be closed */
 	bool exited, eof_sent;
+	bool end_said;		      /* to the monitor */
 	uint64_t eof_due, refuse_due; /* CLOCK_MONOTONIC usec; UINT64_MAX: not yet */
 };
 

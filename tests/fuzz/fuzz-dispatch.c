@@ -57,29 +57,27 @@ enum op {
 };
 
 static const uint32_t types[] = {
-	NET_READY,
-	NET_SIGN,
-	NET_AUTHORIZE,
-	NET_START,
-	NET_HANGUP,
-	NET_LOG,
-	USER_STARTED,
-	USER_START_FAILED,
-	USER_EXITED,
-	LEADER_OPENED,
-	NET_INIT,
-	USER_START,
-	LEADER_ACCOUNT_RESULT,
-	LEADER_CLOSE,
-	NET_HELD,
+	NET_READY,  NET_SIGN,	  NET_AUTHORIZE,	 NET_START,    NET_HANGUP,
+	NET_LOG,    USER_STARTED, USER_START_FAILED,	 USER_EXITED,  LEADER_OPENED,
+	NET_INIT,   USER_START,	  LEADER_ACCOUNT_RESULT, LEADER_CLOSE, NET_HELD,
 	NET_SIGNAL,
-	NET_ACTIVE,
-	NET_PROVE,
 };
 
 static const uint32_t forward_types[] = {
-	NET_CONNECT,	     NET_LISTEN,     NET_UNLISTEN,	 NET_FORWARD_END, USER_CONNECTED,
-	USER_CONNECT_FAILED, USER_LISTENING, USER_LISTEN_FAILED, USER_INCOMING,	  USER_SOCKET,
+	NET_CONNECT,
+	NET_LISTEN,
+	NET_UNLISTEN,
+	NET_FORWARD_END,
+	USER_CONNECTED,
+	USER_CONNECT_FAILED,
+	USER_LISTENING,
+	USER_LISTEN_FAILED,
+	USER_INCOMING,
+	USER_SOCKET,
+	/* And those that are too many for the list above. */
+	NET_ACTIVE,
+	NET_SESSION_END,
+	NET_PROVE,
 };
 
 /* What was seen from outside. */
@@ -718,6 +716,7 @@ static void monitor_done(struct monitor *m)
 	lease_done(&m->lease);
 	account_free(m->account);
 	channels_done(&m->channels);
+	session_log_done(&m->session_log);
 	ceiling_done(&m->ceiling);
 }
 

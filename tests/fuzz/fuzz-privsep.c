@@ -47,6 +47,7 @@ static const transcode_fn transcoders[] = {
 	transcode_forward_end,
 	transcode_socket,
 	transcode_prove,
+	transcode_session_end,
 };
 
 /* The packet is the client's own; what is found in it must lie within it. */

@@ -112,10 +112,12 @@ static _Noreturn void run_monitor(const int fds[N_FDS])
 	if (after != before - (LOG_FD - FIRST_FD))
 		dprintf(LOG_FD, "%d descriptors are left open\n",
 			(int)(after - before) + LOG_FD - FIRST_FD);
+	if (r == MON_EXIT_MISBEHAVED)
+		dprintf(LOG_FD, "the listener is told that the client misbehaved\n");
 	free(take_ptr(agent));
 	free(take_ptr(ceiling));
 	/* exit(), not _exit(): AddressSanitizer looks for what was not freed. */
-	exit(after != before - (LOG_FD - FIRST_FD) ? EXIT_LEAK : r < 0);
+	exit(after != before - (LOG_FD - FIRST_FD) ? EXIT_LEAK : r == MON_EXIT_FAILED);
 }
 
 /* ---- the keys process ---- */

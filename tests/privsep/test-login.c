@@ -359,6 +359,54 @@ static void test_refused_by_pam(void **state)
 	stage_end_with_leader(&s, "Refused login");
 }
 
+#define BLAMED "the listener is told that the client misbehaved"
+
+/* Who does not log in, and is to blame for it. */
+static void test_misbehaviour(void **state)
+{
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	/* Leaves before it says who it is. */
+	stage_begin(&s, &(struct stage_options){ 0 }, true);
+	stage_ready(&s);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end(&s, BLAMED);
+	/* Stays for too long. */
+	stage_begin(&s, &(struct stage_options){ .ceiling = "SSH=yes\nLoginGraceTime=1s\n" }, true);
+	stage_ready(&s);
+	stage_end(&s, BLAMED);
+	/* Has a net process that says what it must not. */
+	stage_reach(&s, MON_OPEN);
+	stage_send(s.net.channel, NET_READY, NULL, NULL, 0);
+	stage_end_with_leader(&s, BLAMED);
+	/* Is refused: by the host's rules; since SSH is off here. */
+	stage_reach(&s, MON_ACCOUNT);
+	chan_put_u8(&w, 0);
+	chan_put_string(&w, "no");
+	stage_send(s.leader.channel, LEADER_ACCOUNT_RESULT, &w, NULL, 0);
+	stage_skip(s.net.channel, NET_AUTH_RESULT);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, BLAMED);
+	stage_begin(&s, &(struct stage_options){ .ceiling = "SSH=no\n" }, true);
+	stage_ready(&s);
+	chan_put_string(&w, "alice");
+	stage_send(s.net.channel, NET_AUTHORIZE, &w, NULL, 0);
+	stage_skip(s.net.channel, NET_AUTH_RESULT);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_without(&s, BLAMED);
+}
+
+static void test_good_behaviour(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	stage_end_without(&s, BLAMED);
+}
+
 /* The longest text that PAM may have to say still reaches the client. */
 static void test_long_refusal(void **state)
 {
@@ -506,6 +554,8 @@ int main(void)
 		ON_STAGE(test_decisions),
 		ON_STAGE(test_refused_without_agent),
 		ON_STAGE(test_refused_by_pam),
+		ON_STAGE(test_misbehaviour),
+		ON_STAGE(test_good_behaviour),
 		ON_STAGE(test_long_refusal),
 		ON_STAGE(test_refused_and_stays),
 		ON_STAGE(test_addresses),

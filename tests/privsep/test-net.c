@@ -108,6 +108,11 @@ static void put_exited(struct chan_writer *w)
 	msg_exited_put(w, &(struct msg_exited){ .channel = RUNNING });
 }
 
+static void put_session_end(struct chan_writer *w)
+{
+	msg_session_end_put(w, &(struct msg_session_end){ .channel = RUNNING });
+}
+
 static void put_nothing(struct chan_writer *w)
 {
 }
@@ -139,6 +144,7 @@ static const struct sample {
 	{ NET_UNLISTEN, MON_NET, IN(MON_OPEN), put_running },
 	{ NET_FORWARD_END, MON_NET, IN(MON_OPEN), put_forward_end },
 	{ NET_ACTIVE, MON_NET, LOGGED_IN, put_nothing },
+	{ NET_SESSION_END, MON_NET, IN(MON_OPEN), put_session_end },
 	{ LEADER_ACCOUNT_RESULT, MON_LEADER, IN(MON_ACCOUNT), put_account_result },
 	{ LEADER_OPENED, MON_LEADER, IN(MON_OPENING), put_opened },
 	/* How these go on in MON_OPEN depends on the channel: test-user.c. */
@@ -155,7 +161,7 @@ static const struct sample {
 	{ KEYS_PROVE, MON_NET, 0, put_sign },
 	{ KEYS_SIGNED, MON_NET, 0, put_nothing },
 	{ NET_CHECK, MON_NET, 0, put_nothing },
-	{ NET_PROVE + 1, MON_NET, 0, put_nothing },
+	{ NET_SESSION_END + 1, MON_NET, 0, put_nothing },
 	{ USER_NEXT, MON_USER, 0, put_nothing },
 	{ USER_SIGNAL, MON_USER, 0, put_signal },
 	{ 0, MON_NET, 0, put_nothing },

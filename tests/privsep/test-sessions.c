@@ -154,6 +154,90 @@ static void test_program_of_its_own(void **state)
 	}
 }
 
+/* ---- records ---- */
+
+static void send_count(struct stage *s)
+{
+	struct chan_writer w = { 0 };
+
+	msg_session_end_put(&w, &(struct msg_session_end){ 7, 1111, 2222 });
+	stage_send(s->net.channel, NET_SESSION_END, &w, NULL, 0);
+}
+
+static void send_exit(struct stage *s)
+{
+	struct chan_writer w = { 0 };
+
+	msg_exited_put(&w, &(struct msg_exited){ .channel = 7, .value = 3 });
+	stage_send(s->user, USER_EXITED, &w, NULL, 0);
+}
+
+/* How many bytes and which status: the record waits for both, and for no more than there can be. */
+static void test_record_of_the_end(void **state)
+{
+	static const struct {
+		const char *order, *log;
+	} cases[] = {
+		{ "cx", ", 1111 bytes to the client, 2222 from it\n" },
+		{ "xc", ", 1111 bytes to the client, 2222 from it\n" },
+		{ "cxc", "Session of alice (exec) ended with status 3 after 0." },
+		{ "hx", ", ? bytes to the client, ? from it\n" },
+		{ "x", "Session of alice (exec) ended with status 3 after 0." },
+		/* The program goes on, for all that is known. */
+		{ "c", "Session of alice (exec) ended with its connection after 0." },
+		{ "hc", "Session of alice (exec) ended with its channel after 0." },
+		/* Twice of one that runs. */
+		{ "cc", "of the net process was refused" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stage s;
+
+		print_message("%s\n", cases[i].order);
+		stage_reach(&s, MON_OPEN);
+		stage_start_channel(&s, 7);
+		stage_run_channel(&s, 7);
+		for (const char *p = cases[i].order; *p; p++) {
+			struct chan_writer w = { 0 };
+
+			if (*p == 'c') {
+				send_count(&s);
+			} else if (*p == 'x') {
+				send_exit(&s);
+				if (p == cases[i].order || p[-1] == 'c')
+					stage_skip(s.net.channel, NET_EXITED);
+			} else {
+				chan_put_u32(&w, 7);
+				stage_send(s.net.channel, NET_HANGUP, &w, NULL, 0);
+				stage_skip(s.user, USER_HANGUP);
+			}
+		}
+		/* What was sent last is read although its sender is gone. */
+		stage_tell_puppet(&s.net, PUPPET_EXIT);
+		stage_end_with_leader(&s, cases[i].log);
+	}
+}
+
+/* Whatever a client starts and ends, the journal takes only so much of it. */
+static void test_flood_of_records(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	for (int i = 0; i < 500; i++) {
+		stage_start_channel(&s, 7);
+		stage_run_channel(&s, 7);
+		send_count(&s);
+		send_exit(&s);
+		stage_skip(s.net.channel, NET_EXITED);
+	}
+	/* As many of 1000 records as time has paid back; then one more. */
+	usleep(200000);
+	stage_start_channel(&s, 7);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, " records of sessions are left out, there were too many");
+}
+
 /* ---- signals ---- */
 
 #define CHANNEL 7u
@@ -279,6 +363,8 @@ int main(void)
 		ON_STAGE(test_sftp),
 		ON_STAGE(test_no_sftp),
 		ON_STAGE(test_program_of_its_own),
+		ON_STAGE(test_record_of_the_end),
+		ON_STAGE(test_flood_of_records),
 		ON_STAGE(test_signals),
 		ON_STAGE(test_signals_that_are_not_for_clients),
 		ON_STAGE(test_signals_at_the_wrong_time),

@@ -173,9 +173,9 @@ static void test_small_ones(void **state)
 {
 	static char user[] = "user", host[] = "100.64.0.2";
 	_cleanup_(chan_writer_done) struct chan_writer exited = { 0 }, killed = { 0 },
-						       signal = { 0 }, account = { 0 },
-						       open = { 0 }, channel = { 0 }, text = { 0 },
-						       both = { 0 };
+						       signal = { 0 }, ended = { 0 },
+						       account = { 0 }, open = { 0 },
+						       channel = { 0 }, text = { 0 }, both = { 0 };
 
 	msg_exited_put(&exited, &(struct msg_exited){ 7, false, 255, false });
 	check_lengths(transcode_exited, &exited, 0);
@@ -183,6 +183,8 @@ static void test_small_ones(void **state)
 	check_lengths(transcode_exited, &killed, 0);
 	msg_signal_put(&signal, &(struct msg_signal){ 7, SIGUSR2 });
 	check_lengths(transcode_signal, &signal, 0);
+	msg_session_end_put(&ended, &(struct msg_session_end){ 7, 1ull << 40, 3 });
+	check_lengths(transcode_session_end, &ended, 0);
 	msg_account_put(&account, &(struct msg_account){ user, 4242, 4243, host });
 	check_lengths(transcode_account, &account, 0);
 	msg_open_put(&open, &(struct msg_open){ user, host });

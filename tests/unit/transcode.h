@@ -18,6 +18,7 @@ int transcode_start(const struct chan_msg *in, struct chan_writer *again);
 int transcode_started(const struct chan_msg *in, struct chan_writer *again);
 int transcode_exited(const struct chan_msg *in, struct chan_writer *again);
 int transcode_signal(const struct chan_msg *in, struct chan_writer *again);
+int transcode_session_end(const struct chan_msg *in, struct chan_writer *again);
 int transcode_account(const struct chan_msg *in, struct chan_writer *again);
 int transcode_open(const struct chan_msg *in, struct chan_writer *again);
 int transcode_connect(const struct chan_msg *in, struct chan_writer *again);
