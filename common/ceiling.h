@@ -36,6 +36,9 @@ struct ceiling {
 	uint64_t max_connections_per_peer;
 	uint64_t max_unauthenticated;
 	uint64_t max_unauthenticated_per_peer;
+	uint64_t penalty_after; /* connections of an address that misbehave, in a minute; 0: off */
+	uint64_t penalty_usec;	/* for how long it is refused then, at first */
+	uint64_t max_penalty_usec;
 	uint64_t max_held; /* logins that wait for a check */
 	uint64_t max_held_per_peer;
 	uint64_t check_timeout_usec; /* how long one may wait */

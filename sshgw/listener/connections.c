@@ -15,6 +15,7 @@
 #include "common/text.h"
 #include "sshgw/child.h"
 #include "sshgw/listener/limits.h"
+#include "sshgw/listener/penalties.h"
 #include "sshgw/steps.h"
 
 /* How far it has come: so says the number of bytes in the status pipe (sshgw/steps.h). */
@@ -31,13 +32,15 @@ struct connection {
 	struct ip_addr peer;
 	pid_t monitor; /* alive as long as the pipe is not at its end */
 	enum stage stage;
-	int status_fd;
+	bool is_child; /* ours, and not waited for yet: how it ends we will be told */
+	int status_fd; /* -1: it was at its end */
 	sd_event_source *status;
 };
 
 struct connections {
 	sd_event *event;
 	struct limits live, unauthenticated, held, left;
+	struct penalties penalties;
 	struct connection *list;
 	uint64_t told_usec; /* when somebody was last told to have been turned away; 0: never */
 	unsigned n_untold;  /* who came since then */
@@ -64,6 +67,9 @@ void connections_set_limits(struct connections *all, const struct ceiling *ceili
 	all->held.max_per_peer = ceiling->max_held_per_peer;
 	all->left.max_total = ceiling->max_left_running;
 	all->left.max_per_peer = ceiling->max_left_running_per_peer;
+	all->penalties.after = ceiling->penalty_after;
+	all->penalties.first_usec = ceiling->penalty_usec;
+	all->penalties.max_usec = ceiling->max_penalty_usec;
 }
 
 struct connections_count connections_count(const struct connections *all)
@@ -173,6 +179,40 @@ bool connections_admit(struct connections *all, const struct ip_addr *peer)
 	       has_room(all, &all->unauthenticated, peer, "MaxUnauthenticated", closed);
 }
 
+/* ---- penalties ---- */
+
+static unsigned seconds(uint64_t usec)
+{
+	return (unsigned)((usec + USEC_PER_SEC - 1) / USEC_PER_SEC);
+}
+
+uint64_t connections_penalty(struct connections *all, const struct ip_addr *peer)
+{
+	uint64_t left = penalties_left(&all->penalties, peer, clock_usec(CLOCK_MONOTONIC));
+	char why[128];
+
+	if (left == 0)
+		return 0;
+	snprintf(why, sizeof(why), "its connections misbehaved, for %u s more (PenaltyAfter=)",
+		 seconds(left));
+	tell(all, peer, "Closed a connection from", why);
+	return left;
+}
+
+static void penalise(struct connections *all, const struct ip_addr *peer)
+{
+	uint64_t usec = penalties_note(&all->penalties, peer, clock_usec(CLOCK_MONOTONIC));
+	char text[IP_ADDR_STRLEN];
+
+	if (usec == 0)
+		return;
+	ip_addr_to_string(peer, text);
+	log_with(LOG_WARNING, 0, LOG_FIELDS({ "EVENT", "penalty" }, { "PEER", text }),
+		 "Refusing connections from %s for %u s: %u of them broke the protocol or never "
+		 "logged in, within a minute (PenaltyAfter=)",
+		 text, seconds(usec), (unsigned)all->penalties.after);
+}
+
 /* ---- one connection ---- */
 
 static void connection_free(struct connection *c)
@@ -234,13 +274,22 @@ static void enter_stage(struct connection *c, enum stage stage)
 	count_in(c);
 }
 
+/* Its status may be known already, or is to come. */
+static void connection_over(struct connection *c)
+{
+	count_out(c);
+	c->status = sd_event_source_disable_unref(c->status);
+	c->status_fd = close_fd(c->status_fd);
+	if (!c->is_child)
+		connection_free(c);
+}
+
 static int on_status(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct connection *c = userdata;
 
 	if (revents & (EPOLLHUP | EPOLLERR)) {
-		count_out(c);
-		connection_free(c);
+		connection_over(c);
 	} else {
 		enter_stage(c, read_stage(fd));
 	}
@@ -289,9 +338,26 @@ struct connections *connections_free(struct connections *all)
 	limits_done(&all->unauthenticated);
 	limits_done(&all->held);
 	limits_done(&all->left);
+	penalties_done(&all->penalties);
 	sd_event_unref(all->event);
 	free(all);
 	return NULL;
+}
+
+void connections_monitor_exited(struct connections *all, pid_t monitor, bool misbehaved)
+{
+	struct connection *c = all->list;
+
+	while (c && !(c->is_child && c->monitor == monitor))
+		c = c->next;
+	if (!c)
+		return;
+	if (misbehaved)
+		penalise(all, &c->peer);
+	c->is_child = false;
+	/* Else the end of its pipe is still to be read. */
+	if (c->status_fd < 0)
+		connection_free(c);
 }
 
 /* ---- the service manager's store ---- */
@@ -341,6 +407,7 @@ int connections_add(struct connections *all, const struct ip_addr *peer, pid_t m
 	if (r < 0)
 		return r;
 	take_fd(&fd);
+	all->list->is_child = true;
 	store(all->list);
 	return 0;
 }

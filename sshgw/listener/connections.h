@@ -29,6 +29,14 @@ void connections_set_limits(struct connections *connections, const struct ceilin
 /* Is there room for one more from this peer? If not, that is logged, once a second at most. */
 bool connections_admit(struct connections *connections, const struct ip_addr *peer);
 
+/*
+ * For how long nobody is let in from this address, since its connections misbehaved (usec; 0: they
+ * may come). That one was turned away is logged, once a second at most.
+ */
+uint64_t connections_penalty(struct connections *connections, const struct ip_addr *peer);
+/* A child of ours has ended: of a monitor, its exit status says how the client behaved. */
+void connections_monitor_exited(struct connections *connections, pid_t monitor, bool misbehaved);
+
 /* Count one in. status_fd: the read end, taken, also on failure. Return: 0, negative errno. */
 int connections_add(struct connections *connections, const struct ip_addr *peer, pid_t monitor,
 		    int status_fd);

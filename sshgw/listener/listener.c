@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "common/ceiling.h"
@@ -16,6 +18,7 @@
 #include "sshgw/listener/connections.h"
 #include "sshgw/listener/executables.h"
 #include "sshgw/listener/keys_process.h"
+#include "sshgw/steps.h"
 
 #define MAX_LISTENERS 8u
 #define SSH_PORT      22
@@ -44,11 +47,15 @@ static int on_child(sd_event_source *source, const struct signalfd_siginfo *sign
 					  ? "The keys process"
 					  : "The monitor of a connection";
 
-		/* Status 1 it has logged itself. */
-		if (info.si_code != CLD_EXITED)
+		bool exited = info.si_code == CLD_EXITED;
+		bool misbehaved = exited && info.si_status == MON_EXIT_MISBEHAVED;
+
+		/* What failed in it, it has logged itself. */
+		if (!exited)
 			log_error("%s was killed by signal %d", who, info.si_status);
-		else if (info.si_status > 1)
+		else if (info.si_status > MON_EXIT_FAILED && !misbehaved)
 			log_error("%s could not be started (status %d)", who, info.si_status);
+		connections_monitor_exited(l->connections, info.si_pid, misbehaved);
 		info.si_pid = 0;
 	}
 	return 0;
@@ -113,6 +120,19 @@ static bool came_through_the_mesh(int fd, const struct ip_endpoint *peer)
 	       !ip_addr_equal(&local.addr, &peer->addr);
 }
 
+/* RFC 4253, section 4.2: a line before the version. OpenSSH's client shows it with -v. */
+static void tell_penalty(int fd, uint64_t usec)
+{
+	char line[128];
+	int len = snprintf(line, sizeof(line),
+			   "Peergate: too many connections from this address did not log in; try "
+			   "again in %u s\r\n",
+			   (unsigned)(usec / USEC_PER_SEC) + 1);
+
+	if (send(fd, line, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug_errno(-errno, "The client cannot be told");
+}
+
 static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct listener *l = userdata;
@@ -145,6 +165,7 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
 	_cleanup_close_ int fd =
 		accept4(listen_fd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ip_endpoint peer;
+	uint64_t penalty;
 	int r;
 
 	if (fd < 0 && is_exhaustion(errno))
@@ -153,7 +174,14 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
 	 */
 	if (fd < 0 || ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &peer) < 0)
 		return 0;
-	if (!came_through_the_mesh(fd, &peer) || !connections_admit(l->connections, &peer.addr))
+	if (!came_through_the_mesh(fd, &peer))
+		return 0;
+	penalty = connections_penalty(l->connections, &peer.addr);
+	if (penalty > 0) {
+		tell_penalty(fd, penalty);
+		return 0;
+	}
+	if (!connections_admit(l->connections, &peer.addr))
 		return 0;
 	r = start_monitor(l, &peer.addr, fd);
 	if (r < 0)

@@ -63,7 +63,8 @@ static void test_all_settings(void **state)
 			      "MaxLeftRunning=9\nMaxLeftRunningPerPeer=0\n"
 			      "RekeyLimit=64M 5m\nMaxForwards=12\nMaxListens=0\n"
 			      "GatewayPorts=clientspecified\nX11Forwarding=no\n"
-			      "KeepaliveInterval=20s\nMaxPeerAbsence=2d\n",
+			      "KeepaliveInterval=20s\nMaxPeerAbsence=2d\n"
+			      "PenaltyAfter=0\nPenaltyTime=3s\nMaxPenaltyTime=1d\n",
 			      &c, &text),
 			 0);
 	assert_true(c.ssh && c.permit_root);
@@ -87,6 +88,9 @@ static void test_all_settings(void **state)
 	assert_false(c.x11_forwarding);
 	assert_true(c.keepalive_usec == 20000000);
 	assert_true(c.max_peer_absence_usec == 172800000000);
+	assert_int_equal(c.penalty_after, 0);
+	assert_int_equal(c.penalty_usec, 3000000);
+	assert_true(c.max_penalty_usec == 86400000000);
 	assert_int_equal(c.rekey.bytes, 64 << 20);
 	assert_int_equal(c.rekey.usec, 300000000);
 }
@@ -144,6 +148,10 @@ static void test_bad_files(void **state)
 		"X11Forwarding=perhaps\n",
 		"MaxLeftRunning=151\n",
 		"MaxHeldLogins=801\n",
+		"PenaltyAfter=10001\n",
+		"PenaltyTime=0\n",
+		"PenaltyTime=25h\n",
+		"MaxPenaltyTime=500ms\n",
 		"CheckTimeout=0\n",
 		"CheckTimeout=11m\n",
 		"MaxEnv=-1\n",

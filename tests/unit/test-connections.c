@@ -63,6 +63,8 @@ static int setup(void **state)
 	ceiling.max_held_per_peer = 2;
 	ceiling.max_left_running = 3;
 	ceiling.max_left_running_per_peer = 2;
+	ceiling.penalty_after = 3;
+	ceiling.penalty_usec = 20000000;
 	connections_set_limits(f.all, &ceiling);
 	return 0;
 }
@@ -340,6 +342,46 @@ static void test_left_running_and_gone(void **state)
 	expect_count(0, 0, 0);
 }
 
+/* One that ends: the end of its pipe and its status come in either order. */
+static void end(int monitor, pid_t pid, bool pipe_first, bool misbehaved)
+{
+	if (!pipe_first)
+		connections_monitor_exited(f.all, pid, misbehaved);
+	close(monitor);
+	pump();
+	if (pipe_first)
+		connections_monitor_exited(f.all, pid, misbehaved);
+}
+
+static void test_penalties(void **state)
+{
+	struct ip_addr bad = addr("100.64.0.2"), good = addr("100.64.0.3");
+
+	/* Who behaves may come as often as he likes, and others' do not count. */
+	for (int i = 0; i < 10; i++)
+		end(add("100.64.0.3", 4711), 4711, i & 1, false);
+	end(add("100.64.0.2", 4712), 4712, true, true);
+	end(add("100.64.0.2", 4713), 4713, false, true);
+	/* Not one of ours. */
+	connections_monitor_exited(f.all, 4713, true);
+	assert_int_equal(connections_penalty(f.all, &bad), 0);
+	logged.n = 0;
+	end(add("100.64.0.2", 4714), 4714, true, true);
+	assert_int_equal(logged.n, 1);
+	assert_string_equal(logged.last,
+			    "Refusing connections from 100.64.0.2 for 20 s: 3 of them broke the "
+			    "protocol or never logged in, within a minute (PenaltyAfter=)");
+	expect_count(0, 0, 0);
+	assert_int_equal(connections_penalty(f.all, &good), 0);
+	assert_in_range(connections_penalty(f.all, &bad), 10000000, 20000000);
+	assert_non_null(strstr(logged.last, "Closed a connection from 100.64.0.2: its "
+					    "connections misbehaved, for "));
+	/* Once a second is enough. */
+	for (int i = 0; i < 100; i++)
+		assert_true(connections_penalty(f.all, &bad) > 0);
+	assert_true(logged.n <= 12);
+}
+
 /* What the manager keeps tells the next listener the same. */
 static void test_next_listener(void **state)
 {
@@ -475,6 +517,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_too_many_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_running, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_penalties, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_running_and_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_listener, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_listener_with_a_lower_limit, setup,
