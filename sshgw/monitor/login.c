@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/login_check.h"
 #include "common/text.h"
+#include "sshgw/audit.h"
 #include "sshgw/build.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/check.h"
@@ -59,6 +60,18 @@ static bool is_our_fault(const char *reason)
 	return false;
 }
 
+static void tell_audit(const struct monitor *m)
+{
+	char peer[IP_ADDR_STRLEN];
+	int r = audit_login(&(struct audit_login){
+		.account = m->lease.local_user ?: m->ssh_user,
+		.address = ip_addr_to_string(&m->peer.addr, peer),
+	});
+
+	if (r < 0)
+		log_warning_errno(r, "The audit subsystem does not take the refusal, continuing");
+}
+
 void login_refuse(struct monitor *m, const char *reason, const char *message)
 {
 	/* Cut to what a message may carry: PAM and the agent can be wordy. */
@@ -66,6 +79,7 @@ void login_refuse(struct monitor *m, const char *reason, const char *message)
 	struct chan_writer w = { 0 };
 
 	log_decision(m, false, reason, message);
+	tell_audit(m);
 	m->story.refused = true;
 	m->story.misbehaved = !is_our_fault(reason);
 	msg_auth_result_put(&w, &(struct msg_auth_result){ .verdict = AUTH_REFUSED, .text = text });

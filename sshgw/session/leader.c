@@ -18,6 +18,7 @@
 #include "common/account.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/audit.h"
 #include "sshgw/msg.h"
 #include "sshgw/session/environment.h"
 #include "sshgw/session/leader_scope.h"
@@ -234,6 +235,20 @@ static int answer_open(struct leader *leader, bool ok, const char *text)
 			      0);
 }
 
+/* From here, since loginuid and session of the record are those of its sender (pam_loginuid). */
+static void tell_audit(const struct leader *leader, bool success)
+{
+	int r = audit_login(&(struct audit_login){
+		.success = success,
+		.uid = leader->account->uid,
+		.account = leader->account->name,
+		.address = leader->remote_host,
+	});
+
+	if (r < 0)
+		log_warning_errno(r, "The audit subsystem does not take the login, continuing");
+}
+
 static int handle_open(struct leader *leader, struct chan_msg *in)
 {
 	_cleanup_(msg_open_done) struct msg_open msg = { 0 };
@@ -244,6 +259,7 @@ static int handle_open(struct leader *leader, struct chan_msg *in)
 	if (r < 0)
 		return r;
 	r = open_login(leader, &msg, in->fds[0], &error);
+	tell_audit(leader, r == 0);
 	if (r < 0) {
 		(void)log_error_errno(r, "Could not open the login: %s", error ? error : "failure");
 		enter_state(leader, LEADER_ENDED, "could not be opened");
