@@ -62,24 +62,42 @@ static int enter_sandbox(void)
 	return r;
 }
 
+/* Errors of the network. libssh names a version line that is none a socket error too, of any
+ * number. */
+static bool is_loss(const char *text)
+{
+	static const int losses[] = { ECONNRESET, ETIMEDOUT, EPIPE, EHOSTUNREACH, ENETUNREACH };
+
+	for (size_t i = 0; i < ARRAY_SIZE(losses); i++)
+		if (strcmp(text, strerror(losses[i])) == 0)
+			return true;
+	return false;
+}
+
+static bool is_late(const struct net *net)
+{
+	return net->state != NET_STATE_CLOSING && clock_usec(CLOCK_MONOTONIC) >= net->deadline;
+}
+
 /* libssh has a state for what went wrong, and only words for what it was. */
 static enum net_exit why_it_ended(const struct net *net, int r)
 {
-	static const char disconnect[] = "Received SSH_MSG_DISCONNECT",
-			  socket[] = "Socket error: ", end_of_file[] = "Socket error: disconnected";
+	static const char disconnect[] = "Received SSH_MSG_DISCONNECT", socket[] = "Socket error: ";
 	const char *text;
 
 	if (r < 0 && r != -ECONNRESET)
 		return NET_EXIT_FAILED;
 	if (!(ssh_get_status(net->ssh) & SSH_CLOSED_ERROR))
-		return net->state != NET_STATE_CLOSING &&
-				       clock_usec(CLOCK_MONOTONIC) >= net->deadline
-			       ? NET_EXIT_LATE
-			       : NET_EXIT_CLOSED;
+		return is_late(net) ? NET_EXIT_LATE : NET_EXIT_CLOSED;
 	text = ssh_get_error(net->ssh);
-	if (strncmp(text, disconnect, strlen(disconnect)) == 0 || strcmp(text, end_of_file) == 0)
+	if (strncmp(text, disconnect, strlen(disconnect)) == 0)
 		return NET_EXIT_CLOSED;
-	return strncmp(text, socket, strlen(socket)) == 0 ? NET_EXIT_LOST : NET_EXIT_BROKEN;
+	if (strncmp(text, socket, strlen(socket)) != 0)
+		return NET_EXIT_BROKEN;
+	text += strlen(socket);
+	if (strcmp(text, "disconnected") == 0)
+		return NET_EXIT_CLOSED;
+	return is_loss(text) ? NET_EXIT_LOST : NET_EXIT_BROKEN;
 }
 
 int main(int argc, char *argv[])
