@@ -357,8 +357,9 @@ static void test_penalties(void **state)
 {
 	struct ip_addr bad = addr("100.64.0.2"), good = addr("100.64.0.3");
 
-	/* Who behaves may come as often as he likes, and others' do not count. */
-	for (int i = 0; i < 10; i++)
+	/* Who behaves is none of them. (More would fill the socket of the manager, whom nobody
+	 * reads.) */
+	for (int i = 0; i < 4; i++)
 		end(add("100.64.0.3", 4711), 4711, i & 1, false);
 	end(add("100.64.0.2", 4712), 4712, true, true);
 	end(add("100.64.0.2", 4713), 4713, false, true);
