@@ -96,7 +96,7 @@ static void go_on_with_held(struct net *net)
 	check_on_try(net, &held);
 }
 
-int check_begin(struct net *net, const struct chan_msg *msg)
+int net_check_begin(struct net *net, const struct chan_msg *msg)
 {
 	struct msg_check where = { 0 };
 	int r = msg_check_get(msg, &where);

@@ -10,6 +10,6 @@
 #include "sshgw/net/net.h"
 
 /* NET_CHECK. Return: 0, negative errno. */
-int check_begin(struct net *net, const struct chan_msg *msg);
+int net_check_begin(struct net *net, const struct chan_msg *msg);
 /* An authentication request in NET_STATE_CHECK. Takes over what it holds. */
 void check_on_try(struct net *net, struct auth_try *try);

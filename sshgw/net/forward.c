@@ -68,7 +68,7 @@ static void say_end(struct net *net, const struct msg_forward_end *end)
 }
 
 /* The descriptor is closed before the monitor hears of it, which counts them. */
-static void forward_free(struct net_forward *f)
+void net_forward_free(struct net_forward *f)
 {
 	struct msg_forward_end end = {
 		.incoming = f->incoming,
@@ -155,7 +155,7 @@ static int ask_monitor(struct net *net, ssh_message message, struct msg_connect 
 	msg_connect_put(&w, request);
 	r = monitor_send(net, NET_CONNECT, &w);
 	if (r < 0)
-		forward_free(f);
+		net_forward_free(f);
 	else
 		f->message = message;
 	return r;
@@ -207,7 +207,7 @@ int net_forward_connected(struct net *net, struct chan_msg *msg)
 	f->state = FORWARD_OPEN;
 	f->channel = ssh_message_channel_request_open_reply_accept(f->message);
 	if (!f->channel || watch_channel(f) < 0 || watch_window(f) < 0) {
-		forward_free(f);
+		net_forward_free(f);
 		return 0;
 	}
 	windows_open(f->in.window, packets_named().remote);
@@ -226,7 +226,7 @@ int net_forward_connect_failed(struct net *net, const struct chan_msg *msg)
 	f = forward_by_id(net, false, failed.id);
 	if (f && f->state == FORWARD_ASKED) {
 		packets_refuse(f->message, failed.reason, failed.text);
-		forward_free(f);
+		net_forward_free(f);
 	} else {
 		r = -EBADMSG;
 	}
@@ -282,7 +282,7 @@ static int ask_client(struct net *net, const struct net_listener *listener,
 	if (r == 0)
 		r = watch_window(f);
 	if (r < 0)
-		forward_free(f);
+		net_forward_free(f);
 	return 0;
 }
 
@@ -403,5 +403,5 @@ void net_forward_pump(struct net_forward *f)
 		break;
 	}
 	if (over)
-		forward_free(f);
+		net_forward_free(f);
 }

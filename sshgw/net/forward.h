@@ -15,6 +15,9 @@
 
 struct net_forward;
 
+/* Frees everything, closes socket and channel, and tells the monitor; leaves net->forwards. */
+void net_forward_free(struct net_forward *f);
+
 /*
  * The client wants a connection from here: ask the monitor. The message is direct-tcpip, as
  * sshgw/net/rewrite.h puts it. Return: whether it is kept, else it was answered.

@@ -32,7 +32,7 @@ struct net_listener *net_listener_of_agent(struct net *net)
 	return NULL;
 }
 
-static void listener_free(struct net *net, struct net_listener *l)
+void net_listener_free(struct net *net, struct net_listener *l)
 {
 	for (size_t i = 0; i < net->n_listeners; i++) {
 		if (net->listeners[i] == l) {
@@ -85,7 +85,7 @@ int net_listener_new(struct net *net, struct msg_listen *request)
 	msg_listen_put(&w, request);
 	r = monitor_send(net, NET_LISTEN, &w);
 	if (r < 0)
-		listener_free(net, l);
+		net_listener_free(net, l);
 	return r;
 }
 
@@ -137,7 +137,7 @@ static int cancel(struct net *net, ssh_message message, enum wish wish, const ch
 		if (l->kind != kind || l->port != port || strcmp(l->address, address) != 0)
 			continue;
 		chan_put_u32(&w, l->id);
-		listener_free(net, l);
+		net_listener_free(net, l);
 		return monitor_send(net, NET_UNLISTEN, &w);
 	}
 	return -ENOENT;
@@ -255,7 +255,7 @@ int net_listen_failed(struct net *net, const struct chan_msg *msg)
 	l = net_listener_by_id(net, id);
 	if (!l || l->is_ready)
 		return -EBADMSG;
-	listener_free(net, l);
+	net_listener_free(net, l);
 	pass_on(net, id, 0, reason);
 	return 0;
 }

@@ -18,6 +18,9 @@ struct net_listener {
 	bool is_ready;
 };
 
+/* Leaves net->listeners. */
+void net_listener_free(struct net *net, struct net_listener *l);
+
 struct net_listener *net_listener_by_id(struct net *net, uint32_t id);
 /* The one for the client's ssh-agent, which all sessions share. NULL: there is none. */
 struct net_listener *net_listener_of_agent(struct net *net);

@@ -122,7 +122,7 @@ static int on_monitor(struct net *net, struct chan_msg *msg)
 	case NET_END:
 		return on_end(net, msg);
 	case NET_CHECK:
-		return check_begin(net, msg);
+		return net_check_begin(net, msg);
 	case NET_CONNECTED:
 		return net_forward_connected(net, msg);
 	case NET_CONNECT_FAILED:

@@ -113,6 +113,8 @@ ssh_poll_handle __wrap_ssh_poll_new(socket_t fd, short events, ssh_poll_callback
 
 void receive_init(struct net *net)
 {
+	free(in.buf);
+	memset(&in, 0, sizeof(in));
 	in.net = net;
 }
 

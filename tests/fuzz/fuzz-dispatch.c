@@ -22,7 +22,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "common/log.h"
@@ -33,6 +32,7 @@
 #include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/scope.h"
+#include "tests/fuzz/gateway-outside.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -98,12 +98,6 @@ static struct {
 	size_t session_id_len;
 	bool asked_keys, may_sign; /* the keys process; and it would */
 } seen;
-
-static void check(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void add(uint32_t *list, size_t *n, uint32_t id)
 {
@@ -379,11 +373,6 @@ void mon_send(struct monitor *m, enum mon_peer_index peer, uint32_t type, struct
 
 /* ---- what the monitor does ---- */
 
-const char *mon_state_to_string(enum mon_state state)
-{
-	return "";
-}
-
 void mon_enter(struct monitor *m, enum mon_state state, const char *why)
 {
 	if (m->state != MON_ENDING) {
@@ -405,13 +394,6 @@ void mon_end_opened(struct monitor *m)
 	check(m->state >= MON_ENDING);
 }
 
-int mon_attach(struct monitor *m, enum mon_peer_index peer, int fd)
-{
-	check(m->peers[peer].fd < 0);
-	m->peers[peer].fd = fd;
-	return 0;
-}
-
 void mon_tell_listener(struct monitor *m, enum mon_step step)
 {
 	if (step == MON_STEP_HELD) {
@@ -422,33 +404,11 @@ void mon_tell_listener(struct monitor *m, enum mon_step step)
 	check(seen.let_in || m->state == MON_ENDING);
 }
 
-int mon_watch_exit(struct monitor *m, enum mon_peer_index peer, pid_t pid, int pidfd)
-{
-	m->peers[peer].pid = pid;
-	return 0;
-}
-
 int agent_link_authorize(struct agent_link *link, const char *ssh_user)
 {
 	check(!seen.asked_agent);
 	seen.asked_agent = true;
 	return 0;
-}
-
-int scope_create(pid_t leader, char **ret_path)
-{
-	*ret_path = strdup("/own");
-	return 0;
-}
-
-int scope_find(pid_t leader, char **ret_path)
-{
-	*ret_path = strdup("/login");
-	return 0;
-}
-
-void scope_remove(const char *path)
-{
 }
 
 int child_spawn(const struct child_spec *spec, pid_t *ret_pid, int *ret_pidfd)
@@ -459,65 +419,14 @@ int child_spawn(const struct child_spec *spec, pid_t *ret_pid, int *ret_pidfd)
 	return 0;
 }
 
-void child_kill(int pidfd)
-{
-}
-
-/* Somebody who is not root, and whom terminals can be given to. */
-static uid_t user_uid(void)
-{
-	return geteuid() == 0 ? 4242 : geteuid();
-}
-
-int account_get(const char *name, struct account **ret_account)
-{
-	struct account *account;
-
-	if (strcmp(name, "nobody") == 0 || strcmp(name, PEERGATE_SSHGW_USER) == 0 ||
-	    strcmp(name, PEERGATE_AGENT_USER) == 0)
-		return ACCOUNT_UNKNOWN;
-	account = calloc(1, sizeof(*account));
-	if (!account)
-		return -ENOMEM;
-	account->name = strdup(name);
-	account->uid = strcmp(name, "root") == 0 ? 0 : user_uid();
-	*ret_account = account;
-	return 0;
-}
-
-struct account *account_free(struct account *account)
-{
-	if (account)
-		free(account->name);
-	free(account);
-	return NULL;
-}
-
 /* ---- steps ---- */
-
-/* Return: the master of a terminal of the user's; -1. */
-static int open_terminal(void)
-{
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), unlocked = 0, slave;
-
-	if (master < 0)
-		return -1;
-	ioctl(master, TIOCSPTLCK, &unlocked);
-	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (slave >= 0 && fchown(slave, user_uid(), (gid_t)-1) < 0) {
-		close(slave);
-		return close_fd(master);
-	}
-	close(slave);
-	return master;
-}
 
 /* Descriptors as the user process may send them: right and wrong ones. Return: how many. */
 static size_t make_fds(unsigned kind, int fds[3])
 {
 	switch (kind & 7) {
 	case 1: /* a terminal */
-		fds[0] = open_terminal();
+		fds[0] = outside_open_terminal();
 		return fds[0] >= 0 ? 1 : 0;
 	case 2: /* three pipes that go the right way */
 	case 3: /* the other way */
@@ -689,62 +598,17 @@ static void no_log(void *userdata, int level, const char *text)
 {
 }
 
-/* Real ones; nobody waits for them. */
-static void make_times(struct monitor *m)
-{
-	check(loop_new(&m->loop) == 0);
-	check(loop_add_time(m->loop, CLOCK_MONOTONIC, NULL, m, &m->grace) == 0);
-	check(loop_add_time(m->loop, CLOCK_MONOTONIC, NULL, m, &m->duration) == 0);
-	check(loop_add_time(m->loop, CLOCK_REALTIME, NULL, m, &m->expiry) == 0);
-	check(loop_add_time(m->loop, CLOCK_MONOTONIC, NULL, m, &m->idle) == 0);
-}
-
-static void monitor_done(struct monitor *m)
-{
-	loop_source_free(m->grace);
-	loop_source_free(m->duration);
-	loop_source_free(m->expiry);
-	loop_source_free(m->idle);
-	loop_free(m->loop);
-	for (size_t i = 0; i < MON_N_PEERS; i++)
-		close_fd(m->peers[i].fd);
-	forwarding_done(m);
-	free(m->own_scope);
-	free(m->scope);
-	free(m->ssh_user);
-	free(m->login_text);
-	lease_done(&m->lease);
-	account_free(m->account);
-	channels_done(&m->channels);
-	session_log_done(&m->session_log);
-	ceiling_done(&m->ceiling);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct monitor m = {
-		.config = { .connection_fd = -1, .status_fd = -1 },
-		.peers = {
-			[MON_NET] = { .name = "net", .fd = -1, .pidfd = -1 },
-			[MON_LEADER] = { .name = "leader", .fd = -1, .pidfd = -1 },
-			[MON_USER] = { .name = "user", .fd = -1, .pidfd = -1 },
-			[MON_KEYS] = { .name = "keys", .fd = -1, .pidfd = -1 },
-		},
-	};
+	struct monitor m;
 
 	memset(&seen, 0, sizeof(seen));
 	seen.rights = size > 1 ? data[1] : 0;
 	/* Who closes for the monitor. */
 	signal(SIGCHLD, SIG_IGN);
 	log_set_sink(no_log, NULL);
-	make_times(&m);
-	ceiling_default(&m.ceiling);
-	m.ceiling.ssh = true;
+	outside_monitor_init(&m);
 	m.ceiling.permit_root = size > 0 && data[0] & 1;
-	m.ceiling.max_sessions = 3;
-	m.ceiling.max_forwards = 3;
-	m.ceiling.max_listens = 2;
-	forwarding_init(&m);
 	m.ceiling.sftp_server = strdup(size > 0 && data[0] & 8 ? "none" : SFTP_SERVER);
 	for (int i = 0; i < MAX_STEPS && size >= 4; i++) {
 		size_t len = (size_t)data[2] << 8 | data[3];
@@ -755,6 +619,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += 4 + len;
 		size -= 4 + len;
 	}
-	monitor_done(&m);
+	outside_monitor_done(&m);
 	return 0;
 }
