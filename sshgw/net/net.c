@@ -331,7 +331,7 @@ static size_t collect(struct net *net, struct pollfd *fds)
 	size_t n = 2;
 
 	fds[0] = (struct pollfd){ .fd = net->monitor_fd, .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = NET_FD_CONNECTION, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = NET_FD_CONNECTION, .events = receive_may() ? POLLIN : 0 };
 	if (ssh_get_status(net->ssh) & SSH_WRITE_PENDING)
 		fds[1].events |= POLLOUT;
 	for (size_t i = 0; i < net->n_sessions; i++)

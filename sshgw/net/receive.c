@@ -20,6 +20,11 @@
 #define ROOM_BYTES ((256u << 10) + 128 + READ_BYTES)
 /* Go on while the connection has more, but let the others have a turn. */
 #define MAX_READS_PER_TURN 8
+/*
+ * Answers that wait because the client does not read: more than channels put there at a time. Of
+ * the smallest, libssh keeps seven times that.
+ */
+#define MAX_UNREAD (1u << 20)
 
 static struct {
 	struct net *net;
@@ -30,12 +35,37 @@ static struct {
 	bool reading; /* it is time to: libssh calls its poll loop, and so us, also when it sends */
 	bool parsing; /* and from within what it does with a packet */
 	bool more;    /* the last read filled all there was to fill */
+	struct ssh_counter_struct wire,
+		payload;		  /* libssh's, of all that it wrote, and was to write */
+	uint64_t seen_wire, seen_payload; /* those, in the turn before */
+	uint64_t unread; /* bytes that libssh keeps, without what it wraps around them */
 } in;
 
 ssh_poll_handle __real_ssh_poll_new(socket_t fd, short events, ssh_poll_callback cb,
 				    void *userdata);
 ssh_poll_handle __wrap_ssh_poll_new(socket_t fd, short events, ssh_poll_callback cb,
 				    void *userdata);
+
+/*
+ * libssh queues without limit what the connection does not take. It does not say how much that is,
+ * but what it was given and what went out.
+ */
+static void count_unread(const struct net *net)
+{
+	uint64_t written = in.wire.out_bytes - in.seen_wire;
+
+	in.unread += in.payload.out_bytes - in.seen_payload;
+	in.unread -= written < in.unread ? written : in.unread;
+	if (!(ssh_get_status(net->ssh) & SSH_WRITE_PENDING))
+		in.unread = 0;
+	in.seen_wire = in.wire.out_bytes;
+	in.seen_payload = in.payload.out_bytes;
+}
+
+bool receive_may(void)
+{
+	return in.unread <= MAX_UNREAD;
+}
 
 /* From the first moment after the key exchange at which libssh has no half packet in its buffer. */
 static bool is_ours(void)
@@ -88,6 +118,9 @@ static void parse(void)
 
 static int on_connection(ssh_poll_handle handle, socket_t fd, int revents, void *userdata)
 {
+	/* Each packet may ask for an answer. An end is still noticed. */
+	if (!receive_may() && !(revents & (POLLHUP | POLLERR)))
+		revents &= ~POLLIN;
 	if (!is_ours())
 		return in.libssh(handle, fd, revents, userdata);
 	/*
@@ -118,6 +151,11 @@ void receive_init(struct net *net)
 	in.net = net;
 }
 
+void receive_start(struct net *net)
+{
+	ssh_set_counters(net->ssh, &in.wire, &in.payload);
+}
+
 void receive_turn(struct net *net, bool readable)
 {
 	int turns = 0;
@@ -127,6 +165,7 @@ void receive_turn(struct net *net, bool readable)
 		in.more = false;
 		if (ssh_event_dopoll(net->event, 0) == SSH_ERROR)
 			break;
-	} while (readable && in.more && ++turns < MAX_READS_PER_TURN);
+		count_unread(net);
+	} while (readable && in.more && receive_may() && ++turns < MAX_READS_PER_TURN);
 	in.reading = false;
 }

@@ -130,6 +130,7 @@ int transport_init(struct net *net)
 	net->event = ssh_event_new();
 	if (!net->bind || !net->ssh || !net->event)
 		return -ENOMEM;
+	receive_start(net);
 	r = set_bind_options(net->bind);
 	if (r == 0)
 		r = set_host_key_types(net->bind, &net->init.host_keys);

@@ -12,6 +12,7 @@ import hashlib
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -270,6 +271,31 @@ class NetTest(NativeTest):
             self.assertEqual(result.stdout, b"y\n", result)
             self.assertEqual(result.returncode, 255 if command == "exec yes" else 9)
             self.assertLess(time.monotonic() - begin, 20)
+
+    def test_client_that_does_not_read_answers(self):
+        """Before the login: what it says next is left with it, and its answers do not pile up here."""
+        gateway = self.gateway()
+        # A packet of no kind that there is: the answer is as long.
+        packets = (b"\x00\x00\x00\x0c\x0a\xc8" + bytes(10)) * 4096
+        with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+            client.sendall(b"SSH-2.0-deaf\r\n")
+            client.settimeout(5)
+            sent = 0
+            with contextlib.suppress(TimeoutError):
+                while sent < 64 << 20:
+                    sent += client.send(packets)
+            self.check_memory(self.memory(gateway))
+            self.assertGreater(sent, 1 << 20)
+            self.assertLess(sent, 64 << 20)
+            # It is read on once the client reads.
+            while client.recv(1 << 20):
+                with contextlib.suppress(TimeoutError):
+                    client.settimeout(0.01)
+                    sent += client.send(packets)
+                client.settimeout(LIMIT)
+                if sent > 64 << 20:
+                    break
+            self.assertGreater(sent, 64 << 20)
 
     def test_stderr_goes_on_when_output_is_not_read(self):
         channel = self.client().channel()
