@@ -341,6 +341,7 @@ static void turn(void)
 	check_limits(&c.net);
 	while (at_once)
 		if (!next_step(&at_once)) {
+			shutdown(c.fd, SHUT_RDWR);
 			c.fd = close_fd(c.fd);
 			break;
 		}
