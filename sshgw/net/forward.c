@@ -298,7 +298,7 @@ static void drop_incoming(struct net *net, const struct msg_incoming *from, stru
 int net_forward_incoming(struct net *net, struct chan_msg *msg)
 {
 	struct msg_incoming from = { 0 };
-	const struct net_listener *listener;
+	struct net_listener *listener;
 	int r = msg_incoming_get(msg, &from);
 
 	if (r < 0)
@@ -309,6 +309,8 @@ int net_forward_incoming(struct net *net, struct chan_msg *msg)
 	else if (!listener || net->n_forwards >= net->init.max_forwards ||
 		 ask_client(net, listener, &from, msg) < 0)
 		drop_incoming(net, &from, msg);
+	if (r == 0 && listener && listener->single)
+		net_listener_free(net, listener);
 	msg_incoming_done(&from);
 	return r;
 }

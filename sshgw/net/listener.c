@@ -64,6 +64,7 @@ static struct net_listener *listener_add(struct net *net, const struct msg_liste
 	l->id = request->id;
 	l->kind = request->kind;
 	l->port = request->port;
+	l->single = request->single;
 	list[net->n_listeners++] = l;
 	return l;
 }

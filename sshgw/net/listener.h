@@ -16,6 +16,7 @@ struct net_listener {
 	char *address; /* tcp, unix: as the client said it, which is what it knows it by */
 	uint32_t port; /* tcp: that is bound */
 	bool is_ready;
+	bool single; /* for one connection: the monitor knows it no more when that has come */
 };
 
 /* Leaves net->listeners. */
