@@ -206,7 +206,8 @@ class Agent:
         set_priority(process.pid, -15)
 
     def _map(self, ssh_allowed):
-        rule = {"principals": [PEER], "users": {"*": "="}, "action": "accept", "origin": "ssh[0]"}
+        rule = {"principals": [PEER], "users": {"*": "="}, "action": "accept", "origin": "ssh[0]",
+                "forwarding": {"local": True}}
         return {
             "type": "full", "version": 1, "for": "n1", "generation": self.generation,
             "self": {"id": "n1", "name": "server", "addresses": [SELF], "ssh": True},
