@@ -516,6 +516,7 @@ static void net_done(struct net *net)
 	msg_check_done(&net->check.where);
 	free(net->sessions);
 	free(net->forwards);
+	free(net->windows);
 	free(net->listeners);
 	free(net->kept);
 	free(net->globals);
