@@ -62,9 +62,13 @@ static void count_unread(const struct net *net)
 	in.seen_payload = in.payload.out_bytes;
 }
 
+/*
+ * Only before the login: afterwards it may be the client's answer that lets output go on (new keys,
+ * windows), and nothing of that may wait for the output.
+ */
 bool receive_may(void)
 {
-	return in.unread <= MAX_UNREAD;
+	return in.net->state == NET_STATE_OPEN || in.unread <= MAX_UNREAD;
 }
 
 /* From the first moment after the key exchange at which libssh has no half packet in its buffer. */

@@ -10,7 +10,10 @@
 void receive_init(struct net *net);
 /* Once there is a session. */
 void receive_start(struct net *net);
-/* The client reads its answers. As long as it does not, nothing is read from it either. */
+/*
+ * The client reads its answers. As long as it does not, and has not logged in, nothing is read from
+ * it either.
+ */
 bool receive_may(void);
 /* Let libssh do what there is to do on the connection, within limits. */
 void receive_turn(struct net *net, bool readable);
