@@ -124,15 +124,20 @@ stage_system() {
 
 table=$(printf '%-8s %7s %7s %8s %9s' stage passed failed skipped time)
 sum_passed=0 sum_failed=0 sum_skipped=0
+blamed=() # the tests that failed
 run_stage() {
-	local began=$SECONDS status=0 passed failed skipped
+	local began=$SECONDS status=0 passed failed skipped names
 
 	stage=$1
 	results=(/nonexistent)
 	"stage_$stage" || status=$?
-	read -r passed failed skipped < <("$repo/tests/vm/count-results" "${results[@]}")
+	{
+		read -r passed failed skipped
+		mapfile -t names
+	} < <("$repo/tests/vm/count-results" "${results[@]}")
 	# Whatever went wrong without a test to blame is a failure, too.
-	[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+	[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || { failed=1 && names=("no test: see above"); }
+	blamed+=("${names[@]/#/$stage: }")
 	say "$stage: $passed passed, $failed failed, $skipped skipped"
 	table+=$(printf '\n%-8s %7d %7d %8d %7d s' "$stage" "$passed" "$failed" "$skipped" $((SECONDS - began)))
 	sum_passed=$((sum_passed + passed)) sum_failed=$((sum_failed + failed)) sum_skipped=$((sum_skipped + skipped))
@@ -146,6 +151,9 @@ else
 	sum_failed=1
 fi
 
+if [ ${#blamed[@]} -gt 0 ]; then
+	printf '\nFailed:\n' && printf '  %s\n' "${blamed[@]}"
+fi
 printf '\n%s\n%-8s %7d %7d %8d %7d s\n\n' "$table" total $sum_passed $sum_failed $sum_skipped $SECONDS
 last="$sum_passed passed, $sum_failed failed"
 [ $sum_skipped -eq 0 ] || last+=", $sum_skipped skipped"
