@@ -7,11 +7,12 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from . import cgroups, longlink, revocation, transfer, world
+from . import cgroups, crowd, forwarding, longlink, revocation, transfer, world
 
 CIPHERS = {"aes128-gcm": "aes128-gcm@openssh.com", "chacha20": "chacha20-poly1305@openssh.com"}
-N_IDLE = 10
+N_IDLE = (10, 100)
 N_PARALLEL = 8
+N_AT_ONCE = 200
 
 
 @dataclass
@@ -50,9 +51,12 @@ def _run(command, **kwargs):
 
 
 def _interleaved(n, servers):
-    """A, B, B, A, A, B...: neither always comes after the other."""
+    """A, B, B, A, A, B...: neither always comes after the other, nor beside what is left of it."""
     for i in range(n):
-        yield from servers if i % 2 == 0 else reversed(servers)
+        for server in servers if i % 2 == 0 else reversed(servers):
+            for each in servers:
+                each.wait_until_idle()
+            yield server
 
 
 # -- the parts
@@ -82,31 +86,43 @@ def rate(servers, agent, quick):
     yield result
 
 
+def at_once(servers, agent, quick):
+    n = 20 if quick else N_AT_ONCE
+    result = Result(f"{n} logins at once, until the last", "s", ("<=", 1.0))
+    for server in _interleaved(2 if quick else 5, servers):
+        result.add(server, crowd.logins(server, n))
+    yield result
+
+
+def _both_ways(servers, prefix, cipher, size, n, run):
+    """run(server, cipher, size, way): seconds, CPU seconds."""
+    for way in ("down", "up"):
+        speed = Result(f"{prefix} {way}", "MB/s", (">=", 1.0))
+        cost = Result(f"{prefix} {way}, server CPU", "s/GiB", ("<=", 1.0))
+        for server in _interleaved(n, servers):
+            seconds, cpu = run(server, cipher, size, way)
+            speed.add(server, size / seconds / 1e6)
+            cost.add(server, cpu * (1 << 30) / size)
+        yield speed
+        yield cost
+
+
 def throughput(servers, agent, quick):
-    size = (64 if quick else 1024) << 20
     for label, cipher in CIPHERS.items():
-        for way, run in (("down", transfer.down), ("up", transfer.up)):
-            speed = Result(f"{label} {way}", "MB/s", (">=", 1.0))
-            cost = Result(f"{label} {way}, server CPU", "s/GiB", ("<=", 1.0))
-            for server in _interleaved(2 if quick else 5, servers):
-                seconds, cpu = run(server, cipher, size)
-                speed.add(server, size / seconds / 1e6)
-                cost.add(server, cpu * (1 << 30) / size)
-            yield speed
-            yield cost
+        yield from _both_ways(servers, label, cipher, (64 if quick else 1024) << 20, 2 if quick else 5, transfer.run)
+
+
+def forwarded(servers, agent, quick):
+    yield from _both_ways(servers, "-L, aes128-gcm", CIPHERS["aes128-gcm"], (64 if quick else 1024) << 20,
+                          2 if quick else 5, forwarding.run)
 
 
 def long_link(servers, agent, quick):
-    size = (16 if quick else 64) << 20
-    labels = {way: Result(f"aes128-gcm {way}, 100 ms away", "MB/s", (">=", 1.0)) for way in ("down", "up")}
+    size = (16 if quick else 256) << 20
     with longlink.far_away(agent.build, 50) as prefix:
         for server in servers:
             server.prefix = prefix
-        for way, run in (("down", transfer.down), ("up", transfer.up)):
-            for server in _interleaved(2 if quick else 5, servers):
-                seconds, _ = run(server, CIPHERS["aes128-gcm"], size)
-                labels[way].add(server, size / seconds / 1e6)
-            yield labels[way]
+        yield from _both_ways(servers, "100 ms away, aes128-gcm", CIPHERS["aes128-gcm"], size, 2 if quick else 5, transfer.run)
     for server in servers:
         server.prefix = []
 
@@ -124,13 +140,14 @@ def sftp(servers, agent, quick):
 
 
 def memory(servers, agent, quick):
-    result = Result(f"PSS per idle session, {N_IDLE} sessions", "KiB", ("<=", 0.7))
-    for server in _interleaved(1 if quick else 3, servers):
-        with contextlib.ExitStack() as stack:
-            for _ in range(N_IDLE):
-                stack.enter_context(transfer.Session(server.ssh(command="echo go; exec cat")))
-            result.add(server, cgroups.pss_kib(server.connection_processes()) / N_IDLE)
-    yield result
+    for n in N_IDLE[:1] if quick else N_IDLE:
+        result = Result(f"PSS per idle session, {n} sessions", "KiB", ("<=", 0.7))
+        for server in _interleaved(1 if quick else 3, servers):
+            with contextlib.ExitStack() as stack:
+                for _ in range(n):
+                    stack.enter_context(transfer.Session(server.ssh(command="echo go; exec cat")))
+                result.add(server, cgroups.pss_kib(server.connection_processes()) / n)
+        yield result
 
 
 def echo(servers, agent, quick):
@@ -165,8 +182,8 @@ def revoke(servers, agent, quick):
         yield all_gone
 
 
-PARTS = {"latency": latency, "rate": rate, "throughput": throughput, "longlink": long_link, "sftp": sftp, "memory": memory, "echo": echo,
-         "revocation": revoke}
+PARTS = {"latency": latency, "rate": rate, "at-once": at_once, "throughput": throughput, "forwarding": forwarded,
+         "longlink": long_link, "sftp": sftp, "memory": memory, "echo": echo, "revocation": revoke}
 
 
 def run(parts, servers, agent, quick):

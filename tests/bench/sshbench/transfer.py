@@ -91,6 +91,10 @@ def up(server, cipher, size):
         return seconds, _cost_since(server, pids, before)
 
 
+def run(server, cipher, size, way):
+    return down(server, cipher, size) if way == "down" else up(server, cipher, size)
+
+
 # -- sftp
 
 

@@ -152,6 +152,14 @@ class Server:
         per_connection = cgroups.own_processes(self.group, self.programs - SHARED)
         return [pid for pid in per_connection if pid != self.process.pid]
 
+    def wait_until_idle(self):
+        """Until the connections before have gone altogether."""
+        deadline = time.monotonic() + 20
+        while self.connection_processes():
+            if time.monotonic() > deadline:
+                raise Failure(f"{self.name} still has processes of connections that have ended")
+            time.sleep(0.02)
+
     def wait_until_it_serves(self):
         deadline = time.monotonic() + 20
         while True:
@@ -180,7 +188,7 @@ def _start_sshd(stack, scratch, log):
     program.symlink_to(shutil.which("sshd", path="/usr/sbin:/usr/local/sbin"))
     config = scratch / "sshd_config"
     config.write_text("".join(f"HostKey {scratch}/sshd/ssh_host_{kind}_key\n" for kind in ("ed25519", "ecdsa", "rsa"))
-                      + f"ListenAddress {SELF}:2222\nUsePAM yes\nPidFile none\nMaxStartups 200\n"
+                      + f"ListenAddress {SELF}:2222\nUsePAM yes\nPidFile none\nMaxStartups 300\n"
                       "KbdInteractiveAuthentication no\nPasswordAuthentication no\nPrintMotd no\nX11Forwarding yes\n"
                       "AcceptEnv LANG LC_*\nSubsystem sftp /usr/lib/openssh/sftp-server\n")
     group = cgroups.Group(scratch, "sshd")
@@ -247,7 +255,8 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def _start_gateway(stack, scratch, build, log):
-    Path("/etc/peergate/sshgw.conf").write_text("SSH=yes\nMaxConnectionsPerPeer=300\n")
+    Path("/etc/peergate/sshgw.conf").write_text("SSH=yes\nMaxConnectionsPerPeer=300\nMaxUnauthenticated=300\n"
+                                               "MaxUnauthenticatedPerPeer=300\n")
     _mount_programs(build)
     group = cgroups.Group(scratch, "gateway")
     with socket.socket() as s:  # as in peergate-sshgw.socket
