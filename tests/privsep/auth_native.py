@@ -304,7 +304,7 @@ class AuthTest(unittest.TestCase):
                 self.assertEqual(client.failure(), PASSWORD_ONLY)
             client.request("password", False, "x", user="alice+password")
             self.assertTrue(wait_until(lambda: gateway.connections[-1].held.is_set()))
-            self.assertEqual(len(client.banners), 1)
+            self.assertTrue(wait_until(lambda client=client: len(client.banners) == 1))
             self.assertIn("https://coord.example/check/123-456", client.banners[0])
             time.sleep(4)
             self.assertTrue(client.answers.empty())
