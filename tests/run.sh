@@ -61,7 +61,7 @@ stage_clang() {
 # where the source tree is /src.
 build_guest_tests() {
 	CC=gcc step configure-unit configure "$build/gcc" --buildtype=debugoptimized -Dwerror=true &&
-		step compile-unit meson compile -C "$build/gcc" test-kernel test-kill-points test-nft-packets \
+		step compile-unit meson compile -C "$build/gcc" test-audit test-kernel test-kill-points test-nft-packets \
 			test-coordinator
 }
 

@@ -1,9 +1,20 @@
-/* What the audit subsystem is told, which has to be one record whatever a client says. */
+/*
+ * What the audit subsystem is told, which has to be one record whatever a client says; and that the
+ * kernel takes it, with AUDIT_KERNEL in the environment: that switches auditing on for a moment,
+ * which is for a machine of one's own (tests/system/test_unit.py).
+ */
+#include <linux/audit.h>
+#include <linux/netlink.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -73,6 +84,96 @@ static void test_long_values(void **state)
 	}
 }
 
+/* ---- the kernel ---- */
+
+#define USER_LOGIN     1112 /* audit(8) */
+#define ANSWER_MSEC    20000
+#define MAX_RECORDS    100
+#define MAX_RECORD_LEN 8970 /* linux/audit.h has it for the kernel only */
+
+static void switch_auditing(bool on)
+{
+	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct {
+		struct nlmsghdr header;
+		struct audit_status status;
+	} msg = {
+		.header = { .nlmsg_len = sizeof(msg),
+			    .nlmsg_type = AUDIT_SET,
+			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
+		.status = { .mask = AUDIT_STATUS_ENABLED, .enabled = on },
+	};
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+	} ack;
+
+	assert_true(fd >= 0);
+	assert_int_equal(
+		sendto(fd, &msg, sizeof(msg), 0, (struct sockaddr *)&kernel, sizeof(kernel)),
+		sizeof(msg));
+	assert_int_equal(recv(fd, &ack, sizeof(ack), 0), sizeof(ack));
+	assert_int_equal(ack.error.error, 0);
+}
+
+/* Hears what auditd would. */
+static int listen_to_records(void)
+{
+	struct sockaddr_nl group = { .nl_family = AF_NETLINK,
+				     .nl_groups = 1u << (AUDIT_NLGRP_READLOG - 1) };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&group, sizeof(group)), 0);
+	return fd;
+}
+
+/* The next record of a login. text: of len bytes. */
+static void next_login(int fd, char *text, size_t len)
+{
+	struct {
+		struct nlmsghdr header;
+		char text[MAX_RECORD_LEN];
+	} record;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	for (unsigned i = 0; i < MAX_RECORDS; i++) {
+		ssize_t n;
+
+		assert_int_equal(poll(&p, 1, ANSWER_MSEC), 1);
+		n = recv(fd, &record, sizeof(record), 0);
+		assert_true(n > (ssize_t)sizeof(record.header));
+		if (record.header.nlmsg_type != USER_LOGIN)
+			continue;
+		n -= (ssize_t)sizeof(record.header);
+		snprintf(text, len, "%.*s", (int)n, record.text);
+		return;
+	}
+	fail_msg("no record of a login");
+}
+
+static void test_kernel_takes_it(void **state)
+{
+	const struct audit_login in = { .success = true, .uid = 4711, .address = "100.64.0.2" };
+	const struct audit_login out = { .account = "eve' res=success", .address = "fd00::2" };
+	_cleanup_close_ int fd = -1;
+	char text[MAX_RECORD_LEN];
+
+	fd = listen_to_records();
+	switch_auditing(true);
+	assert_int_equal(audit_login(&in), 0);
+	assert_int_equal(audit_login(&out), 0);
+	switch_auditing(false);
+	next_login(fd, text, sizeof(text));
+	assert_non_null(strstr(text, "msg='op=login id=4711 exe=\""));
+	assert_non_null(strstr(text, "/test-audit\" hostname=? addr=100.64.0.2 terminal=ssh "
+				     "res=success'"));
+	next_login(fd, text, sizeof(text));
+	assert_non_null(strstr(text, "msg='op=login acct=65766527207265733D73756363657373 exe=\""));
+	assert_non_null(strstr(text, " addr=fd00::2 terminal=ssh res=failed'"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -80,6 +181,11 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_long_values),
 	};
+	const struct CMUnitTest kernel_tests[] = {
+		cmocka_unit_test(test_kernel_takes_it),
+	};
 
+	if (getenv("AUDIT_KERNEL"))
+		return cmocka_run_group_tests(kernel_tests, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
