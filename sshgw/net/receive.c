@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/log.h"
 #include "sshgw/libssh/private.h"
 
 /* For each packet, the parser calls itself: what one piece can hold of the smallest is bearable. */
@@ -20,11 +21,12 @@
 #define ROOM_BYTES ((256u << 10) + 128 + READ_BYTES)
 /* Go on while the connection has more, but let the others have a turn. */
 #define MAX_READS_PER_TURN 8
-/*
- * Answers that wait because the client does not read: more than channels put there at a time. Of
- * the smallest, libssh keeps seven times that.
- */
+/* What libssh puts around a packet's payload, at least: length, padding, authentication tag. */
+#define WRAPPING_BYTES 24u
+/* Answers that wait because the client does not read: more than channels put there at a time. */
 #define MAX_UNREAD (1u << 20)
+/* After the login, where such a client's connection is given up. */
+#define MAX_UNREAD_IN_SESSION (4u << 20)
 
 static struct {
 	struct net *net;
@@ -38,7 +40,8 @@ static struct {
 	struct ssh_counter_struct wire,
 		payload;		  /* libssh's, of all that it wrote, and was to write */
 	uint64_t seen_wire, seen_payload; /* those, in the turn before */
-	uint64_t unread; /* bytes that libssh keeps, without what it wraps around them */
+	uint64_t seen_packets;
+	uint64_t unread; /* bytes that libssh keeps */
 } in;
 
 ssh_poll_handle __real_ssh_poll_new(socket_t fd, short events, ssh_poll_callback cb,
@@ -54,17 +57,20 @@ static void count_unread(const struct net *net)
 {
 	uint64_t written = in.wire.out_bytes - in.seen_wire;
 
-	in.unread += in.payload.out_bytes - in.seen_payload;
+	in.unread += in.payload.out_bytes - in.seen_payload +
+		     (in.payload.out_packets - in.seen_packets) * WRAPPING_BYTES;
 	in.unread -= written < in.unread ? written : in.unread;
 	if (!(ssh_get_status(net->ssh) & SSH_WRITE_PENDING))
 		in.unread = 0;
 	in.seen_wire = in.wire.out_bytes;
 	in.seen_payload = in.payload.out_bytes;
+	in.seen_packets = in.payload.out_packets;
 }
 
 /*
  * Only before the login: afterwards it may be the client's answer that lets output go on (new keys,
- * windows), and nothing of that may wait for the output.
+ * windows), and nothing of that may wait for the output. Channels put nothing there while something
+ * waits, so whoever reads comes nowhere near the limit.
  */
 bool receive_may(void)
 {
@@ -170,6 +176,11 @@ void receive_turn(struct net *net, bool readable)
 		if (ssh_event_dopoll(net->event, 0) == SSH_ERROR)
 			break;
 		count_unread(net);
+		if (in.unread > MAX_UNREAD_IN_SESSION && net->state == NET_STATE_OPEN) {
+			log_notice(
+				"The client does not read its answers, giving the connection up");
+			net_close(net);
+		}
 	} while (readable && in.more && receive_may() && ++turns < MAX_READS_PER_TURN);
 	in.reading = false;
 }

@@ -297,6 +297,29 @@ class NetTest(NativeTest):
                     break
             self.assertGreater(sent, 64 << 20)
 
+    def test_client_that_does_not_read_answers_after_the_login(self):
+        """Reading goes on, for what it sends may be what output waits for; then the connection is given up."""
+        gateway = self.gateway()
+        client = self.client(gateway)
+        client.channel().exec_command("exec sleep 1000")
+        over = threading.Event()
+        self.addCleanup(over.set)
+
+        def read_nothing():
+            over.wait(LIMIT)
+            raise EOFError
+
+        with mock.patch.object(client.packetizer, "read_message", read_nothing):
+            client.global_message("keepalive@openssh.com")  # the reader comes back to what it calls now
+            most = 0
+            with self.assertRaises((OSError, EOFError, paramiko.SSHException)):
+                for i in range(200_000):
+                    client.send(ssh.MSG_CHANNEL_OPEN, "no-such-type", i, 1 << 15, 1 << 15)
+                    if i % 1000 == 0:
+                        most = max(most, self.memory(gateway))
+        self.check_memory(most)
+        self.assertIn("The client does not read its answers, giving the connection up", gateway.connections[0].log)
+
     def test_stderr_goes_on_when_output_is_not_read(self):
         channel = self.client().channel()
         channel.exec_command("yes; echo status $? >&2; sleep 0.5; echo end >&2; exit 2")
