@@ -379,9 +379,12 @@ static void move_out(struct net_forward *f)
 static bool move(struct net_forward *f)
 {
 	move_in(f);
-	/* The client has closed the channel: what it sent before that still goes out. */
-	if (ssh_channel_is_closed(f->channel))
+	/* The client has closed the channel: what it sent before that still goes out, and nothing
+	 * comes back. */
+	if (ssh_channel_is_closed(f->channel)) {
+		pump_out_stop(&f->out, true);
 		return f->in.closed;
+	}
 	move_out(f);
 	if (!f->in.closed || !pump_out_is_over(&f->out))
 		return false;

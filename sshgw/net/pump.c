@@ -40,9 +40,9 @@ void pump_out_done(struct pump_out *p)
 	pump_out_init(p, p->is_stderr);
 }
 
-void pump_out_stop(struct pump_out *p, bool is_terminal)
+void pump_out_stop(struct pump_out *p, bool still_written)
 {
-	if (!is_terminal)
+	if (!still_written)
 		p->fd = close_fd(p->fd);
 	free(take_ptr(p->rest));
 	p->len = 0;

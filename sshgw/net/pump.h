@@ -19,7 +19,7 @@ struct pump_out {
 	int fd; /* -1: ended */
 	bool is_stderr;
 	bool borrowed; /* a socket, which is written to as well: somebody else closes it */
-	bool stopped;  /* nobody reads it: a terminal, whose descriptor is still written to */
+	bool stopped;  /* nobody reads it */
 	const struct pollfd *polled; /* of this turn of the loop; NULL: not asked about */
 	uint8_t *rest;		     /* what was read, but not taken by libssh (in a rekey) */
 	size_t start, len;	     /* of rest: what is still to be sent */
@@ -32,8 +32,11 @@ uint64_t pump_moved(void);
 void pump_out_init(struct pump_out *p, bool is_stderr);
 /* Closes the descriptor and forgets what was not sent. */
 void pump_out_done(struct pump_out *p);
-/* Nobody reads it any more: the program gets SIGPIPE, or on a terminal waits. */
-void pump_out_stop(struct pump_out *p, bool is_terminal);
+/*
+ * Nobody reads it any more: the program gets SIGPIPE. still_written: the descriptor stays, for what
+ * goes the other way (a terminal, a socket), and the other side waits.
+ */
+void pump_out_stop(struct pump_out *p, bool still_written);
 /* Nothing is left to come. */
 bool pump_out_is_over(const struct pump_out *p);
 /* Whether it waits for the program's output: not while something else has to go first. */

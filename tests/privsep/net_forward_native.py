@@ -5,6 +5,7 @@ usage: net_forward_native.py NET SESSION BUILD_HEADER
 """
 import contextlib
 import os
+import pathlib
 import re
 import socket
 import struct
@@ -109,6 +110,11 @@ def nobody_listens(where):
     except OSError:
         return True
     return False
+
+
+def cpu_seconds(gateway):
+    """Of the net process."""
+    return int(pathlib.Path(f"/proc/{gateway.connections[-1].net.pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 class Transport(net_native.Transport):
@@ -355,6 +361,34 @@ class ForwardTest(net_native.NativeTest):
         self.assertLess(time.monotonic() - began, LIMIT)
         ends = self.ended(gateway, 300)
         self.assertEqual([end[1] for end in ends], list(range(1, 301)))
+
+    def test_bytes_for_a_channel_that_was_closed(self):
+        """They lie there until the other side has read what came before: nobody waits for them, least of all busily."""
+        for sent in range(100_000, 200_000, 20_000):
+            late, over = threading.Event(), threading.Event()
+
+            def serve(connection, late=late, over=over):
+                late.wait(LIMIT)
+                with contextlib.suppress(BrokenPipeError):
+                    connection.sendall(b"x")
+                over.wait(LIMIT)
+
+            gateway = self.gateway()
+            path = self.work / f"slow{sent}"
+            self.server(serve, path)
+            channel = self.client(gateway).direct_unix(path)
+            for _ in range(sent // 10_000):
+                channel.sendall(bytes(10_000))
+            time.sleep(0.2)
+            channel.close()
+            time.sleep(0.2)
+            late.set()
+            time.sleep(0.2)
+            before = cpu_seconds(gateway)
+            time.sleep(1)
+            self.assertLess(cpu_seconds(gateway) - before, 0.3)
+            over.set()
+            self.assertTrue(wait_until(lambda gateway=gateway: gateway.connections[-1].ends))
 
     def test_many_at_once_and_no_more(self):
         gateway = self.gateway()
