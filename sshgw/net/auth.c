@@ -80,7 +80,7 @@ static int accept_offer(const struct auth_try *try)
 
 static void let_in(struct net *net, const struct auth_try *try)
 {
-	net_banner(net, net->auth.welcome);
+	auth_banner(net, net->auth.welcome);
 	net->state = NET_STATE_OPEN;
 	net->deadline = UINT64_MAX;
 	ssh_message_auth_reply_success(try->message, 0);
@@ -104,7 +104,7 @@ static void finish(struct net *net, const struct auth_try *try)
 			let_in(net, try);
 			break;
 		}
-		net_banner(net, "Peergate: any password will do");
+		auth_banner(net, "Peergate: any password will do");
 		auth_fail(net, try);
 		break;
 	case AUTH_METHOD_KEY:
@@ -150,7 +150,7 @@ static void turn_away(struct net *net, const char *text)
 	_cleanup_(auth_try_done) struct auth_try held = net->auth.held;
 
 	net->auth.held = (struct auth_try){ 0 };
-	net_banner(net, text);
+	auth_banner(net, text);
 	net->state = NET_STATE_REFUSED;
 	net->deadline = clock_usec(CLOCK_MONOTONIC) + REFUSED_USEC;
 	if (held.message)
@@ -242,7 +242,7 @@ static bool names_the_same_user(struct net *net, const struct auth_request *requ
 		return false;
 	if (strcmp(net->auth.user, request->user) == 0)
 		return true;
-	net_banner(net, "Peergate: another user needs another connection");
+	auth_banner(net, "Peergate: another user needs another connection");
 	return false;
 }
 

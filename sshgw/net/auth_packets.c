@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/text.h"
 #include "sshgw/libssh/private.h"
 #include "sshgw/net/packets.h"
 
@@ -80,4 +81,17 @@ int auth_packets_take(struct net *net, struct auth_request *ret_request)
 		return -EBADMSG;
 	*ret_request = first;
 	return 0;
+}
+
+void auth_banner(struct net *net, const char *text)
+{
+	_cleanup_free_ char *line = text_printf("%s\r\n", text);
+	ssh_string banner;
+
+	if (!line || !text[0])
+		return;
+	banner = ssh_string_from_char(line);
+	if (banner)
+		ssh_send_issue_banner(net->ssh, banner);
+	ssh_string_free(banner);
 }

@@ -4,6 +4,7 @@
 
 #include "common/text.h"
 #include "sshgw/net/auth.h"
+#include "sshgw/net/auth_packets.h"
 #include "sshgw/net/monitor_link.h"
 
 /* ---- what the person is shown ---- */
@@ -22,7 +23,7 @@ static int show_banner(struct net *net)
 
 	if (!text)
 		return -ENOMEM;
-	net_banner(net, text);
+	auth_banner(net, text);
 	return 0;
 }
 

@@ -110,8 +110,6 @@ struct net {
 	size_t n_pty_modes;
 };
 
-/* Show the client a line, before it is logged in. "": nothing. */
-void net_banner(struct net *net, const char *text);
 /* Leave the loop once the output is flushed, or after a second. */
 void net_close(struct net *net);
 
