@@ -90,6 +90,18 @@ int net_listener_new(struct net *net, struct msg_listen *request)
 	return r;
 }
 
+int net_listener_end(struct net *net, uint32_t id)
+{
+	struct net_listener *l = net_listener_by_id(net, id);
+	struct chan_writer w = { 0 };
+
+	if (!l || !l->is_ready)
+		return 0;
+	net_listener_free(net, l);
+	chan_put_u32(&w, id);
+	return monitor_send(net, NET_UNLISTEN, &w);
+}
+
 /* ---- global requests ---- */
 
 static size_t count_remote(const struct net *net)
@@ -132,14 +144,10 @@ static int cancel(struct net *net, ssh_message message, enum wish wish, const ch
 		wish == WISH_NOT_TCP ? (uint32_t)ssh_message_global_request_port(message) : 0;
 
 	for (size_t i = 0; i < net->n_listeners; i++) {
-		struct net_listener *l = net->listeners[i];
-		struct chan_writer w = { 0 };
+		const struct net_listener *l = net->listeners[i];
 
-		if (l->kind != kind || l->port != port || strcmp(l->address, address) != 0)
-			continue;
-		chan_put_u32(&w, l->id);
-		net_listener_free(net, l);
-		return monitor_send(net, NET_UNLISTEN, &w);
+		if (l->kind == kind && l->port == port && strcmp(l->address, address) == 0)
+			return net_listener_end(net, l->id);
 	}
 	return -ENOENT;
 }
@@ -211,13 +219,14 @@ void net_global_request(struct net *net, ssh_message message)
 
 /* ---- the monitor's answers ---- */
 
-/* To whom the answer is owed: the first of the global requests, or sessions. */
-static void pass_on(struct net *net, uint32_t id, uint32_t port, const char *failure)
+/*
+ * To whom the answer is owed: the first of the global requests, or sessions. Return: whether
+ * anybody waited for it.
+ */
+static bool pass_on(struct net *net, uint32_t id, uint32_t port, const char *failure)
 {
-	if (id != net->awaited_listener) {
-		net_session_listening(net, id, failure);
-		return;
-	}
+	if (id != net->awaited_listener)
+		return net_session_listening(net, id, failure);
 	net->awaited_listener = 0;
 	if (failure)
 		ssh_message_reply_default(net->globals[0]);
@@ -225,6 +234,7 @@ static void pass_on(struct net *net, uint32_t id, uint32_t port, const char *fai
 		ssh_message_global_request_reply_success(net->globals[0], (uint16_t)port);
 	first_is_answered(net);
 	go_on(net);
+	return true;
 }
 
 int net_listening(struct net *net, const struct chan_msg *msg)
@@ -240,7 +250,9 @@ int net_listening(struct net *net, const struct chan_msg *msg)
 		return -EBADMSG;
 	l->is_ready = true;
 	l->port = listening.port;
-	pass_on(net, l->id, l->port, NULL);
+	/* A display is of use to nobody but the session that wanted it, and may be gone by now. */
+	if (!pass_on(net, l->id, l->port, NULL) && l->kind == FORWARD_X11)
+		return net_listener_end(net, l->id);
 	return 0;
 }
 

@@ -31,6 +31,12 @@ struct net_listener *net_listener_of_agent(struct net *net);
  */
 int net_listener_new(struct net *net, struct msg_listen *request);
 
+/*
+ * Have one closed. Nothing is done about one that the monitor has not answered yet, or that has
+ * ended by itself. Return: 0, -EIO and others.
+ */
+int net_listener_end(struct net *net, uint32_t id);
+
 /* Takes the message, as sshgw/net/rewrite.h puts it. */
 void net_global_request(struct net *net, ssh_message message);
 

@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/net/listener.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/packets.h"
 #include "sshgw/net/session_internal.h"
@@ -109,7 +110,8 @@ void net_session_free(struct net_session *s)
 	struct net *net = s->net;
 
 	net_session_say_end(s);
-
+	/* As sshd: the display goes with the channel, connections to it stay. */
+	net_listener_end(net, s->request.x11_listener);
 	for (size_t i = 0; i < net->n_sessions; i++) {
 		if (net->sessions[i] == s) {
 			net->sessions[i] = net->sessions[--net->n_sessions];

@@ -38,9 +38,9 @@ void net_session_start_failed(struct net_session *s, const char *reason);
 void net_session_exited(struct net_session *s, const struct msg_exited *exited);
 /*
  * To all sessions that wait for a listener (for the client's agent or display): it is there, or
- * not, and why.
+ * not, and why. Return: whether any did.
  */
-void net_session_listening(struct net *net, uint32_t listener, const char *failure);
+bool net_session_listening(struct net *net, uint32_t listener, const char *failure);
 /* For the monitor: how many bytes it moved, if there was a program. It moves no more. */
 void net_session_say_end(struct net_session *s);
 /* Show a line to the person. */

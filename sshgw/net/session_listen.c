@@ -95,12 +95,17 @@ static void answer(struct net_session *s, const struct net_listener *l, const ch
 	net_session_handle_later(s);
 }
 
-void net_session_listening(struct net *net, uint32_t listener, const char *failure)
+bool net_session_listening(struct net *net, uint32_t listener, const char *failure)
 {
+	bool is_awaited = false;
+
 	for (size_t i = 0; i < net->n_sessions; i++) {
 		struct net_session *s = net->sessions[i];
 
-		if (s->state == SESSION_LISTEN && s->listener == listener)
-			answer(s, net_listener_by_id(net, listener), failure);
+		if (s->state != SESSION_LISTEN || s->listener != listener)
+			continue;
+		is_awaited = true;
+		answer(s, net_listener_by_id(net, listener), failure);
 	}
+	return is_awaited;
 }

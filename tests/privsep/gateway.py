@@ -31,6 +31,7 @@ class Connection:
         self.asked = []  # user names
         self.active = []  # when the net process said that bytes flow
         self.held = threading.Event()  # the client waits for the check
+        self.unlistened = []  # numbers of listeners that the net process gave up
         self.ends = []  # of forwarded connections: (came in, number, bytes to the client, bytes from it)
         self.net_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         client.setblocking(False)
@@ -98,7 +99,9 @@ class Connection:
 
     def _forward(self, kind, payload):
         """TCP listeners are on the loopback, whatever the client says."""
-        if kind != m.NET_UNLISTEN:
+        if kind == m.NET_UNLISTEN:
+            self.unlistened.append(struct.unpack(">I", payload)[0])
+        else:
             time.sleep(self.gateway.forward_delay)
         if kind != m.NET_UNLISTEN and self.gateway.no_forwards:
             why_not = m.text(self.gateway.no_forwards)

@@ -711,6 +711,46 @@ class ForwardTest(net_native.NativeTest):
         self.assertEqual(answers[-1], "00" * 16)
         self.assertEqual(net_native.without_data(channel.events)[:7], ["failure"] * 4 + ["success", "failure", "success"])
 
+    def display(self, client, serve, command):
+        """A session with a display; (channel, port of the display)."""
+        channel = client.channel()
+        channel.request_x11(handler=lambda connection, _: serve(connection))
+        channel.exec_command(f"echo $DISPLAY; {command}")
+        display = channel.recv(100).decode()
+        self.assertRegex(display, r"^localhost:\d+\.0\n$")
+        return channel, 6000 + int(display.split(":")[1].split(".")[0])
+
+    def test_display_ends_with_its_session(self):
+        """However that ends; another session's stays, and so does a connection that was let in before."""
+        gateway = self.gateway(environment={"XAUTHORITY": str(self.work / "authority")})
+        client = self.client(gateway)
+        connection = []
+        _, stays = self.display(client, connection.append, "read a")
+        for end in (lambda channel: channel.close(), lambda channel: channel.sendall(b"\n")):
+            channel, port = self.display(client, connection.append, "read a")
+            n_before = len(connection)
+            with connect(port) as program:
+                self.assertTrue(wait_until(lambda: len(connection) == n_before + 1))
+                there = connection[-1]
+                end(channel)
+                self.assertTrue(wait_until(lambda: nobody_listens(port)))
+                program.sendall(b"still here")
+                self.assertEqual(there.recv(100), b"still here")
+            self.assertFalse(nobody_listens(stays))
+        self.assertEqual(len(gateway.connections[-1].unlistened), 2)
+
+    def test_display_of_a_session_that_did_not_wait(self):
+        gateway = self.gateway(environment={"XAUTHORITY": str(self.work / "authority")}, forward_delay=0.5)
+        client = self.client(gateway)
+        channel = client.channel()
+        client.request(channel, "x11-req", True, False, "MIT-MAGIC-COOKIE-1", "00" * 16, 0)
+        channel.close()
+        self.assertTrue(wait_until(lambda: len(gateway.connections[-1].unlistened) == 1))
+        other, port = self.display(client, lambda connection: None, "read a")
+        self.assertFalse(nobody_listens(port))
+        other.close()
+        self.assertTrue(wait_until(lambda: nobody_listens(port)))
+
 
 # X Window System Protocol, section 8: what a program says first.
 X_PROGRAM = """

@@ -174,6 +174,21 @@ static void bring_up_listener(struct stage *s, uint32_t id, enum forward_kind ki
 	stage_skip(s->net.channel, NET_LISTENING);
 }
 
+/* Return: what the user process is told to close. */
+static uint32_t cancel(struct stage *s, uint32_t id)
+{
+	struct chan_writer w = { 0 };
+	struct chan_msg msg;
+	uint32_t seen;
+
+	chan_put_u32(&w, id);
+	stage_send(s->net.channel, NET_UNLISTEN, &w, NULL, 0);
+	msg = stage_expect(s->user, USER_UNLISTEN);
+	assert_int_equal(msg_channel_get(&msg, &seen), 0);
+	chan_msg_done(&msg);
+	return seen;
+}
+
 /* ---- what is allowed ---- */
 
 static void test_connect(void **state)
@@ -246,16 +261,13 @@ static void test_bound_as_the_ceiling_says(void **state)
 
 static void test_cancel(void **state)
 {
-	struct chan_writer w = { 0 };
 	unsigned before;
 	struct stage s;
 
 	stage_log_in(&s, NULL, ALL);
 	bring_up_listener(&s, 1, FORWARD_TCP);
 	before = stage_monitor_fds(&s);
-	chan_put_u32(&w, 1);
-	stage_send(s.net.channel, NET_UNLISTEN, &w, NULL, 0);
-	stage_skip(s.user, USER_UNLISTEN);
+	assert_int_equal(cancel(&s, 1), 1);
 	/* Somebody connected while that was under way. */
 	close(say_incoming(&s, 1, 1));
 	stage_skip(s.user, USER_NEXT);
@@ -463,6 +475,27 @@ static void test_single_display(void **state)
 	stage_skip(s.user, USER_NEXT);
 	/* It is there no more: a program that is started now goes without. */
 	start.channel = 2;
+	seen = stage_start(&s, &start);
+	assert_int_equal(seen.x11_listener, 0);
+	msg_start_done(&seen);
+	stage_log_out(&s, NULL);
+}
+
+/* What a session had is given back when that ends: there is room for another's. */
+static void test_display_given_up(void **state)
+{
+	struct msg_start seen, start = { .kind = START_SHELL, .x11_listener = 1 };
+	struct stage s;
+
+	stage_log_in(&s, "SSH=yes\nMaxListens=1\n", ALL);
+	bring_up_listener(&s, 1, FORWARD_X11);
+	ask_listen(&s, 2, FORWARD_X11);
+	expect_refused_listen(&s, 2,
+			      "Peergate: too many listeners on this connection (MaxListens= in "
+			      "sshgw.conf)");
+	assert_int_equal(cancel(&s, 1), 1);
+	bring_up_listener(&s, 3, FORWARD_X11);
+	/* A program that names the old one goes without. */
 	seen = stage_start(&s, &start);
 	assert_int_equal(seen.x11_listener, 0);
 	msg_start_done(&seen);
@@ -767,6 +800,7 @@ int main(void)
 		ON_STAGE(test_limits),
 		ON_STAGE(test_incoming_waits_for_room),
 		ON_STAGE(test_single_display),
+		ON_STAGE(test_display_given_up),
 		ON_STAGE(test_numbers_are_not_used_again),
 		ON_STAGE(test_ends_of_what_is_not),
 		ON_STAGE(test_cancels_of_what_is_not),
