@@ -34,6 +34,13 @@ int ssh_buffer_pack_va(ssh_buffer buffer, const char *format, size_t argc, va_li
 int ssh_global_request(ssh_session session, const char *request, ssh_buffer buffer, int reply);
 
 /*
+ * Begin an exchange of new keys; give a packet to the connection, or to the queue of what waits for
+ * them. The net process wraps both, to know.
+ */
+int ssh_send_rekex(ssh_session session);
+int ssh_packet_send(ssh_session session);
+
+/*
  * A descriptor in libssh's own poll loop. The net process wraps it, to do the reading from the
  * connection itself. A callback returns 0, -1 when the handle is gone, -2 when the loop is over.
  */

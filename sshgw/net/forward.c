@@ -339,7 +339,7 @@ size_t net_forward_poll(struct net_forward *f, struct pollfd *fds)
 		return 0;
 	if (pump_in_wants_room(&f->in))
 		fds[n++] = (struct pollfd){ .fd = f->fd, .events = POLLOUT };
-	if (pump_out_wants_data(&f->out, f->net->ssh, f->channel)) {
+	if (pump_out_wants_data(&f->out, f->net, f->channel)) {
 		fds[n] = (struct pollfd){ .fd = f->fd, .events = POLLIN };
 		f->out.polled = &fds[n++];
 	} else if (pump_out_is_over(&f->out) && !f->in.closed) {
@@ -365,7 +365,7 @@ static void move_in(struct net_forward *f)
 
 static void move_out(struct net_forward *f)
 {
-	if (pump_out_move(&f->out, f->net->ssh, f->channel) < 0) {
+	if (pump_out_move(&f->out, f->net, f->channel) < 0) {
 		log_error("Out of memory, giving the connection up");
 		net_close(f->net);
 	}

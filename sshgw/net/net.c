@@ -7,9 +7,11 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "sshgw/net/client_messages.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/monitor_messages.h"
+#include "sshgw/net/packets.h"
 #include "sshgw/net/pump.h"
 #include "sshgw/net/receive.h"
 #include "sshgw/net/session.h"
@@ -30,6 +32,8 @@ static int poll_timeout(const struct net *net)
 {
 	uint64_t deadline = net->deadline, now = clock_usec(CLOCK_MONOTONIC);
 
+	if (net->state != NET_STATE_CLOSING && rekey_deadline(&net->rekey) < deadline)
+		deadline = rekey_deadline(&net->rekey);
 	for (size_t i = 0; i < net->n_sessions; i++) {
 		uint64_t due = net_session_deadline(net->sessions[i]);
 
@@ -49,6 +53,18 @@ static bool connection_over(const struct net *net)
 	if (clock_usec(CLOCK_MONOTONIC) >= net->deadline)
 		return true;
 	return net->state == NET_STATE_CLOSING && !pending;
+}
+
+/* Of what may be sent to the client then, the reason why the connection ends is one. */
+static void end_without_new_keys(struct net *net)
+{
+	const char *why = rekey_why_over(&net->rekey, clock_usec(CLOCK_MONOTONIC));
+
+	if (!why || net->state == NET_STATE_CLOSING)
+		return;
+	log_notice("%s, giving the connection up", why);
+	packets_send_disconnect(net, why);
+	net_close(net);
 }
 
 static bool is_any_running(const struct net *net)
@@ -105,6 +121,7 @@ int net_run(struct net *net)
 		r = monitor_messages_receive(net);
 		turns_pump(net);
 		windows_tell(net);
+		end_without_new_keys(net);
 		say_active(net);
 	}
 	return r;

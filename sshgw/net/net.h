@@ -12,6 +12,7 @@
 #include "common/chan.h"
 #include "sshgw/msg.h"
 #include "sshgw/net/auth_request.h"
+#include "sshgw/net/rekey.h"
 
 #define NET_FD_CONNECTION 3
 #define NET_FD_MONITOR	  4
@@ -56,7 +57,8 @@ struct net {
 	ssh_bind bind;
 	ssh_event event;
 	enum net_state state;
-	bool kex_done; /* the first key exchange */
+	bool kex_done;	    /* the first key exchange */
+	struct rekey rekey; /* those after it */
 	struct {
 		struct auth_request *waiting; /* that libssh has queued, oldest first */
 		size_t n_waiting;

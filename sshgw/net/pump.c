@@ -54,15 +54,19 @@ bool pump_out_is_over(const struct pump_out *p)
 	return (p->fd < 0 || p->stopped) && p->len == 0;
 }
 
-/* Not while packets are queued: they are memory, and who does not read them gets no more. */
-static bool can_send(ssh_session ssh, ssh_channel channel)
+/*
+ * Not while packets are queued: they are memory, and who does not read them gets no more. While
+ * keys are exchanged all would be.
+ */
+static bool can_send(const struct net *net, ssh_channel channel)
 {
-	return ssh_channel_window_size(channel) > 0 && !(ssh_get_status(ssh) & SSH_WRITE_PENDING);
+	return ssh_channel_window_size(channel) > 0 && !rekey_is_under_way(&net->rekey) &&
+	       !(ssh_get_status(net->ssh) & SSH_WRITE_PENDING);
 }
 
-bool pump_out_wants_data(const struct pump_out *p, ssh_session ssh, ssh_channel channel)
+bool pump_out_wants_data(const struct pump_out *p, const struct net *net, ssh_channel channel)
 {
-	return p->fd >= 0 && !p->stopped && p->len == 0 && can_send(ssh, channel);
+	return p->fd >= 0 && !p->stopped && p->len == 0 && can_send(net, channel);
 }
 
 /* Return: bytes that libssh took: none during a rekey, in which it would have to queue them. */
@@ -119,11 +123,11 @@ static int move_piece(struct pump_out *p, ssh_channel channel)
 	return sent < (size_t)n ? keep_rest(p, piece + sent, (size_t)n - sent) : 0;
 }
 
-int pump_out_move(struct pump_out *p, ssh_session ssh, ssh_channel channel)
+int pump_out_move(struct pump_out *p, const struct net *net, ssh_channel channel)
 {
-	if (p->len > 0 && can_send(ssh, channel))
+	if (p->len > 0 && can_send(net, channel))
 		send_rest(p, channel);
-	if (p->polled && p->polled->revents && pump_out_wants_data(p, ssh, channel))
+	if (p->polled && p->polled->revents && pump_out_wants_data(p, net, channel))
 		return move_piece(p, channel);
 	return 0;
 }

@@ -40,12 +40,12 @@ void pump_out_stop(struct pump_out *p, bool still_written);
 /* Nothing is left to come. */
 bool pump_out_is_over(const struct pump_out *p);
 /* Whether it waits for the program's output: not while something else has to go first. */
-bool pump_out_wants_data(const struct pump_out *p, ssh_session ssh, ssh_channel channel);
+bool pump_out_wants_data(const struct pump_out *p, const struct net *net, ssh_channel channel);
 /*
  * One piece, so that other sessions and the monitor have their turn. Return: 0, -ENOMEM: bytes were
  * lost, and the client must not take the others for the whole.
  */
-int pump_out_move(struct pump_out *p, ssh_session ssh, ssh_channel channel);
+int pump_out_move(struct pump_out *p, const struct net *net, ssh_channel channel);
 
 /* From the client to a descriptor of the program. */
 struct pump_in {

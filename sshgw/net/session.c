@@ -260,7 +260,7 @@ size_t net_session_poll(struct net_session *s, struct pollfd *fds)
 		struct pump_out *p = outputs[i];
 
 		p->polled = NULL;
-		if (pump_out_wants_data(p, s->net->ssh, s->channel)) {
+		if (pump_out_wants_data(p, s->net, s->channel)) {
 			fds[n] = (struct pollfd){ .fd = p->fd, .events = POLLIN };
 			p->polled = &fds[n++];
 		}
@@ -282,7 +282,7 @@ static void move_input(struct net_session *s)
 
 static void move_output(struct net_session *s, struct pump_out *p)
 {
-	if (pump_out_move(p, s->net->ssh, s->channel) < 0) {
+	if (pump_out_move(p, s->net, s->channel) < 0) {
 		log_error("Out of memory, giving the connection up");
 		net_close(s->net);
 	}

@@ -12,6 +12,7 @@
 #include "sshgw/net/hostkey.h"
 #include "sshgw/net/packets.h"
 #include "sshgw/net/receive.h"
+#include "sshgw/net/rekey_packets.h"
 #include "sshgw/net/sign.h"
 
 /*
@@ -140,6 +141,7 @@ int transport_init(struct net *net)
 		return log_error_errno(r, "libssh refused an option");
 	auth_packets_init(net);
 	packets_init(net);
+	rekey_packets_init(net);
 	return import_host_keys(net);
 }
 

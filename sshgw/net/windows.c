@@ -74,7 +74,8 @@ void windows_tell(struct net *net)
 	uint32_t target;
 	uint64_t shares = 0;
 
-	if (net->n_windows == 0)
+	/* It would have to wait, and is more when there is room for it. */
+	if (net->n_windows == 0 || rekey_is_under_way(&net->rekey))
 		return;
 	target = target_now(net);
 	for (size_t i = 0; i < net->n_windows; i++)

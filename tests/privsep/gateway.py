@@ -35,7 +35,8 @@ class Connection:
         self.ends = []  # of forwarded connections: (came in, number, bytes to the client, bytes from it)
         self.net_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         client.setblocking(False)
-        self.net = gateway.spawn([gateway.net, gateway.build], [client.fileno(), theirs.fileno()], {})
+        self.net = gateway.spawn([gateway.net, gateway.build], [client.fileno(), theirs.fileno()],
+                                 gateway.net_environment)
         theirs.close()
         client.close()
         self.user_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -162,12 +163,13 @@ class Gateway:
     agrees        whether the policy does; None: the test gives the verdict
     grace         seconds for the login
     keys          kinds of host keys
+    clock         file with the seconds that the net process's clock is ahead (later.c); None: it is right
     active_msec   so often the net process says that bytes flow; 0: never
     """
 
     def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None, check=None, agrees=True,
                  grace=60, no_forwards=None, forward_delay=0, max_forwards=100, max_listens=20, send_buffer=None,
-                 keys=("ed25519",), active_msec=0, environment=None):
+                 keys=("ed25519",), active_msec=0, environment=None, clock=None):
         self.net, self.session, self.build = net, session, build
         self.rekey, self.start_delay, self.refusal = rekey, start_delay, refusal
         self.check, self.agrees, self.grace = check, agrees, grace
@@ -176,6 +178,7 @@ class Gateway:
         self.keys = [HostKey(kind) for kind in keys]
         self.active_msec = active_msec
         self.environment = environment or {}
+        self.net_environment = {"LD_PRELOAD": os.environ["LATER_MODULE"], "LATER": str(clock)} if clock else {}
         self.connections = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         if send_buffer:

@@ -331,6 +331,19 @@ class ForwardTest(net_native.NativeTest):
         over.set()
         self.ended(gateway, 1)
 
+    def test_client_that_does_not_answer_for_new_keys(self):
+        """The other side waits, however large the client's window is."""
+        gateway = self.gateway(rekey=(1 << 20, 3600))
+        client = self.client(gateway)
+        asked = self.without_new_keys(gateway, client)
+        go = threading.Event()
+        server = self.server(lambda connection: go.wait(LIMIT) and forever(connection))
+        channels = [client.direct("127.0.0.1", server.port, window_size=(1 << 32) - 1) for _ in range(3)]
+        go.set()
+        self.assertTrue(asked.wait(LIMIT))
+        self.check_nothing_piles_up(gateway)
+        self.assertFalse(any(channel.closed for channel in channels))
+
     def test_bulk_beside_bulk(self):
         """None has to wait until another has sent all it has, be it a session or forwarded."""
         gateway = self.gateway(send_buffer=16 << 10)

@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -147,6 +148,34 @@ class NativeTest(unittest.TestCase):
             return 0
         status = pathlib.Path(f"/proc/{gateway.connections[-1].net.pid}/status").read_text()
         return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+    @staticmethod
+    def dirty(gateway):
+        """What the net process has of its own in memory now, in KiB."""
+        rollup = pathlib.Path(f"/proc/{gateway.connections[-1].net.pid}/smaps_rollup").read_text()
+        return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_Dirty:"))
+
+    def clock(self):
+        """A clock for the gateway, and how to set it."""
+        path = self.work / "clock"
+        path.write_bytes(struct.pack("=Q", 0))
+
+        def set_ahead(seconds):
+            with open(path, "r+b") as file:
+                file.write(struct.pack("=Q", seconds))
+
+        return path, set_ahead
+
+    def without_new_keys(self, gateway, client):
+        """A client that will not answer when new keys are to be exchanged. Return: that it was asked."""
+        asked = threading.Event()
+        client._handler_table = {**client._handler_table, ssh.MSG_KEXINIT: lambda *_: asked.set()}
+        return asked
+
+    def check_nothing_piles_up(self, gateway):
+        before = self.dirty(gateway)
+        time.sleep(2)
+        self.assertLess(self.dirty(gateway) - before, 1 << 10)
 
     def check_memory(self, most):
         """Not where a sanitiser keeps what was freed."""
@@ -319,6 +348,68 @@ class NetTest(NativeTest):
                         most = max(most, self.memory(gateway))
         self.check_memory(most)
         self.assertIn("The client does not read its answers, giving the connection up", gateway.connections[0].log)
+
+    # ---- new keys that do not come ----
+
+    NO_KEYS = "The client did not finish the exchange of new keys in 5 minutes, giving the connection up"
+
+    def test_client_that_does_not_answer_for_new_keys(self):
+        """The program waits, however large the client's window is, and at last the connection ends."""
+        clock, set_ahead = self.clock()
+        gateway = self.gateway(rekey=(1 << 20, 3600), clock=clock)
+        client = self.client(gateway)
+        asked = self.without_new_keys(gateway, client)
+        channel = client.channel(window=(1 << 32) - 1)
+        channel.exec_command("exec cat /dev/zero")
+        self.assertTrue(asked.wait(LIMIT))
+        self.check_nothing_piles_up(gateway)
+        set_ahead(240)
+        client.global_message("keepalive@openssh.com")
+        time.sleep(1)
+        self.assertTrue(client.is_active())
+        set_ahead(301)
+        client.global_message("keepalive@openssh.com")
+        self.assertTrue(wait_until(lambda: not client.is_active()))
+        self.assertIn(self.NO_KEYS, gateway.connections[0].log)
+        self.assertEqual(client.answers, [])
+
+    def test_client_that_begins_new_keys_and_stops(self):
+        clock, set_ahead = self.clock()
+        gateway = self.gateway(clock=clock)
+        client = self.client(gateway)
+        self.without_new_keys(gateway, client)
+        channel, other = client.channel(window=(1 << 32) - 1), client.channel()
+        other.exec_command(f"while ! test -e {self.work}/end; do sleep 0.1; done")
+        channel.exec_command("exec cat /dev/zero")
+        channel.recv(1)
+        client._send_kex_init()
+        time.sleep(0.5)
+        self.check_nothing_piles_up(gateway)
+        self.assertTrue(client.is_active())
+        set_ahead(301)
+        (self.work / "end").touch()  # it is awake then
+        self.assertTrue(wait_until(lambda: not client.is_active()))
+        self.assertIn(self.NO_KEYS, gateway.connections[0].log)
+
+    def test_flood_before_new_keys_ends_the_connection(self):
+        """The answers would all have to wait for the keys."""
+        gateway = self.gateway(rekey=(1 << 20, 3600))
+        client = self.client(gateway)
+        asked = self.without_new_keys(gateway, client)
+        channel = client.channel()
+        channel.exec_command("exec head -c 2000000 /dev/zero")
+        self.assertTrue(asked.wait(LIMIT))
+        for _ in range(1000):
+            client.global_message("keepalive@openssh.com")
+        time.sleep(0.5)
+        self.assertTrue(client.is_active())
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):  # it may end in between
+            for _ in range(10000):
+                client.global_message("keepalive@openssh.com")
+        self.assertTrue(wait_until(lambda: not client.is_active()))
+        self.assertTrue(channel.closed)
+        self.assertIn("The client does not finish the exchange of new keys, and floods us, giving the connection up",
+                      gateway.connections[0].log)
 
     def test_stderr_goes_on_when_output_is_not_read(self):
         channel = self.client().channel()
