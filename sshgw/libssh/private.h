@@ -28,6 +28,9 @@ void ssh_packet_set_callbacks(ssh_session session, ssh_packet_callbacks callback
 /* What the session's requests name the channel by, which is our own number for it. */
 ssh_channel ssh_channel_from_local(ssh_session session, uint32_t id);
 
+/* At once, whatever the client has said about it. */
+void ssh_channel_do_free(ssh_channel channel);
+
 /* Builds the beginning of a packet; the net process wraps _ssh_buffer_pack(), which calls this. */
 int ssh_buffer_pack_va(ssh_buffer buffer, const char *format, size_t argc, va_list ap);
 /* Returns at once when no reply is wanted. */

@@ -69,12 +69,14 @@ static bool on_channel_open(struct net *net, ssh_message message)
 /* Return: whether the message is kept. */
 static bool on_channel_request(struct net *net, ssh_message message)
 {
-	struct net_session *s =
-		net_session_by_channel(net, ssh_message_channel_request_channel(message));
+	ssh_channel channel = ssh_message_channel_request_channel(message);
+	struct net_session *s = net_session_by_channel(net, channel);
 
 	if (s)
 		return net_session_request(s, message);
-	ssh_message_reply_default(message);
+	/* An answer looks into the channel, and on one that we have closed there is none. */
+	if (net_forward_has_channel(net, channel))
+		ssh_message_reply_default(message);
 	return false;
 }
 

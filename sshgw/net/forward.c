@@ -67,6 +67,17 @@ static void say_end(struct net *net, const struct msg_forward_end *end)
 	monitor_send(net, NET_FORWARD_END, &w);
 }
 
+static void end_channel(struct net_forward *f)
+{
+	ssh_remove_channel_callbacks(f->channel, &f->callbacks);
+	if (f->state == FORWARD_OPEN)
+		pump_close_channel(f->channel);
+	if (f->in.window)
+		pump_free_channel(f->net, f->channel, f->in.window->local);
+	else
+		ssh_channel_free(f->channel);
+}
+
 /* The descriptor is closed before the monitor hears of it, which counts them. */
 void net_forward_free(struct net_forward *f)
 {
@@ -86,14 +97,13 @@ void net_forward_free(struct net_forward *f)
 		}
 	}
 	pump_in_close(&f->in);
-	windows_remove(net, f->in.window);
 	pump_out_done(&f->out);
 	close_fd(f->fd);
 	ssh_message_free(f->message);
-	if (f->channel) {
-		ssh_remove_channel_callbacks(f->channel, &f->callbacks);
-		ssh_channel_free(f->channel);
-	}
+	if (f->channel)
+		end_channel(f);
+	if (f->in.window)
+		windows_remove(net, f->in.window);
 	free(f);
 	if (had_socket)
 		say_end(net, &end);
@@ -328,6 +338,14 @@ void net_forward_answered(struct net *net, ssh_channel channel, bool yes, uint32
 	}
 }
 
+bool net_forward_has_channel(const struct net *net, ssh_channel channel)
+{
+	for (size_t i = 0; i < net->n_forwards; i++)
+		if (net->forwards[i]->channel == channel)
+			return true;
+	return false;
+}
+
 /* ---- bytes ---- */
 
 size_t net_forward_poll(struct net_forward *f, struct pollfd *fds)
@@ -386,10 +404,7 @@ static bool move(struct net_forward *f)
 		return f->in.closed;
 	}
 	move_out(f);
-	if (!f->in.closed || !pump_out_is_over(&f->out))
-		return false;
-	pump_close_channel(f->channel);
-	return true;
+	return f->in.closed && pump_out_is_over(&f->out);
 }
 
 void net_forward_pump(struct net_forward *f)

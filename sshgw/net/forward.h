@@ -26,6 +26,9 @@ bool net_forward_open(struct net *net, ssh_message message);
 /* The client has opened, or refused, a channel that we asked it for. For within libssh. */
 void net_forward_answered(struct net *net, ssh_channel channel, bool yes, uint32_t remote);
 
+/* Whether one has it: a pointer that libssh has kept may be that of a channel that is gone. */
+bool net_forward_has_channel(const struct net *net, ssh_channel channel);
+
 /*
  * The monitor's messages, whose descriptors are taken. Return: 0; -EBADMSG, -EIO and others: the
  * connection cannot go on.

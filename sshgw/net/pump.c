@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "sshgw/libssh/private.h"
 
 /*
  * libssh puts at most 32768 - 10 bytes into a packet, whatever the client would take: whole
@@ -272,6 +273,18 @@ void pump_close_channel(ssh_channel channel)
 {
 	ssh_channel_send_eof(channel);
 	ssh_channel_close(channel);
+}
+
+/*
+ * libssh would keep it until the client has closed it as well, and some clients never would. No
+ * number is used again, so that what still comes for it is for nobody.
+ */
+void pump_free_channel(const struct net *net, ssh_channel channel, uint32_t local)
+{
+	ssh_channel_free(channel);
+	channel = ssh_channel_from_local(net->ssh, local);
+	if (channel)
+		ssh_channel_do_free(channel);
 }
 
 void pump_set_nonblocking(int fd)

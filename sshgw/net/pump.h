@@ -78,5 +78,7 @@ int pump_in_move(struct pump_in *p, ssh_channel channel);
 
 /* Both ways are done with: say so to the client. */
 void pump_close_channel(ssh_channel channel);
+/* Forget a channel, of our number, whatever the client still does about it. */
+void pump_free_channel(const struct net *net, ssh_channel channel, uint32_t local);
 /* A descriptor that was handed in, and is to be pumped. */
 void pump_set_nonblocking(int fd);

@@ -75,12 +75,14 @@ int net_session_new(struct net *net, ssh_channel channel)
 	s->net = net;
 	s->channel = channel;
 	s->remote_channel = packets_named().remote;
-	if (watch_channel(s) < 0)
-		return -ENOMEM;
 	pump_in_init(&s->in);
 	s->in.window = windows_add(net, packets_named().local);
 	if (!s->in.window)
 		return -ENOMEM;
+	if (watch_channel(s) < 0) {
+		windows_remove(net, s->in.window);
+		return -ENOMEM;
+	}
 	windows_open(s->in.window, s->remote_channel);
 	s->request.channel = net->next_channel++;
 	pump_out_init(&s->out, false);
@@ -119,16 +121,16 @@ void net_session_free(struct net_session *s)
 		}
 	}
 	pump_in_close(&s->in);
-	windows_remove(net, s->in.window);
 	pump_out_done(&s->out);
 	pump_out_done(&s->err);
 	ssh_message_free(s->held);
 	net_session_free_later(s);
 	free(s->unprepared);
 	msg_start_done(&s->request);
-	/* libssh may keep the channel until the client has closed it, too. */
 	ssh_remove_channel_callbacks(s->channel, &s->callbacks);
-	ssh_channel_free(s->channel);
+	pump_close_channel(s->channel);
+	pump_free_channel(net, s->channel, s->in.window->local);
+	windows_remove(net, s->in.window);
 	free(s);
 }
 
@@ -191,7 +193,6 @@ static bool refuse(struct net_session *s)
 	if (clock_usec(CLOCK_MONOTONIC) < s->refuse_due)
 		return false;
 	ssh_message_reply_default(s->held);
-	pump_close_channel(s->channel);
 	return true;
 }
 
@@ -243,10 +244,7 @@ static bool finish(struct net_session *s)
 		ssh_channel_send_eof(s->channel);
 		s->eof_sent = true;
 	}
-	if (!s->exited)
-		return false;
-	pump_close_channel(s->channel);
-	return true;
+	return s->exited;
 }
 
 size_t net_session_poll(struct net_session *s, struct pollfd *fds)

@@ -6,6 +6,7 @@ usage: net_forward_native.py NET SESSION BUILD_HEADER
 import contextlib
 import os
 import pathlib
+import queue
 import re
 import socket
 import struct
@@ -555,6 +556,34 @@ class ForwardTest(net_native.NativeTest):
         with connect(client.answers[0]) as connection:
             self.assertEqual(connection.recv(1), b"")
         self.assertEqual(self.ended(gateway, 1), [(1, 1, 0, 0)])
+
+    def test_channels_that_the_client_does_not_close(self):
+        """They are of no use to anybody, and kept by nobody but the client."""
+        gateway = self.gateway()
+        client = self.client(gateway)
+        client._channel_handler_table = {**client._channel_handler_table, ssh.MSG_CHANNEL_EOF: lambda *_: None,
+                                         ssh.MSG_CHANNEL_CLOSE: lambda *_: None}
+        opened = queue.SimpleQueue()
+        client._tcp_handler = lambda channel, *_: opened.put(channel)
+        client.send(ssh.MSG_GLOBAL_REQUEST, "tcpip-forward", True, "localhost", 0)
+        self.assertTrue(wait_until(lambda: client.answers))
+        port, before = client.answers[0], 0
+        for i in range(1, 2001):
+            with connect(port) as program:
+                last = opened.get(timeout=LIMIT)
+                # Reset: it is over in both directions.
+                program.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if i == 200:
+                self.ended(gateway, i)
+                before = self.dirty(gateway)
+        self.ended(gateway, 2000)
+        self.assertLess(self.dirty(gateway) - before, 256)
+        # Nothing is said on them any more, and what is asked for on others is answered.
+        channel = client.channel()
+        client.request(last, "keepalive@openssh.com", True)
+        client.request(channel, "exec", True, "exit 3")
+        self.assertEqual(channel.recv_exit_status(), 3)
+        self.assertEqual(events_of(last), [])
 
     def test_answers_in_their_order(self):
         """However long the monitor takes for some of them."""
