@@ -1,5 +1,6 @@
 """Who is nobody's login: names, accounts, and the host's own ceiling."""
 import contextlib
+import time
 
 import pytest
 
@@ -53,9 +54,19 @@ def test_root_under_another_name(mesh):
         assert "PermitRootLogin=" in refusal(mesh, "toor")
 
 
-def test_system_accounts_of_our_own(mesh):
-    for name in ("peergate", "_sshgw"):
-        assert "Peergate itself" in refusal(mesh, name)
+@pytest.mark.parametrize("owner", ["peergate", "_sshgw", "peergate-coord"])
+def test_system_accounts_of_our_own(mesh, owner):
+    """By their names and by their uids, with a shell and for sftp only, and however a rule names them."""
+    run = mesh.server.host.run
+    run(f"id alias-{owner} || useradd -o -u $(id -u {owner}) -M -d / -s /bin/bash alias-{owner}", check=True)
+    for fields in ({}, {"force_command": "internal-sftp"}):
+        for name in (owner, f"alias-{owner}"):
+            mesh.ssh_rules["server"][0].update(users={name: name}, **fields)
+            mesh.apply(mesh.server)
+            began = time.time()
+            assert "this account belongs to Peergate itself" in refusal(mesh, name)
+            entry = mesh.server.host.wait_journal(since=began, EVENT="decision", DECISION="reject")
+            assert (entry["LOCAL_USER"], entry["REASON"]) == (name, "account")
 
 
 def test_nologin_shell_and_expired_account(mesh):
