@@ -1,5 +1,7 @@
 #include "common/login_check.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "peergate-config.h"
@@ -32,11 +34,48 @@ static int find_own(const struct account *account)
 	return 0;
 }
 
-static int refuse(struct login_refusal *ret_refusal, const char *reason, const char *text,
-		  int error)
+_printf_(4, 5) static int refuse(struct login_refusal *ret_refusal, const char *reason, int error,
+				 const char *format, ...)
 {
-	*ret_refusal = (struct login_refusal){ .reason = reason, .text = text, .error = error };
+	va_list args;
+
+	*ret_refusal = (struct login_refusal){ .reason = reason, .error = error };
+	va_start(args, format);
+	(void)vsnprintf(ret_refusal->text, sizeof(ret_refusal->text), format, args);
+	va_end(args);
 	return LOGIN_REFUSED;
+}
+
+/* Whose the account is. */
+static int check_owner(const struct login_grant *grant, const struct account *account,
+		       struct login_refusal *ret_refusal)
+{
+	int r = find_own(account);
+
+	if (r == OWN_ACCOUNT)
+		return refuse(ret_refusal, "account", 0, "this account belongs to Peergate itself");
+	if (r < 0)
+		return refuse(ret_refusal, "account", r,
+			      "whether the account is one of Peergate's own cannot be looked up "
+			      "now; try again");
+	if (grant->nonroot && account->uid == 0)
+		return refuse(ret_refusal, "nonroot", 0,
+			      "the SSH rule is for other users than root, and this account is "
+			      "root");
+	return 0;
+}
+
+static int check_shell(const struct account *account, struct login_refusal *ret_refusal)
+{
+	if (account_shell_refuses(account->shell))
+		return refuse(ret_refusal, "shell", 0,
+			      "the account '%s' is not for logging in (its shell is %s)",
+			      account->name, account->shell);
+	if (!account_shell_exists(account->shell))
+		return refuse(ret_refusal, "shell", 0,
+			      "the account '%s' cannot log in: its shell %s is no executable file",
+			      account->name, account->shell);
+	return 0;
 }
 
 int login_check(const struct login_grant *grant, const struct ceiling *ceiling,
@@ -47,22 +86,15 @@ int login_check(const struct login_grant *grant, const struct ceiling *ceiling,
 
 	r = account_get(grant->account, ret_account);
 	if (r == ACCOUNT_UNKNOWN)
-		return refuse(ret_refusal, "account", "there is no such account on this host", 0);
+		return refuse(ret_refusal, "account", 0, "there is no such account on this host");
 	if (r < 0)
-		return refuse(ret_refusal, "account",
-			      "the account cannot be looked up now; try again", r);
-	r = find_own(*ret_account);
-	if (r == OWN_ACCOUNT)
-		return refuse(ret_refusal, "account", "this account belongs to Peergate itself", 0);
-	if (r < 0)
-		return refuse(ret_refusal, "account",
-			      "whether the account is one of Peergate's own cannot be looked up "
-			      "now; try again",
-			      r);
-	if (grant->nonroot && (*ret_account)->uid == 0)
-		return refuse(ret_refusal, "nonroot",
-			      "the SSH rule is for other users than root, and this account is root",
-			      0);
+		return refuse(ret_refusal, "account", r,
+			      "the account cannot be looked up now; try again");
+	r = check_owner(grant, *ret_account, ret_refusal);
+	if (r != 0)
+		return r;
 	text = ceiling_refuses(ceiling, (*ret_account)->name, (*ret_account)->uid);
-	return text ? refuse(ret_refusal, "ceiling", text, 0) : 0;
+	if (text)
+		return refuse(ret_refusal, "ceiling", 0, "%s", text);
+	return check_shell(*ret_account, ret_refusal);
 }

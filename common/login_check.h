@@ -1,6 +1,6 @@
 /*
- * What a host itself says of a login that its agent accepts: the account, and the ceiling. The
- * gateway's monitor decides by this, and agentctl explains by it.
+ * What a host itself says of a login that its agent accepts: the account, its shell, and the
+ * ceiling. The gateway's monitor decides by this, and agentctl explains by it.
  */
 #pragma once
 
@@ -17,8 +17,8 @@ struct login_grant {
 };
 
 struct login_refusal {
-	const char *reason; /* one word, for programs */
-	const char *text;   /* for the person; both are literals */
+	const char *reason; /* one word, for programs; a literal */
+	char text[256];	    /* for the person; cut if a shell's path is very long */
 	int error;	    /* negative errno when the account could not be looked up */
 };
 

@@ -155,8 +155,14 @@ static void tell_rest(const struct ceiling *ceiling, FILE *out)
 
 /* ---- the accounts ---- */
 
-/* What keeps an account out that AllowUsers= has; NULL: nothing that can be seen here. */
-static const char *why_kept_out(const struct ceiling *ceiling, const char *name)
+static void warn_of(const char *key, const char *name, const char *why, FILE *out)
+{
+	if (why)
+		fprintf(out, "warning: %s: %s: %s\n", key, name, why);
+}
+
+/* What keeps an account out that AllowUsers= has, as far as it can be seen here. */
+static void warn_if_kept_out(const struct ceiling *ceiling, const char *name, FILE *out)
 {
 	_cleanup_(account_freep) struct account *account = NULL;
 	const struct login_grant grant = { .account = name };
@@ -166,10 +172,7 @@ static const char *why_kept_out(const struct ceiling *ceiling, const char *name)
 
 	on.ssh = true;
 	if (login_check(&grant, &on, &account, &refusal) == LOGIN_REFUSED)
-		return refusal.text;
-	if (account_shell_refuses(account->shell))
-		return "its shell refuses logins";
-	return account_shell_exists(account->shell) ? NULL : "its shell does not exist";
+		warn_of("AllowUsers", name, refusal.text, out);
 }
 
 static const char *why_pointless(const char *name)
@@ -181,16 +184,10 @@ static const char *why_pointless(const char *name)
 		       : NULL;
 }
 
-static void warn_of(const char *key, const char *name, const char *why, FILE *out)
-{
-	if (why)
-		fprintf(out, "warning: %s: %s: %s\n", key, name, why);
-}
-
 static void tell_accounts(const struct ceiling *ceiling, FILE *out)
 {
 	for (char **name = ceiling->allow_users; name && *name; name++)
-		warn_of("AllowUsers", *name, why_kept_out(ceiling, *name), out);
+		warn_if_kept_out(ceiling, *name, out);
 	for (char **name = ceiling->deny_users; name && *name; name++)
 		warn_of("DenyUsers", *name, why_pointless(*name), out);
 }

@@ -101,17 +101,6 @@ static int check_account(struct leader *leader, const struct msg_account *msg, c
 					user);
 		return LOGIN_PAM_REFUSED;
 	}
-	if (account_shell_refuses(leader->account->shell)) {
-		*ret_text = text_printf("The account '%s' is not for logging in (its shell is %s).",
-					user, leader->account->shell);
-		return LOGIN_PAM_REFUSED;
-	}
-	if (!account_shell_exists(leader->account->shell)) {
-		*ret_text = text_printf("The account '%s' cannot log in: its shell %s is no "
-					"executable file.",
-					user, leader->account->shell);
-		return LOGIN_PAM_REFUSED;
-	}
 	r = login_pam_new(&leader->config->pam, leader->account, leader->remote_host, &leader->pam,
 			  ret_text);
 	return r < 0 ? r : login_pam_account(leader->pam, ret_text);

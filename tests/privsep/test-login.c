@@ -18,6 +18,7 @@
 
 #include "common/clock.h"
 #include "common/text.h"
+#include "peergate-config.h"
 #include "tests/privsep/stage.h"
 
 #define CHANNEL 7
@@ -276,6 +277,8 @@ static const struct decision {
 	/* The lease says: not root. */
 	{ NULL, "root", NULL, "this account is root" },
 	{ NULL, "toor", NULL, "this account is root" },
+	{ NULL, "daemon", NULL, "not for logging in (its shell is /usr/sbin/nologin)" },
+	{ NULL, PEERGATE_AGENT_USER, NULL, "belongs to Peergate itself" },
 	/* The ceiling, which no lease exceeds. */
 	{ "SSH=yes\n", "root", ",\"nonroot\":false", "PermitRootLogin=" },
 	{ "SSH=yes\n", "toor", ",\"nonroot\":false", "PermitRootLogin=" },

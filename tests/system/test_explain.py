@@ -60,6 +60,7 @@ def nothing(mesh):
     (nothing, "alice", "decides  ssh[0] line 31 accepts"),
     (nothing, "nosuchuser", "decides  ssh[0] line 31 accepts"),  # there is no such account
     (nothing, "peergate", "decides  ssh[0] line 31 accepts"),  # nobody's login
+    (nothing, "daemon", "decides  ssh[0] line 31 accepts"),  # its shell refuses logins
     (no_rules, "root", "no SSH rule names it"),
     (other_user, "root", 'skipped  ssh[0] line 31 names laptop, but not for "root"'),
     (refusing, "root", 'decides  ssh[9] line 99 says "reject"'),

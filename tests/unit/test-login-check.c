@@ -26,6 +26,10 @@ static const char passwd[] =
 	"root:x:0:0:root:/root:/bin/sh\n"
 	"toor:x:0:0::/root:/bin/sh\n"
 	"alice:x:4242:4242::/:/bin/sh\n"
+	"shut:x:4243:4242::/:/usr/sbin/nologin\n"
+	"false:x:4244:4242::/:/bin/false\n"
+	"gone:x:4245:4242::/:/no/such/nologin\n"
+	"noshell:x:4246:4242::/:/no/such/shell\n"
 	"as-agent:x:901:4242::/:/bin/sh\n"
 	"as-gateway:x:902:4242::/:/bin/sh\n"
 	"as-coord:x:903:4242::/:/bin/sh\n" PEERGATE_AGENT_USER
@@ -103,6 +107,24 @@ static void test_own_accounts(void **state)
 			{ .account = names[i] }, "account", "belongs to Peergate itself" });
 }
 
+static void test_shells(void **state)
+{
+	static const struct login_case cases[] = {
+		{ { .account = "shut" },
+		  "shell",
+		  "not for logging in (its shell is /usr/sbin/nologin)" },
+		{ { .account = "false" }, "shell", "not for logging in (its shell is /bin/false)" },
+		{ { .account = "gone" },
+		  "shell",
+		  "not for logging in (its shell is /no/such/nologin)" },
+		{ { .account = "noshell" },
+		  "shell",
+		  "its shell /no/such/shell is no executable file" },
+	};
+
+	check_cases(cases, ARRAY_SIZE(cases));
+}
+
 /* Nobody is let in because the account database fails. */
 static void test_own_accounts_that_cannot_be_looked_up(void **state)
 {
@@ -140,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accounts),
 		cmocka_unit_test(test_own_accounts),
+		cmocka_unit_test(test_shells),
 		cmocka_unit_test(test_own_accounts_that_cannot_be_looked_up),
 	};
 
