@@ -65,8 +65,11 @@ static int check_owner(const struct login_grant *grant, const struct account *ac
 	return 0;
 }
 
-static int check_shell(const struct account *account, struct login_refusal *ret_refusal)
+static int check_shell(const struct login_grant *grant, const struct account *account,
+		       struct login_refusal *ret_refusal)
 {
+	if (account_shell_refuses(account->shell) && grant->sftp_only)
+		return 0;
 	if (account_shell_refuses(account->shell))
 		return refuse(ret_refusal, "shell", 0,
 			      "the account '%s' is not for logging in (its shell is %s)",
@@ -96,5 +99,5 @@ int login_check(const struct login_grant *grant, const struct ceiling *ceiling,
 	text = ceiling_refuses(ceiling, (*ret_account)->name, (*ret_account)->uid);
 	if (text)
 		return refuse(ret_refusal, "ceiling", 0, "%s", text);
-	return check_shell(*ret_account, ret_refusal);
+	return check_shell(grant, *ret_account, ret_refusal);
 }

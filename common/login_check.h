@@ -13,7 +13,8 @@
 /* What the agent grants. */
 struct login_grant {
 	const char *account;
-	bool nonroot; /* the account must not be uid 0 */
+	bool nonroot;	/* the account must not be uid 0 */
+	bool sftp_only; /* no shell is run: one that refuses logins has nothing to say */
 };
 
 struct login_refusal {

@@ -20,6 +20,7 @@ enum channel_state {
 struct channel {
 	uint32_t id;
 	enum channel_state state;
+	enum start_kind asked;	/* by the client */
 	enum start_kind kind;	/* of what is started: a forced command is START_EXEC */
 	struct msg_start start; /* while waiting */
 	bool has_pty;

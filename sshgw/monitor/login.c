@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/force_command.h"
 #include "common/log.h"
 #include "common/login_check.h"
 #include "common/text.h"
@@ -195,6 +196,7 @@ static void on_accepted(void *userdata, struct lease *lease)
 	grant = (struct login_grant){
 		.account = m->lease.local_user,
 		.nonroot = m->lease.nonroot,
+		.sftp_only = force_command_is_sftp(m->lease.force_command),
 	};
 	if (login_check(&grant, &m->ceiling, &m->account, &refusal) == LOGIN_REFUSED) {
 		if (refusal.error < 0)

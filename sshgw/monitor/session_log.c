@@ -58,15 +58,20 @@ static const char *kind_in_words(enum start_kind kind)
 void session_log_starting(struct monitor *m, const struct channel *channel)
 {
 	struct journal_number id = journal_number(channel->id);
+	bool replaced = channel->asked != channel->kind;
 	_cleanup_free_ char *text = NULL;
 
 	if (!may_record(&m->session_log))
 		return;
-	text = text_printf("Starting %s%s as %s", kind_in_words(channel->kind),
-			   channel->has_pty ? " on a terminal" : "", m->account->name);
+	text = text_printf("Starting %s%s as %s%s%s", kind_in_words(channel->kind),
+			   channel->has_pty ? " on a terminal" : "", m->account->name,
+			   replaced ? ", in place of " : "",
+			   replaced ? kind_in_words(channel->asked) : "");
 	journal_record(m, "session-begun", LOG_INFO,
 		       LOG_FIELDS({ "CHANNEL", id.text },
-				  { "CHANNEL_KIND", start_kind_to_string(channel->kind) }),
+				  { "CHANNEL_KIND", start_kind_to_string(channel->kind) },
+				  { "CHANNEL_ASKED",
+				    replaced ? start_kind_to_string(channel->asked) : NULL }),
 		       text ?: "Starting a program");
 }
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/clock.h"
+#include "common/force_command.h"
 #include "common/log.h"
 #include "common/passed.h"
 #include "common/text.h"
@@ -48,45 +49,71 @@ static void filter_env(struct msg_start *start, char *const *patterns)
  * sshd_config(5), ForceCommand: the command asked for is in SSH_ORIGINAL_COMMAND. As with sshd, for
  * a subsystem that is the program it would have been.
  */
-static int force_command(struct msg_start *start, const char *command)
+static int keep_original(struct msg_start *start)
 {
 	struct msg_env *env = &start->env[start->n_env];
-	_cleanup_free_ char *forced = strdup(command);
 
-	if (!forced)
+	if (start->kind == START_SHELL)
+		return 0;
+	if (start->n_env >= MSG_MAX_ENV || strlen(start->command) > MSG_MAX_ENV_VALUE)
+		return -E2BIG;
+	env->name = strdup("SSH_ORIGINAL_COMMAND");
+	if (!env->name)
 		return -ENOMEM;
-	if (start->kind != START_SHELL) {
-		if (start->n_env >= MSG_MAX_ENV || strlen(start->command) > MSG_MAX_ENV_VALUE)
-			return -E2BIG;
-		env->name = strdup("SSH_ORIGINAL_COMMAND");
-		if (!env->name)
-			return -ENOMEM;
-		env->value = take_ptr(start->command);
-		start->n_env++;
-	}
-	free(start->command);
-	start->command = take_ptr(forced);
-	start->kind = START_EXEC;
+	env->value = take_ptr(start->command);
+	start->n_env++;
 	return 0;
 }
 
-/* Return: 0, SFTP_OFF, SFTP_MISSING, -ENOMEM. */
-static int choose_sftp_server(const struct monitor *m, struct msg_start *start)
+static int force_program(struct msg_start *start, enum start_kind kind, const char *command)
+{
+	_cleanup_free_ char *forced = strdup(command);
+	int r = forced ? keep_original(start) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	free(start->command);
+	start->command = take_ptr(forced);
+	start->kind = kind;
+	return 0;
+}
+
+/* Return: 0, SFTP_OFF, SFTP_MISSING, -ENOMEM; *ret_path is the caller's. */
+static int find_sftp_server(const struct monitor *m, char **ret_path)
 {
 	const char *path;
 	int r = sftp_find(m->ceiling.sftp_server, &path);
 
-	free(start->command);
-	start->command = strdup(path);
-	return start->command ? r : -ENOMEM;
+	*ret_path = strdup(path);
+	return *ret_path ? r : -ENOMEM;
+}
+
+/* As for the subsystem. No terminal comes with it: that would get into the protocol's way. */
+static int force_sftp(const struct monitor *m, struct msg_start *start)
+{
+	_cleanup_free_ char *server = NULL;
+	int r = find_sftp_server(m, &server);
+
+	if (r != 0)
+		return r;
+	start->has_pty = false;
+	return force_program(start, START_SFTP, server);
 }
 
 /* What is to be run, whatever the client would like. Return: as above, -E2BIG. */
 static int choose_program(const struct monitor *m, struct msg_start *start)
 {
-	int r = start->kind == START_SFTP ? choose_sftp_server(m, start) : 0;
+	const char *forced = m->lease.force_command;
+	int r = 0;
 
-	return r >= 0 && m->lease.force_command ? force_command(start, m->lease.force_command) : r;
+	if (start->kind == START_SFTP) {
+		free(take_ptr(start->command));
+		r = find_sftp_server(m, &start->command);
+	}
+	if (r < 0 || !forced)
+		return r;
+	return force_command_is_sftp(forced) ? force_sftp(m, start)
+					     : force_program(start, START_EXEC, forced);
 }
 
 static const char *why_not_started(const struct monitor *m, int r)
@@ -132,6 +159,7 @@ int sessions_start(struct monitor *m, struct chan_msg *msg)
 {
 	_cleanup_(msg_start_done) struct msg_start start = { 0 };
 	struct channel *channel;
+	enum start_kind asked;
 	uint32_t id;
 	int r;
 
@@ -139,6 +167,7 @@ int sessions_start(struct monitor *m, struct chan_msg *msg)
 	    forwarding_check_start(m, &start) < 0)
 		return -EPROTO;
 	id = start.channel;
+	asked = start.kind;
 	r = channels_add(&m->channels, id, m->ceiling.max_sessions, &channel);
 	if (r == -EEXIST)
 		return -EPROTO;
@@ -152,6 +181,7 @@ int sessions_start(struct monitor *m, struct chan_msg *msg)
 		refuse_start(m, id, why_not_started(m, r));
 		return 0;
 	}
+	channel->asked = asked;
 	channel->kind = start.kind;
 	channel->has_pty = start.has_pty;
 	channel->takes_signals = start.kind != START_SFTP && !m->lease.force_command;

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/force_command.h"
 #include "common/log.h"
 #include "peergate-config.h"
 #include "sshgw/child.h"
@@ -141,7 +142,10 @@ static void check_start(const struct monitor *m, const struct chan_msg *msg)
 	check(seen.let_in && m->state == MON_OPEN);
 	check(take(seen.wanted, &seen.n_wanted, start.channel));
 	add(seen.told, &seen.n_told, start.channel);
-	if (m->lease.force_command)
+	if (force_command_is_sftp(m->lease.force_command))
+		check(start.kind == START_SFTP && !start.has_pty &&
+		      strcmp(start.command, SFTP_SERVER) == 0);
+	else if (m->lease.force_command)
 		check(start.kind == START_EXEC && strcmp(start.command, FORCED) == 0);
 	else if (start.kind == START_SFTP)
 		check(strcmp(start.command, SFTP_SERVER) == 0);
@@ -511,7 +515,9 @@ static struct lease make_lease(uint8_t arg)
 	struct lease lease = {
 		.local_user = strdup(users[arg & 3]),
 		.nonroot = arg & 4,
-		.force_command = arg & 8 ? strdup(FORCED) : NULL,
+		.force_command = !(arg & 8) ? NULL
+				 : arg & 64 ? strdup(FORCE_COMMAND_SFTP)
+					    : strdup(FORCED),
 		.idle_timeout_usec = arg & 16 ? 1 : 0,
 		.max_duration_usec = arg & 32 ? 1 : 0,
 		.accept_env = calloc(2, sizeof(char *)),

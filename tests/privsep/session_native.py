@@ -21,8 +21,8 @@ import time
 import unittest
 
 import namespace
-from messages import (ACCOUNT, ACCOUNT_RESULT, CLOSE, EXEC, EXITED, HANGUP, LOGIN, LOGOUT, OPEN, OPENED, SHELL, START,
-                      STARTED, START_FAILED, receive, send, text, u32)
+from messages import (ACCOUNT, ACCOUNT_RESULT, CLOSE, EXEC, EXITED, HANGUP, LOGIN, LOGOUT, OPEN, OPENED, SFTP, SHELL,
+                      START, STARTED, START_FAILED, receive, send, text, u32)
 from waiting import wait_until
 
 UID, GID, EXTRA_GID, PAM_GID = 4242, 4242, 4243, 4244
@@ -192,8 +192,8 @@ class Login:
         self.user_pid = int(pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text())
         return self
 
-    def start(self, command=None, pty=False, channel=1, env=(), modes=b"\0", agent=0, x11=0):
-        payload = u32(channel) + bytes([EXEC if command is not None else SHELL])
+    def start(self, command=None, pty=False, channel=1, env=(), modes=b"\0", agent=0, x11=0, kind=None):
+        payload = u32(channel) + bytes([kind or (EXEC if command is not None else SHELL)])
         payload += text(command or "") + bytes([pty])
         if pty:
             payload += text("xterm") + u32(100) + u32(40) + u32(0) + u32(0) + text(modes)
@@ -268,6 +268,23 @@ class SessionTest(unittest.TestCase):
         self.addCleanup(nologin.unlink)
         self.assertIn("Maintenance until noon", self.refused("pg-alice"))
         self.login("root")
+
+    def test_sftp_of_an_account_without_a_shell(self):
+        """Whether its shell matters is for the monitor to say; PAM's account rules hold as for others."""
+        server = pathlib.Path(namespace.WORK) / "server"
+        server.write_text('#!/bin/sh\necho "$0 $# $SHELL $(ps -o comm= -p $PPID)"; readlink /proc/$$/fd/1; cat\n')
+        server.chmod(0o755)
+        login = self.login("pg-nologin")
+        fds = login.start(str(server), kind=SFTP)
+        os.write(fds[0], b"request")
+        os.close(fds[0])
+        said = read_all(fds[1]).split("\n")
+        self.assertEqual(said[0], f"{server} 0 /usr/sbin/nologin sshgw-user")
+        self.assertTrue(said[1].startswith("pipe:"))
+        self.assertEqual(said[2:], ["request"])
+        self.assertEqual((read_all(fds[2]), login.exited()), ("", (0, 0, 0)))
+        # A shell would not let anybody do anything.
+        self.assertIn("not available", login.run("id")[0])
 
     def test_password_due_for_change_is_no_refusal(self):
         login = self.login("pg-oldpw")

@@ -266,6 +266,7 @@ static const struct decision {
 	const char *local_user; /* of the lease; NULL: the agent refuses */
 	const char *more;	/* of the lease, or the agent's whole answer */
 	const char *text;
+	const char *command; /* that the lease forces, or NULL */
 } decisions[] = {
 	{ NULL, NULL, "reply {\"state\":\"reject\",\"message\":\"no rule lets you in\"}",
 	  "no rule lets you in" },
@@ -278,7 +279,12 @@ static const struct decision {
 	{ NULL, "root", NULL, "this account is root" },
 	{ NULL, "toor", NULL, "this account is root" },
 	{ NULL, "daemon", NULL, "not for logging in (its shell is /usr/sbin/nologin)" },
+	{ NULL, "daemon", NULL, "not for logging in", "internal-sftp -R" },
+	{ NULL, "daemon", NULL, "not for logging in", "/usr/lib/openssh/sftp-server" },
 	{ NULL, PEERGATE_AGENT_USER, NULL, "belongs to Peergate itself" },
+	{ NULL, PEERGATE_AGENT_USER, NULL, "belongs to Peergate itself", "internal-sftp" },
+	{ NULL, "toor", NULL, "this account is root", "internal-sftp" },
+	{ "SSH=yes\nDenyUsers=daemon\n", "daemon", NULL, "DenyUsers=", "internal-sftp" },
 	/* The ceiling, which no lease exceeds. */
 	{ "SSH=yes\n", "root", ",\"nonroot\":false", "PermitRootLogin=" },
 	{ "SSH=yes\n", "toor", ",\"nonroot\":false", "PermitRootLogin=" },
@@ -288,17 +294,19 @@ static const struct decision {
 
 #define OPTIONS                                                                            \
 	",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,\"remote\":false}," \
-	"\"acceptEnv\":[]}%s"
+	"\"acceptEnv\":[],\"forceCommand\":%s%s%s}%s"
 
 static void decide(struct stage *s, const struct decision *d)
 {
+	const char *quote = d->command ? "\"" : "";
 	_cleanup_free_ char *options = NULL;
 
 	if (!d->local_user) {
 		stage_tell_agent(s, d->more);
 		return;
 	}
-	options = text_printf(OPTIONS, d->more ? d->more : "");
+	options = text_printf(OPTIONS, quote, d->command ? d->command : "null", quote,
+			      d->more ? d->more : "");
 	stage_agent_accepts(s, d->local_user, options);
 }
 
@@ -319,6 +327,32 @@ static void test_decisions(void **state)
 		stage_tell_puppet(&s.net, PUPPET_EXIT);
 		stage_end_with_leader(&s, "Refused login");
 	}
+}
+
+/* An account whose shell refuses logins, which nobody runs then. */
+static void test_account_for_sftp_only(void **state)
+{
+	static const struct decision daemon = { .local_user = "daemon",
+						.command = "internal-sftp" };
+	static char command[] = "id";
+	struct stage_options options = { .ceiling = "SSH=yes\nSftpServer=/bin/true\n" };
+	struct msg_start seen;
+	struct stage s;
+
+	stage_begin(&s, &options, true);
+	stage_ready(&s);
+	stage_authorize(&s);
+	decide(&s, &daemon);
+	stage_account(&s);
+	stage_opening(&s);
+	stage_open(&s);
+	seen = stage_start(
+		&s,
+		&(struct msg_start){ .channel = CHANNEL, .kind = START_EXEC, .command = command });
+	assert_int_equal(seen.kind, START_SFTP);
+	assert_string_equal(seen.command, "/bin/true");
+	msg_start_done(&seen);
+	stage_log_out(&s, "Starting sftp as daemon, in place of a command");
 }
 
 /* Where the agent need not be asked. */
@@ -555,6 +589,7 @@ int main(void)
 		ON_STAGE(test_ipv6),
 		ON_STAGE(test_long_motd),
 		ON_STAGE(test_decisions),
+		ON_STAGE(test_account_for_sftp_only),
 		ON_STAGE(test_refused_without_agent),
 		ON_STAGE(test_refused_by_pam),
 		ON_STAGE(test_misbehaviour),

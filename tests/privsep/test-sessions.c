@@ -87,6 +87,88 @@ static void test_forced_command_without_sftp(void **state)
 	stage_log_out(&s, NULL);
 }
 
+/* ---- sftp and nothing else ---- */
+
+#define SFTP_ONLY LEASE_OPTIONS "\"acceptEnv\":[\"*\"],\"forceCommand\":\"internal-sftp\"}"
+
+static void expect_sftp(struct stage *s, const struct msg_start *start, const char *original)
+{
+	struct msg_start seen = stage_start(s, start);
+
+	assert_int_equal(seen.kind, START_SFTP);
+	assert_string_equal(seen.command, "/bin/true");
+	assert_false(seen.has_pty);
+	assert_int_equal(seen.n_env, original ? 1 : 0);
+	if (original) {
+		assert_string_equal(seen.env[0].name, "SSH_ORIGINAL_COMMAND");
+		assert_string_equal(seen.env[0].value, original);
+	}
+	msg_start_done(&seen);
+	stage_run_channel(s, start->channel);
+}
+
+/* Whatever is asked for: the server, no shell, no terminal. */
+static void test_sftp_only(void **state)
+{
+	static char command[] = "rm -rf /", term[] = "xterm", value[] = "forged",
+		    name[] = "SSH_ORIGINAL_COMMAND";
+	struct stage s;
+
+	stage_log_in(&s, "SSH=yes\nSftpServer=/bin/true\n", SFTP_ONLY);
+	expect_sftp(&s, &(struct msg_start){ .channel = 1, .kind = START_SFTP }, "/bin/true");
+	expect_sftp(&s,
+		    &(struct msg_start){ .channel = 2,
+					 .kind = START_EXEC,
+					 .command = command,
+					 .env = { { name, value } },
+					 .n_env = 1 },
+		    "rm -rf /");
+	expect_sftp(&s, &(struct msg_start){ .channel = 3, .kind = START_SHELL }, NULL);
+	expect_sftp(&s,
+		    &(struct msg_start){ .channel = 4,
+					 .kind = START_SHELL,
+					 .has_pty = true,
+					 .pty = { .term = term, .columns = 80, .rows = 24 } },
+		    NULL);
+	stage_log_out(&s, "Starting sftp as alice, in place of a shell");
+}
+
+/* The client of one whose server is not there gets nothing else in its place. */
+static void test_sftp_only_without_a_server(void **state)
+{
+	static const struct {
+		const char *ceiling, *reason;
+	} cases[] = {
+		{ "SSH=yes\nSftpServer=none\n", "switched off" },
+		{ "SSH=yes\nSftpServer=/no/such\n", "has no sftp-server" },
+	};
+	static const enum start_kind kinds[] = { START_SFTP, START_EXEC, START_SHELL };
+	static char command[] = "id";
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stage s;
+
+		stage_log_in(&s, cases[i].ceiling, SFTP_ONLY);
+		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+			struct msg_start start = { .channel = 7, .kind = kinds[k] };
+			_cleanup_free_ char *reason = NULL;
+			struct chan_writer w = { 0 };
+			struct chan_msg msg;
+			uint32_t channel;
+
+			start.command = kinds[k] == START_EXEC ? command : NULL;
+			msg_start_put(&w, &start);
+			stage_send(s.net.channel, NET_START, &w, NULL, 0);
+			msg = stage_expect(s.net.channel, NET_START_FAILED);
+			assert_int_equal(msg_channel_text_get(&msg, &channel, &reason), 0);
+			assert_non_null(strstr(reason, cases[i].reason));
+			chan_msg_done(&msg);
+			stage_expect_silence(s.user, 20000);
+		}
+		stage_log_out(&s, NULL);
+	}
+}
+
 static void test_sftp(void **state)
 {
 	static char name[] = "LANG", value[] = "C";
@@ -292,7 +374,11 @@ static void test_signals_that_are_not_for_clients(void **state)
 	static const struct {
 		const char *more;
 		enum start_kind kind;
-	} cases[] = { { FORCES, START_SHELL }, { FORCES, START_SFTP }, { NULL, START_SFTP } };
+	} cases[] = { { FORCES, START_SHELL },
+		      { FORCES, START_SFTP },
+		      { SFTP_ONLY, START_SHELL },
+		      { SFTP_ONLY, START_SFTP },
+		      { NULL, START_SFTP } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct msg_start seen;
@@ -362,6 +448,8 @@ int main(void)
 		ON_STAGE(test_environment_is_filtered),
 		ON_STAGE(test_forced_command),
 		ON_STAGE(test_forced_command_without_sftp),
+		ON_STAGE(test_sftp_only),
+		ON_STAGE(test_sftp_only_without_a_server),
 		ON_STAGE(test_sftp),
 		ON_STAGE(test_no_sftp),
 		ON_STAGE(test_program_of_its_own),

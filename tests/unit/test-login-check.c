@@ -102,9 +102,10 @@ static void test_own_accounts(void **state)
 					     PEERGATE_COORD_USER, "as-agent",
 					     "as-gateway",	  "as-coord" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		check_case(&(struct login_case){
-			{ .account = names[i] }, "account", "belongs to Peergate itself" });
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(names); i++)
+		check_case(&(struct login_case){ { .account = names[i / 2], .sftp_only = i % 2 },
+						 "account",
+						 "belongs to Peergate itself" });
 }
 
 static void test_shells(void **state)
@@ -120,6 +121,25 @@ static void test_shells(void **state)
 		{ { .account = "noshell" },
 		  "shell",
 		  "its shell /no/such/shell is no executable file" },
+	};
+
+	check_cases(cases, ARRAY_SIZE(cases));
+}
+
+/* A shell that is not run does not matter, but everything else does. */
+static void test_sftp_only(void **state)
+{
+	static const struct login_case cases[] = {
+		{ { .account = "shut", .sftp_only = true }, NULL, NULL },
+		{ { .account = "shut", .sftp_only = true, .nonroot = true }, NULL, NULL },
+		{ { .account = "false", .sftp_only = true }, NULL, NULL },
+		{ { .account = "gone", .sftp_only = true }, NULL, NULL },
+		{ { .account = "alice", .sftp_only = true }, NULL, NULL },
+		{ { .account = "bob", .sftp_only = true }, "account", "no such account" },
+		{ { .account = "noshell", .sftp_only = true }, "shell", "is no executable file" },
+		{ { .account = "toor", .sftp_only = true, .nonroot = true },
+		  "nonroot",
+		  "this account is root" },
 	};
 
 	check_cases(cases, ARRAY_SIZE(cases));
@@ -163,6 +183,7 @@ int main(void)
 		cmocka_unit_test(test_accounts),
 		cmocka_unit_test(test_own_accounts),
 		cmocka_unit_test(test_shells),
+		cmocka_unit_test(test_sftp_only),
 		cmocka_unit_test(test_own_accounts_that_cannot_be_looked_up),
 	};
 
