@@ -4,6 +4,7 @@
 
 #include "common/cli/format.h"
 #include "common/cli/table.h"
+#include "common/force_command.h"
 #include "common/text.h"
 #include "common/text_stream.h"
 #include "coord/ctl/render.h"
@@ -89,7 +90,9 @@ static int print_terms(FILE *f, const json_t *rule, struct ctl_names *names)
 	if (!env_shown)
 		return -ENOMEM;
 	print_forwarding(f, json_object_get(rule, "forwarding"));
-	if (json_is_string(command))
+	if (force_command_is_sftp(json_string_value(command)))
+		fputs("; sftp only", f);
+	else if (json_is_string(command))
 		fprintf(f, "; runs \"%s\"", json_string_value(command));
 	print_seconds(f, "idle at most", json_object_get(rule, "idle_timeout"));
 	print_seconds(f, "lasts at most", json_object_get(rule, "max_duration"));

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "common/force_command.h"
 #include "common/text.h"
 #include "coord/policy/engine.h"
 #include "coord/policy/grow.h"
@@ -372,8 +373,10 @@ static char *explain_ssh_pass(const struct ssh_decision *d, const char *login, b
 			  : d->same_name ? "by autogroup:nonroot"
 					 : "by name";
 	const char *what = d->rule->rule->action == POLICY_SSH_CHECK ? "checks" : "accepts";
+	bool sftp = force_command_is_sftp(d->rule->rule->force_command);
 
-	return text_printf("%s %s \"%s\" %s%s", d->rule->origin, what, login, how,
+	return text_printf("%s %s \"%s\" %s%s%s", d->rule->origin, what, login, how,
+			   sftp ? ", for sftp only" : "",
 			   odd ? " (such rules also go to their sources' own nodes)" : "");
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/force_command.h"
 #include "coord/policy/decide.h"
 #include "coord/policy/lint.h"
 #include "coord/policy/ports.h"
@@ -44,33 +45,55 @@ static bool has_tag_dst(const struct policy *p, const struct ssh_rule_model *rul
 	return false;
 }
 
+/* What a rule for sftp only lets in beside files, and whom. */
+static void check_sftp_only(struct lint *lint, const struct ssh_rule_model *rule)
+{
+	if (!rule->says_forwarding)
+		lint_warn(lint, rule->force_command_at,
+			  "the rule is for sftp only, but does not say what may be forwarded, and "
+			  "so everything may; write \"forwarding\": {\"agent\": false, \"local\": "
+			  "false, \"remote\": false}");
+	if (rule->nonroot)
+		lint_warn(lint, rule->nonroot_at,
+			  "for sftp only, autogroup:nonroot is also every account whose shell "
+			  "refuses logins, such as those of services; list the accounts that are "
+			  "meant");
+}
+
+static void check_nonroot(struct lint *lint, const struct ssh_rule_model *rule)
+{
+	if (rule->nonroot && has_tag_dst(lint->e->policy, rule))
+		lint_warn(lint, rule->nonroot_at,
+			  "autogroup:nonroot on tagged nodes is every account but root, also "
+			  "those of services and of other people; list the accounts that are "
+			  "meant");
+}
+
+static void check_rule(struct lint *lint, const struct ssh_rule_model *rule)
+{
+	for (size_t k = 0; k < rule->n_logins; k++)
+		check_login(lint, &rule->logins[k]);
+	if (force_command_is_sftp(rule->force_command))
+		check_sftp_only(lint, rule);
+	else
+		check_nonroot(lint, rule);
+	if (rule->n_localparts && has_tag_dst(lint->e->policy, rule))
+		lint_warn(lint, rule->localparts[0].at,
+			  "with localpart: the rule also lets its sources log in on their own "
+			  "nodes; write a rule for autogroup:self if that is meant, or list "
+			  "accounts");
+	if (rule->check_period && rule->action == POLICY_SSH_ACCEPT)
+		lint_warn(lint, rule->check_period_at,
+			  "checkPeriod has no effect with \"accept\"; write \"check\", or leave it "
+			  "out");
+}
+
 void lint_ssh_rules(struct lint *lint)
 {
 	const struct policy *p = lint->e->policy;
 
-	for (size_t i = 0; i < p->n_ssh; i++) {
-		const struct ssh_rule_model *rule = &p->ssh[i];
-
-		for (size_t k = 0; k < rule->n_logins; k++)
-			check_login(lint, &rule->logins[k]);
-		if (rule->nonroot && has_tag_dst(p, rule))
-			lint_warn(
-				lint, rule->nonroot_at,
-				"autogroup:nonroot on tagged nodes is every account but root, also "
-				"those of services and of other people; list the accounts that are "
-				"meant");
-		if (rule->n_localparts && has_tag_dst(p, rule))
-			lint_warn(lint, rule->localparts[0].at,
-				  "with localpart: the rule also lets its sources log in on their "
-				  "own "
-				  "nodes; write a rule for autogroup:self if that is meant, or "
-				  "list accounts");
-		if (rule->check_period && rule->action == POLICY_SSH_ACCEPT)
-			lint_warn(lint, rule->check_period_at,
-				  "checkPeriod has no effect with \"accept\"; write \"check\", or "
-				  "leave it "
-				  "out");
-	}
+	for (size_t i = 0; i < p->n_ssh; i++)
+		check_rule(lint, &p->ssh[i]);
 }
 
 /* --- port 22 and SSH rules belong together */

@@ -134,8 +134,10 @@ struct ssh_rule_model {
 	const struct entry *recorders;
 	size_t n_recorders;
 	bool enforce_recorder;
+	bool says_forwarding; /* the next three are not just what is there by default */
 	bool forward_agent, forward_local, forward_remote;
 	const char *force_command, *message;
+	struct place force_command_at;
 	uint64_t idle_timeout_usec, max_duration_usec; /* 0: none */
 };
 

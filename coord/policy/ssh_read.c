@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/force_command.h"
 #include "coord/policy/duration.h"
 #include "coord/policy/read.h"
 #include "coord/policy/selector.h"
@@ -171,6 +172,7 @@ static void read_forwarding(struct reader *rd, const struct hujson_value *v,
 	if (is_absent(v) || !read_object(rd, v, "\"forwarding\""))
 		return;
 	read_members(rd, v, names, ARRAY_SIZE(names), m);
+	rule->says_forwarding = true;
 	read_bool(rd, m[0], "\"agent\"", &rule->forward_agent);
 	read_bool(rd, m[1], "\"local\"", &rule->forward_local);
 	read_bool(rd, m[2], "\"remote\"", &rule->forward_remote);
@@ -183,6 +185,20 @@ static const char *read_text(struct reader *rd, const struct hujson_value *v, co
 	if (text && !*text)
 		read_error(rd, v->at, "%s is empty; leave it out", what);
 	return text;
+}
+
+/* What a host makes of it is for its gateway to say; but a word that is nearly ours is a trap. */
+static void read_force_command(struct reader *rd, const struct hujson_value *v,
+			       struct ssh_rule_model *rule)
+{
+	rule->force_command = read_text(rd, v, "\"forceCommand\"");
+	if (!rule->force_command)
+		return;
+	rule->force_command_at = v->at;
+	if (force_command_is_sftp_with_arguments(rule->force_command))
+		read_error(rd, v->at,
+			   "\"" FORCE_COMMAND_SFTP "\" takes no arguments here, unlike with "
+			   "sshd; write the word alone");
 }
 
 /* A user's nodes are for himself; tags log in on tagged nodes only. */
@@ -270,7 +286,7 @@ static void read_rule(struct reader *rd, const struct hujson_value *v, struct ss
 			   "device posture is not supported, and without it the "
 			   "rule would let in more; take the rule out");
 	read_forwarding(rd, m[FORWARDING], rule);
-	rule->force_command = read_text(rd, m[FORCE_COMMAND], "\"forceCommand\"");
+	read_force_command(rd, m[FORCE_COMMAND], rule);
 	rule->message = read_text(rd, m[MESSAGE], "\"message\"");
 	duration_read(rd, m[IDLE], "\"idleTimeout\"", MAX_SESSION, &rule->idle_timeout_usec);
 	duration_read(rd, m[MAX_DURATION], "\"maxDuration\"", MAX_SESSION,

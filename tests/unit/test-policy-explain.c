@@ -102,19 +102,13 @@ static void test_explain(void **state)
 		{ "laptop", "ipset:lab", 22, 0 },
 	};
 	static const char *const ssh[][3] = {
-		{ "laptop", "root", "web1" },
-		{ "laptop", "ubuntu", "web1" },
-		{ "laptop", "root", "db" },
-		{ "laptop", "alice", "db" },
-		{ "laptop", "bob", "db" },
-		{ "laptop", "alice", "phone" },
-		{ "phone", "root", "laptop" },
-		{ "laptop", "report", "phone" },
-		{ "group:dev", "root", "tag:web" },
-		{ "tag:web", "backup", "tag:db" },
-		{ "desk", "root", "laptop" },
-		{ "laptop", "root", "10.1.1.1" },
-		{ "100.64.0.3", "deploy", "100.64.1.1" },
+		{ "laptop", "root", "web1" },	   { "laptop", "ubuntu", "web1" },
+		{ "laptop", "files", "web1" },	   { "laptop", "root", "db" },
+		{ "laptop", "alice", "db" },	   { "laptop", "bob", "db" },
+		{ "laptop", "alice", "phone" },	   { "phone", "root", "laptop" },
+		{ "laptop", "report", "phone" },   { "group:dev", "root", "tag:web" },
+		{ "tag:web", "backup", "tag:db" }, { "desk", "root", "laptop" },
+		{ "laptop", "root", "10.1.1.1" },  { "100.64.0.3", "deploy", "100.64.1.1" },
 	};
 	_cleanup_(policy_text_done) struct policy_text out = { 0 };
 	_cleanup_(fixture_done) struct fixture fx = { 0 };
