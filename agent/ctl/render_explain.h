@@ -2,6 +2,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "common/cli/style.h"
 
@@ -21,6 +22,9 @@ int render_login(const json_t *reply, const char *peer, const char *user,
 /* reply: of ExplainFlow, from this host to tcp/22 of host. */
 int render_login_elsewhere(const json_t *reply, const char *user, const char *host,
 			   const struct cli_out *out);
+
+/* What ExplainSSH grants is sftp and nothing else. */
+bool grant_is_sftp_only(const json_t *grant);
 
 /* ---- for all of them (render_flows.c) ---- */
 

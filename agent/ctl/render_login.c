@@ -4,6 +4,7 @@
 #include "agent/ctl/render_explain.h"
 #include "agent/ctl/rule_name.h"
 #include "common/cli/value.h"
+#include "common/force_command.h"
 #include "common/text.h"
 
 /* A question, and who asked it. */
@@ -41,7 +42,14 @@ static int render_step(const struct login_view *view, const json_t *step)
 	return render_verdict(view->out, "decides", "%s says \"%s\"", rule, action);
 }
 
-/* "it becomes account root, until 2027-01-15T10:05:00Z" */
+bool grant_is_sftp_only(const json_t *grant)
+{
+	const json_t *options = json_object_get(grant, "options");
+
+	return force_command_is_sftp(json_string_value(json_object_get(options, "forceCommand")));
+}
+
+/* "account backup, for sftp only, until 2027-01-15T10:05:00Z" */
 static int render_grant(const struct login_view *view, const json_t *grant)
 {
 	char until[21] = "";
@@ -49,9 +57,10 @@ static int render_grant(const struct login_view *view, const json_t *grant)
 	if (json_object_get(grant, "validUntil"))
 		format_rfc3339(value_number(grant, "validUntil"), until, sizeof(until));
 	return render_verdict(
-		view->out, "allowed", "account %s%s%s%s", value_text(grant, "localUser"),
+		view->out, "allowed", "account %s%s%s%s%s", value_text(grant, "localUser"),
 		json_is_true(json_object_get(grant, "nonroot")) ? " (if not uid 0)" : "",
-		until[0] ? ", until " : "", until);
+		grant_is_sftp_only(grant) ? ", for sftp only" : "", until[0] ? ", until " : "",
+		until);
 }
 
 /* Why the rules refuse, in short: what the client is shown is told below. */

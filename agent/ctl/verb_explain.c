@@ -72,6 +72,7 @@ static json_t *check_account(const struct ceiling *ceiling, const json_t *grant)
 	const struct login_grant wanted = {
 		.account = value_text(grant, "localUser"),
 		.nonroot = json_is_true(json_object_get(grant, "nonroot")),
+		.sftp_only = grant_is_sftp_only(grant),
 	};
 	struct login_refusal refusal;
 

@@ -51,6 +51,10 @@ def expired(mesh):
     mesh.ssh_rules["server"][0]["rule_expires"] = "2020-01-01T00:00:00Z"
 
 
+def sftp_only(mesh):
+    mesh.ssh_rules["server"][0]["force_command"] = "internal-sftp"
+
+
 def nothing(mesh):
     pass
 
@@ -61,6 +65,8 @@ def nothing(mesh):
     (nothing, "nosuchuser", "decides  ssh[0] line 31 accepts"),  # there is no such account
     (nothing, "peergate", "decides  ssh[0] line 31 accepts"),  # nobody's login
     (nothing, "daemon", "decides  ssh[0] line 31 accepts"),  # its shell refuses logins
+    (sftp_only, "daemon", "allowed  account daemon (if not uid 0), for sftp only"),
+    (sftp_only, "peergate-coord", "decides  ssh[0] line 31 accepts"),  # nobody's login
     (no_rules, "root", "no SSH rule names it"),
     (other_user, "root", 'skipped  ssh[0] line 31 names laptop, but not for "root"'),
     (refusing, "root", 'decides  ssh[9] line 99 says "reject"'),

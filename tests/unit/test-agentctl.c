@@ -168,6 +168,7 @@ static const struct {
 	{ "api/flow-expired.json", render_flow_to_server, false, "agentctl/flow-expired.txt" },
 	{ "api/flow-elsewhere.json", render_flow_to_laptop, false, "agentctl/flow-elsewhere.txt" },
 	{ "api/login-yes.json", render_login_of_laptop, false, "agentctl/login-yes.txt" },
+	{ "agentctl/login-sftp.json", render_login_of_laptop, false, "agentctl/login-sftp.txt" },
 	{ "agentctl/login-host.json", render_login_of_laptop, true,
 	  "agentctl/login-host-colour.txt" },
 	{ "agentctl/login-off.json", render_login_of_laptop, false, "agentctl/login-off.txt" },
