@@ -1,8 +1,10 @@
 """What a login on Debian brings along by PAM and login(1)'s customs, in the real stack."""
 import contextlib
 import re
+import time
 
 import pytest
+from mesh import SSH, login_processes
 
 PAM = "/etc/pam.d/peergate"
 
@@ -72,20 +74,99 @@ def test_greeting_and_lastlog(mesh):
     assert mesh.laptop.ip6 in server.run("lastlog -u alice").stdout
 
 
-@pytest.mark.parametrize("how", ["shut@server id", "-s shut@server sftp"])
-def test_account_without_a_shell(mesh, how):
-    """Neither for commands nor for sftp, whatever the rule says."""
+NOT_FOR_LOGIN = "not for logging in (its shell is /usr/sbin/nologin)"
+# Version 3 of the protocol is asked for; the answer has the names of extensions.
+HELLO, ANSWER = b"\0\0\0\5\1\0\0\0\3", "posix-rename@openssh.com"
+
+
+@pytest.fixture
+def shut(mesh):
+    """An account whose shell refuses logins, and a rule for it; called, it changes the rule."""
     mesh.server.host.run("id shut || useradd -m -s /usr/sbin/nologin shut", check=True)
-    mesh.ssh_rules["server"][0]["users"] = {"shut": "shut"}
-    mesh.apply(mesh.server)
+
+    def change(**fields):
+        mesh.ssh_rules["server"][0].update(users={"shut": "shut"}, **fields)
+        mesh.apply(mesh.server)
+
+    return change
+
+
+@pytest.mark.parametrize("how", ["shut@server id", "-s shut@server sftp"])
+@pytest.mark.parametrize("command", [None, "/usr/lib/openssh/sftp-server", "internal-sftp -R"])
+def test_account_without_a_shell(mesh, shut, how, command):
+    """Neither for commands nor for sftp, whatever else than "internal-sftp" the rule says."""
+    shut(force_command=command)
     result = mesh.ssh(how, input="")
-    assert result.returncode == 255 and "not for logging in (its shell is /usr/sbin/nologin)" in result.stderr
+    assert result.returncode == 255 and NOT_FOR_LOGIN in result.stderr
 
 
-def test_sftp_and_nothing_else(mesh):
-    """As the manual says it is done."""
+def test_sftp_by_a_forced_command(mesh):
+    """Of an account with a shell, which runs it."""
     mesh.ssh_rules["server"][0]["force_command"] = "/usr/lib/openssh/sftp-server"
     mesh.apply(mesh.server)
     listed = mesh.laptop.host.run("sftp -q -b - -o BatchMode=yes alice@server", input="pwd\n")
     assert (listed.returncode, "/home/alice" in listed.stdout) == (0, True), listed.stderr
     assert "uid=" not in mesh.ssh("alice@server id", input="").stdout
+
+
+def test_sftp_only_copies(mesh, shut):
+    """There and back, by sftp and by scp, which is sftp; by no command."""
+    laptop, server = mesh.laptop.host, mesh.server.host
+    shut(force_command="internal-sftp")
+    digest = laptop.run("head -c 500000 /dev/urandom >/tmp/blob; sha256sum </tmp/blob", check=True).stdout
+    laptop.run("sftp -q -b - -o BatchMode=yes shut@server", input="put /tmp/blob one\nget one /tmp/one\n", check=True)
+    laptop.run("scp -q -o BatchMode=yes /tmp/blob shut@server:two && scp -q -o BatchMode=yes shut@server:two /tmp/two",
+               check=True)
+    for host, paths in (laptop, ["/tmp/one", "/tmp/two"]), (server, ["/home/shut/one", "/home/shut/two"]):
+        assert [host.run(f"sha256sum <{path}").stdout for path in paths] == [digest, digest]
+    assert server.run("stat -c %U /home/shut/one").stdout == "shut\n"
+    # (scp -O and its server would wait for each other.)
+    assert laptop.run(f"timeout 60 rsync -e '{SSH}' /tmp/blob shut@server:three").returncode not in (0, 124)
+    assert server.run("ls /home/shut/three").returncode != 0
+
+
+@pytest.mark.parametrize("how, kind", [("-T shut@server id", "exec"), ("-T shut@server", "shell"),
+                                       ("-tt shut@server", "shell"), ("-s shut@server sftp", None)])
+def test_sftp_only_is_all_there_is(mesh, shut, how, kind):
+    """Whatever is asked for: the server, as the user, without a shell and without a terminal."""
+    server, began = mesh.server.host, time.time()
+    shut(force_command="internal-sftp")
+    with mesh.laptop.host.popen(f"{SSH} {how}") as client:
+        client.stdin.write(HELLO)
+        client.out.read_until(ANSWER, 60)
+        running = login_processes(server, "shut")
+        assert {command.split()[0].rsplit("/", 1)[-1] for command in running.values()} == \
+            {"peergate-sshgw-session", "sftp-server"}, running
+        pid = next(pid for pid, command in running.items() if "sftp-server" in command)
+        status = server.run(f"stat -c %U /proc/{pid}; readlink /proc/{pid}/fd/0; tr '\\0' '\\n' </proc/{pid}/environ",
+                            check=True)
+        owner, standard_input, *environment = status.stdout.splitlines()
+        assert (owner, standard_input[:5]) == ("shut", "pipe:")
+        assert not [line for line in environment if line.startswith(("SSH_TTY=", "TERM="))]
+        asked = [line[21:] for line in environment if line.startswith("SSH_ORIGINAL_COMMAND=")]
+        assert asked == {"exec": ["id"], "shell": [], None: ["/usr/lib/openssh/sftp-server"]}[kind]
+        # What is typed is no request, and so the end.
+        client.stdin.write(b"exit\n")
+        assert client.wait(60)
+    record = server.wait_journal(since=began, EVENT="session-begun", LOCAL_USER="shut")
+    assert (record["CHANNEL_KIND"], record.get("CHANNEL_ASKED")) == ("sftp", kind)
+
+
+def test_sftp_only_and_what_else_decides(mesh, shut):
+    """PAM's rules, the ceiling, and what the rule says of forwarding."""
+    server = mesh.server.host
+    shut(force_command="internal-sftp")
+    assert mesh.ssh("-s shut@server netconf").returncode == 255
+    # As of every rule: where the map says nothing, nothing is forwarded.
+    assert "does not allow local forwarding" in mesh.ssh("-W 127.0.0.1:1 shut@server").stderr
+    shut(forwarding={"agent": False, "local": True, "remote": False})
+    assert "Connection refused" in mesh.ssh("-W 127.0.0.1:1 shut@server").stderr
+    with added(server, "/etc/nologin", "closed for repairs\n"):
+        assert "closed for repairs" in mesh.ssh("-s shut@server sftp").stderr
+    with added(server, "/etc/peergate/sshgw.conf", "SftpServer=none\n"):
+        assert "sftp is switched off on this host" in mesh.ssh("shut@server id").stderr
+    server.run("chage -E 1 shut", check=True)
+    try:
+        assert "expired" in mesh.ssh("-s shut@server sftp").stderr
+    finally:
+        server.run("chage -E -1 shut", check=True)
