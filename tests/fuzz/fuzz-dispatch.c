@@ -129,6 +129,8 @@ static void check_verdict(const struct monitor *m, const struct chan_msg *msg)
 	if (result.verdict == AUTH_ACCEPTED) {
 		check(seen.agent_accepted && seen.pam_agreed && m->state == MON_ACCOUNT);
 		check(m->account && m->ceiling.ssh);
+		check(!account_shell_refuses(m->account->shell) ||
+		      force_command_is_sftp(m->lease.force_command));
 		seen.let_in = true;
 	}
 	msg_auth_result_done(&result);

@@ -11,6 +11,8 @@
 #include "sshgw/monitor/forwarding.h"
 #include "sshgw/scope.h"
 
+#define REFUSING_SHELL "/usr/sbin/nologin"
+
 /* ---- in the place of what asks the system ---- */
 
 const char *mon_state_to_string(enum mon_state state)
@@ -59,15 +61,18 @@ static uid_t user_uid(void)
 
 int account_get(const char *name, struct account **ret_account)
 {
+	static const char *const unknown[] = { "nobody", PEERGATE_SSHGW_USER, PEERGATE_AGENT_USER,
+					       PEERGATE_COORD_USER };
 	struct account *account;
 
-	if (strcmp(name, "nobody") == 0 || strcmp(name, PEERGATE_SSHGW_USER) == 0 ||
-	    strcmp(name, PEERGATE_AGENT_USER) == 0)
-		return ACCOUNT_UNKNOWN;
+	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
+		if (strcmp(name, unknown[i]) == 0)
+			return ACCOUNT_UNKNOWN;
 	account = calloc(1, sizeof(*account));
 	if (!account)
 		return -ENOMEM;
 	account->name = strdup(name);
+	account->shell = strdup(strcmp(name, "daemon") == 0 ? REFUSING_SHELL : "/bin/sh");
 	account->uid = strcmp(name, "root") == 0 ? 0 : user_uid();
 	*ret_account = account;
 	return 0;
@@ -75,10 +80,22 @@ int account_get(const char *name, struct account **ret_account)
 
 struct account *account_free(struct account *account)
 {
-	if (account)
+	if (account) {
 		free(account->name);
+		free(account->shell);
+	}
 	free(account);
 	return NULL;
+}
+
+bool account_shell_refuses(const char *shell)
+{
+	return strcmp(shell, REFUSING_SHELL) == 0;
+}
+
+bool account_shell_exists(const char *shell)
+{
+	return true;
 }
 
 /* ---- a monitor ---- */
