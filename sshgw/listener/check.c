@@ -155,12 +155,6 @@ static void tell_rest(const struct ceiling *ceiling, FILE *out)
 
 /* ---- the accounts ---- */
 
-static void warn_of(const char *key, const char *name, const char *why, FILE *out)
-{
-	if (why)
-		fprintf(out, "warning: %s: %s: %s\n", key, name, why);
-}
-
 /* What keeps an account out that AllowUsers= has, as far as it can be seen here. */
 static void warn_if_kept_out(const struct ceiling *ceiling, const char *name, FILE *out)
 {
@@ -169,19 +163,23 @@ static void warn_if_kept_out(const struct ceiling *ceiling, const char *name, FI
 	/* Whether SSH is on was said before. */
 	struct ceiling on = *ceiling;
 	struct login_refusal refusal;
+	bool sftp;
 
 	on.ssh = true;
-	if (login_check(&grant, &on, &account, &refusal) == LOGIN_REFUSED)
-		warn_of("AllowUsers", name, refusal.text, out);
+	if (login_check(&grant, &on, &account, &refusal) != LOGIN_REFUSED)
+		return;
+	sftp = strcmp(refusal.reason, "shell") == 0 && account_shell_refuses(account->shell);
+	fprintf(out, "warning: AllowUsers: %s: %s%s\n", name, refusal.text,
+		sftp ? ", unless a rule is for sftp only" : "");
 }
 
-static const char *why_pointless(const char *name)
+static void warn_if_pointless(const char *name, FILE *out)
 {
 	_cleanup_(account_freep) struct account *account = NULL;
 
-	return account_get(name, &account) == ACCOUNT_UNKNOWN
-		       ? "there is no such account on this host"
-		       : NULL;
+	if (account_get(name, &account) == ACCOUNT_UNKNOWN)
+		fprintf(out, "warning: DenyUsers: %s: there is no such account on this host\n",
+			name);
 }
 
 static void tell_accounts(const struct ceiling *ceiling, FILE *out)
@@ -189,7 +187,7 @@ static void tell_accounts(const struct ceiling *ceiling, FILE *out)
 	for (char **name = ceiling->allow_users; name && *name; name++)
 		warn_if_kept_out(ceiling, *name, out);
 	for (char **name = ceiling->deny_users; name && *name; name++)
-		warn_of("DenyUsers", *name, why_pointless(*name), out);
+		warn_if_pointless(*name, out);
 }
 
 int ceiling_check_run(const char *path, bool required, FILE *out, FILE *err)

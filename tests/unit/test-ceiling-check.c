@@ -112,7 +112,8 @@ static void test_accounts(void **state)
 	assert_non_null(strstr(said, "warning: AllowUsers: root: this host does not let root log "
 				     "in (PermitRootLogin= in sshgw.conf)\n"));
 	assert_non_null(strstr(said, "warning: AllowUsers: nobody: the account 'nobody' is not for "
-				     "logging in (its shell is /usr/sbin/nologin)\n"));
+				     "logging in (its shell is /usr/sbin/nologin), unless a rule "
+				     "is for sftp only\n"));
 	assert_non_null(strstr(said, "warning: AllowUsers: daemon: this host refuses the account "
 				     "(DenyUsers= in sshgw.conf)\n"));
 	assert_non_null(strstr(said, "warning: AllowUsers: no-such-user: there is no such account "
