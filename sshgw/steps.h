@@ -16,6 +16,8 @@ enum mon_step {
 
 /* The listener's answer to MON_STEP_HELD if there are too many. */
 #define MON_SIGNAL_NO_ROOM SIGUSR1
+/* From peergate-sshgw --shutdown, which may be of another build: it keeps its meaning, too. */
+#define MON_SIGNAL_SHUTDOWN SIGPWR
 
 /* Of the monitor, for the listener that started it. */
 enum mon_exit {

@@ -14,6 +14,7 @@
 #include "sshgw/build.h"
 #include "sshgw/listener/check.h"
 #include "sshgw/listener/listener.h"
+#include "sshgw/listener/shutdown.h"
 
 static const struct listener_config config = {
 	.libexec_dir = PEERGATE_LIBEXECDIR,
@@ -23,11 +24,14 @@ static const struct listener_config config = {
 static const char help[] =
 	"Usage: peergate-sshgw [OPTION]\n"
 	"       peergate-sshgw --check [FILE]\n"
+	"       peergate-sshgw --shutdown\n"
 	"\n"
 	"Accepts SSH connections that come in through the mesh. Started by systemd, with\n"
 	"its sockets (peergate-sshgw.socket).\n"
 	"\n"
 	"      --check    only say whether the configuration is good, and what it means\n"
+	"      --shutdown for systemd: tell all connections that this host shuts down,\n"
+	"                 and end them\n"
 	"  -h, --help     show this and exit\n"
 	"  -V, --version  show the version and exit\n"
 	"\n"
@@ -45,11 +49,22 @@ static int check(int argc, char *argv[])
 				 stderr);
 }
 
+static int tell_shutdown(void)
+{
+	if (geteuid() != 0) {
+		fputs("peergate-sshgw: --shutdown is for root\n", stderr);
+		return 2;
+	}
+	log_open_journal("peergate-sshgw");
+	return shutdown_run(config.libexec_dir) < 0;
+}
+
 /* Return: -1 to go on, else the exit status. */
 static int parse_options(int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{ "check", no_argument, NULL, 'k' },
+		{ "shutdown", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -62,6 +77,8 @@ static int parse_options(int argc, char *argv[])
 		break;
 	case 'k':
 		return check(argc - optind, argv + optind);
+	case 's':
+		return tell_shutdown();
 	case 'h':
 		fputs(help, stdout);
 		return 0;

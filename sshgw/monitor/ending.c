@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "sshgw/child.h"
+#include "sshgw/monitor/journal.h"
 #include "sshgw/monitor/monitor.h"
 #include "sshgw/scope.h"
 
@@ -168,9 +169,29 @@ static void on_kill_timer(struct loop_source *source, uint64_t usec, void *userd
 	}
 }
 
+/*
+ * Programs are not ours to kill for that: systemd asks them to end, and gives them the time that it
+ * gives all others. So there is nothing to do if they are all that is left.
+ */
+static void on_shutdown(struct loop_source *source, const struct signalfd_siginfo *info,
+			void *userdata)
+{
+	struct monitor *m = userdata;
+
+	if (m->state >= MON_ENDING)
+		return;
+	journal_record(m, "shutdown", LOG_NOTICE, LOG_FIELDS({ "REASON", "shutdown" }),
+		       "The connection ends because this host shuts down");
+	mon_end(m, MON_END_ASKED, "Peergate: this host is shutting down", "the host shuts down");
+}
+
 int mon_end_init(struct monitor *m)
 {
-	return loop_add_time(m->loop, CLOCK_MONOTONIC, on_kill_timer, m, &m->kill);
+	int r = loop_add_time(m->loop, CLOCK_MONOTONIC, on_kill_timer, m, &m->kill);
+
+	if (r == 0)
+		r = loop_add_signal(m->loop, MON_SIGNAL_SHUTDOWN, on_shutdown, m, &m->shutdown);
+	return r;
 }
 
 /* Ended already: all that can still be asked for is that nothing goes on. */

@@ -32,5 +32,5 @@ void mon_end_child_gone(struct monitor *m);
 /* We cannot go on, and so nothing may that needs us. */
 void mon_end_now(struct monitor *m);
 
-/* Its timer. Return: 0, negative errno. */
+/* Its timer, and the signal that says that the host shuts down. Return: 0, negative errno. */
 int mon_end_init(struct monitor *m);

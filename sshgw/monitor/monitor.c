@@ -18,6 +18,7 @@
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/idle.h"
+#include "sshgw/monitor/journal.h"
 #include "sshgw/monitor/keepalive.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/origin.h"
@@ -187,14 +188,17 @@ static void on_grace(struct loop_source *source, uint64_t usec, void *userdata)
 
 static void on_expiry(struct loop_source *source, uint64_t usec, void *userdata)
 {
-	log_notice("The lease has run out");
+	journal_record(userdata, "expiry", LOG_NOTICE, LOG_FIELDS({ "REASON", "lease-expired" }),
+		       "The lease has run out");
 	mon_end(userdata, MON_END_KILLED, "Peergate: the right to be logged in here has run out",
 		"the lease has run out");
 }
 
 static void on_duration(struct loop_source *source, uint64_t usec, void *userdata)
 {
-	log_notice("The rule's maximum duration is over");
+	journal_record(userdata, "duration", LOG_NOTICE,
+		       LOG_FIELDS({ "REASON", "maximum-duration" }),
+		       "The rule's maximum duration is over");
 	mon_end(userdata, MON_END_KILLED, "Peergate: the maximum duration of a session is over",
 		"maximum duration is over");
 }
@@ -412,6 +416,7 @@ static void monitor_done(struct monitor *m)
 	loop_source_free(m->kill);
 	loop_source_free(m->left);
 	loop_source_free(m->term);
+	loop_source_free(m->shutdown);
 	loop_source_free(m->children);
 	loop_source_free(m->check.no_room);
 	signing_done(m);

@@ -120,7 +120,8 @@ struct monitor {
 	char *login_text; /* motd: for the first terminal */
 	struct story story;
 
-	struct loop_source *grace, *expiry, *duration, *idle, *kill, *left, *term, *children;
+	struct loop_source *grace, *expiry, *duration, *idle, *kill, *left, *term, *shutdown,
+		*children;
 	int raised;	    /* by how much our priority is above that of those we start */
 	bool killed;	    /* MON_END_KILLED: nothing may go on */
 	struct guard guard; /* in MON_LEFT */
