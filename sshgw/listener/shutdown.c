@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -14,7 +15,7 @@
 #include "sshgw/child.h"
 #include "sshgw/steps.h"
 
-/* A monitor kills a network process that takes longer than a tenth of it. */
+/* What a monitor gives a leader; a network process gets a tenth of it (monitor/ending.c). */
 #define END_USEC   (5 * USEC_PER_SEC)
 #define PAUSE_NSEC (20 * 1000 * 1000)
 
@@ -66,15 +67,23 @@ static int visit_all(const char *libexec_dir, const char *name, int sig)
 	return n;
 }
 
-/* The connection is the network process's: without that, it has been closed. */
+/* The network process has the connection, the leader what PAM opened: they end when it is closed.
+ */
+static int count_open(const char *libexec_dir)
+{
+	int net = visit_all(libexec_dir, "peergate-sshgw-net", 0),
+	    session = visit_all(libexec_dir, "peergate-sshgw-session", 0);
+
+	return net < 0 ? net : session < 0 ? session : net + session;
+}
+
 static int wait_closed(const char *libexec_dir)
 {
 	uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + END_USEC;
 	struct timespec pause = { .tv_nsec = PAUSE_NSEC };
 	int n;
 
-	while ((n = visit_all(libexec_dir, "peergate-sshgw-net", 0)) > 0 &&
-	       clock_usec(CLOCK_MONOTONIC) < deadline)
+	while ((n = count_open(libexec_dir)) > 0 && clock_usec(CLOCK_MONOTONIC) < deadline)
 		nanosleep(&pause, NULL);
 	return n;
 }
@@ -87,9 +96,9 @@ int shutdown_run(const char *libexec_dir)
 	if (told < 0)
 		return log_error_errno(told, "Could not look for connections");
 	if (told > 0)
-		log_info("This host shuts down: told %d monitors of connections", told);
+		log_info("This host shuts down: told the monitors of connections (%d)", told);
 	left = wait_closed(libexec_dir);
 	if (left > 0)
-		log_warning("%d connections did not end in time, continuing", left);
+		log_warning("%d processes of connections did not end in time, continuing", left);
 	return told;
 }

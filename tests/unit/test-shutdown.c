@@ -36,7 +36,7 @@ static char *path_of(const char *name)
 static int setup(void **state)
 {
 	static const char *const names[] = { "peergate-sshgw-monitor", "peergate-sshgw-monitors",
-					     "peergate-sshgw-net" };
+					     "peergate-sshgw-net", "peergate-sshgw-session" };
 	_cleanup_free_ char *sleep = NULL;
 	size_t len;
 
@@ -135,15 +135,21 @@ static void test_replaced_file(void **state)
 	assert_int_equal(rename(kept, path), 0);
 }
 
-static void test_waits_for_network_processes(void **state)
+static void waits_for(const char *name)
 {
 	uint64_t begun = clock_usec(CLOCK_MONOTONIC);
-	pid_t net = start("peergate-sshgw-net", "0.5");
+	pid_t pid = start(name, "0.5");
 
 	assert_int_equal(shutdown_run(folder), 0);
 	assert_true(clock_usec(CLOCK_MONOTONIC) - begun >= USEC_PER_SEC / 2);
 	/* By itself: it gets no signal. */
-	assert_int_equal(end(net), -1);
+	assert_int_equal(end(pid), -1);
+}
+
+static void test_waits_for_what_closes(void **state)
+{
+	waits_for("peergate-sshgw-net");
+	waits_for("peergate-sshgw-session");
 }
 
 static void test_does_not_wait_for_ever(void **state)
@@ -163,7 +169,7 @@ int main(void)
 		cmocka_unit_test(test_monitors_only),
 		cmocka_unit_test(test_other_folder),
 		cmocka_unit_test(test_replaced_file),
-		cmocka_unit_test(test_waits_for_network_processes),
+		cmocka_unit_test(test_waits_for_what_closes),
 		cmocka_unit_test(test_does_not_wait_for_ever),
 	};
 
