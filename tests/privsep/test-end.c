@@ -280,6 +280,40 @@ static void test_signal(void **state)
 	expect_revocation(&s, "this host ended the connection", NULL);
 }
 
+/* Programs are left to systemd, which asks them to end. */
+static void test_shutdown(void **state)
+{
+	char steps[8];
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	assert_int_equal(read(s.status, steps, sizeof(steps)), 1);
+	kill(s.monitor, MON_SIGNAL_SHUTDOWN);
+	expect_notice(&s, "this host is shutting down");
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	while (read(s.status, steps, sizeof(steps)) < 1)
+		usleep(20000);
+	/* No connection, nobody to be told; and still nothing to be killed for that. */
+	kill(s.monitor, MON_SIGNAL_SHUTDOWN);
+	usleep(500000);
+	assert_int_equal(kill(s.monitor, 0), 0);
+	kill(s.monitor, SIGTERM);
+	stage_end(&s, "this host shuts down");
+}
+
+static void test_shutdown_before_the_login(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_KEX);
+	kill(s.monitor, MON_SIGNAL_SHUTDOWN);
+	expect_notice(&s, "this host is shutting down");
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end(&s, "the host shuts down");
+}
+
 /* ---- the agent away ---- */
 
 static void restart_agent(struct stage *s)
@@ -542,6 +576,8 @@ int main(void)
 		ON_STAGE(test_idle),
 		ON_STAGE(test_activity_without_timeout),
 		ON_STAGE(test_signal),
+		ON_STAGE(test_shutdown),
+		ON_STAGE(test_shutdown_before_the_login),
 		ON_STAGE(test_agent_comes_back),
 		ON_STAGE(test_agent_comes_back_while_accounts_are_away),
 		ON_STAGE(test_agent_comes_back_with_another_mind),
