@@ -14,6 +14,7 @@
 #include "common/text.h"
 #include "sshgw/child.h"
 #include "sshgw/scope.h"
+#include "sshgw/steps.h"
 
 /*
  * What others wait for the end of: status pipe, agent, keys. Files stay: one that a user handed to
@@ -46,6 +47,7 @@ static _Noreturn void stand_guard(int fd, const char *group, const char *made)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	signal(MON_SIGNAL_SHUTDOWN, SIG_IGN);
 	prctl(PR_SET_NAME, "sshgw-guard");
 	drop_inherited(fd);
 	while (read(fd, &byte, 1) < 0 && errno == EINTR)
