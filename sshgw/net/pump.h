@@ -18,7 +18,8 @@
 struct pump_out {
 	int fd; /* -1: ended */
 	bool is_stderr;
-	bool borrowed; /* a socket, which is written to as well: somebody else closes it */
+	bool borrowed; /* a terminal or a socket, which is written to as well: somebody else
+			  closes it */
 	bool stopped;  /* nobody reads it */
 	const struct pollfd *polled; /* of this turn of the loop; NULL: not asked about */
 	uint8_t *rest;		     /* what was read, but not taken by libssh (in a rekey) */

@@ -88,6 +88,7 @@ int net_session_new(struct net *net, ssh_channel channel)
 	pump_out_init(&s->out, false);
 	pump_out_init(&s->err, true);
 	s->eof_due = s->refuse_due = UINT64_MAX;
+	s->terminal = -1;
 	list[net->n_sessions++] = take_ptr(s);
 	return 0;
 }
@@ -123,6 +124,7 @@ void net_session_free(struct net_session *s)
 	pump_in_close(&s->in);
 	pump_out_done(&s->out);
 	pump_out_done(&s->err);
+	close_fd(s->terminal);
 	ssh_message_free(s->held);
 	net_session_free_later(s);
 	free(s->unprepared);
@@ -160,9 +162,9 @@ void net_session_started(struct net_session *s, struct msg_started *started, str
 		pump_set_nonblocking(msg->fds[i]);
 	s->is_pty = started->n_fds == 1;
 	if (s->is_pty) {
-		s->out.fd = take_fd(&msg->fds[0]);
-		s->in.fd = s->out.fd;
-		s->in.borrowed = true;
+		s->terminal = take_fd(&msg->fds[0]);
+		s->in.fd = s->out.fd = s->terminal;
+		s->in.borrowed = s->out.borrowed = true;
 	} else {
 		s->in.fd = take_fd(&msg->fds[0]);
 		s->out.fd = take_fd(&msg->fds[1]);

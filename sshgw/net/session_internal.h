@@ -36,7 +36,12 @@ struct net_session {
 	uint32_t listener; /* that it waits for */
 	char *unprepared;  /* what its terminal is to be told: lines */
 	struct pump_in in;
-	struct pump_out out, err; /* a terminal has its one descriptor in "out" */
+	struct pump_out out, err; /* a terminal has one descriptor for "in" and "out" */
+	/*
+	 * That one, until the session is over: closed earlier, when the program has closed the
+	 * terminal and is about to exit, the kernel's SIGHUP would kill it.
+	 */
+	int terminal; /* -1: none */
 	bool is_pty;
 	bool not_read; /* the client has closed its output: the program's is to be closed */
 	bool exited, eof_sent;

@@ -34,6 +34,12 @@ def test_program_that_closes_its_output_and_goes_on(mesh):
     assert (result.stdout, result.returncode) == ("out\n", 7)
 
 
+def test_program_that_closes_its_terminal_and_goes_on(mesh):
+    """As cat does before it exits: that must not be the end of the terminal, whose HUP would be the program's."""
+    result = mesh.ssh("-tt alice@server 'echo out; exec <&- >&- 2>&-; sleep 2; exit 7'")
+    assert (result.stdout, result.returncode) == ("out\r\n", 7)
+
+
 @pytest.mark.parametrize("code", [0, 42, 127, 255])
 def test_exit_codes(mesh, code):
     result = mesh.ssh(f"alice@server 'echo out; echo err >&2; exit {code}'")
