@@ -194,10 +194,13 @@ int mon_end_init(struct monitor *m)
 	return r;
 }
 
-/* Ended already: all that can still be asked for is that nothing goes on. */
+/*
+ * Ended already: all that can still be asked for is that nothing goes on. Once: what there is
+ * afterwards is what the leader starts to clean up (PAM modules, leader_sockets.h).
+ */
 static void end_again(struct monitor *m, enum mon_end how)
 {
-	if (how != MON_END_KILLED)
+	if (how != MON_END_KILLED || m->killed)
 		return;
 	m->killed = true;
 	kill_login(m);

@@ -16,7 +16,8 @@ FORWARDING = {"agent": False, "local": True, "remote": True}
 # Beyond the idle timeout, and only then nothing more.
 TALK = "for i in $(seq 30); do echo $i; sleep 0.5; done; exec cat"
 # When systemd ends it, it has time to say so.
-ASKED = """setsid sh -c 'trap "echo asked >~/asked; exit" TERM; while :; do sleep 0.2; done' </dev/null >/dev/null 2>&1 & exec cat"""
+ASKED = """setsid sh -c 'trap "" HUP; trap "echo asked >~/asked; exit" TERM
+while :; do sleep 0.2; done' </dev/null >/dev/null 2>&1 & exec cat"""
 
 
 class End(NamedTuple):
