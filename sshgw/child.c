@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "sshgw/signals.h"
 
 #define FIRST_FD    3
@@ -86,4 +88,18 @@ void child_signal(int pidfd, int sig)
 void child_kill(int pidfd)
 {
 	child_signal(pidfd, SIGKILL);
+}
+
+bool child_reap(pid_t pid, int pidfd, uint64_t timeout_usec)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC), deadline = now + timeout_usec;
+	struct pollfd gone = { .fd = pidfd, .events = POLLIN };
+
+	/* Signals of ours interrupt poll(), whatever SA_RESTART says (signal(7)). */
+	while (poll(&gone, 1, (int)((deadline - now + 999) / 1000)) < 0 && errno == EINTR) {
+		now = clock_usec(CLOCK_MONOTONIC);
+		if (now >= deadline)
+			break;
+	}
+	return waitpid(pid, NULL, WNOHANG) == pid;
 }

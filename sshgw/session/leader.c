@@ -29,7 +29,7 @@
 #include "sshgw/session/login_text.h"
 
 #define SEND_TIMEOUT_USEC (10u * 1000000u)
-#define USER_GRACE_USEC	  (2u * 1000000u)
+#define USER_GRACE_USEC	  (2 * 1000000ull)
 
 enum leader_state {
 	LEADER_AT_START, /* waits for the account's name */
@@ -437,13 +437,16 @@ static void kill_if_alone(struct leader *leader, int error)
 	leader->killed = true;
 }
 
-/* The reverse of the way in. */
+/*
+ * The reverse of the way in. Files of the user's come last: the user may see to it that they take
+ * for ever, and the monitor does not wait that long for us.
+ */
 static void close_login(struct leader *leader)
 {
 	login_process_end(&leader->process, USER_GRACE_USEC);
-	leader_sockets_remove(&leader->sockets, leader->account);
 	leader->record = login_record_free(leader->record);
 	leader->pam = login_pam_free(leader->pam);
+	leader_sockets_remove(&leader->sockets, leader->account);
 }
 
 static void leader_done(struct leader *leader)

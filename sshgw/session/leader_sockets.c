@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "sshgw/child.h"
 #include "sshgw/msg.h"
 #include "sshgw/session/forward_listen.h"
 #include "sshgw/session/login_process.h"
@@ -15,7 +17,7 @@
 /* More than one connection may listen at (sshgw.conf(5), MaxListens). */
 #define MAX_SOCKETS 256u
 /* A filesystem that does not answer is its user's. */
-#define REMOVE_SEC 2u
+#define REMOVE_USEC (2 * 1000000ull)
 
 static struct msg_socket *find(struct leader_sockets *sockets, uint32_t id)
 {
@@ -70,7 +72,6 @@ static void remove_socket(const struct msg_socket *socket)
 static _Noreturn void run(const struct leader_sockets *sockets, const struct account *account)
 {
 	signals_reset();
-	alarm(REMOVE_SEC);
 	if (login_process_become(account) < 0)
 		_exit(1);
 	for (size_t i = 0; i < sockets->n; i++)
@@ -80,6 +81,7 @@ static _Noreturn void run(const struct leader_sockets *sockets, const struct acc
 
 void leader_sockets_remove(const struct leader_sockets *sockets, const struct account *account)
 {
+	_cleanup_close_ int pidfd = -1;
 	pid_t pid;
 
 	if (sockets->n == 0)
@@ -87,10 +89,16 @@ void leader_sockets_remove(const struct leader_sockets *sockets, const struct ac
 	pid = fork();
 	if (pid == 0)
 		run(sockets, account);
-	if (pid < 0)
+	if (pid < 0) {
 		log_warning_errno(-errno, "Could not remove the sockets of the login, continuing");
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+		return;
+	}
+	pidfd = pidfd_open(pid, 0);
+	if (child_reap(pid, pidfd, REMOVE_USEC))
+		return;
+	/* Not an alarm of its own: once a FUSE server has the request, no signal ends the wait. */
+	(void)kill(pid, SIGKILL);
+	log_warning("A filesystem does not answer: sockets of the login may be left, continuing");
 }
 
 void leader_sockets_done(struct leader_sockets *sockets)

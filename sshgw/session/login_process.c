@@ -3,17 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
+#include "common/log.h"
 #include "common/text.h"
 #include "sshgw/build.h"
+#include "sshgw/child.h"
 #include "sshgw/signals.h"
+
+/* For dying. All that the end takes has to fit into what the monitor waits (monitor/ending.c). */
+#define KILLED_USEC (500 * 1000ull)
 
 enum stage {
 	STAGE_DESCRIPTORS,
@@ -188,18 +191,21 @@ int login_process_start(const struct account *account, char *const *env, int exe
 	return 0;
 }
 
-void login_process_end(struct login_process *process, unsigned grace_usec)
+void login_process_end(struct login_process *process, uint64_t grace_usec)
 {
-	struct pollfd gone = { .fd = process->pidfd, .events = POLLIN };
+	bool reaped;
 
 	if (process->pid <= 0)
 		return;
 	/* Not yet reaped, hence the number is still this process's. */
 	(void)kill(process->pid, SIGTERM);
-	if (grace_usec == 0 || poll(&gone, 1, (int)(grace_usec / 1000)) != 1)
+	reaped = grace_usec > 0 && child_reap(process->pid, process->pidfd, grace_usec);
+	if (!reaped) {
 		(void)kill(process->pid, SIGKILL);
-	while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+		reaped = child_reap(process->pid, process->pidfd, KILLED_USEC);
+	}
+	if (!reaped)
+		log_warning("The user's process does not end although it was killed, continuing");
 	process->pidfd = close_fd(process->pidfd);
 	process->pid = 0;
 }

@@ -1,6 +1,7 @@
 /* The step from root to the user: fork, become the account, exec the user process. */
 #pragma once
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/account.h"
@@ -28,5 +29,9 @@ int login_process_start(const struct account *account, char *const *env, int exe
  */
 int login_process_become(const struct account *account);
 
-/* Ask it to end, insist after grace_usec, reap it. Does nothing when there is none. */
-void login_process_end(struct login_process *process, unsigned grace_usec);
+/*
+ * Ask it to end, insist after grace_usec, reap it. One that does not even die then, since it waits
+ * for a filesystem that does not answer, is left behind half a second later. Does nothing when
+ * there is none. Logs.
+ */
+void login_process_end(struct login_process *process, uint64_t grace_usec);

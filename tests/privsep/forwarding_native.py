@@ -15,6 +15,7 @@ import sys
 import unittest
 
 import messages as m
+import mute_fs
 import namespace
 import session_native
 from session_native import UID, Login
@@ -374,6 +375,52 @@ class ForwardingTest(unittest.TestCase):
                    m.u64(info.st_ino) + b"\1")
             self.login.close()
             self.assertTrue(path.exists())
+
+    # ---- a filesystem that does not answer ----
+
+    @contextlib.contextmanager
+    def mute(self):
+        if not pathlib.Path("/dev/fuse").exists():
+            self.skipTest("no /dev/fuse")
+        log = pathlib.Path(namespace.WORK) / "hook.log"
+        log.unlink(missing_ok=True)
+        with mute_fs.mute_fs(pathlib.Path(namespace.WORK) / "mute", UID, session_native.GID) as fs:
+            yield fs, log
+
+    def on_terminal(self):
+        """A line that is in utmp."""
+        master, = self.login.start("tty; exec sleep 100", pty=True, channel=9)
+        self.addCleanup(os.close, master)
+        line = os.read(master, 100).decode().strip().removeprefix("/dev/")
+        m.send(self.login.leader, m.LOGIN, m.text(line))
+        self.assertTrue(wait_until(lambda: self.utmp(line) == [7]))
+        return line
+
+    @staticmethod
+    def utmp(line):
+        return [entry[0] for entry in session_native.utmp_entries("/run/utmp") if entry[2] == line]
+
+    def test_files_that_do_not_answer_come_after_records_and_pam(self):
+        """The monitor kills the leader after a while."""
+        with self.mute() as (fs, log):
+            line = self.on_terminal()
+            m.send(self.login.leader, m.SOCKET_LEFT,
+                   m.u32(1) + m.text(str(fs.directory / "x")) + m.u64(1) + m.u64(2) + b"\0")
+            m.send(self.login.leader, m.CLOSE)
+            self.assertTrue(fs.wait_for_request())
+            self.assertEqual(self.utmp(line), [8])
+            self.assertIn("close_session", log.read_text())
+            self.assertEqual(self.login.wait(), 0)
+
+    def test_user_process_that_no_signal_ends(self):
+        with self.mute() as (fs, log):
+            line = self.on_terminal()
+            self.listen(m.FORWARD_UNIX, str(fs.directory / "x"))
+            self.assertTrue(fs.wait_for_request())
+            self.assertEqual(self.login.close(), 0)
+            self.assertEqual(session_native.status_of(self.login.user_pid)["State"][0], "D")
+            self.assertEqual(self.utmp(line), [8])
+            self.assertIn("close_session", log.read_text())
 
     def test_messages_out_of_order_end_it(self):
         for kind, payload in ((m.NEXT, b""), (m.CONNECT, b""), (m.LISTEN, m.u32(1)), (m.UNLISTEN, b"")):
