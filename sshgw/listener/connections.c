@@ -32,6 +32,7 @@ struct connection {
 	struct ip_addr peer;
 	pid_t monitor; /* alive as long as the pipe is not at its end */
 	enum stage stage;
+	bool given_up; /* told to end what it left running: counts no more */
 	bool is_child; /* ours, and not waited for yet: how it ends we will be told */
 	int status_fd; /* -1: it was at its end */
 	sd_event_source *status;
@@ -102,8 +103,11 @@ static struct limits *counted_as(struct connection *c)
 static void count_in(struct connection *c)
 {
 	struct connections *all = c->all;
-	int r = limits_enter(c->stage == STAGE_LEFT ? &all->left : &all->live, &c->peer);
+	int r;
 
+	if (c->given_up)
+		return;
+	r = limits_enter(c->stage == STAGE_LEFT ? &all->left : &all->live, &c->peer);
 	if (r == 0 && counted_as(c))
 		r = limits_enter(counted_as(c), &c->peer);
 	if (r < 0)
@@ -114,6 +118,8 @@ static void count_out(struct connection *c)
 {
 	struct connections *all = c->all;
 
+	if (c->given_up)
+		return;
 	limits_leave(c->stage == STAGE_LEFT ? &all->left : &all->live, &c->peer);
 	if (counted_as(c))
 		limits_leave(counted_as(c), &c->peer);
@@ -148,15 +154,16 @@ static void tell(struct connections *all, const struct ip_addr *peer, const char
 }
 
 /*
- * key: of the limit, in sshgw.conf; consequence: what happens without room, for the log.
- * Return: whether there is room.
+ * Log that there is no room, if so says the answer. key: of the limit, in sshgw.conf; consequence:
+ * what happens now. Return: whether there is room.
  */
-static bool has_room(struct connections *all, const struct limits *limits,
-		     const struct ip_addr *peer, const char *key, const char *consequence)
+static bool tell_limit(struct connections *all, const struct limits *limits,
+		       enum limits_answer answer, const struct ip_addr *peer, const char *key,
+		       const char *consequence)
 {
 	char why[128];
 
-	switch (limits_check(limits, peer)) {
+	switch (answer) {
 	case LIMITS_OK:
 		return true;
 	case LIMITS_TOTAL:
@@ -166,9 +173,18 @@ static bool has_room(struct connections *all, const struct limits *limits,
 		snprintf(why, sizeof(why), "it has %zu of %sPerPeer= already", limits->max_per_peer,
 			 key);
 		break;
+	case LIMITS_SHARE:
+		snprintf(why, sizeof(why), "it has its share of what is left of %s=", key);
+		break;
 	}
 	tell(all, peer, consequence, why);
 	return false;
+}
+
+static bool has_room(struct connections *all, const struct limits *limits,
+		     const struct ip_addr *peer, const char *key, const char *consequence)
+{
+	return tell_limit(all, limits, limits_admit(limits, peer), peer, key, consequence);
 }
 
 bool connections_admit(struct connections *all, const struct ip_addr *peer)
@@ -255,18 +271,47 @@ static void signal_monitor(const struct connection *c, int sig)
 		child_signal(pidfd, sig);
 }
 
+/* That is over; NULL: there is none. */
+static struct connection *newest_left(const struct connections *all, const struct ip_addr *peer)
+{
+	for (struct connection *c = all->list; c; c = c->next)
+		if (c->stage == STAGE_LEFT && !c->given_up && ip_addr_equal(&c->peer, peer))
+			return c;
+	return NULL;
+}
+
 /*
  * Who was let in is never locked out by what he left running: connections that are over count for
- * themselves. There is an end to that, too, and then it is the newest that has to go.
+ * themselves. There is an end to that, too: of a peer that has as many as it may the newest has to
+ * go, and of all the newest of the one that has most: who leaves much has his own ended by that,
+ * not what others left.
  */
+static void limit_left(struct connection *c)
+{
+	struct limits *left = &c->all->left;
+	enum limits_answer answer = limits_check(left, &c->peer);
+	const struct ip_addr *most =
+		answer == LIMITS_TOTAL ? limits_greediest(left, &c->peer) : NULL;
+	struct connection *last = most ? newest_left(c->all, most) : NULL;
+
+	if (!last)
+		last = c;
+	if (tell_limit(c->all, left, answer, &last->peer, "MaxLeftRunning",
+		       "Ending what was left running by a connection from"))
+		return;
+	signal_monitor(last, SIGTERM);
+	if (last != c)
+		count_out(last);
+	last->given_up = true;
+}
+
 static void enter_stage(struct connection *c, enum stage stage)
 {
 	if (stage <= c->stage)
 		return;
 	count_out(c);
-	if (stage == STAGE_LEFT && !has_room(c->all, &c->all->left, &c->peer, "MaxLeftRunning",
-					     "Ending what was left running by a connection from"))
-		signal_monitor(c, SIGTERM);
+	if (stage == STAGE_LEFT)
+		limit_left(c);
 	if (stage == STAGE_HELD && !has_room(c->all, &c->all->held, &c->peer, "MaxHeldLogins",
 					     "Refusing a login that waits for a check, from"))
 		signal_monitor(c, MON_SIGNAL_NO_ROOM);

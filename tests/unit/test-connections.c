@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -293,8 +294,77 @@ static void test_left_running(void **state)
 	/* The third has to end what it left. */
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
 	assert_int_equal(info.si_status, SIGTERM);
-	expect_count(0, 0, 3);
+	expect_count(0, 0, 2);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	expect_count(0, 0, 0);
+}
+
+/* Return: the monitor, which ends by a signal. */
+static pid_t start_monitor(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		/* Not to outlive a test that fails. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void expect_ended(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	for (int i = 0; i < 2000 && info.si_pid == 0; i++) {
+		usleep(10000);
+		assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG), 0);
+	}
+	assert_int_equal(info.si_pid, pid);
+	assert_int_equal(info.si_status, SIGTERM);
+}
+
+static void expect_running(pid_t pid)
+{
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/*
+ * A peer that has left as much as it may, on each of its addresses, has its own ended when there is
+ * no room: neither what another leaves then, nor the same connection twice.
+ */
+static void test_left_running_by_one_who_leaves_most(void **state)
+{
+	static const char *const peers[] = { "100.64.0.2", "100.64.0.2", "fd7a:115c:a1e0::2",
+					     "100.64.0.3", "100.64.0.4" };
+	pid_t pids[ARRAY_SIZE(peers)];
+	int fds[ARRAY_SIZE(peers)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+		pids[i] = start_monitor();
+		fds[i] = add(peers[i], pids[i]);
+		step(fds[i]);
+		step(fds[i]);
+		pump();
+		if (i == 3)
+			assert_string_equal(logged.last,
+					    "Ending what was left running by a connection from "
+					    "100.64.0.2: there are 3 of MaxLeftRunning= already");
+	}
+	expect_ended(pids[1]);
+	/* Of all that were left, nobody had more than the last one. */
+	expect_ended(pids[4]);
+	expect_count(0, 0, 3);
+	usleep(100000);
+	expect_running(pids[0]);
+	expect_running(pids[2]);
+	expect_running(pids[3]);
+	for (size_t i = 0; i < ARRAY_SIZE(peers); i++)
 		close(fds[i]);
 	expect_count(0, 0, 0);
 }
@@ -518,6 +588,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_too_many_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_running, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_left_running_by_one_who_leaves_most, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_penalties, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_running_and_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_listener, setup, teardown),
