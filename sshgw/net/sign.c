@@ -1,7 +1,8 @@
 /*
  * libssh calls pki_sign_data() whenever the host key has to sign the hash of a key exchange. The
- * linker hands those calls to us (-Wl,--wrap=pki_sign_data), and we ask the monitor, which has the
- * private half. A wrap that were missed would sign with the dummy key, which no client accepts.
+ * linker hands those calls to us (-Wl,--wrap=pki_sign_data), and we ask the monitor, which asks the
+ * keys process: that has the private half. A wrap that were missed would sign with the dummy key,
+ * which no client accepts.
  */
 #include "sshgw/net/sign.h"
 
