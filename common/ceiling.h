@@ -23,6 +23,9 @@ enum gateway_ports {
 	GATEWAY_PORTS_YES,    /* on all addresses */
 };
 
+/* MaxListens= is no larger. */
+#define CEILING_MAX_LISTENS 100
+
 struct ceiling {
 	bool ssh;	    /* SSH=: off unless the file says so */
 	bool permit_root;   /* PermitRootLogin=: uid 0 under any name */

@@ -298,7 +298,8 @@ int msg_incoming_get(const struct chan_msg *in, struct msg_incoming *ret_msg)
 	msg.id = chan_get_u32(&r);
 	msg.address = chan_get_string(&r, MSG_MAX_HOST);
 	msg.port = chan_get_u32(&r);
-	insist(&r, msg.id != 0 && msg.address && is_host(msg.address) && msg.port <= 65535);
+	insist(&r, msg.listener != 0 && msg.id != 0 && msg.address && is_host(msg.address) &&
+			   msg.port <= 65535);
 	if (chan_reader_end(&r) < 0) {
 		msg_incoming_done(&msg);
 		return r.error;

@@ -8,6 +8,7 @@
 #include "sshgw/monitor/check.h"
 #include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/idle.h"
+#include "sshgw/monitor/incoming.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/sessions.h"
 #include "sshgw/monitor/signing.h"
@@ -88,7 +89,7 @@ static const struct mon_handler handlers[] = {
 	{ USER_LISTENING, MON_USER, IN(MON_OPEN), UNLIMITED, 0, forwarding_listening },
 	{ USER_LISTEN_FAILED, MON_USER, IN(MON_OPEN), UNLIMITED, 0, forwarding_listen_failed },
 	{ USER_SOCKET, MON_USER, IN(MON_OPEN), UNLIMITED, 0, forwarding_socket },
-	{ USER_INCOMING, MON_USER, IN(MON_OPEN), UNLIMITED, 1, forwarding_incoming },
+	{ USER_INCOMING, MON_USER, IN(MON_OPEN), UNLIMITED, 1, incoming_came },
 };
 _Static_assert(ARRAY_SIZE(handlers) <= MON_MAX_HANDLERS, "room for the counters");
 

@@ -8,18 +8,12 @@
 #include "common/passed.h"
 #include "common/text.h"
 #include "sshgw/monitor/forwarding_log.h"
+#include "sshgw/monitor/incoming.h"
 
 void forwarding_init(struct monitor *m)
 {
-	m->forwarding.held.fd = -1;
+	incoming_init(m);
 	forwarding_log_init(m);
-}
-
-static void drop_held(struct monitor *m)
-{
-	passed_drop(m->forwarding.held.fd);
-	m->forwarding.held.fd = -1;
-	msg_incoming_done(&m->forwarding.held.msg);
 }
 
 void forwarding_done(struct monitor *m)
@@ -28,35 +22,8 @@ void forwarding_done(struct monitor *m)
 		for (size_t i = 0; i < m->forwarding.table.n; i++)
 			if (m->forwarding.table.list[i].state == FORWARD_UP)
 				forwarding_log_ended(m, &m->forwarding.table.list[i], NULL);
-	drop_held(m);
+	incoming_done(m);
 	forwards_done(&m->forwarding.table);
-}
-
-/* ---- names for people ---- */
-
-static char *name_of(const char *host, uint32_t port)
-{
-	return text_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", *host ? host : "*", port);
-}
-
-static char *name_connect(const struct msg_connect *msg)
-{
-	return msg->kind == FORWARD_UNIX ? strdup(msg->target) : name_of(msg->target, msg->port);
-}
-
-static char *name_listen(const struct msg_listen *msg)
-{
-	switch (msg->kind) {
-	case FORWARD_TCP:
-		return name_of(msg->address, msg->port);
-	case FORWARD_UNIX:
-		return strdup(msg->address);
-	case FORWARD_AGENT:
-		return strdup("a socket for the client's agent");
-	case FORWARD_X11:
-		return strdup("a display of the client's");
-	}
-	return NULL;
 }
 
 /* ---- what is refused, and why ---- */
@@ -84,7 +51,7 @@ static void answer_no(struct monitor *m, uint32_t id, enum forward_reason reason
 static void refuse_connect(struct monitor *m, const struct msg_connect *msg,
 			   enum forward_reason reason, char *text)
 {
-	_cleanup_free_ char *name = name_connect(msg);
+	_cleanup_free_ char *name = forward_name_connect(msg);
 
 	forwarding_log_refused(m, "local", name, text);
 	answer_no(m, msg->id, reason, text);
@@ -101,7 +68,7 @@ static void answer_no_listener(struct monitor *m, uint32_t id, const char *text)
 
 static void refuse_listen(struct monitor *m, const struct msg_listen *msg, const char *text)
 {
-	_cleanup_free_ char *name = name_listen(msg);
+	_cleanup_free_ char *name = forward_name_listen(msg);
 
 	forwarding_log_refused(m, forward_way(msg->kind, true), name, text);
 	answer_no_listener(m, msg->id, text);
@@ -169,7 +136,7 @@ int forwarding_connect(struct monitor *m, struct chan_msg *msg)
 	if (!forward)
 		return -ENOMEM;
 	forward->kind = request.kind;
-	forward->name = name_connect(&request);
+	forward->name = forward_name_connect(&request);
 	forward->request = request;
 	request = (struct msg_connect){ 0 };
 	if (m->state == MON_OPEN)
@@ -194,7 +161,7 @@ int forwarding_listen(struct monitor *m, struct chan_msg *msg)
 	listener = forwards_add_listener(&m->forwarding.table, request.id);
 	if (!listener)
 		return -ENOMEM;
-	listener->name = name_listen(&request);
+	listener->name = forward_name_listen(&request);
 	listener->request = request;
 	request = (struct msg_listen){ 0 };
 	if (m->state == MON_OPEN)
@@ -232,9 +199,8 @@ static struct listener *find_asked_listener(struct monitor *m, uint32_t id)
 	return listener && listener->state == FORWARD_ASKED ? listener : NULL;
 }
 
-/* Open to both sides: what is written in the journal, and to whom the descriptor goes. */
-static void bring_up(struct monitor *m, struct forward *forward, uint32_t type,
-		     struct chan_writer *w, int fd)
+void forwarding_bring_up(struct monitor *m, struct forward *forward, uint32_t type,
+			 struct chan_writer *w, int fd)
 {
 	forward->state = FORWARD_UP;
 	forward->begun_usec = clock_usec(CLOCK_MONOTONIC);
@@ -254,7 +220,7 @@ int forwarding_connected(struct monitor *m, struct chan_msg *msg)
 	if (!forward)
 		return -EPROTO;
 	chan_put_u32(&w, id);
-	bring_up(m, forward, NET_CONNECTED, &w, msg->fds[0]);
+	forwarding_bring_up(m, forward, NET_CONNECTED, &w, msg->fds[0]);
 	return 0;
 }
 
@@ -273,7 +239,7 @@ int forwarding_listening(struct monitor *m, struct chan_msg *msg)
 	if (listener->request.port != listening.port) {
 		listener->request.port = listening.port;
 		free(listener->name);
-		listener->name = name_listen(&listener->request);
+		listener->name = forward_name_listen(&listener->request);
 	}
 	forwarding_log_listening(m, listener);
 	msg_listening_put(&w, &listening);
@@ -331,70 +297,6 @@ int forwarding_listen_failed(struct monitor *m, struct chan_msg *msg)
 	return 0;
 }
 
-/* ---- who connects to a listener ---- */
-
-static char *name_incoming(const struct msg_incoming *msg, const struct listener *listener)
-{
-	_cleanup_free_ char *who = msg->address[0] ? name_of(msg->address, msg->port) : NULL;
-
-	return text_printf("%s%s%s", who ?: "", who ? " at " : "", listener->name);
-}
-
-/* Return: 0, -ENOMEM. */
-static int announce(struct monitor *m, const struct msg_incoming *msg, int fd)
-{
-	struct listener *listener = forwards_find_listener(&m->forwarding.table, msg->listener);
-	struct chan_writer w = { 0 };
-	struct forward *forward;
-
-	/* It may have been cancelled while this was under way. */
-	if (!listener)
-		return 0;
-	forward = forwards_add(&m->forwarding.table, msg->id, true);
-	if (!forward)
-		return -ENOMEM;
-	forward->kind = listener->request.kind;
-	forward->name = name_incoming(msg, listener);
-	msg_incoming_put(&w, msg);
-	bring_up(m, forward, NET_INCOMING, &w, fd);
-	if (listener->request.single)
-		forwards_remove_listener(&m->forwarding.table, listener);
-	return 0;
-}
-
-/* Where there is no room for one more it waits, and with it all who come after it. */
-static int let_in_held(struct monitor *m)
-{
-	int r;
-
-	if (m->forwarding.held.fd < 0 || m->forwarding.table.n >= m->ceiling.max_forwards)
-		return 0;
-	r = announce(m, &m->forwarding.held.msg, m->forwarding.held.fd);
-	drop_held(m);
-	mon_send(m, MON_USER, USER_NEXT, NULL, NULL, 0);
-	return r;
-}
-
-int forwarding_incoming(struct monitor *m, struct chan_msg *msg)
-{
-	struct forwards *table = &m->forwarding.table;
-	struct msg_incoming incoming;
-	struct listener *listener;
-
-	if (m->forwarding.held.fd >= 0 || msg->n_fds != 1 || !passed_is_connection(msg->fds[0]) ||
-	    msg_incoming_get(msg, &incoming) < 0)
-		return -EPROTO;
-	listener = forwards_find_listener(table, incoming.listener);
-	if (incoming.listener > table->last_of_net || (listener && listener->state != FORWARD_UP) ||
-	    forwards_take_user_id(table, incoming.id) < 0) {
-		msg_incoming_done(&incoming);
-		return -EPROTO;
-	}
-	m->forwarding.held.msg = incoming;
-	m->forwarding.held.fd = take_fd(&msg->fds[0]);
-	return let_in_held(m);
-}
-
 /* ---- the end of one ---- */
 
 int forwarding_connect_failed(struct monitor *m, struct chan_msg *msg)
@@ -410,7 +312,7 @@ int forwarding_connect_failed(struct monitor *m, struct chan_msg *msg)
 	forwarding_log_failed(m, "local", forward->name, failed.text);
 	forwards_remove(&m->forwarding.table, forward);
 	answer_no(m, failed.id, failed.reason, failed.text);
-	return let_in_held(m);
+	return incoming_let_in(m);
 }
 
 int forwarding_end(struct monitor *m, struct chan_msg *msg)
@@ -425,7 +327,7 @@ int forwarding_end(struct monitor *m, struct chan_msg *msg)
 		return -EPROTO;
 	forwarding_log_ended(m, forward, &end);
 	forwards_remove(&m->forwarding.table, forward);
-	return let_in_held(m);
+	return incoming_let_in(m);
 }
 
 int forwarding_unlisten(struct monitor *m, struct chan_msg *msg)
@@ -435,16 +337,14 @@ int forwarding_unlisten(struct monitor *m, struct chan_msg *msg)
 	struct listener *listener;
 	uint32_t id;
 
-	if (msg_channel_get(msg, &id) < 0 || id > table->last_of_net)
+	if (msg_channel_get(msg, &id) < 0)
 		return -EPROTO;
 	listener = forwards_find_listener(table, id);
-	/* One for a single connection ends by itself. */
-	if (!listener)
-		return 0;
-	if (listener->state != FORWARD_UP)
+	/* Clients can cancel no display, so that one for a single connection is not meant. */
+	if (!listener || listener->state != FORWARD_UP)
 		return -EPROTO;
 	forget_socket(m, listener);
-	forwards_remove_listener(table, listener);
+	forwards_cancel_listener(table, listener);
 	chan_put_u32(&w, id);
 	mon_send(m, MON_USER, USER_UNLISTEN, &w, NULL, 0);
 	return 0;

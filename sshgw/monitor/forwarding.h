@@ -29,7 +29,13 @@ int forwarding_connect_failed(struct monitor *m, struct chan_msg *msg);
 int forwarding_listening(struct monitor *m, struct chan_msg *msg);
 int forwarding_listen_failed(struct monitor *m, struct chan_msg *msg);
 int forwarding_socket(struct monitor *m, struct chan_msg *msg);
-int forwarding_incoming(struct monitor *m, struct chan_msg *msg);
+
+/*
+ * Open to both sides: fd goes to the net process by this message (w is freed), and the journal has
+ * a record.
+ */
+void forwarding_bring_up(struct monitor *m, struct forward *forward, uint32_t type,
+			 struct chan_writer *w, int fd);
 
 /* ---- the login ---- */
 

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -22,6 +23,36 @@ const char *forward_way(enum forward_kind kind, bool incoming)
 		return forward_kind_to_string(kind);
 	return incoming ? "remote" : "local";
 }
+
+/* ---- names for people ---- */
+
+char *forward_name_port(const char *host, uint32_t port)
+{
+	return text_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", *host ? host : "*", port);
+}
+
+char *forward_name_connect(const struct msg_connect *msg)
+{
+	return msg->kind == FORWARD_UNIX ? strdup(msg->target)
+					 : forward_name_port(msg->target, msg->port);
+}
+
+char *forward_name_listen(const struct msg_listen *msg)
+{
+	switch (msg->kind) {
+	case FORWARD_TCP:
+		return forward_name_port(msg->address, msg->port);
+	case FORWARD_UNIX:
+		return strdup(msg->address);
+	case FORWARD_AGENT:
+		return strdup("a socket for the client's agent");
+	case FORWARD_X11:
+		return strdup("a display of the client's");
+	}
+	return NULL;
+}
+
+/* ---- records ---- */
 
 static void record(struct monitor *m, const char *event, int level, const struct log_field *own,
 		   size_t n_own, const char *text)

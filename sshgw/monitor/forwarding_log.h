@@ -16,5 +16,11 @@ void forwarding_log_begun(struct monitor *m, const struct forward *forward);
 /* end: what the net process says of it; NULL: the connection ended with it. */
 void forwarding_log_ended(struct monitor *m, const struct forward *forward,
 			  const struct msg_forward_end *end);
+/* ---- names for people; those that are made are the caller's, NULL when out of memory ---- */
+
+/* "db.example:5432", "[::1]:22"; "*:80" of no host. */
+char *forward_name_port(const char *host, uint32_t port);
+char *forward_name_connect(const struct msg_connect *msg);
+char *forward_name_listen(const struct msg_listen *msg);
 /* "local", "remote", "agent", "x11": as people call it. */
 const char *forward_way(enum forward_kind kind, bool incoming);

@@ -96,6 +96,28 @@ void forwards_remove_listener(struct forwards *forwards, struct listener *listen
 	*listener = forwards->listeners[--forwards->n_listeners];
 }
 
+void forwards_cancel_listener(struct forwards *forwards, struct listener *listener)
+{
+	forwards->cancelled[forwards->next_cancelled] = listener->id;
+	forwards->next_cancelled = (forwards->next_cancelled + 1) % CEILING_MAX_LISTENS;
+	if (forwards->n_cancelled < CEILING_MAX_LISTENS)
+		forwards->n_cancelled++;
+	forwards_remove_listener(forwards, listener);
+}
+
+bool forwards_is_cancelled(const struct forwards *forwards, uint32_t id)
+{
+	for (size_t i = 0; i < forwards->n_cancelled; i++)
+		if (forwards->cancelled[i] == id)
+			return true;
+	return false;
+}
+
+void forwards_forget_cancelled(struct forwards *forwards)
+{
+	forwards->n_cancelled = forwards->next_cancelled = 0;
+}
+
 const char *forwards_bind_address(enum gateway_ports policy, const char *asked)
 {
 	/* One that names a single loopback address is taken at its word, whatever the policy. */

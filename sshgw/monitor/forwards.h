@@ -39,6 +39,13 @@ struct forwards {
 	struct listener *listeners;
 	size_t n_listeners;
 	uint32_t last_of_net, last_of_user; /* numbers are never used again */
+	/*
+	 * The last listeners that were cancelled, in turn. As many as there may be at a time are
+	 * enough: one that was cancelled before so many others was so before one of these was asked
+	 * for, and whatever the user process had to say of it came before that one was up.
+	 */
+	uint32_t cancelled[CEILING_MAX_LISTENS];
+	size_t n_cancelled, next_cancelled;
 };
 
 void forwards_done(struct forwards *forwards);
@@ -58,6 +65,12 @@ struct listener *forwards_find_listener(struct forwards *forwards, uint32_t id);
 /* Pointers to others are no longer valid afterwards. */
 void forwards_remove(struct forwards *forwards, struct forward *forward);
 void forwards_remove_listener(struct forwards *forwards, struct listener *listener);
+
+/* The same, of one that listened: a connection that came to it may still be under way. */
+void forwards_cancel_listener(struct forwards *forwards, struct listener *listener);
+bool forwards_is_cancelled(const struct forwards *forwards, uint32_t id);
+/* Nothing can be under way any more. */
+void forwards_forget_cancelled(struct forwards *forwards);
 
 /*
  * Where a client's tcp listener is bound, by sshd's rules (sshd_config(5), GatewayPorts): an

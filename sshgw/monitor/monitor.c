@@ -18,6 +18,7 @@
 #include "sshgw/monitor/dispatch.h"
 #include "sshgw/monitor/forwarding.h"
 #include "sshgw/monitor/idle.h"
+#include "sshgw/monitor/incoming.h"
 #include "sshgw/monitor/journal.h"
 #include "sshgw/monitor/keepalive.h"
 #include "sshgw/monitor/login.h"
@@ -231,6 +232,8 @@ static int add_timers(struct monitor *m)
 		r = signing_init(m);
 	if (r == 0)
 		r = check_init(m);
+	if (r == 0)
+		r = incoming_add_timer(m);
 	if (r == 0)
 		r = children_init(m);
 	if (r == 0)

@@ -113,6 +113,9 @@ struct monitor {
 			struct msg_incoming msg;
 			int fd; /* -1: none */
 		} held;
+		bool owes_next; /* USER_NEXT: nothing may come in until then */
+		struct budget incoming;
+		struct loop_source *next;
 		struct budget records; /* in the journal */
 		unsigned n_left_out;   /* of it */
 	} forwarding;

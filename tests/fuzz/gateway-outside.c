@@ -9,6 +9,7 @@
 #include "peergate-config.h"
 #include "sshgw/child.h"
 #include "sshgw/monitor/forwarding.h"
+#include "sshgw/monitor/incoming.h"
 #include "sshgw/scope.h"
 
 #define REFUSING_SHELL "/usr/sbin/nologin"
@@ -128,10 +129,12 @@ void outside_monitor_init(struct monitor *m)
 	m->ceiling.max_forwards = 3;
 	m->ceiling.max_listens = 2;
 	forwarding_init(m);
+	check(incoming_add_timer(m) == 0);
 }
 
 void outside_monitor_done(struct monitor *m)
 {
+	forwarding_done(m);
 	loop_source_free(m->grace);
 	loop_source_free(m->duration);
 	loop_source_free(m->expiry);
@@ -139,7 +142,6 @@ void outside_monitor_done(struct monitor *m)
 	loop_free(m->loop);
 	for (size_t i = 0; i < MON_N_PEERS; i++)
 		close_fd(m->peers[i].fd);
-	forwarding_done(m);
 	free(m->own_scope);
 	free(m->scope);
 	free(m->ssh_user);

@@ -454,20 +454,27 @@ static void test_incoming_waits_for_room(void **state)
 	close(kept);
 }
 
-static void test_single_display(void **state)
+/* A display for one connection. */
+static void bring_up_single(struct stage *s, uint32_t id)
 {
 	static char protocol[] = "MIT-MAGIC-COOKIE-1", cookie[] = "00";
-	struct msg_start seen, start = { .kind = START_SHELL, .x11_listener = 1 };
 	struct chan_writer w = { 0 };
+
+	msg_listen_put(&w,
+		       &(struct msg_listen){ id, FORWARD_X11, NULL, 0, true, protocol, cookie, 0 });
+	stage_send(s->net.channel, NET_LISTEN, &w, NULL, 0);
+	stage_skip(s->user, USER_LISTEN);
+	say_listening(s, id, 0);
+	stage_skip(s->net.channel, NET_LISTENING);
+}
+
+static void test_single_display(void **state)
+{
+	struct msg_start seen, start = { .kind = START_SHELL, .x11_listener = 1 };
 	struct stage s;
 
 	stage_log_in(&s, NULL, ALL);
-	msg_listen_put(&w,
-		       &(struct msg_listen){ 1, FORWARD_X11, NULL, 0, true, protocol, cookie, 0 });
-	stage_send(s.net.channel, NET_LISTEN, &w, NULL, 0);
-	stage_skip(s.user, USER_LISTEN);
-	say_listening(&s, 1, 0);
-	stage_skip(s.net.channel, NET_LISTENING);
+	bring_up_single(&s, 1);
 	seen = stage_start(&s, &start);
 	assert_int_equal(seen.x11_listener, 1);
 	msg_start_done(&seen);
@@ -572,6 +579,16 @@ static void test_cancels_of_what_is_not(void **state)
 	chan_put_u32(&w, 1);
 	stage_send(s.net.channel, NET_UNLISTEN, &w, NULL, 0);
 	ends_with(&s, NET_UNLISTEN, "net");
+
+	/* Twice. */
+	stage_log_in(&s, NULL, ALL);
+	bring_up_listener(&s, 1, FORWARD_TCP);
+	for (int i = 0; i < 2; i++) {
+		w = (struct chan_writer){ 0 };
+		chan_put_u32(&w, 1);
+		stage_send(s.net.channel, NET_UNLISTEN, &w, NULL, 0);
+	}
+	ends_with(&s, NET_UNLISTEN, "net");
 }
 
 static void test_answers_to_what_was_not_asked(void **state)
@@ -633,6 +650,81 @@ static void test_incoming_out_of_turn(void **state)
 	bring_up_listener(&s, 1, FORWARD_TCP);
 	close(say_incoming(&s, 1, 1));
 	close(say_incoming(&s, 1, 2));
+	ends_with(&s, USER_INCOMING, "user");
+}
+
+static void cancel(struct stage *s, uint32_t id)
+{
+	struct chan_writer w = { 0 };
+
+	chan_put_u32(&w, id);
+	stage_send(s->net.channel, NET_UNLISTEN, &w, NULL, 0);
+}
+
+/* The rule allows nothing, and nothing listens: no number makes the monitor work. */
+static void test_incoming_of_nothing(void **state)
+{
+	struct stage s;
+
+	stage_log_in(&s, NULL, NONE);
+	close(say_incoming(&s, 0, 1));
+	ends_with(&s, USER_INCOMING, "user");
+
+	/* A listener that was refused, and the number of a connection. */
+	for (uint32_t id = 1; id <= 2; id++) {
+		stage_log_in(&s, NULL, NONE);
+		ask_listen(&s, 1, FORWARD_TCP);
+		stage_skip(s.net.channel, NET_LISTEN_FAILED);
+		ask_connect(&s, 2);
+		stage_skip(s.net.channel, NET_CONNECT_FAILED);
+		close(say_incoming(&s, id, 1));
+		ends_with(&s, USER_INCOMING, "user");
+	}
+}
+
+/* One was under way at most: the user process has read of the end since. */
+static void test_incoming_of_what_was_cancelled(void **state)
+{
+	struct stage s;
+
+	stage_log_in(&s, NULL, ALL);
+	bring_up_listener(&s, 1, FORWARD_TCP);
+	cancel(&s, 1);
+	stage_skip(s.user, USER_UNLISTEN);
+	close(say_incoming(&s, 1, 1));
+	stage_skip(s.user, USER_NEXT);
+	close(say_incoming(&s, 1, 2));
+	ends_with(&s, USER_INCOMING, "user");
+
+	/* Not even one: its only connection has come. */
+	stage_log_in(&s, NULL, ALL);
+	bring_up_single(&s, 1);
+	expect_joined(&s, NET_INCOMING, say_incoming(&s, 1, 1));
+	stage_skip(s.user, USER_NEXT);
+	close(say_incoming(&s, 1, 2));
+	ends_with(&s, USER_INCOMING, "user");
+}
+
+/* Each has the monitor do something for the user: 1000 at once, then 200 in a second. */
+static void test_flood_of_incoming(void **state)
+{
+	uint64_t begin = clock_usec(CLOCK_MONOTONIC);
+	struct stage s;
+
+	stage_log_in(&s, NULL, ALL);
+	bring_up_listener(&s, 1, FORWARD_TCP);
+	for (uint32_t id = 1; id <= 1600; id++) {
+		int kept = say_incoming(&s, 1, id);
+
+		stage_skip(s.net.channel, NET_INCOMING);
+		say_end(&s, true, id);
+		stage_skip(s.user, USER_NEXT);
+		close(kept);
+	}
+	assert_true(clock_usec(CLOCK_MONOTONIC) - begin >= 2900000);
+	/* What is sent before it is asked for breaks the protocol here as well. */
+	close(say_incoming(&s, 1, 1601));
+	close(say_incoming(&s, 1, 1602));
 	ends_with(&s, USER_INCOMING, "user");
 }
 
@@ -806,6 +898,9 @@ int main(void)
 		ON_STAGE(test_cancels_of_what_is_not),
 		ON_STAGE(test_answers_to_what_was_not_asked),
 		ON_STAGE(test_incoming_out_of_turn),
+		ON_STAGE(test_incoming_of_nothing),
+		ON_STAGE(test_incoming_of_what_was_cancelled),
+		ON_STAGE(test_flood_of_incoming),
 		ON_STAGE(test_program_with_the_wrong_listener),
 		ON_STAGE(test_what_is_no_connection),
 		ON_STAGE(test_no_descriptor_and_too_many),

@@ -55,6 +55,34 @@ static void test_listeners(void **state)
 	assert_string_equal(forwards_find_listener(&forwards, 8)->name, "b");
 }
 
+static bool cancel(struct forwards *forwards, uint32_t id)
+{
+	forwards_cancel_listener(forwards, forwards_add_listener(forwards, id));
+	return forwards_is_cancelled(forwards, id);
+}
+
+/* As many as there may be at a time are remembered, the last ones. */
+static void test_cancelled_listeners(void **state)
+{
+	_cleanup_(forwards_done) struct forwards forwards = { 0 };
+
+	assert_false(forwards_is_cancelled(&forwards, 0));
+	for (uint32_t id = 1; id <= CEILING_MAX_LISTENS; id++)
+		assert_true(cancel(&forwards, id));
+	assert_int_equal(forwards.n_listeners, 0);
+	assert_true(forwards_is_cancelled(&forwards, 1));
+	assert_true(cancel(&forwards, CEILING_MAX_LISTENS + 1));
+	assert_false(forwards_is_cancelled(&forwards, 1));
+	assert_true(forwards_is_cancelled(&forwards, 2));
+	forwards_forget_cancelled(&forwards);
+	assert_false(forwards_is_cancelled(&forwards, 2));
+	assert_true(cancel(&forwards, CEILING_MAX_LISTENS + 2));
+	assert_false(forwards_is_cancelled(&forwards, 2));
+	/* One that never listened is not among them. */
+	forwards_remove_listener(&forwards, forwards_add_listener(&forwards, 300));
+	assert_false(forwards_is_cancelled(&forwards, 300));
+}
+
 /* sshd_config(5), GatewayPorts; what OpenSSH's client says for -R PORT is "localhost". */
 static void test_bind_address(void **state)
 {
@@ -93,6 +121,7 @@ int main(void)
 		cmocka_unit_test(test_numbers_only_grow),
 		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_listeners),
+		cmocka_unit_test(test_cancelled_listeners),
 		cmocka_unit_test(test_bind_address),
 	};
 

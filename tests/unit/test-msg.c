@@ -373,6 +373,7 @@ static const struct hostile_case {
 	{ transcode_incoming, "4:1 4:1 s:255 4:65535", 0 },
 	{ transcode_incoming, "4:1 4:1 s:0 4:0", 0 },
 	{ transcode_incoming, "4:1 4:0 s:0 4:0", -EBADMSG },
+	{ transcode_incoming, "4:0 4:1 s:0 4:0", -EBADMSG },
 	{ transcode_incoming, "4:1 4:1 s:256 4:0", -EBADMSG },
 	{ transcode_incoming, "4:1 4:1 t:a\nb 4:0", -EBADMSG },
 	{ transcode_incoming, "4:1 4:1 s:0 4:65536", -EBADMSG },
