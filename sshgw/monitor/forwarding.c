@@ -101,14 +101,30 @@ static void tell_connect(struct monitor *m, struct forward *forward)
 	mon_send(m, MON_USER, USER_CONNECT, &w, NULL, 0);
 }
 
+/* As the ceiling has it. Borrowed from the request. */
+static struct msg_listen as_bound(const struct monitor *m, const struct msg_listen *request)
+{
+	struct msg_listen msg = *request;
+
+	if (msg.kind == FORWARD_TCP)
+		msg.address = (char *)forwards_bind_address(m->ceiling.gateway_ports, msg.address);
+	return msg;
+}
+
+static void name_listener(const struct monitor *m, struct listener *listener)
+{
+	struct msg_listen bound = as_bound(m, &listener->request);
+
+	free(listener->name);
+	listener->name = forward_name_listen(&bound);
+}
+
 static void tell_listen(struct monitor *m, struct listener *listener)
 {
-	struct msg_listen msg = listener->request; /* borrowed */
+	struct msg_listen msg = as_bound(m, &listener->request);
 	struct chan_writer w = { 0 };
 
 	listener->state = FORWARD_ASKED;
-	if (msg.kind == FORWARD_TCP)
-		msg.address = (char *)forwards_bind_address(m->ceiling.gateway_ports, msg.address);
 	msg_listen_put(&w, &msg);
 	mon_send(m, MON_USER, USER_LISTEN, &w, NULL, 0);
 }
@@ -161,9 +177,10 @@ int forwarding_listen(struct monitor *m, struct chan_msg *msg)
 	listener = forwards_add_listener(&m->forwarding.table, request.id);
 	if (!listener)
 		return -ENOMEM;
-	listener->name = forward_name_listen(&request);
+	listener->asked = forward_name_listen(&request);
 	listener->request = request;
 	request = (struct msg_listen){ 0 };
+	name_listener(m, listener);
 	if (m->state == MON_OPEN)
 		tell_listen(m, listener);
 	return 0;
@@ -238,8 +255,7 @@ int forwarding_listening(struct monitor *m, struct chan_msg *msg)
 	listener->state = FORWARD_UP;
 	if (listener->request.port != listening.port) {
 		listener->request.port = listening.port;
-		free(listener->name);
-		listener->name = forward_name_listen(&listener->request);
+		name_listener(m, listener);
 	}
 	forwarding_log_listening(m, listener);
 	msg_listening_put(&w, &listening);

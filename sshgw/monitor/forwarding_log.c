@@ -95,7 +95,9 @@ void forwarding_log_failed(struct monitor *m, const char *way, const char *name,
 void forwarding_log_listening(struct monitor *m, const struct listener *listener)
 {
 	const char *way = forward_way(listener->request.kind, true);
-	const struct log_field own[] = { { "FORWARD", way }, { "LISTENER", listener->name } };
+	const struct log_field own[] = { { "FORWARD", way },
+					 { "LISTENER", listener->name },
+					 { "ASKED", listener->asked } };
 	_cleanup_free_ char *text = text_printf("Listening at %s for %s (%s forwarding)",
 						listener->name, m->account->name, way);
 

@@ -14,6 +14,7 @@ static void listener_done(struct listener *listener)
 {
 	msg_listen_done(&listener->request);
 	free(listener->name);
+	free(listener->asked);
 }
 
 void forwards_done(struct forwards *forwards)

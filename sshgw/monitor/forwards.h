@@ -29,7 +29,8 @@ struct listener {
 	uint32_t id;
 	enum forward_state state;
 	struct msg_listen request;
-	char *name;    /* for people: "localhost:8080" */
+	char *name;    /* for people, where it is bound: "localhost:8080" */
+	char *asked;   /* where it was asked for: "*:0" */
 	bool has_path; /* that the leader knows of */
 };
 

@@ -30,9 +30,18 @@
 
 /* ---- the monitor's process ---- */
 
-static void write_log(void *userdata, int level, const char *text)
+/* Of the fields, those that tests look for: nobody reads before the end, and a pipe holds so much.
+ */
+static void write_log(const char *ident, int level, const char *text,
+		      const struct log_field *fields, size_t n_fields)
 {
+	static const char *const shown[] = { "ASKED", "REASON" };
+
 	dprintf(LOG_FD, "<%d>%s\n", level, text);
+	for (size_t i = 0; i < n_fields; i++)
+		for (size_t j = 0; j < ARRAY_SIZE(shown); j++)
+			if (fields[i].value && strcmp(fields[i].name, shown[j]) == 0)
+				dprintf(LOG_FD, "\t%s=%s\n", shown[j], fields[i].value);
 }
 
 static unsigned count_fds(pid_t pid)
@@ -104,7 +113,7 @@ static _Noreturn void run_monitor(const int fds[N_FDS])
 	for (int i = 0; i < N_FDS; i++)
 		dup3(high[i], FIRST_FD + i, O_CLOEXEC);
 	close_range(LOG_FD + 1, ~0u, 0);
-	log_set_sink(write_log, NULL);
+	log_set_writer(write_log);
 	log_set_level(LOG_DEBUG);
 	before = count_own_fds();
 	r = monitor_run(&config);
