@@ -75,6 +75,17 @@ void session_log_starting(struct monitor *m, const struct channel *channel)
 		       text ?: "Starting a program");
 }
 
+void session_log_refused(struct monitor *m, int level, int error, const char *what)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (!may_record(&m->session_log))
+		return;
+	text = text_printf("%s %s%s%s", m->account->name, what, error < 0 ? ": " : "",
+			   error < 0 ? strerror(-error) : "");
+	journal_record(m, "session-refused", level, NULL, 0, text ?: "Refused a program");
+}
+
 /* What is known of how it ended: fields and text. */
 struct ending {
 	char status[16], signal[16], text[64];

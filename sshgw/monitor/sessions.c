@@ -116,23 +116,25 @@ static int choose_program(const struct monitor *m, struct msg_start *start)
 					     : force_program(start, START_EXEC, forced);
 }
 
-static const char *why_not_started(const struct monitor *m, int r)
+static const char *why_not_started(struct monitor *m, int r)
 {
 	switch (r) {
 	case SFTP_OFF:
-		log_notice("%s asked for sftp, which is switched off here (SftpServer=)",
-			   m->account->name);
+		session_log_refused(m, LOG_NOTICE, 0,
+				    "asked for sftp, which is switched off here (SftpServer=)");
 		return "Peergate: sftp is switched off on this host (SftpServer= in sshgw.conf)";
 	case SFTP_MISSING:
-		log_warning(
-			"%s asked for sftp, and there is no sftp-server here: install one "
-			"(Debian: openssh-sftp-server), or name it by SftpServer= in sshgw.conf",
-			m->account->name);
+		session_log_refused(m, LOG_WARNING, 0,
+				    "asked for sftp, and there is no sftp-server here: install one "
+				    "(Debian: openssh-sftp-server), or name it by SftpServer= in "
+				    "sshgw.conf");
 		return "Peergate: this host has no sftp-server; ask its administrator for one";
 	case -EMFILE:
 		return "Peergate: too many sessions on this connection";
 	default:
-		log_warning_errno(r, "Could not start a session");
+		session_log_refused(m, LOG_WARNING, r,
+				    "asked for a program that could not be "
+				    "started");
 		return "Peergate: the session could not be started";
 	}
 }

@@ -322,6 +322,38 @@ static void test_flood_of_records(void **state)
 	stage_end_with_leader(&s, " records of sessions are left out, there were too many");
 }
 
+/* What is refused comes out of the same budget. */
+static void test_flood_of_refusals(void **state)
+{
+	static char value[MSG_MAX_ENV_VALUE + 2];
+	const struct {
+		const char *ceiling, *more;
+		struct msg_start start;
+	} cases[] = {
+		{ "SSH=yes\nSftpServer=none\n", NULL, { .kind = START_SFTP } },
+		{ "SSH=yes\nSftpServer=/no/such\n", NULL, { .kind = START_SFTP } },
+		{ NULL, FORCES, { .kind = START_EXEC, .command = value } },
+	};
+
+	memset(value, 'x', sizeof(value) - 1);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stage s;
+
+		stage_log_in(&s, cases[i].ceiling, cases[i].more);
+		for (int n = 0; n < 800; n++) {
+			struct chan_writer w = { 0 };
+
+			msg_start_put(&w, &cases[i].start);
+			stage_send(s.net.channel, NET_START, &w, NULL, 0);
+			stage_skip(s.net.channel, NET_START_FAILED);
+		}
+		/* As many as time has paid back; then one more. */
+		usleep(200000);
+		stage_start_channel(&s, 7);
+		stage_log_out(&s, " records of sessions are left out, there were too many");
+	}
+}
+
 /* ---- signals ---- */
 
 #define CHANNEL 7u
@@ -455,6 +487,7 @@ int main(void)
 		ON_STAGE(test_program_of_its_own),
 		ON_STAGE(test_record_of_the_end),
 		ON_STAGE(test_flood_of_records),
+		ON_STAGE(test_flood_of_refusals),
 		ON_STAGE(test_signals),
 		ON_STAGE(test_signals_that_are_not_for_clients),
 		ON_STAGE(test_signals_at_the_wrong_time),

@@ -90,6 +90,11 @@ def test_refused_and_never_logged_in(mesh):
     assert broken["END_REASON"] == "the client broke the protocol" and broken["PEER"] == mesh.phone.ip4
 
 
+def test_records_of_one_do_not_silence_others(mesh):
+    """The journal's limit for a service would drop anybody's: the gateway has its own, of each client."""
+    assert mesh.server.host.run("systemctl show -P LogRateLimitIntervalUSec peergate-sshgw", check=True).stdout.strip() == "0"
+
+
 def knock(node, server, n):
     """What it is told first, each time."""
     return node.host.run(["python3", "-I", "-S", "-c", KNOCK, server.ip4, str(n)], check=True).stdout.splitlines()
