@@ -91,7 +91,7 @@ int login_check(const struct login_grant *grant, const struct ceiling *ceiling,
 	if (r == ACCOUNT_UNKNOWN)
 		return refuse(ret_refusal, "account", 0, "there is no such account on this host");
 	if (r < 0)
-		return refuse(ret_refusal, "account", r,
+		return refuse(ret_refusal, "account-error", r,
 			      "the account cannot be looked up now; try again");
 	r = check_owner(grant, *ret_account, ret_refusal);
 	if (r != 0)

@@ -75,8 +75,16 @@ enum leader_msg {
 	LEADER_CLOSE,		/* empty: end the user process, close the PAM session, exit */
 
 	/* leader -> monitor */
-	LEADER_ACCOUNT_RESULT = 0x280, /* u8 allowed, string text for the person */
+	LEADER_ACCOUNT_RESULT = 0x280, /* u8 enum account_verdict, string text for the person */
 	LEADER_OPENED,		       /* u8 ok, string text (motd and other PAM output) */
+};
+
+enum account_verdict {
+	VERDICT_REFUSED = 0, /* this account */
+	VERDICT_ALLOWED = 1,
+	VERDICT_CLOSED = 2,    /* nobody is let in at present: nologin(5) */
+	VERDICT_UNDECIDED = 3, /* this host cannot tell now */
+	VERDICT_LAST = VERDICT_UNDECIDED,
 };
 
 enum user_msg {

@@ -24,7 +24,8 @@ enum mon_exit {
 	MON_EXIT_DONE = 0,
 	MON_EXIT_FAILED = 1, /* it has said why */
 	MON_EXIT_BY_HAND = 2,
-	MON_EXIT_MISBEHAVED = 3, /* the client broke the protocol, or never logged in */
+	/* The client broke the protocol, or never logged in, which this host had not hindered. */
+	MON_EXIT_MISBEHAVED = 3,
 };
 
 /* Of the net process, for its monitor: why the connection ended, as far as it knows. */

@@ -47,16 +47,34 @@ static void log_decision(const struct monitor *m, bool accepted, const char *rea
 			 "Refused login from %s as \"%s\"%s: %s", peer, m->ssh_user, took, message);
 }
 
-/* Refused for what is the matter with this host, or with its coordinator: nobody is to blame. */
-static bool is_our_fault(const char *reason)
+/*
+ * Refused for what the client is, asks for, or does not do: by the policy, this host's rules, or a
+ * person. For anything else nobody is to blame: this host or its coordinator could not decide, or
+ * lets nobody in.
+ */
+static bool is_clients_fault(const char *reason)
 {
-	static const char *const ours[] = {
-		"agent-lost", "ssh-off",  "session",	"too-many-held",     "unreachable",
-		"no-map",     "too-many", "check-busy", "check-unreachable",
+	static const char *const reasons[] = {
+		/* the agent's: ssh_reject_reason_to_string(), and checks (agent/PROTOCOL.md) */
+		"not-a-peer",
+		"key-expired",
+		"no-rule",
+		"user",
+		"by-rule",
+		"bad-user",
+		"policy",
+		"check-denied",
+		"check-timeout",
+		"check-refused",
+		/* ours: common/login_check.h, and PAM */
+		"account",
+		"nonroot",
+		"ceiling",
+		"pam",
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
-		if (strcmp(reason, ours[i]) == 0)
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (strcmp(reason, reasons[i]) == 0)
 			return true;
 	return false;
 }
@@ -82,7 +100,7 @@ void login_refuse(struct monitor *m, const char *reason, const char *message)
 	log_decision(m, false, reason, message);
 	tell_audit(m);
 	m->story.refused = true;
-	m->story.misbehaved = !is_our_fault(reason);
+	m->story.misbehaved = is_clients_fault(reason);
 	msg_auth_result_put(&w, &(struct msg_auth_result){ .verdict = AUTH_REFUSED, .text = text });
 	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
 	mon_end(m, MON_END_REFUSED, NULL, "the login was refused");
@@ -294,15 +312,20 @@ static void accept_login(struct monitor *m)
 
 int login_account_result(struct monitor *m, struct chan_msg *msg)
 {
+	static const char *const reasons[] = {
+		[VERDICT_REFUSED] = "pam",
+		[VERDICT_CLOSED] = "nologin",
+		[VERDICT_UNDECIDED] = "pam-error",
+	};
 	struct chan_reader reader = chan_msg_reader(msg);
-	bool allowed = chan_get_u8(&reader) == 1;
+	uint8_t verdict = chan_get_u8(&reader);
 	_cleanup_free_ char *text = chan_get_string(&reader, MSG_MAX_TEXT);
 	int pair[2], r;
 
-	if (chan_reader_end(&reader) < 0)
+	if (chan_reader_end(&reader) < 0 || verdict > VERDICT_LAST)
 		return -EPROTO;
-	if (!allowed) {
-		login_refuse(m, "pam",
+	if (verdict != VERDICT_ALLOWED) {
+		login_refuse(m, reasons[verdict],
 			     text[0] ? text : "this host's account rules (PAM) refuse it");
 		return 0;
 	}

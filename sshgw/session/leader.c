@@ -79,7 +79,7 @@ static void enter_state(struct leader *leader, enum leader_state state, const ch
 
 /* ---- LEADER_ACCOUNT ---- */
 
-/* Return: 0 when the account may log in; LOGIN_PAM_REFUSED or negative errno with text. */
+/* Return: as login_pam_account(), with text unless it is 0. */
 static int check_account(struct leader *leader, const struct msg_account *msg, char **ret_text)
 {
 	const char *user = msg->user;
@@ -99,18 +99,33 @@ static int check_account(struct leader *leader, const struct msg_account *msg, c
 		*ret_text = text_printf("The account '%s' changed while it was looked up; try "
 					"again.",
 					user);
-		return LOGIN_PAM_REFUSED;
+		return -EAGAIN;
 	}
 	r = login_pam_new(&leader->config->pam, leader->account, leader->remote_host, &leader->pam,
 			  ret_text);
 	return r < 0 ? r : login_pam_account(leader->pam, ret_text);
 }
 
-static int answer_account(struct leader *leader, bool allowed, const char *text)
+/* r: of check_account(). */
+static enum account_verdict verdict(int r)
+{
+	switch (r) {
+	case 0:
+		return VERDICT_ALLOWED;
+	case LOGIN_PAM_REFUSED:
+		return VERDICT_REFUSED;
+	case LOGIN_PAM_CLOSED:
+		return VERDICT_CLOSED;
+	default:
+		return VERDICT_UNDECIDED;
+	}
+}
+
+static int answer_account(struct leader *leader, enum account_verdict answer, const char *text)
 {
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
 
-	chan_put_u8(&w, allowed);
+	chan_put_u8(&w, (uint8_t)answer);
 	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, LOGIN_TEXT_MAX) : 0);
 	return chan_send_wait(leader->config->channel, SEND_TIMEOUT_USEC, LEADER_ACCOUNT_RESULT, &w,
 			      NULL, 0);
@@ -137,7 +152,7 @@ static int handle_account(struct leader *leader, struct chan_msg *in)
 		log_with(LOG_NOTICE, r < 0 ? r : 0, NULL, 0, "Account '%s' may not log in: %s",
 			 msg.user, text ? text : "out of memory");
 	enter_state(leader, r == 0 ? LEADER_ALLOWED : LEADER_REFUSED, "account checked");
-	return answer_account(leader, r == 0, text);
+	return answer_account(leader, verdict(r), text);
 }
 
 /* ---- LEADER_OPEN ---- */

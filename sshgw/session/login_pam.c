@@ -4,6 +4,7 @@
 #include <security/pam_appl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/text.h"
@@ -120,6 +121,21 @@ static char *refusal(struct login_pam *pam)
 			   pam_strerror(pam->handle, pam->last));
 }
 
+/* Whether that is what PAM says of an account (pam_acct_mgmt(3)), or that it cannot tell. */
+static bool is_verdict(int result)
+{
+	return result == PAM_ACCT_EXPIRED || result == PAM_AUTH_ERR || result == PAM_PERM_DENIED ||
+	       result == PAM_USER_UNKNOWN || result == PAM_CRED_EXPIRED ||
+	       result == PAM_AUTHTOK_EXPIRED;
+}
+
+/* Where pam_nologin(8) looks; which module refused, PAM does not say. */
+static bool is_closed(const struct account *account)
+{
+	return account->uid != 0 &&
+	       (access("/run/nologin", F_OK) == 0 || access("/etc/nologin", F_OK) == 0);
+}
+
 int login_pam_account(struct login_pam *pam, char **ret_text)
 {
 	char *text;
@@ -138,7 +154,9 @@ int login_pam_account(struct login_pam *pam, char **ret_text)
 	if (!text)
 		return -ENOMEM;
 	*ret_text = text;
-	return LOGIN_PAM_REFUSED;
+	if (!is_verdict(pam->last))
+		return -EIO;
+	return is_closed(pam->account) ? LOGIN_PAM_CLOSED : LOGIN_PAM_REFUSED;
 }
 
 /* ---- session ---- */

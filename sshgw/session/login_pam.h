@@ -27,11 +27,13 @@ DEFINE_CLEANUP(struct login_pam *, login_pam_free);
 
 enum {
 	LOGIN_PAM_REFUSED = 1, /* the account may not log in: text says why */
+	LOGIN_PAM_CLOSED,      /* the same, while nologin(5) keeps out everybody but root */
 };
 
 /*
  * The account stack. A password that is due for a change is no refusal: it plays no part here.
- * Return: 0, LOGIN_PAM_REFUSED, -ENOMEM.
+ * Return: 0, LOGIN_PAM_REFUSED, LOGIN_PAM_CLOSED; -EIO with text (a module that does not work is no
+ * verdict), -ENOMEM.
  */
 int login_pam_account(struct login_pam *pam, char **ret_text);
 

@@ -21,8 +21,8 @@ import time
 import unittest
 
 import namespace
-from messages import (ACCOUNT, ACCOUNT_RESULT, CLOSE, EXEC, EXITED, HANGUP, LOGIN, LOGOUT, OPEN, OPENED, SFTP, SHELL,
-                      START, STARTED, START_FAILED, receive, send, text, u32)
+from messages import (ACCOUNT, ACCOUNT_RESULT, ALLOWED, CLOSE, CLOSED, EXEC, EXITED, HANGUP, LOGIN, LOGOUT, OPEN, OPENED, REFUSED,
+                      SFTP, SHELL, START, STARTED, START_FAILED, UNDECIDED, receive, send, text, u32)
 from waiting import wait_until
 
 UID, GID, EXTRA_GID, PAM_GID = 4242, 4242, 4243, 4244
@@ -179,8 +179,8 @@ class Login:
         return reader.u8(), reader.text()
 
     def open(self, name="pg-alice"):
-        allowed, why = self.account(name)
-        assert allowed, why
+        verdict, why = self.account(name)
+        assert verdict == ALLOWED, why
         self.user, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         send(self.leader, OPEN, text(CLIENT) + text(CONNECTION), [theirs.fileno()])
         theirs.close()
@@ -250,11 +250,11 @@ class SessionTest(unittest.TestCase):
 
     # ---- account ----
 
-    def refused(self, name):
+    def refused(self, name, expected=REFUSED):
         login = Login(sys.argv[1])
         self.addCleanup(lambda: self.assertEqual(login.close(), 0))
-        allowed, why = login.account(name)
-        self.assertFalse(allowed)
+        verdict, why = login.account(name)
+        self.assertEqual(verdict, expected)
         return why
 
     def test_account_refusals(self):
@@ -266,7 +266,7 @@ class SessionTest(unittest.TestCase):
         nologin = pathlib.Path("/run/nologin")
         nologin.write_text("Maintenance until noon\n")
         self.addCleanup(nologin.unlink)
-        self.assertIn("Maintenance until noon", self.refused("pg-alice"))
+        self.assertIn("Maintenance until noon", self.refused("pg-alice", CLOSED))
         self.login("root")
 
     def test_sftp_of_an_account_without_a_shell(self):
@@ -285,6 +285,13 @@ class SessionTest(unittest.TestCase):
         self.assertEqual((read_all(fds[2]), login.exited()), ("", (0, 0, 0)))
         # A shell would not let anybody do anything.
         self.assertIn("not available", login.run("id")[0])
+
+    def test_pam_module_that_does_not_work_is_no_verdict(self):
+        service = pathlib.Path("/etc/pam.d/peergate")
+        whole = service.read_text()
+        self.addCleanup(service.write_text, whole)
+        service.write_text("account required pam_no_such_module.so\n" + whole)
+        self.refused("pg-alice", UNDECIDED)
 
     def test_password_due_for_change_is_no_refusal(self):
         login = self.login("pg-oldpw")
@@ -537,8 +544,8 @@ class SessionTest(unittest.TestCase):
     def test_account_that_changed_meanwhile(self):
         login = Login(sys.argv[1])
         self.addCleanup(login.close)
-        allowed, why = login.account("pg-alice", uid=UID + 1)
-        self.assertFalse(allowed)
+        verdict, why = login.account("pg-alice", uid=UID + 1)
+        self.assertEqual(verdict, UNDECIDED)
         self.assertIn("changed while it was looked up", why)
 
     def test_another_build_is_refused(self):

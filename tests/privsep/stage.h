@@ -117,6 +117,8 @@ unsigned stage_monitor_children(const struct stage *s);
 void stage_end(struct stage *s, const char *log);
 /* Likewise; log must not occur. */
 void stage_end_without(struct stage *s, const char *log);
+/* Likewise; log must occur, and without must not. */
+void stage_end_with_and_without(struct stage *s, const char *log, const char *without);
 /* Likewise, of a monitor that did not even start a net process. */
 void stage_end_refused(struct stage *s, const char *log);
 /* Likewise, of a monitor that was killed; what it logged is of no interest. */

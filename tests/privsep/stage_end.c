@@ -147,6 +147,11 @@ void stage_end_without(struct stage *s, const char *log)
 	end(s, 0, NULL, log);
 }
 
+void stage_end_with_and_without(struct stage *s, const char *log, const char *without)
+{
+	end(s, 0, log, without);
+}
+
 void stage_end_with_leader(struct stage *s, const char *log)
 {
 	if (s->leader.control >= 0)

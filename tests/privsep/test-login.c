@@ -434,6 +434,75 @@ static void test_misbehaviour(void **state)
 	stage_end_without(&s, BLAMED);
 }
 
+/* Each word of this host's that is no verdict on who comes. */
+static void refused_by_leader(uint8_t verdict, const char *log, bool blamed)
+{
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	stage_reach(&s, MON_ACCOUNT);
+	chan_put_u8(&w, verdict);
+	chan_put_string(&w, "no");
+	stage_send(s.leader.channel, LEADER_ACCOUNT_RESULT, &w, NULL, 0);
+	stage_skip(s.net.channel, NET_AUTH_RESULT);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	if (blamed)
+		stage_end(&s, BLAMED);
+	else
+		stage_end_with_and_without(&s, log, BLAMED);
+}
+
+static void test_host_that_cannot_decide(void **state)
+{
+	static const struct {
+		const char *order, *log;
+		bool blamed;
+	} cases[] = {
+		{ "error io.peergate.Agent.NotReady", "REASON=agent-error" },
+		{ "reply {\"state\":\"perhaps\"}", "REASON=agent-error" },
+		{ "reply {\"state\":\"reject\",\"reason\":\"recorder\",\"message\":\"no\"}",
+		  "REASON=recorder" },
+		{ "reply {\"state\":\"reject\",\"reason\":\"host-expired\",\"message\":\"no\"}",
+		  "REASON=host-expired" },
+		{ "reply {\"state\":\"reject\",\"reason\":\"of-2031\",\"message\":\"no\"}",
+		  "REASON=of-2031" },
+		{ "reply {\"state\":\"reject\",\"reason\":\"no-rule\",\"message\":\"no\"}",
+		  "REASON=no-rule", .blamed = true },
+		{ "reply {\"state\":\"reject\",\"message\":\"no\"}", "REASON=policy",
+		  .blamed = true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stage s;
+
+		print_message("%s\n", cases[i].order);
+		stage_reach(&s, MON_ASKING);
+		stage_tell_agent(&s, cases[i].order);
+		stage_skip(s.net.channel, NET_AUTH_RESULT);
+		stage_tell_puppet(&s.net, PUPPET_EXIT);
+		if (cases[i].blamed)
+			stage_end(&s, BLAMED);
+		else
+			stage_end_with_and_without(&s, cases[i].log, BLAMED);
+	}
+	refused_by_leader(VERDICT_REFUSED, "REASON=pam", true);
+	refused_by_leader(VERDICT_CLOSED, "REASON=nologin", false);
+	refused_by_leader(VERDICT_UNDECIDED, "REASON=pam-error", false);
+}
+
+static void test_verdict_that_is_none(void **state)
+{
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	stage_reach(&s, MON_ACCOUNT);
+	chan_put_u8(&w, VERDICT_LAST + 1);
+	chan_put_string(&w, "");
+	stage_send(s.leader.channel, LEADER_ACCOUNT_RESULT, &w, NULL, 0);
+	stage_end_with_leader(&s, "Message 0x280 of the leader process was refused");
+}
+
 static void test_good_behaviour(void **state)
 {
 	struct stage s;
@@ -593,6 +662,8 @@ int main(void)
 		ON_STAGE(test_refused_without_agent),
 		ON_STAGE(test_refused_by_pam),
 		ON_STAGE(test_misbehaviour),
+		ON_STAGE(test_host_that_cannot_decide),
+		ON_STAGE(test_verdict_that_is_none),
 		ON_STAGE(test_good_behaviour),
 		ON_STAGE(test_long_refusal),
 		ON_STAGE(test_refused_and_stays),
