@@ -1,37 +1,51 @@
 #include "common/login_check.h"
 
+#include <errno.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "peergate-config.h"
 
+#define LOCAL_ACCOUNTS "/etc/passwd"
+#define MAX_LINE       (64u << 10)
+
 enum {
 	OWN_ACCOUNT = 1,
 };
+
+static bool is_own_name(const char *name)
+{
+	return strcmp(name, PEERGATE_SSHGW_USER) == 0 || strcmp(name, PEERGATE_AGENT_USER) == 0 ||
+	       strcmp(name, PEERGATE_COORD_USER) == 0;
+}
+
 /*
- * The accounts that run Peergate itself are nobody's login, under any name. Their own names are
- * enough, whatever the account database makes of them; another account may have the same uid.
+ * The accounts that run Peergate itself are nobody's login, under any name: another account may
+ * have the same uid. systemd-sysusers makes them on this host, so no directory is asked: one that
+ * cannot be reached would keep everybody out, root as well.
+ *
  * Return: 0, OWN_ACCOUNT, negative errno when that cannot be told.
  */
 static int find_own(const struct account *account)
 {
-	static const char *const names[] = { PEERGATE_SSHGW_USER, PEERGATE_AGENT_USER,
-					     PEERGATE_COORD_USER };
+	_cleanup_fclose_ FILE *file = NULL;
+	_cleanup_free_ char *line = NULL;
+	struct passwd pw, *found;
+	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(account->name, names[i]) == 0)
+	if (is_own_name(account->name))
+		return OWN_ACCOUNT;
+	file = fopen(LOCAL_ACCOUNTS, "re");
+	line = malloc(MAX_LINE);
+	if (!file || !line)
+		return file ? -ENOMEM : -errno;
+	while ((r = fgetpwent_r(file, &pw, line, MAX_LINE, &found)) == 0)
+		if (pw.pw_uid == account->uid && is_own_name(pw.pw_name))
 			return OWN_ACCOUNT;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		_cleanup_(account_freep) struct account *own = NULL;
-		int r = account_get(names[i], &own);
-
-		if (r < 0)
-			return r;
-		if (own && own->uid == account->uid)
-			return OWN_ACCOUNT;
-	}
-	return 0;
+	return r == ENOENT ? 0 : -r;
 }
 
 _printf_(4, 5) static int refuse(struct login_refusal *ret_refusal, const char *reason, int error,
