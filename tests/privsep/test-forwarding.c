@@ -667,14 +667,6 @@ static void test_incoming_out_of_turn(void **state)
 	ends_with(&s, USER_INCOMING, "user");
 }
 
-static void cancel(struct stage *s, uint32_t id)
-{
-	struct chan_writer w = { 0 };
-
-	chan_put_u32(&w, id);
-	stage_send(s->net.channel, NET_UNLISTEN, &w, NULL, 0);
-}
-
 /* The rule allows nothing, and nothing listens: no number makes the monitor work. */
 static void test_incoming_of_nothing(void **state)
 {
@@ -703,8 +695,7 @@ static void test_incoming_of_what_was_cancelled(void **state)
 
 	stage_log_in(&s, NULL, ALL);
 	bring_up_listener(&s, 1, FORWARD_TCP);
-	cancel(&s, 1);
-	stage_skip(s.user, USER_UNLISTEN);
+	assert_int_equal(cancel(&s, 1), 1);
 	close(say_incoming(&s, 1, 1));
 	stage_skip(s.user, USER_NEXT);
 	close(say_incoming(&s, 1, 2));
