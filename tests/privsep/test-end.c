@@ -2,6 +2,7 @@
  * How a login ends: by the agent, the clock, a signal, the client; and what it takes for it to go
  * on while the agent is away. In the end nothing is left of it, whatever forked in it.
  */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,7 +13,9 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
+#include "common/file.h"
 #include "common/text.h"
+#include "sshgw/scope.h"
 #include "tests/privsep/stage.h"
 #include "tests/privsep/world.h"
 
@@ -216,6 +219,43 @@ static void test_lease_runs_out(void **state)
 			   ((long long)ts.tv_sec + 1) * 1000000);
 	stage_tell_agent(&s, keep);
 	expect_revocation(&s, "run out", "The lease has run out");
+}
+
+/* In the control group that the monitor has made for the login. */
+static unsigned count_login(const struct stage *s)
+{
+	_cleanup_free_ char *own = NULL, *path = NULL, *procs = NULL;
+	unsigned n = 0;
+	size_t len;
+
+	assert_int_equal(scope_own(&own), 0);
+	path = text_printf("%s/login-%d/cgroup.procs", own, s->leader.hello.pid);
+	assert_non_null(path);
+	assert_int_equal(file_read(AT_FDCWD, path, 4096, &procs, &len), 0);
+	for (const char *p = procs; (p = strchr(p, '\n')); p++)
+		n++;
+	return n;
+}
+
+/* What the leader has started since the first is for cleaning up. */
+static void test_second_reason_to_kill(void **state)
+{
+	_cleanup_free_ char *keep = NULL;
+	struct timespec ts;
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	clock_gettime(CLOCK_REALTIME, &ts);
+	keep = text_printf("notify {\"state\":\"keep\",\"validUntil\":%lld}",
+			   ((long long)ts.tv_sec + 1) * 1000000);
+	stage_tell_agent(&s, keep);
+	expect_notice(&s, "run out");
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	assert_int_equal(count_login(&s), 2);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
+	usleep(500000);
+	assert_int_equal(count_login(&s), 2);
+	stage_end_with_leader(&s, "Revoked the login");
 }
 
 /* Of a second, by the rule. */
@@ -572,6 +612,7 @@ int main(void)
 		ON_STAGE(test_left_running_by_one_that_was_not_let_in),
 		ON_STAGE(test_killed_after_the_client_left),
 		ON_STAGE(test_lease_runs_out),
+		ON_STAGE(test_second_reason_to_kill),
 		ON_STAGE(test_maximum_duration),
 		ON_STAGE(test_idle),
 		ON_STAGE(test_activity_without_timeout),
