@@ -27,7 +27,8 @@ while True:
 """
 # The client goes on while PAM opens the session here.
 PATIENCE = 60
-SOCKETS = r"find /tmp /run/user -xdev \( -name 'peergate-agent-*' -o -name 'forwarded*' \) 2>/dev/null"
+# Without -xdev: /run/user/UID, where agents' sockets are, is a filesystem of its own.
+SOCKETS = r'find /tmp /run/user \( -name "peergate-agent-*" -o -name "forwarded*" \) 2>/dev/null'
 
 FAKE_X_SERVER = """
 import os, socket
@@ -88,6 +89,11 @@ def listens(host, port):
     return bool(host.run(f"ss -Hltn sport = :{port}").stdout.strip())
 
 
+def listeners(host):
+    """Where somebody listens by TCP: ports, and displays as well."""
+    return set(host.run("ss -Hltn | awk '{print $4}'", check=True).stdout.split())
+
+
 def answer(host, command, text="hello\n"):
     return host.run(command, input=text, timeout=2 * PATIENCE).stdout
 
@@ -98,10 +104,12 @@ def sessions(mesh):
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(mesh):
-    yield
     server = mesh.server.host
+    before = listeners(server)
+    yield
     wait_for(lambda: sessions(mesh) == "0", 20, "end of all sessions")
     wait_for(lambda: server.run(SOCKETS).stdout == "", 10, "end of all sockets")
+    wait_for(lambda: not listeners(server) - before, 10, "end of all ports and displays")
 
 
 def test_local(mesh):
@@ -163,6 +171,9 @@ def test_remote(mesh):
             bound = server.run("ss -Hltne sport = :7005").stdout
             assert bound.count(f"uid:{uid} ") == 2
             assert "127.0.0.1:7005 " in bound and "[::1]:7005 " in bound
+            # What nothing_is_left looks for is found while it is there.
+            assert {"127.0.0.1:7005", "[::1]:7005"} <= listeners(server)
+            assert server.run(SOCKETS).stdout == f"{path}\n"
             assert answer(server, "nc -N 127.0.0.1 7005") == "hello\n"
             assert answer(server, "nc -N ::1 7005") == "hello\n"
             assert answer(server, f"nc -N -U {path}") == "hello\n"
@@ -216,14 +227,14 @@ def test_agent(mesh):
     script = f"""
         eval $(ssh-agent) >/dev/null
         ssh-add -q /tmp/key
-        {SSH} -A alice@server 'ssh-add -l; stat -c %U:%a $SSH_AUTH_SOCK $(dirname $SSH_AUTH_SOCK); echo $SSH_AUTH_SOCK'
+        {SSH} -A alice@server 'ssh-add -l; stat -c %U:%a $SSH_AUTH_SOCK $(dirname $SSH_AUTH_SOCK); echo $SSH_AUTH_SOCK; {SOCKETS}'
         {SSH} -a alice@server 'echo ${{SSH_AUTH_SOCK:-none}}'
         kill $SSH_AGENT_PID
     """
     lines = laptop.run(script, check=True).stdout.splitlines()
     assert "forwarded-key" in lines[0]
-    assert lines[1:3] == ["alice:600", "alice:700"] and lines[4] == "none"
-    assert lines[3].startswith("/run/user/")
+    assert lines[1:3] == ["alice:600", "alice:700"] and lines[-1] == "none"
+    assert lines[3].startswith("/run/user/") and lines[3].rpartition("/")[0] in lines[4:-1]
     wait_for(lambda: server.run(["test", "-e", lines[3]]).returncode == 1, 10, "end of the agent's socket")
 
 

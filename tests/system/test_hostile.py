@@ -6,6 +6,7 @@ import time
 import pytest
 from hosts import wait_for
 from mesh import login_processes
+from test_revocation import session_pids
 
 ESC = "\x1b[2J\x1b]0;owned\x07"
 BIDI = "\u202e"
@@ -184,21 +185,31 @@ def test_output_is_bytes(mesh):
     assert result.stdout == bytes(range(256)) and result.stderr == b"\xff\xfe"
 
 
-def test_client_that_is_killed_leaves_nothing(mesh):
-    """HUP reaches the foreground, what ignores it is ended; terminal, session and utmp are free again."""
+def test_client_that_is_killed(mesh):
+    """HUP reaches the foreground; what ignores it goes on, and holds the lease. Terminal and utmp are free again at
+    once, the session is when that has ended, too."""
     server = mesh.server.host
     server.run("rm -f /tmp/hup", check=True)
+
+    def running():
+        return [line.split() for line in login_processes(server, "alice").values()]
+
     with mesh.laptop.host.pty("ssh alice@server") as terminal:
         terminal.read_until(r"\$ $")
-        terminal.sendline("tty; (trap 'echo hup >/tmp/hup; exit' HUP; while :; do sleep 0.2; done) | cat")
+        terminal.sendline("tty; (trap '' HUP; exec sleep 4748) | "
+                          "(trap 'echo hup >/tmp/hup; exit' HUP; while :; do sleep 0.2; done) | cat")
         line = terminal.read_until(r"/dev/(pts/\d+)")[1]
-        wait_for(lambda: "cat" in " ".join(login_processes(server, "alice").values()), 20, "the pipeline")
+        wait_for(lambda: ["cat"] in running() and ["sleep", "4748"] in running(), 20, "the pipeline")
         assert f"{line} " in server.run("who").stdout
         terminal.kill()
     wait_for(lambda: server.run("cat /tmp/hup").stdout == "hup\n", 20, "HUP in the foreground")
-    wait_for(lambda: not login_processes(server, "alice"), 20, "the end of the processes")
+    wait_for(lambda: running() == [["sleep", "4748"]], 20, "the end of all that does not ignore it")
     wait_for(lambda: server.run(["test", "-e", f"/dev/{line}"]).returncode, 10, "the end of the terminal")
-    wait_for(lambda: "alice" not in server.run("who; loginctl list-sessions --no-legend").stdout, 10, "the end of the session")
+    wait_for(lambda: "alice" not in server.run("who").stdout, 10, "the end of the record")
+    wait_for(lambda: not server.run("pgrep -f ^peergate-sshgw-'(net|session)'").stdout, 10, "the end of the connection")
+    assert mesh.status(mesh.server)["sessions"] == 1
+    server.run(["kill", *session_pids(mesh, "alice", "sleep 4748")], check=True)
+    wait_for(lambda: "alice" not in server.run("loginctl list-sessions --no-legend").stdout, 10, "the end of the session")
     wait_for(lambda: not server.run("pgrep -f ^peergate-sshgw-'(monitor|net|session)'").stdout, 10, "the gateway's processes")
 
 
