@@ -444,6 +444,8 @@ int msg_account_put(struct chan_writer *w, const struct msg_account *msg)
 	chan_put_u32(w, msg->uid);
 	chan_put_u32(w, msg->gid);
 	chan_put_string(w, msg->remote_host);
+	chan_put_string(w, msg->connection);
+	chan_put_string(w, msg->person);
 	return w->error;
 }
 
@@ -456,6 +458,8 @@ int msg_account_get(const struct chan_msg *in, struct msg_account *ret_msg)
 	msg.uid = chan_get_u32(&r);
 	msg.gid = chan_get_u32(&r);
 	msg.remote_host = chan_get_string(&r, MSG_MAX_USER);
+	msg.connection = chan_get_string(&r, MSG_MAX_USER);
+	msg.person = chan_get_string(&r, MSG_MAX_TEXT);
 	if (chan_reader_end(&r) < 0) {
 		msg_account_done(&msg);
 		return r.error;
@@ -468,6 +472,8 @@ void msg_account_done(struct msg_account *msg)
 {
 	free(msg->user);
 	free(msg->remote_host);
+	free(msg->connection);
+	free(msg->person);
 	*msg = (struct msg_account){ 0 };
 }
 

@@ -258,6 +258,8 @@ struct msg_account {
 	char *user;	   /* account name */
 	uint32_t uid, gid; /* that the monitor found and approved */
 	char *remote_host; /* PAM_RHOST: the peer's address */
+	char *connection;  /* for the journal: its name, */
+	char *person;	   /* and who it is, or the tag; "": nobody knows */
 };
 int msg_account_put(struct chan_writer *w, const struct msg_account *msg);
 int msg_account_get(const struct chan_msg *in, struct msg_account *ret_msg);

@@ -170,7 +170,7 @@ static int start_leader(struct monitor *m)
 
 static void ask_account(struct monitor *m)
 {
-	char peer[IP_ADDR_STRLEN];
+	char peer[IP_ADDR_STRLEN], nobody[] = "";
 	struct chan_writer w = { 0 };
 
 	msg_account_put(&w, &(struct msg_account){
@@ -178,6 +178,8 @@ static void ask_account(struct monitor *m)
 				    .uid = m->account->uid,
 				    .gid = m->account->gid,
 				    .remote_host = ip_addr_to_string(&m->peer.addr, peer),
+				    .connection = m->name,
+				    .person = m->lease.user ? m->lease.user : nobody,
 			    });
 	mon_enter(m, MON_ACCOUNT, "the agent accepted");
 	mon_send(m, MON_LEADER, LEADER_ACCOUNT, &w, NULL, 0);

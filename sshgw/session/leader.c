@@ -131,6 +131,19 @@ static int answer_account(struct leader *leader, enum account_verdict answer, co
 			      NULL, 0);
 }
 
+/* The same fields as those of the monitor's records (sshgw/monitor/journal.c). */
+static void set_context(const struct leader *leader, const struct msg_account *msg)
+{
+	const struct log_field fields[] = {
+		{ "CONNECTION", msg->connection },
+		{ "PEER", leader->remote_host },
+		{ "LOCAL_USER", msg->user },
+		{ "USER", msg->person[0] ? msg->person : NULL },
+	};
+
+	log_set_context(fields, ARRAY_SIZE(fields));
+}
+
 static int handle_account(struct leader *leader, struct chan_msg *in)
 {
 	_cleanup_(msg_account_done) struct msg_account msg = { 0 };
@@ -144,9 +157,7 @@ static int handle_account(struct leader *leader, struct chan_msg *in)
 	if (r < 0)
 		return r;
 	leader->remote_host = take_ptr(msg.remote_host);
-	log_set_context((const struct log_field[]){ { "USER", msg.user },
-						    { "PEER_ADDRESS", leader->remote_host } },
-			2);
+	set_context(leader, &msg);
 	r = check_account(leader, &msg, &text);
 	if (r != 0)
 		log_with(LOG_NOTICE, r < 0 ? r : 0, NULL, 0, "Account '%s' may not log in: %s",

@@ -140,6 +140,8 @@ def utmp_entries(path):
 class Login:
     """A leader that we started, and what it has opened."""
 
+    person = "alice@example.com"
+
     def __init__(self, executable):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         exe = os.open(executable, os.O_PATH)
@@ -173,7 +175,7 @@ class Login:
             ids = struct.pack(">II", found.pw_uid if uid is None else uid, found.pw_gid)
         except KeyError:
             ids = bytes(8)
-        send(self.leader, ACCOUNT, text(name) + ids + text("100.64.0.2"))
+        send(self.leader, ACCOUNT, text(name) + ids + text("100.64.0.2") + text("ssh-0123abcd") + text(self.person))
         kind, reader, _ = receive(self.leader)
         assert kind == ACCOUNT_RESULT
         return reader.u8(), reader.text()
@@ -300,6 +302,37 @@ class SessionTest(unittest.TestCase):
         self.assertEqual((out, status), ("/\n", (0, 0, 0)))
         self.assertEqual(err, "Could not chdir to home directory /no/such/home: "
                               "No such file or directory\n")
+
+    # ---- the journal ----
+
+    def records_of(self, login, name):
+        """What the leader has told the journal in its own protocol, of a login that it refuses."""
+        folder = pathlib.Path("/run/systemd/journal")
+        folder.mkdir(parents=True)
+        self.addCleanup(shutil.rmtree, folder.parent)
+        info = os.fstat(2)
+        os.environ["JOURNAL_STREAM"] = f"{info.st_dev}:{info.st_ino}"
+        self.addCleanup(os.environ.pop, "JOURNAL_STREAM")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+            journal.bind(str(folder / "socket"))
+            journal.settimeout(10)
+            self.assertFalse(login().account(name)[0])
+            return dict(line.split("=", 1) for line in journal.recv(65536).decode().splitlines() if "=" in line)
+
+    def test_records_are_as_those_of_the_monitor(self):
+        def start(person=Login.person):
+            login = Login(sys.argv[1])
+            login.person = person
+            self.addCleanup(lambda: self.assertEqual(login.close(), 0))
+            return login
+
+        fields = self.records_of(start, "pg-noshell")
+        self.assertEqual({name: fields.get(name) for name in ("CONNECTION", "PEER", "LOCAL_USER", "USER")},
+                         {"CONNECTION": "ssh-0123abcd", "PEER": "100.64.0.2", "LOCAL_USER": "pg-noshell",
+                          "USER": "alice@example.com"})
+        self.assertNotIn("PEER_ADDRESS", fields)
+        self.doCleanups()
+        self.assertNotIn("USER", self.records_of(lambda: start(""), "pg-noshell"))
 
     # ---- what a login looks like ----
 

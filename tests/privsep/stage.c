@@ -445,8 +445,16 @@ void stage_check(struct stage *s)
 
 void stage_account(struct stage *s)
 {
+	_cleanup_(msg_account_done) struct msg_account account = { 0 };
+	struct chan_msg msg;
+
 	s->leader = receive_puppet(PUPPET_LEADER);
-	stage_skip(s->leader.channel, LEADER_ACCOUNT);
+	msg = stage_expect(s->leader.channel, LEADER_ACCOUNT);
+	assert_int_equal(msg_account_get(&msg, &account), 0);
+	chan_msg_done(&msg);
+	/* By which its records are found with the monitor's. */
+	assert_int_equal(strncmp(account.connection, "ssh-", 4), 0);
+	assert_string_equal(account.person, "alice@example.com");
 }
 
 void stage_opening(struct stage *s)

@@ -171,7 +171,7 @@ static void test_forwarding(void **state)
 
 static void test_small_ones(void **state)
 {
-	static char user[] = "user", host[] = "100.64.0.2";
+	static char user[] = "user", host[] = "100.64.0.2", name[] = "ssh-1", person[] = "a@b.c";
 	_cleanup_(chan_writer_done) struct chan_writer exited = { 0 }, killed = { 0 },
 						       signal = { 0 }, ended = { 0 },
 						       account = { 0 }, open = { 0 },
@@ -185,7 +185,7 @@ static void test_small_ones(void **state)
 	check_lengths(transcode_signal, &signal, 0);
 	msg_session_end_put(&ended, &(struct msg_session_end){ 7, 1ull << 40, 3 });
 	check_lengths(transcode_session_end, &ended, 0);
-	msg_account_put(&account, &(struct msg_account){ user, 4242, 4243, host });
+	msg_account_put(&account, &(struct msg_account){ user, 4242, 4243, host, name, person });
 	check_lengths(transcode_account, &account, 0);
 	msg_open_put(&open, &(struct msg_open){ user, host });
 	check_lengths(transcode_open, &open, 0);
@@ -305,10 +305,13 @@ static const struct hostile_case {
 	{ transcode_signal, "4:1 4:64", -EBADMSG },
 	{ transcode_signal, "4:1 4:0xffffffff", -EBADMSG },
 	/* names and texts */
-	{ transcode_account, "s:256 4:0 4:0 s:256", 0 },
-	{ transcode_account, "s:257 4:0 4:0 s:1", -EBADMSG },
-	{ transcode_account, "s:1 4:0 4:0 s:257", -EBADMSG },
-	{ transcode_account, "n:0 4:0 4:0 s:1", -EBADMSG },
+	{ transcode_account, "s:256 4:0 4:0 s:256 s:256 s:4096", 0 },
+	{ transcode_account, "s:257 4:0 4:0 s:1 s:1 s:1", -EBADMSG },
+	{ transcode_account, "s:1 4:0 4:0 s:257 s:1 s:1", -EBADMSG },
+	{ transcode_account, "s:1 4:0 4:0 s:1 s:257 s:1", -EBADMSG },
+	{ transcode_account, "s:1 4:0 4:0 s:1 s:1 s:4097", -EBADMSG },
+	{ transcode_account, "s:1 4:0 4:0 s:1", -EBADMSG },
+	{ transcode_account, "n:0 4:0 4:0 s:1 s:1 s:1", -EBADMSG },
 	{ transcode_open, "s:256 s:256", 0 },
 	{ transcode_open, "s:257 s:1", -EBADMSG },
 	{ transcode_open, "s:1 n:0", -EBADMSG },

@@ -199,6 +199,8 @@ static void put_account(struct chan_writer *w, const char *user)
 	chan_put_u32(w, pw ? pw->pw_uid : 0);
 	chan_put_u32(w, pw ? pw->pw_gid : 0);
 	chan_put_string(w, "100.64.0.2");
+	chan_put_string(w, "ssh-0123abcd");
+	chan_put_string(w, "alice@example.com");
 }
 
 static void put_open(struct chan_writer *w)
@@ -374,10 +376,12 @@ static void test_leader_refuses_malformed(void **state)
 	} cases[] = {
 		{ AT_START, LEADER_ACCOUNT, "", 0 },
 		{ AT_START, LEADER_ACCOUNT, "\0\0\0\4root\0\0\0\0\0\0\0\0", 16 }, /* no host */
-		{ AT_START, LEADER_ACCOUNT, "\0\0\0\4ro\0t\0\0\0\0\0\0\0\0\0\0\0\1h",
-		  21 }, /* NUL inside */
-		{ AT_START, LEADER_ACCOUNT, "\0\0\0\1r\0\0\0\0\0\0\0\0\0\0\0\1h!",
-		  19 }, /* too long */
+		{ AT_START, LEADER_ACCOUNT, "\0\0\0\1r\0\0\0\0\0\0\0\0\0\0\0\1h",
+		  18 }, /* no name */
+		{ AT_START, LEADER_ACCOUNT,
+		  "\0\0\0\4ro\0t\0\0\0\0\0\0\0\0\0\0\0\1h\0\0\0\1c\0\0\0\0", 30 }, /* NUL inside */
+		{ AT_START, LEADER_ACCOUNT, "\0\0\0\1r\0\0\0\0\0\0\0\0\0\0\0\1h\0\0\0\1c\0\0\0\0!",
+		  28 }, /* too long */
 		{ AT_START, LEADER_ACCOUNT, "\xff\xff\xff\xff", 4 },
 		{ AT_START, LEADER_CLOSE, "!", 1 },
 		{ AT_RUNNING, LEADER_LOGIN, "\0\0\0\4tty1", 8 },
