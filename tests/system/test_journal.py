@@ -39,6 +39,8 @@ def test_story_of_a_login(mesh):
     records = whole_story(server, began, EVENT="session-ended", LOCAL_USER="alice")
     events = [r["EVENT"] for r in records if "EVENT" in r]
     assert events == ["connection-begun", "decision", "session-begun", "session-ended", "connection-ended"]
+    # No user's process can say that of itself (peergate-sshgw(8)).
+    assert {r["_UID"] for r in records} == {"0"}
     _, decision, begun, session, connection = [r for r in records if "EVENT" in r]
     who = "USER", "NODE", "PEER", "LOCAL_USER", "SSH_USER", "RULE", "LEASE", "CONNECTION"
     for record in begun, session, connection:
