@@ -14,6 +14,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/log.h"
 #include "common/text.h"
 #include "sshgw/child.h"
 
@@ -172,6 +173,14 @@ int scope_kill(const char *path)
 	int r = write_control(path, "cgroup.kill", "1");
 
 	return r == -ENOENT || r == -ENODEV ? 0 : r;
+}
+
+void scope_kill_logged(const char *path)
+{
+	int r = scope_kill(path);
+
+	if (r < 0)
+		log_error_errno(r, "Could not kill control group %s", path);
 }
 
 int scope_watch(const char *path)

@@ -40,6 +40,8 @@ int scope_enter(const char *path);
  * (cgroup.kill, kernel 5.14). A group that is gone is no error. Return: 0, negative errno.
  */
 int scope_kill(const char *path);
+/* The same for who has nothing else to try: a failure is logged. */
+void scope_kill_logged(const char *path);
 /*
  * Whether the group, or one below it, has a process. Return: 1, 0 (also when it is gone), negative
  * errno.

@@ -19,14 +19,6 @@
 
 /* ---- killing ---- */
 
-static void kill_group(const char *group)
-{
-	int r = scope_kill(group);
-
-	if (r < 0)
-		log_error_errno(r, "Could not kill control group %s", group);
-}
-
 /* All but the leader; if that does not go, the leader is taken out of the way. */
 static void kill_around_leader(const struct monitor *m, const char *group)
 {
@@ -40,7 +32,7 @@ static void kill_around_leader(const struct monitor *m, const char *group)
 	r = scope_leave(leader);
 	if (r < 0 && r != -ESRCH)
 		log_warning_errno(r, "Could not spare the session leader, continuing");
-	kill_group(group);
+	scope_kill_logged(group);
 }
 
 /*
@@ -62,7 +54,7 @@ static void kill_login(struct monitor *m)
 		if (led)
 			kill_around_leader(m, groups[i]);
 		else
-			kill_group(groups[i]);
+			scope_kill_logged(groups[i]);
 	}
 }
 

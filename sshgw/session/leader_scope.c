@@ -36,14 +36,6 @@ static void find_session(struct leader_scope *scope)
 	scope->session = own;
 }
 
-static void kill_group(const char *group)
-{
-	int r = scope_kill(group);
-
-	if (r < 0)
-		log_error_errno(r, "Could not kill control group %s", group);
-}
-
 /*
  * The monitor freezes a group to kill around us. We cannot from within, so we step out of it for as
  * long as it takes to kill it whole.
@@ -60,9 +52,9 @@ void leader_scope_kill(struct leader_scope *scope)
 	left = scope_enter(scope->above);
 	if (left < 0)
 		log_error_errno(left, "Could not leave the login's control group, ending with it");
-	kill_group(scope->made);
+	scope_kill_logged(scope->made);
 	if (scope->session) {
-		kill_group(scope->session);
+		scope_kill_logged(scope->session);
 		scope_remove(scope->made);
 	}
 	if (left == 0 && scope_enter(scope->session ? scope->session : scope->made) < 0)
