@@ -20,8 +20,8 @@
 
 #define MAX_PROCS_BYTES (4u << 20)
 #define MAX_WAITED	64u
-#define KILL_USEC	(1000 * 1000ull) /* for all of it */
-#define ROUND_USEC	(100 * 1000ull)	 /* for those of one list */
+#define REMOVE_USEC	(1000 * 1000ull)
+#define ROUND_USEC	(100 * 1000ull) /* for those of one list */
 #define PAUSE_NSEC	(5 * 1000 * 1000)
 
 /* Where cgroup v2 is: alone, or (systemd's hybrid set-up) beside the old controllers. */
@@ -305,9 +305,9 @@ static int kill_below(const char *path)
 }
 
 /* Groups below are not waited for by process: only looked at again, a little later. */
-static int kill_frozen(const char *path, pid_t spare)
+static int kill_frozen(const char *path, pid_t spare, uint64_t usec)
 {
-	uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + KILL_USEC;
+	uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + usec;
 	struct timespec pause = { .tv_nsec = PAUSE_NSEC };
 
 	do {
@@ -325,7 +325,7 @@ static int kill_frozen(const char *path, pid_t spare)
 	return -ETIME;
 }
 
-int scope_kill_around(const char *path, pid_t leader)
+int scope_kill_around(const char *path, pid_t leader, uint64_t usec)
 {
 	int r, unfrozen;
 
@@ -333,7 +333,7 @@ int scope_kill_around(const char *path, pid_t leader)
 	r = write_control(path, "cgroup.freeze", "1");
 	if (r < 0)
 		return r == -ENOENT || r == -ENODEV ? 0 : r;
-	r = kill_frozen(path, leader);
+	r = kill_frozen(path, leader, usec);
 	unfrozen = write_control(path, "cgroup.freeze", "0");
 	return r < 0 ? r : unfrozen;
 }
@@ -341,7 +341,7 @@ int scope_kill_around(const char *path, pid_t leader)
 /* Who was killed takes a moment to die. */
 void scope_remove(const char *path)
 {
-	uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + KILL_USEC;
+	uint64_t deadline = clock_usec(CLOCK_MONOTONIC) + REMOVE_USEC;
 	struct timespec pause = { .tv_nsec = PAUSE_NSEC };
 
 	while (rmdir(path) < 0 && errno == EBUSY && clock_usec(CLOCK_MONOTONIC) < deadline)

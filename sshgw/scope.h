@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/cleanup.h"
@@ -20,9 +21,10 @@ int scope_find(pid_t leader, char **ret_path);
 /*
  * Kill every process of the group and of groups below it but the leader, which has a PAM session to
  * close, and has to be in the group for that. The group is frozen meanwhile: forks do not race.
- * Return: 0, -ETIME (some did not die in time), negative errno.
+ * usec: how long their end is waited for. Return: 0, -ETIME (some, though killed, have not died),
+ * negative errno.
  */
-int scope_kill_around(const char *path, pid_t leader);
+int scope_kill_around(const char *path, pid_t leader, uint64_t usec);
 /* Take the leader out of the login's group, into our own. */
 int scope_leave(pid_t leader);
 /*

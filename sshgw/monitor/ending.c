@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "common/log.h"
 #include "sshgw/child.h"
@@ -14,19 +15,29 @@
 /* After the notice: time for the net process to send it, and for PAM to close the session. */
 #define NET_END_USEC	(500 * 1000ull)
 #define LEADER_END_USEC (5 * 1000000ull)
+/*
+ * For each of the login's control groups: what is killed may be slow to die (state D), and we wait
+ * for it. While the net process is there to be killed in time, not for long; it is done again then.
+ */
+#define KILL_USEC	(1000 * 1000ull)
+#define FIRST_KILL_USEC (150 * 1000ull)
 /* A refused client gets this long to read why and to leave by itself. */
 #define REFUSED_USEC (3 * 1000000ull)
 
 /* ---- killing ---- */
 
 /* All but the leader; if that does not go, the leader is taken out of the way. */
-static void kill_around_leader(const struct monitor *m, const char *group)
+static void kill_around_leader(struct monitor *m, const char *group, uint64_t usec)
 {
 	pid_t leader = m->peers[MON_LEADER].pid;
-	int r = scope_kill_around(group, leader);
+	int r = scope_kill_around(group, leader, usec);
 
 	if (r == 0)
 		return;
+	if (r == -ETIME && usec < KILL_USEC) {
+		m->kill_again = true;
+		return;
+	}
 	log_warning_errno(r, "Could not kill the login's processes one by one, killing the whole "
 			     "control group");
 	r = scope_leave(leader);
@@ -39,7 +50,7 @@ static void kill_around_leader(const struct monitor *m, const char *group)
  * Everything that the login started, wherever it forked to. A leader that is there stays, for it
  * has the PAM session to close; PAM may have moved it without its having told us.
  */
-static void kill_login(struct monitor *m)
+static void kill_within(struct monitor *m, uint64_t usec)
 {
 	bool led = m->peers[MON_LEADER].pidfd >= 0;
 	const char *groups[] = { m->own_scope, NULL };
@@ -52,10 +63,23 @@ static void kill_login(struct monitor *m)
 		if (!groups[i])
 			continue;
 		if (led)
-			kill_around_leader(m, groups[i]);
+			kill_around_leader(m, groups[i], usec);
 		else
 			scope_kill_logged(groups[i]);
 	}
+}
+
+static void kill_login(struct monitor *m)
+{
+	kill_within(m, m->peers[MON_NET].pidfd >= 0 ? FIRST_KILL_USEC : KILL_USEC);
+}
+
+/* What was slow to die when the net process was still to be killed. */
+static void kill_rest(struct monitor *m)
+{
+	if (m->kill_again)
+		kill_login(m);
+	m->kill_again = false;
 }
 
 static void arm_kill(struct monitor *m, uint64_t usec)
@@ -137,11 +161,35 @@ void mon_end_child_gone(struct monitor *m)
 {
 	if (m->state != MON_ENDING || m->peers[MON_NET].pidfd >= 0)
 		return;
+	kill_rest(m);
 	if (m->peers[MON_LEADER].pidfd >= 0)
 		/* From here on it is the leader that is waited for. */
 		arm_kill(m, LEADER_END_USEC);
 	else
 		finish(m);
+}
+
+/*
+ * The connection is not only the net process's: it ends whether that dies or not. One that does not
+ * (state D) is left to whoever reaps what we leave behind.
+ */
+static void kill_net(struct monitor *m)
+{
+	struct mon_peer *net = &m->peers[MON_NET];
+
+	child_kill(net->pidfd);
+	if (m->config.connection_fd >= 0)
+		shutdown(m->config.connection_fd, SHUT_RDWR);
+	if (!m->net_killed) {
+		m->net_killed = true;
+		arm_kill(m, LEADER_END_USEC);
+		return;
+	}
+	log_error("The net process does not end although it was killed, going on without it");
+	net->exit = loop_source_free(net->exit);
+	net->pidfd = close_fd(net->pidfd);
+	story_end(m);
+	mon_end_child_gone(m);
 }
 
 /* First the net process, later whatever is left. */
@@ -150,8 +198,7 @@ static void on_kill_timer(struct loop_source *source, uint64_t usec, void *userd
 	struct monitor *m = userdata;
 
 	if (m->peers[MON_NET].pidfd >= 0) {
-		child_kill(m->peers[MON_NET].pidfd);
-		arm_kill(m, LEADER_END_USEC);
+		kill_net(m);
 	} else if (m->peers[MON_LEADER].pidfd >= 0) {
 		log_warning("The session leader does not end, killing it");
 		child_kill(m->peers[MON_LEADER].pidfd);
@@ -202,7 +249,7 @@ static void end_again(struct monitor *m, enum mon_end how)
 
 void mon_end_now(struct monitor *m)
 {
-	kill_login(m);
+	kill_within(m, KILL_USEC);
 }
 
 void mon_end_opened(struct monitor *m)
@@ -238,6 +285,8 @@ void mon_end(struct monitor *m, enum mon_end how, const char *notice, const char
 		tell(m, notice);
 	else if (how != MON_END_REFUSED)
 		child_kill(m->peers[MON_NET].pidfd);
+	/* Before anything that may take time. */
+	arm_kill(m, how == MON_END_REFUSED ? REFUSED_USEC : NET_END_USEC);
 	if (how == MON_END_KILLED) {
 		m->killed = true;
 		kill_login(m);
@@ -246,6 +295,5 @@ void mon_end(struct monitor *m, enum mon_end how, const char *notice, const char
 	mon_send(m, MON_LEADER, LEADER_CLOSE, NULL, NULL, 0);
 	loop_time_enable(m->grace, LOOP_OFF);
 	loop_time_enable(m->idle, LOOP_OFF);
-	arm_kill(m, how == MON_END_REFUSED ? REFUSED_USEC : NET_END_USEC);
 	mon_end_child_gone(m);
 }

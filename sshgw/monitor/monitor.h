@@ -127,6 +127,8 @@ struct monitor {
 		*children;
 	int raised;	    /* by how much our priority is above that of those we start */
 	bool killed;	    /* MON_END_KILLED: nothing may go on */
+	bool kill_again;    /* some of that was slow to die */
+	bool net_killed;    /* by the end's timer */
 	struct guard guard; /* in MON_LEFT */
 	int scope_fd;	    /* watched for the end of what was left running; -1: not */
 };

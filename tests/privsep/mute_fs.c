@@ -106,7 +106,7 @@ int mute_fs_open(const char *dir)
 	return file;
 }
 
-void mute_fs_join(pid_t other)
+static void join(pid_t other, pid_t pid)
 {
 	_cleanup_free_ char *from = text_printf("/proc/%d/cgroup", other), *procs = NULL;
 	_cleanup_fclose_ FILE *in = fopen(from, "re"), *out = NULL;
@@ -120,7 +120,35 @@ void mute_fs_join(pid_t other)
 	procs = text_printf("/sys/fs/cgroup%s/cgroup.procs", path);
 	out = fopen(procs, "we");
 	assert_non_null(out);
-	assert_true(fprintf(out, "%d\n", server) > 0);
+	assert_true(fprintf(out, "%d\n", pid) > 0);
+}
+
+void mute_fs_join(pid_t other)
+{
+	join(other, server);
+}
+
+/* Its question has been read, so that its wait is no longer one that SIGKILL ends (fuse(4)). */
+void mute_fs_hang(pid_t other)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct stat st;
+
+		_exit(stat(mute_fs_path(), &st) < 0);
+	}
+	join(other, pid);
+	usleep(200000);
+}
+
+const char *mute_fs_path(void)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), "%s/file", mounted);
+	return path;
 }
 
 void mute_fs_end(void)

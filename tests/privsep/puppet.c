@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "tests/privsep/puppet.h"
@@ -76,6 +77,16 @@ static void leave_process_behind(int control)
 		_exit(5);
 }
 
+/* It does not come back from that, and cannot be killed. */
+static void hang(int control)
+{
+	char path[256] = "";
+	struct stat st;
+
+	if (read(control, path, sizeof(path) - 1) < 0 || stat(path, &st) < 0)
+		_exit(6);
+}
+
 int main(int argc, char *argv[])
 {
 	struct puppet_hello hello = {
@@ -94,6 +105,8 @@ int main(int argc, char *argv[])
 	while (read(control, &order, 1) == 1) {
 		if (order == PUPPET_FORK)
 			leave_process_behind(control);
+		else if (order == PUPPET_HANG)
+			hang(control);
 		else
 			_exit(0);
 	}

@@ -3,11 +3,14 @@
  * on while the agent is away. In the end nothing is left of it, whatever forked in it.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -16,6 +19,7 @@
 #include "common/file.h"
 #include "common/text.h"
 #include "sshgw/scope.h"
+#include "tests/privsep/mute_fs.h"
 #include "tests/privsep/stage.h"
 #include "tests/privsep/world.h"
 
@@ -354,6 +358,89 @@ static void test_shutdown_before_the_login(void **state)
 	stage_end(&s, "the host shuts down");
 }
 
+/* ---- what does not die when it is killed ---- */
+
+static void open_mute_fs(void)
+{
+	_cleanup_free_ char *dir = world_path("mute");
+
+	mute_fs_open(dir);
+}
+
+/* Return: how long it took from begin on. */
+static uint64_t wait_for_hangup(struct stage *s, uint64_t begin)
+{
+	struct pollfd client = { .fd = s->client, .events = POLLIN };
+	char said[256];
+
+	while (poll(&client, 1, STAGE_TIMEOUT_USEC / 1000) > 0 &&
+	       recv(s->client, said, sizeof(said), MSG_DONTWAIT) > 0)
+		;
+	return clock_usec(CLOCK_MONOTONIC) - begin;
+}
+
+static void take_right_away(struct stage *s)
+{
+	stage_tell_agent(s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
+	expect_notice(s, "gone");
+}
+
+/* Programs of the login: the connection is gone in half a second all the same. */
+static void test_programs_that_do_not_die(void **state)
+{
+	uint64_t begin, took;
+	struct stage s;
+
+	stage_reach(&s, MON_OPENING);
+	open_mute_fs();
+	mute_fs_hang(s.leader.hello.pid);
+	assert_int_equal(world_move(s.leader.hello.pid), 0);
+	mute_fs_hang(s.leader.hello.pid);
+	stage_open(&s);
+	stage_start_channel(&s, CHANNEL);
+	begin = clock_usec(CLOCK_MONOTONIC);
+	take_right_away(&s);
+	took = wait_for_hangup(&s, begin);
+	stage_leader_closes(&s);
+	mute_fs_end();
+	stage_end(&s, "Revoked the login");
+	assert_in_range(took, 400000, 1900000);
+}
+
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid == pid;
+}
+
+/* Net: the connection is gone as well, and in the end the monitor goes on without it. */
+static void test_net_that_does_not_die(void **state)
+{
+	uint64_t begin, took;
+	struct stage s;
+	bool ended;
+
+	stage_reach(&s, MON_OPEN);
+	open_mute_fs();
+	stage_tell_puppet(&s.net, PUPPET_HANG);
+	assert_true(send(s.net.control, mute_fs_path(), strlen(mute_fs_path()), 0) > 0);
+	usleep(200000);
+	begin = clock_usec(CLOCK_MONOTONIC);
+	take_right_away(&s);
+	took = wait_for_hangup(&s, begin);
+	assert_int_equal(kill(s.net.hello.pid, 0), 0);
+	stage_leader_closes(&s);
+	while (!(ended = has_ended(s.monitor)) &&
+	       clock_usec(CLOCK_MONOTONIC) - begin < STAGE_TIMEOUT_USEC)
+		usleep(20000);
+	mute_fs_end();
+	stage_end(&s, "The net process does not end although it was killed");
+	assert_true(ended);
+	assert_in_range(took, 400000, 4000000);
+}
+
 /* ---- the agent away ---- */
 
 static void restart_agent(struct stage *s)
@@ -619,6 +706,8 @@ int main(void)
 		ON_STAGE(test_signal),
 		ON_STAGE(test_shutdown),
 		ON_STAGE(test_shutdown_before_the_login),
+		ON_STAGE(test_programs_that_do_not_die),
+		ON_STAGE(test_net_that_does_not_die),
 		ON_STAGE(test_agent_comes_back),
 		ON_STAGE(test_agent_comes_back_while_accounts_are_away),
 		ON_STAGE(test_agent_comes_back_with_another_mind),

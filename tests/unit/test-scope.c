@@ -25,7 +25,8 @@
 #include "common/text.h"
 #include "sshgw/scope.h"
 
-#define ROOT "/sys/fs/cgroup"
+#define ROOT	  "/sys/fs/cgroup"
+#define KILL_USEC 1000000u
 
 static char *own_group, *first_group;
 
@@ -180,7 +181,7 @@ static void test_kill_around_the_leader(void **state)
 	below = text_printf("%s/below", path);
 	assert_int_equal(mkdir(below, 0755), 0);
 	assert_int_equal(write_pid(below, other), 0);
-	assert_int_equal(scope_kill_around(path, leader), 0);
+	assert_int_equal(scope_kill_around(path, leader, KILL_USEC), 0);
 	assert_int_equal(count_processes(path), 1);
 	assert_int_equal(scope_is_populated(below), 0);
 	assert_int_equal(kill(leader, 0), 0);
@@ -189,9 +190,9 @@ static void test_kill_around_the_leader(void **state)
 	assert_int_equal(kill(leader, SIGTERM), 0);
 	wait_until_empty(path);
 	reap_all();
-	assert_int_equal(scope_kill_around(path, leader), 0);
+	assert_int_equal(scope_kill_around(path, leader, KILL_USEC), 0);
 	scope_remove(path);
-	assert_int_equal(scope_kill_around(path, leader), 0);
+	assert_int_equal(scope_kill_around(path, leader, KILL_USEC), 0);
 }
 
 /* ---- a number that changes hands ---- */
@@ -237,7 +238,7 @@ static void test_number_changes_hands(void **state)
 	assert_int_equal(scope_create(leader, &path), 0);
 	assert_int_equal(write_pid(path, other), 0);
 	change.victim = other;
-	assert_int_equal(scope_kill_around(path, leader), 0);
+	assert_int_equal(scope_kill_around(path, leader, KILL_USEC), 0);
 	change.victim = 0;
 	assert_true(change.done);
 	reap(leader);
