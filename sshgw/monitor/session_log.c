@@ -86,6 +86,22 @@ void session_log_refused(struct monitor *m, int level, int error, const char *wh
 	journal_record(m, "session-refused", level, NULL, 0, text ?: "Refused a program");
 }
 
+void session_log_not_started(struct monitor *m, const struct channel *channel, const char *reason)
+{
+	struct journal_number id = journal_number(channel->id);
+	const char *kind = start_kind_to_string(channel->kind);
+	_cleanup_free_ char *text = NULL;
+
+	if (!may_record(&m->session_log))
+		return;
+	text = text_printf("Session of %s (%s) could not be started: %s", m->account->name, kind,
+			   reason);
+	journal_record(
+		m, "session-ended", LOG_NOTICE,
+		LOG_FIELDS({ "CHANNEL", id.text }, { "CHANNEL_KIND", kind }, { "REASON", reason }),
+		text ?: "A session could not be started");
+}
+
 /* What is known of how it ended: fields and text. */
 struct ending {
 	char status[16], signal[16], text[64];

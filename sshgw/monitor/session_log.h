@@ -42,6 +42,8 @@ void session_log_starting(struct monitor *m, const struct channel *channel);
  * There was none to start. what: after the account's name; error: 0 or negative errno.
  */
 void session_log_refused(struct monitor *m, int level, int error, const char *what);
+/* It was, and did not start after all. */
+void session_log_not_started(struct monitor *m, const struct channel *channel, const char *reason);
 /* It runs; its line is known. */
 void session_log_started(struct monitor *m, const struct channel *channel);
 void session_log_hung_up(struct monitor *m, uint32_t id);

@@ -295,6 +295,7 @@ int sessions_start_failed(struct monitor *m, struct chan_msg *msg)
 	channel = channels_find(&m->channels, id);
 	if (!channel || (channel->state != CHANNEL_STARTING && channel->state != CHANNEL_DETACHED))
 		return -EPROTO;
+	session_log_not_started(m, channel, reason);
 	channels_remove(&m->channels, channel);
 	refuse_start(m, id, reason);
 	return 0;

@@ -302,6 +302,22 @@ static void test_record_of_the_end(void **state)
 	}
 }
 
+/* What has begun in the journal ends there. */
+static void test_record_of_what_did_not_start(void **state)
+{
+	struct chan_writer w = { 0 };
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_start_channel(&s, 7);
+	chan_put_u32(&w, 7);
+	chan_put_string(&w, "no terminal is left");
+	stage_send(s.user, USER_START_FAILED, &w, NULL, 0);
+	stage_skip(s.net.channel, NET_START_FAILED);
+	stage_log_out(&s, "Session of alice (exec) could not be started: no terminal is left\n"
+			  "\tREASON=no terminal is left\n");
+}
+
 /* Whatever a client starts and ends, the journal takes only so much of it. */
 static void test_flood_of_records(void **state)
 {
@@ -486,6 +502,7 @@ int main(void)
 		ON_STAGE(test_no_sftp),
 		ON_STAGE(test_program_of_its_own),
 		ON_STAGE(test_record_of_the_end),
+		ON_STAGE(test_record_of_what_did_not_start),
 		ON_STAGE(test_flood_of_records),
 		ON_STAGE(test_flood_of_refusals),
 		ON_STAGE(test_signals),
