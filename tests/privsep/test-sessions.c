@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "common/text.h"
+#include "sshgw/monitor/dispatch.h"
+#include "sshgw/monitor/signing.h"
 #include "tests/privsep/stage.h"
 
 #define FORCED "/usr/bin/backup"
@@ -490,6 +492,52 @@ static void test_flood_of_signals(void **state)
 	stage_log_out(&s, NULL);
 }
 
+/* ---- a connection that goes on for weeks ---- */
+
+static void say_to(struct monitor *m, uint32_t type, struct chan_writer *w)
+{
+	int pair[2];
+	struct chan_msg msg;
+
+	assert_int_equal(chan_pair(pair), 0);
+	stage_send(pair[0], type, w, NULL, 0);
+	msg = stage_expect(pair[1], type);
+	assert_int_equal(dispatch(m, MON_NET, &msg), 0);
+	chan_msg_done(&msg);
+	stage_close(pair, 2);
+}
+
+/* A client that exchanges keys each MiB, or signals all the time, does not break the protocol. */
+static void test_no_number_is_too_large(void **state)
+{
+	static const uint32_t limits[] = { 1u << 20, UINT32_MAX };
+	struct chan_writer w;
+	int pair[2];
+
+	assert_int_equal(chan_pair(pair), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		struct monitor m = {
+			.state = MON_OPEN,
+			.peers = { { .name = "net" }, { 0 }, { 0 }, { .fd = pair[0] } },
+		};
+
+		for (size_t j = 0; j < MON_MAX_HANDLERS; j++)
+			m.uses[j] = limits[i];
+		assert_int_equal(loop_new(&m.loop), 0);
+		assert_int_equal(signing_init(&m), 0);
+		w = (struct chan_writer){ 0 };
+		msg_signal_put(&w, &(struct msg_signal){ .channel = 1, .number = SIGTERM });
+		say_to(&m, NET_SIGNAL, &w);
+		w = (struct chan_writer){ 0 };
+		msg_sign_put(&w, &(struct msg_sign){ .digest = 5, .hash_len = 32 });
+		say_to(&m, NET_SIGN, &w);
+		stage_skip(pair[1], KEYS_SIGN);
+		signing_done(&m);
+		loop_free(m.loop);
+	}
+	stage_close(pair, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -509,6 +557,7 @@ int main(void)
 		ON_STAGE(test_signals_that_are_not_for_clients),
 		ON_STAGE(test_signals_at_the_wrong_time),
 		ON_STAGE(test_flood_of_signals),
+		cmocka_unit_test(test_no_number_is_too_large),
 	};
 
 	if (!stage_world_is_possible())
