@@ -42,6 +42,7 @@ static int on_ready(struct monitor *m, struct chan_msg *msg)
 {
 	if (msg->len > 0)
 		return -EPROTO;
+	m->story.met_client = true;
 	mon_enter(m, MON_KEX, "the network process is sandboxed");
 	return 0;
 }

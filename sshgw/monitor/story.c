@@ -53,7 +53,12 @@ void story_net_exited(struct monitor *m, int status)
 		break;
 	case NET_EXIT_FAILED:
 		m->story.why = "the network process failed";
-		return;
+		/* It has not read a byte. Later that is its word, and who took it over has the
+		 * word.
+		 */
+		if (!m->story.met_client)
+			return;
+		break;
 	}
 	/* Whoever comes to leave is no better than one who waits for the grace time. */
 	if (!m->story.logged_in)

@@ -14,6 +14,7 @@ struct monitor;
 struct story {
 	uint64_t begun_usec; /* CLOCK_MONOTONIC; 0: it has not */
 	const char *why;     /* it ends, the first reason of all; NULL: it does not yet */
+	bool met_client;     /* net reads what it sends */
 	bool logged_in;
 	bool refused;	 /* the login */
 	bool misbehaved; /* the client did: the listener keeps count */

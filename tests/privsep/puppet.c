@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "sshgw/steps.h"
 #include "tests/privsep/puppet.h"
 
 /* Descriptors beyond those that the role is given. */
@@ -107,6 +108,8 @@ int main(int argc, char *argv[])
 			leave_process_behind(control);
 		else if (order == PUPPET_HANG)
 			hang(control);
+		else if (order == PUPPET_FAIL)
+			_exit(NET_EXIT_FAILED);
 		else
 			_exit(0);
 	}

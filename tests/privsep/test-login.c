@@ -409,6 +409,14 @@ static void test_misbehaviour(void **state)
 	stage_ready(&s);
 	stage_tell_puppet(&s.net, PUPPET_EXIT);
 	stage_end(&s, BLAMED);
+	/* Has a net process that says that it failed, when it has heard of the client. */
+	stage_begin(&s, &(struct stage_options){ 0 }, true);
+	stage_tell_puppet(&s.net, PUPPET_FAIL);
+	stage_end_without(&s, BLAMED);
+	stage_begin(&s, &(struct stage_options){ 0 }, true);
+	stage_ready(&s);
+	stage_tell_puppet(&s.net, PUPPET_FAIL);
+	stage_end(&s, BLAMED);
 	/* Stays for too long. */
 	stage_begin(&s, &(struct stage_options){ .ceiling = "SSH=yes\nLoginGraceTime=1s\n" }, true);
 	stage_ready(&s);
