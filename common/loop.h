@@ -44,7 +44,7 @@ void loop_exit(struct loop *loop);
 /* events: EPOLLIN, EPOLLPRI, ... (epoll_ctl(2)); level-triggered. fd stays the caller's. */
 int loop_add_io(struct loop *loop, int fd, uint32_t events, loop_io_fn fn, void *userdata,
 		struct loop_source **ret_source);
-/* A time on CLOCK_MONOTONIC or CLOCK_REALTIME; a clock that is set is noticed. */
+/* A time on CLOCK_MONOTONIC, CLOCK_BOOTTIME or CLOCK_REALTIME; a clock that is set is noticed. */
 int loop_add_time(struct loop *loop, clockid_t clock, loop_time_fn fn, void *userdata,
 		  struct loop_source **ret_source);
 /* The signal is blocked in this process from now on. */

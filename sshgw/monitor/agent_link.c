@@ -32,7 +32,7 @@ enum link_state {
 	LINK_OVER,     /* rejected or revoked */
 };
 
-/* Times are of CLOCK_MONOTONIC. */
+/* Times are of CLOCK_MONOTONIC: while this host is suspended, so is the agent, and not away. */
 struct agent_link {
 	struct loop *loop;
 	struct loop_source *io, *timer;

@@ -34,7 +34,8 @@ static void on_idle(struct loop_source *source, uint64_t usec, void *userdata)
 
 int idle_init(struct monitor *m)
 {
-	return loop_add_time(m->loop, CLOCK_MONOTONIC, on_idle, m, &m->idle);
+	/* Who is suspended sends nothing. */
+	return loop_add_time(m->loop, CLOCK_BOOTTIME, on_idle, m, &m->idle);
 }
 
 uint32_t idle_tell_msec(const struct monitor *m)

@@ -223,7 +223,8 @@ static int add_timers(struct monitor *m)
 	if (r == 0)
 		r = loop_add_time(m->loop, CLOCK_REALTIME, on_expiry, m, &m->expiry);
 	if (r == 0)
-		r = loop_add_time(m->loop, CLOCK_MONOTONIC, on_duration, m, &m->duration);
+		/* The rule's time goes on while this host is suspended. */
+		r = loop_add_time(m->loop, CLOCK_BOOTTIME, on_duration, m, &m->duration);
 	if (r == 0)
 		r = idle_init(m);
 	if (r == 0)

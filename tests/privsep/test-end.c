@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -275,6 +276,42 @@ static void test_maximum_duration(void **state)
 	stage_start_channel(&s, CHANNEL);
 	stage_tell_puppet(&s.leader, PUPPET_FORK);
 	expect_revocation(&s, "maximum duration", "maximum duration is over");
+}
+
+/* Timers of the monitor that are armed on this clock: proc(5), fdinfo of a timerfd. */
+static unsigned count_timers(const struct stage *s, clockid_t clock)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 128; fd++) {
+		_cleanup_free_ char *path = text_printf("/proc/%d/fdinfo/%d", s->monitor, fd);
+		_cleanup_fclose_ FILE *f = fopen(path, "re");
+		long long sec = 0, nsec = 0;
+		int clockid = -1;
+		char line[256];
+
+		while (f && fgets(line, sizeof(line), f)) {
+			(void)sscanf(line, "clockid: %d", &clockid);
+			(void)sscanf(line, "it_value: (%lld, %lld)", &sec, &nsec);
+		}
+		n += clockid == clock && (sec > 0 || nsec > 0);
+	}
+	return n;
+}
+
+/* What a rule limits goes on while the host is suspended. */
+static void test_clock_of_the_limits(void **state)
+{
+	struct stage s;
+
+	stage_log_in(&s, NULL,
+		     ",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,\"remote\":"
+		     "false},\"acceptEnv\":[],\"maxDurationUsec\":3600000000,"
+		     "\"idleTimeoutUsec\":3600000000}");
+	stage_start_channel(&s, CHANNEL);
+	assert_int_equal(count_timers(&s, CLOCK_BOOTTIME), 2);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_end_with_leader(&s, NULL);
 }
 
 /* It ends once nothing flows any more, not before, and what it left running goes on. */
@@ -701,6 +738,7 @@ int main(void)
 		ON_STAGE(test_lease_runs_out),
 		ON_STAGE(test_second_reason_to_kill),
 		ON_STAGE(test_maximum_duration),
+		ON_STAGE(test_clock_of_the_limits),
 		ON_STAGE(test_idle),
 		ON_STAGE(test_activity_without_timeout),
 		ON_STAGE(test_signal),
