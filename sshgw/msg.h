@@ -3,8 +3,9 @@
  * forwarding are in sshgw/msg_forward.h. PRIVSEP.md has the picture; sshgw/monitor/dispatch.c says
  * which request is legal when.
  *
- * Four channels, each with the monitor at one end: net, leader, user, keys. Each decoder refuses
- * what is longer, shorter or other than described here.
+ * Four channels have the monitor at one end: net, leader, user, keys; a fifth goes from the
+ * listener to the keys process. Each decoder refuses what is longer, shorter or other than
+ * described here.
  */
 #pragma once
 

@@ -56,7 +56,7 @@ ssh_poll_handle ssh_poll_new(socket_t fd, short events, ssh_poll_callback cb, vo
  */
 size_t ssh_packet_socket_callback(const void *data, size_t len, void *session);
 
-/* Signs data with a private key; the net process wraps it, the monitor calls it. */
+/* Signs data with a private key; the net process wraps it, the keys process calls it. */
 ssh_signature pki_sign_data(const ssh_key privkey, enum ssh_digest_e hash_type,
 			    const unsigned char *input, size_t input_len);
 int ssh_pki_export_signature_blob(const ssh_signature sign, ssh_string *ret_blob);

@@ -1,7 +1,7 @@
 /*
  * The monitor of one connection: root, outside the login's control group, parses no SSH. Holds the
- * lease, the ceiling and the host keys; starts and ends everything. sshgw/PRIVSEP.md has the
- * picture.
+ * lease and the ceiling, and of the host keys the public halves; starts and ends everything.
+ * sshgw/PRIVSEP.md has the picture.
  */
 #pragma once
 
