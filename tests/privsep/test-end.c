@@ -250,11 +250,15 @@ static void test_second_reason_to_kill(void **state)
 	struct stage s;
 
 	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.leader, PUPPET_FORK);
+	assert_int_equal(count_login(&s), 2);
 	clock_gettime(CLOCK_REALTIME, &ts);
 	keep = text_printf("notify {\"state\":\"keep\",\"validUntil\":%lld}",
 			   ((long long)ts.tv_sec + 1) * 1000000);
 	stage_tell_agent(&s, keep);
 	expect_notice(&s, "run out");
+	for (unsigned i = 0; count_login(&s) > 1 && i < STAGE_TIMEOUT_USEC / 20000; i++)
+		usleep(20000);
 	stage_tell_puppet(&s.leader, PUPPET_FORK);
 	assert_int_equal(count_login(&s), 2);
 	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
