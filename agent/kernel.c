@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/kernel_link.h"
 #include "agent/kernel_state.h"
 #include "agent/netlink/nflog.h"
 #include "common/text.h"
@@ -111,10 +112,8 @@ void kernel_on_foreign_change(struct kernel *kernel, void (*fn)(void *userdata, 
 
 void kernel_hold(struct kernel *kernel)
 {
-	if (kernel->ifindex == 0 || nft_in_force(kernel->nft))
-		return;
-	(void)rtnl_set_link_up(kernel->rtnl, kernel->ifindex, false);
-	kernel->net_holds = false;
+	if (kernel->ifindex)
+		kernel_close_link(kernel);
 }
 
 /* Return: 0 also if there is none. */

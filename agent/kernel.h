@@ -55,8 +55,8 @@ int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_u
 		 struct kernel_changes *ret_changes, char **reterr_text);
 
 /*
- * Nothing can be put right for a moment: if the table is not in force, take the link down until the
- * next kernel_apply().
+ * Nothing can be put right for a moment: if the table is not in force, or the link has another
+ * name, take it down until the next kernel_apply().
  */
 void kernel_hold(struct kernel *kernel);
 

@@ -51,26 +51,33 @@ static int check_owner(struct kernel *kernel, const struct rtnl_link_state *link
 	return 0;
 }
 
-/* The name that the table goes by is another's: what comes by our link is not filtered. */
-static void close_stray_link(struct kernel *kernel)
+void kernel_close_link(struct kernel *kernel)
 {
-	struct rtnl_link_state stray;
+	struct rtnl_link_state link;
+	bool filtered;
+	int r;
 
-	kernel->net_holds = kernel->told_holds = false;
-	if (rtnl_find_marked_link(kernel->rtnl, kernel->ifindex, &stray) == 0 && stray.up)
-		(void)rtnl_set_link_up(kernel->rtnl, stray.ifindex, false);
+	kernel->net_holds = false;
+	r = rtnl_find_marked_link(kernel->rtnl, kernel->ifindex, &link);
+	if (r == -ENODEV)
+		return;
+	filtered = nft_in_force(kernel->nft);
+	if (r == 0 && link.up && !(filtered && strcmp(link.name, kernel->ifname) == 0))
+		(void)rtnl_set_link_up(kernel->rtnl, link.ifindex, false);
+	/* It cannot be looked at: then this is all that is known of it. */
+	if (r < 0 && kernel->ifindex && !filtered)
+		(void)rtnl_set_link_up(kernel->rtnl, kernel->ifindex, false);
 }
 
-/* Until Linux 6.2 a link that is up cannot be renamed: then it was down, or has to be. */
+/* Down first: the table has not been looked at yet, and may go by another name, or be gone. */
 static int bring_home(struct kernel *kernel, struct rtnl_link_state *link)
 {
-	int r = rtnl_rename_link(kernel->rtnl, link->ifindex, kernel->ifname);
+	int r = 0;
 
-	if (r == -EBUSY) {
+	if (link->up)
 		r = rtnl_set_link_up(kernel->rtnl, link->ifindex, false);
-		if (r == 0)
-			r = rtnl_rename_link(kernel->rtnl, link->ifindex, kernel->ifname);
-	}
+	if (r == 0)
+		r = rtnl_rename_link(kernel->rtnl, link->ifindex, kernel->ifname);
 	return r < 0 ? r : rtnl_get_link(kernel->rtnl, kernel->ifname, link);
 }
 
@@ -99,7 +106,7 @@ static int find_stray_link(struct kernel *kernel, struct rtnl_link_state *ret_li
 	return 0;
 }
 
-int kernel_find_link(struct kernel *kernel, struct rtnl_link_state *ret_link, unsigned *n_changed,
+static int find_link(struct kernel *kernel, struct rtnl_link_state *ret_link, unsigned *n_changed,
 		     char **reterr_text)
 {
 	struct rtnl_link_state link;
@@ -116,7 +123,41 @@ int kernel_find_link(struct kernel *kernel, struct rtnl_link_state *ret_link, un
 	r = check_owner(kernel, &link, reterr_text);
 	if (r == 0)
 		*ret_link = link;
-	else if (r == -EEXIST)
-		close_stray_link(kernel);
 	return r;
+}
+
+static int put_into_group(struct kernel *kernel, struct rtnl_link_state *link, unsigned *n_changed,
+			  char **reterr_text)
+{
+	int r;
+
+	if (link->ifindex == 0 || link->grouped)
+		return 0;
+	r = rtnl_group_link(kernel->rtnl, link->ifindex);
+	if (r < 0) {
+		*reterr_text = text_printf("could not put link %s into its group: %s",
+					   kernel->ifname, strerror(-r));
+		return r;
+	}
+	link->grouped = true;
+	++*n_changed;
+	return 0;
+}
+
+int kernel_find_link(struct kernel *kernel, struct rtnl_link_state *ret_link, unsigned *n_changed,
+		     char **reterr_text)
+{
+	struct rtnl_link_state link = { 0 };
+	int r;
+
+	r = find_link(kernel, &link, n_changed, reterr_text);
+	if (r == 0)
+		r = put_into_group(kernel, &link, n_changed, reterr_text);
+	if (r < 0) {
+		kernel->told_holds = false;
+		kernel_close_link(kernel);
+		return r;
+	}
+	*ret_link = link;
+	return 0;
 }

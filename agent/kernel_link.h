@@ -4,10 +4,12 @@
 #include "agent/kernel_state.h"
 
 /*
- * Find it. One that was renamed gets its name back. If a foreign link has the name, ours is taken
- * down, since the table goes by the name; the foreign one is left alone.
+ * Find it. One that was renamed is taken down and gets its name back; one that has lost its group
+ * gets that. A foreign link that has the name is left alone. On failure ours is closed.
  * Return: 0, *ret_link (ifindex 0: there is none) and what was changed of it added to *n_changed;
  * -EEXIST (the name is taken) or another negative errno, and *reterr_text.
  */
 int kernel_find_link(struct kernel *kernel, struct rtnl_link_state *ret_link, unsigned *n_changed,
 		     char **reterr_text);
+/* Take it down, unless it has its name and the table is in force. */
+void kernel_close_link(struct kernel *kernel);

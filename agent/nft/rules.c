@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <string.h>
 
+#include "agent/link_mark.h"
 #include "agent/nft/expr.h"
 #include "agent/nft/nft.h"
 #include "agent/nft/sets.h"
@@ -64,15 +65,38 @@ static int finish(struct nft_layout *layout, struct rule_build *build, const cha
 	return rule ? nft_layout_add_rule(layout, rule) : -ENOMEM;
 }
 
-/* iifname "mesh0", oifname != "mesh0" */
-static void match_ifname(struct rule_build *build, enum nft_meta_keys key, enum nft_cmp_ops op,
-			 const char *ifname)
+/* Where a packet came in, or goes out. */
+struct side {
+	enum nft_meta_keys name, group;
+};
+
+static const struct side in = { NFT_META_IIFNAME, NFT_META_IIFGROUP };
+static const struct side out = { NFT_META_OIFNAME, NFT_META_OIFGROUP };
+
+/* iifname != "lo" */
+static void match_other_name(struct rule_build *build, enum nft_meta_keys key, const char *ifname)
 {
 	char name[IFNAMSIZ] = { 0 };
 
 	strncpy(name, ifname, sizeof(name) - 1);
 	expr_meta(build, key, NFT_REG_1);
-	expr_cmp(build, op, name, sizeof(name));
+	expr_cmp(build, NFT_CMP_NEQ, name, sizeof(name));
+}
+
+/*
+ * iifname != "mesh0" iifgroup != 5182
+ *
+ * The link is the mesh's by its name and by its group: whoever takes one of them away, by renaming
+ * it while it is up, has not taken it out of the filter.
+ */
+static void match_elsewhere(struct rule_build *build, const struct side *side,
+			    const struct nft_layout_config *config)
+{
+	const uint32_t group = LINK_GROUP;
+
+	match_other_name(build, side->name, config->ifname);
+	expr_meta(build, side->group, NFT_REG_1);
+	expr_cmp(build, NFT_CMP_NEQ, &group, sizeof(group));
 }
 
 static void match_family(struct rule_build *build, const struct family *family)
@@ -146,14 +170,24 @@ static int finish_drop(struct nft_layout *layout, const struct nft_layout_config
 	return finish(layout, build, comment);
 }
 
-/* iifname "mesh0" ip daddr @own4 tcp dport 22 tproxy ip to 127.0.0.1:2022 accept */
+/* iifname != "mesh0" iifgroup != 5182 accept: what follows is about the mesh only */
+static int accept_elsewhere(struct nft_layout *layout, const struct nft_layout_config *config,
+			    const char *chain, const struct side *side)
+{
+	struct rule_build build = rule_start(chain);
+
+	match_elsewhere(&build, side, config);
+	expr_accept(&build);
+	return finish(layout, &build, NULL);
+}
+
+/* ip daddr @own4 tcp dport 22 tproxy ip to 127.0.0.1:2022 accept */
 static int divert_ssh(struct nft_layout *layout, const struct nft_layout_config *config,
 		      const struct family *family)
 {
 	struct rule_build build = rule_start("divert");
 	uint16_t port = htons(config->gateway_port);
 
-	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_EQ, config->ifname);
 	match_own_daddr(&build, family);
 	match_ssh_port(&build);
 	expr_load(&build, NFT_REG_1, family->loopback, family->addr_len);
@@ -169,7 +203,6 @@ static int drop_undiverted(struct nft_layout *layout, const struct nft_layout_co
 {
 	struct rule_build build = rule_start("divert");
 
-	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_EQ, config->ifname);
 	match_own_daddr(&build, family);
 	match_ssh_port(&build);
 	return finish_drop(layout, config, &build, "gateway not listening");
@@ -177,10 +210,11 @@ static int drop_undiverted(struct nft_layout *layout, const struct nft_layout_co
 
 int nft_rules_divert(struct nft_layout *layout, const struct nft_layout_config *config)
 {
-	int r = 0;
+	int r;
 
 	if (!config->divert_ssh)
 		return 0;
+	r = accept_elsewhere(layout, config, "divert", &in);
 	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
 		r = divert_ssh(layout, config, &families[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
@@ -189,7 +223,7 @@ int nft_rules_divert(struct nft_layout *layout, const struct nft_layout_config *
 }
 
 /*
- * iifname != "mesh0" iifname != "lo" ip daddr @own4 counter drop
+ * iifname != "mesh0" iifgroup != 5182 iifname != "lo" ip daddr @own4 counter drop
  *
  * Linux answers for any of its addresses on any interface; mesh addresses are for the mesh, and for
  * this host, whose own packets come in on "lo". Their source says nothing: IPv6 takes packets from
@@ -200,20 +234,10 @@ static int drop_weak_host(struct nft_layout *layout, const struct nft_layout_con
 {
 	struct rule_build build = rule_start("input");
 
-	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_NEQ, config->ifname);
-	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_NEQ, "lo");
+	match_elsewhere(&build, &in, config);
+	match_other_name(&build, NFT_META_IIFNAME, "lo");
 	match_own_daddr(&build, family);
 	return finish_drop(layout, config, &build, "mesh address from elsewhere");
-}
-
-static int accept_other_interfaces(struct nft_layout *layout,
-				   const struct nft_layout_config *config)
-{
-	struct rule_build build = rule_start("input");
-
-	match_ifname(&build, NFT_META_IIFNAME, NFT_CMP_NEQ, config->ifname);
-	expr_accept(&build);
-	return finish(layout, &build, NULL);
 }
 
 /* ct direction reply ct state established,related accept */
@@ -290,7 +314,7 @@ int nft_rules_input(struct nft_layout *layout, const struct nft_layout_config *c
 	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
 		r = drop_weak_host(layout, config, &families[i]);
 	if (r == 0)
-		r = accept_other_interfaces(layout, config);
+		r = accept_elsewhere(layout, config, "input", &in);
 	if (r == 0)
 		r = accept_replies(layout);
 	if (r == 0)
@@ -302,7 +326,7 @@ int nft_rules_input(struct nft_layout *layout, const struct nft_layout_config *c
 }
 
 /*
- * oifname "mesh0" ct state new tcp flags & (fin|syn|rst|ack) != syn counter drop
+ * ct state new tcp flags & (fin|syn|rst|ack) != syn counter drop
  *
  * When a connection has been forgotten by conntrack, a packet in its middle would start it anew
  * (nf_conntrack_tcp_loose) with this host as the one who began, and the peer as one who answers.
@@ -312,7 +336,6 @@ static int drop_loose_tcp(struct nft_layout *layout, const struct nft_layout_con
 	struct rule_build build = rule_start("output");
 	const uint8_t flags = 0x17, syn = 0x02;
 
-	match_ifname(&build, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
 	match_ct_state(&build, NF_CT_STATE_BIT(IP_CT_NEW));
 	match_l4proto(&build, IPPROTO_TCP);
 	expr_payload(&build, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, NFT_REG_1);
@@ -322,7 +345,7 @@ static int drop_loose_tcp(struct nft_layout *layout, const struct nft_layout_con
 }
 
 /*
- * oifname "mesh0" ct state invalid counter drop
+ * ct state invalid counter drop
  *
  * What conntrack cannot place has no direction, so that nothing tells which right it needs.
  */
@@ -330,33 +353,30 @@ static int drop_invalid(struct nft_layout *layout, const struct nft_layout_confi
 {
 	struct rule_build build = rule_start("output");
 
-	match_ifname(&build, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
 	match_ct_state(&build, NF_CT_STATE_INVALID_BIT);
 	return finish_drop(layout, config, &build, "of no connection");
 }
 
-/* oifname "mesh0" ct direction reply goto replies */
-static int check_replies(struct nft_layout *layout, const struct nft_layout_config *config)
+/* ct direction reply goto replies */
+static int check_replies(struct nft_layout *layout)
 {
 	struct rule_build build = rule_start("output");
 
-	match_ifname(&build, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
 	match_reply(&build);
 	expr_goto(&build, "replies");
 	return finish(layout, &build, NULL);
 }
 
 /*
- * oifname "mesh0" ct state untracked goto replies
+ * ct state untracked goto replies
  *
  * Where somebody has switched tracking off ("notrack"), all that comes in is judged as a question,
  * so all that goes out is judged as an answer.
  */
-static int check_untracked(struct nft_layout *layout, const struct nft_layout_config *config)
+static int check_untracked(struct nft_layout *layout)
 {
 	struct rule_build build = rule_start("output");
 
-	match_ifname(&build, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
 	match_ct_state(&build, NF_CT_STATE_UNTRACKED_BIT);
 	expr_goto(&build, "replies");
 	return finish(layout, &build, NULL);
@@ -366,13 +386,15 @@ int nft_rules_output(struct nft_layout *layout, const struct nft_layout_config *
 {
 	int r;
 
-	r = drop_loose_tcp(layout, config);
+	r = accept_elsewhere(layout, config, "output", &out);
+	if (r == 0)
+		r = drop_loose_tcp(layout, config);
 	if (r == 0)
 		r = drop_invalid(layout, config);
 	if (r == 0)
-		r = check_replies(layout, config);
+		r = check_replies(layout);
 	if (r == 0)
-		r = check_untracked(layout, config);
+		r = check_untracked(layout);
 	return r;
 }
 
@@ -402,21 +424,31 @@ int nft_rules_replies(struct nft_layout *layout, const struct nft_layout_config 
 	return finish_drop(layout, config, &drop, "right was taken away");
 }
 
-static int drop_forward(struct nft_layout *layout, const struct nft_layout_config *config,
-			enum nft_meta_keys key, const char *comment)
+/* iifname != "mesh0" iifgroup != 5182 oifname != "mesh0" oifgroup != 5182 accept */
+static int accept_other_forwarding(struct nft_layout *layout,
+				   const struct nft_layout_config *config)
 {
 	struct rule_build build = rule_start("forward");
 
-	match_ifname(&build, key, NFT_CMP_EQ, config->ifname);
-	return finish_drop(layout, config, &build, comment);
+	match_elsewhere(&build, &in, config);
+	match_elsewhere(&build, &out, config);
+	expr_accept(&build);
+	return finish(layout, &build, NULL);
 }
 
 int nft_rules_forward(struct nft_layout *layout, const struct nft_layout_config *config)
 {
+	struct rule_build drop;
 	int r;
 
-	r = drop_forward(layout, config, NFT_META_IIFNAME, "mesh to elsewhere");
+	r = accept_other_forwarding(layout, config);
 	if (r < 0)
 		return r;
-	return drop_forward(layout, config, NFT_META_OIFNAME, "elsewhere to mesh");
+	drop = rule_start("forward");
+	match_elsewhere(&drop, &in, config);
+	r = finish_drop(layout, config, &drop, "elsewhere to mesh");
+	if (r < 0)
+		return r;
+	drop = rule_start("forward");
+	return finish_drop(layout, config, &drop, "mesh to elsewhere");
 }

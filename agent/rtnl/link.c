@@ -3,6 +3,7 @@
 #include <netlink/route/link.h>
 #include <string.h>
 
+#include "agent/link_mark.h"
 #include "agent/rtnl/internal.h"
 
 static void describe(struct rtnl_link *link, struct rtnl_link_state *ret_state)
@@ -13,7 +14,8 @@ static void describe(struct rtnl_link *link, struct rtnl_link_state *ret_state)
 	*ret_state = (struct rtnl_link_state){
 		.ifindex = rtnl_link_get_ifindex(link),
 		.wireguard = type && strcmp(type, "wireguard") == 0,
-		.marked = alias && strcmp(alias, RTNL_LINK_ALIAS) == 0,
+		.marked = alias && strcmp(alias, LINK_ALIAS) == 0,
+		.grouped = rtnl_link_get_group(link) == LINK_GROUP,
 		.up = rtnl_link_get_flags(link) & IFF_UP,
 		.mtu = rtnl_link_get_mtu(link),
 	};
@@ -86,7 +88,17 @@ int rtnl_mark_link(struct rtnl *rtnl, int ifindex)
 
 	if (!wanted)
 		return -ENOMEM;
-	rtnl_link_set_ifalias(wanted, RTNL_LINK_ALIAS);
+	rtnl_link_set_ifalias(wanted, LINK_ALIAS);
+	return change_link(rtnl, ifindex, wanted);
+}
+
+int rtnl_group_link(struct rtnl *rtnl, int ifindex)
+{
+	struct rtnl_link *wanted = rtnl_link_alloc();
+
+	if (!wanted)
+		return -ENOMEM;
+	rtnl_link_set_group(wanted, LINK_GROUP);
 	return change_link(rtnl, ifindex, wanted);
 }
 
@@ -99,6 +111,7 @@ static int add_link(struct rtnl *rtnl, const char *ifname, unsigned mtu)
 		return -ENOMEM;
 	rtnl_link_set_name(link, ifname);
 	rtnl_link_set_mtu(link, mtu);
+	rtnl_link_set_group(link, LINK_GROUP);
 	r = rtnl_link_set_type(link, "wireguard");
 	if (r == 0)
 		r = rtnl_link_add(rtnl->sock, link, NLM_F_CREATE | NLM_F_EXCL);

@@ -23,14 +23,12 @@ DEFINE_CLEANUP(struct rtnl *, rtnl_free);
 /* Port of the socket that makes changes: they are ours in notifications. */
 uint32_t rtnl_portid(const struct rtnl *rtnl);
 
-/* Our links carry this alias (ip-link(8)): by it they are known under any name. */
-#define RTNL_LINK_ALIAS "peergate"
-
 struct rtnl_link_state {
 	int ifindex;
 	char name[IFNAMSIZ];
 	bool wireguard;
-	bool marked; /* has the alias */
+	bool marked;  /* has the alias of agent/link_mark.h: it is ours, whatever its name */
+	bool grouped; /* is in the group: the packet filter knows it, whatever its name */
 	bool up;
 	unsigned mtu;
 };
@@ -40,11 +38,13 @@ int rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state 
 /* A link of WireGuard's with our alias, or with this number (0: any), whatever its name. */
 int rtnl_find_marked_link(struct rtnl *rtnl, int ifindex, struct rtnl_link_state *ret_state);
 /*
- * Make the link, which is down at first, and mark it. Return: 0, -EOPNOTSUPP: this kernel has no
- * WireGuard.
+ * Make the link, which is down at first, and has its group from the beginning; and mark it. Return:
+ * 0, -EOPNOTSUPP: this kernel has no WireGuard.
  */
 int rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu);
+/* Give it the alias, the group. */
 int rtnl_mark_link(struct rtnl *rtnl, int ifindex);
+int rtnl_group_link(struct rtnl *rtnl, int ifindex);
 /* Return: 0; -EADDRINUSE (WireGuard's UDP port is taken), other negative errno. */
 int rtnl_set_link_up(struct rtnl *rtnl, int ifindex, bool up);
 int rtnl_set_link_mtu(struct rtnl *rtnl, int ifindex, unsigned mtu);

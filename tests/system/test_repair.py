@@ -78,6 +78,7 @@ DAMAGE = {
     "guard": ("ip -6 route flush proto 202", "link mesh0 lost a route"),
     "down": ("ip link set mesh0 down", "link mesh0 was taken down"),
     "mtu": ("ip link set mesh0 mtu 1280", "link mesh0 was changed"),
+    "group": ("ip link set mesh0 group default", "link mesh0 was changed"),
     "rename": (batch("link set mesh0 down", "link set mesh0 name foo"), "link mesh0 was"),
     # It is taken down first: that may be put right by the time it is gone.
     "delete-link": ("ip link del mesh0", "link mesh0 was (deleted|taken down)"),

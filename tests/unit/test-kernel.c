@@ -301,7 +301,7 @@ static void test_everything(void **state)
 		      "100.64.0.0/10 dev mesh0 scope link metric 1024\n"
 		      "2001:db8:1::/64 dev mesh0 metric 1024\n"
 		      "fd00:1::/48 dev mesh0 metric 1024\n");
-	run("ip link show mesh0 | grep 'UP.*mtu 1420'");
+	run("ip link show mesh0 | grep 'UP.*mtu 1420.*group 5182'");
 	assert_output("wg show mesh0 listen-port", "51820\n");
 	assert_output("wg show mesh0 allowed-ips | tr '\\t' ' ' | sort", KEY3
 		      " 100.64.0.3/32\n" KEY4 " 10.1.0.0/16 100.64.0.4/32 2001:db8:1::/64\n" KEY2
@@ -425,6 +425,7 @@ static void test_foreign_changes(void **state)
 		  "lost a route to another" },
 		{ "ip link set mesh0 down", "link mesh0 was taken down" },
 		{ "ip link set mesh0 mtu 1300", "link mesh0 was changed" },
+		{ "ip link set mesh0 group default", "link mesh0 was changed" },
 		{ "ip link set mesh0 down && ip link set mesh0 name foo", "link mesh0 was " },
 		{ "ip link del mesh0", "link mesh0 was deleted" },
 		{ "wg set mesh0 peer " KEY2 " remove", "link mesh0: WireGuard" },

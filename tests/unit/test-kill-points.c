@@ -29,6 +29,7 @@
 #include "agent/filter/compile.h"
 #include "agent/filter/diff.h"
 #include "agent/kernel.h"
+#include "agent/link_mark.h"
 #include "agent/nft/nft.h"
 #include "agent/nft/observe.h"
 #include "agent/rtnl/rtnl.h"
@@ -39,6 +40,7 @@
 
 #define NOW	     1795564800000000u
 #define IFNAME	     "mesh0"
+#define OLD_IFNAME   "old0"
 #define MAX_PEERS    8
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
@@ -166,9 +168,12 @@ int __wrap_rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link
 
 int __wrap_rtnl_find_marked_link(struct rtnl *rtnl, int ifindex, struct rtnl_link_state *ret_state)
 {
+	int r;
+
 	if (!fake)
 		return __real_rtnl_find_marked_link(rtnl, ifindex, ret_state);
-	return __wrap_rtnl_get_link(rtnl, IFNAME, ret_state);
+	r = __wrap_rtnl_get_link(rtnl, IFNAME, ret_state);
+	return r == -ENODEV ? __wrap_rtnl_get_link(rtnl, OLD_IFNAME, ret_state) : r;
 }
 
 static int add_stand_in(const char *ifname, unsigned mtu)
@@ -179,6 +184,7 @@ static int add_stand_in(const char *ifname, unsigned mtu)
 
 	rtnl_link_set_name(link, ifname);
 	rtnl_link_set_mtu(link, mtu);
+	rtnl_link_set_group(link, LINK_GROUP);
 	rtnl_link_set_type(link, "ifb");
 	r = nl_connect(sock, NETLINK_ROUTE);
 	if (r == 0)
@@ -306,16 +312,17 @@ enum phase {
 	START,	 /* nothing was there */
 	CHANGE,	 /* the agent runs, and gets another map */
 	RESTART, /* another agent finds what the last one has left, and has another map */
+	RENAME,	 /* and another name for the link (Interface=) */
 	STOP,
 	N_PHASES,
 };
 
-static const char *const phase_names[N_PHASES] = { "start", "change", "restart", "stop" };
+static const char *const phase_names[N_PHASES] = { "start", "change", "restart", "rename", "stop" };
 
-static struct kernel *open_kernel(sd_event *event)
+static struct kernel *open_kernel(sd_event *event, const char *ifname)
 {
 	const struct kernel_config config = {
-		.ifname = IFNAME,
+		.ifname = ifname,
 		.listen_port = 51820,
 		.gateway_port = 2022,
 		.own_table = true,
@@ -357,12 +364,12 @@ static _Noreturn void child(enum phase phase, const struct netmap *old, const st
 	raise(SIGSTOP);
 	if (sd_event_new(&event) < 0)
 		_exit(12);
-	kernel = open_kernel(event);
+	kernel = open_kernel(event, phase == RENAME ? OLD_IFNAME : IFNAME);
 	if (phase != START)
 		apply(kernel, old);
-	if (phase == RESTART || phase == STOP) {
+	if (phase == RESTART || phase == RENAME || phase == STOP) {
 		kernel_free(kernel);
-		kernel = open_kernel(phase == RESTART ? event : NULL);
+		kernel = open_kernel(phase == STOP ? NULL : event, IFNAME);
 	}
 	begin();
 	if (phase != STOP)
@@ -434,30 +441,37 @@ static unsigned run_and_kill(enum phase phase, const struct netmap *old, const s
 
 struct sight {
 	struct rtnl_link_state link; /* ifindex 0: none */
-	bool in_force;
+	bool in_force, by_its_name;  /* the table, and it is the one for a link of that name */
 	struct nft_observed nft;
 	struct wg_device *wg;
 };
 
+static bool in_force(const char *ifname)
+{
+	const struct nft_config config = { .ifname = ifname, .gateway_port = 2022 };
+	_cleanup_(nft_freep) struct nft *nft = NULL;
+
+	assert_int_equal(nft_open(NULL, &config, &nft), 0);
+	return nft_in_force(nft);
+}
+
 static void look(struct sight *sight)
 {
-	const struct nft_config config = { .ifname = IFNAME, .gateway_port = 2022 };
-	_cleanup_(nft_freep) struct nft *nft = NULL;
 	_cleanup_(nlsock_freep) struct nlsock *sock = NULL;
 	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
 	_cleanup_(wg_freep) struct wg *wg = NULL;
 
 	*sight = (struct sight){ 0 };
-	assert_int_equal(nft_open(NULL, &config, &nft), 0);
 	assert_int_equal(nlsock_open(NETLINK_NETFILTER, &sock), 0);
 	assert_int_equal(rtnl_open(&rtnl), 0);
 	assert_int_equal(wg_open(&wg), 0);
-	sight->in_force = nft_in_force(nft);
+	/* Either keeps to the link's group, too. */
+	sight->in_force = in_force(IFNAME) || in_force(OLD_IFNAME);
 	assert_int_equal(nft_observe(sock, &sight->nft), 0);
-	if (__wrap_rtnl_get_link(rtnl, IFNAME, &sight->link) == 0)
-		assert_int_equal(__wrap_wg_get(wg, IFNAME, &sight->wg), 0);
-	else
-		sight->link.ifindex = 0;
+	if (__wrap_rtnl_find_marked_link(rtnl, 0, &sight->link) != 0)
+		return;
+	sight->by_its_name = in_force(sight->link.name);
+	assert_int_equal(__wrap_wg_get(wg, sight->link.name, &sight->wg), 0);
 }
 
 static void sight_done(struct sight *sight)
@@ -499,6 +513,11 @@ static void check(const struct rights *old, const struct rights *new, const char
 		if (!sight.in_force)
 			fail_msg("%s: the link is %s with %zu peers, and no table in force", where,
 				 sight.link.up ? "up" : "down", sight.wg->n_peers);
+		if (!sight.link.grouped)
+			fail_msg("%s: link %s is not in its group", where, sight.link.name);
+		if (sight.link.up && !sight.by_its_name)
+			fail_msg("%s: link %s is up, and the table is another name's", where,
+				 sight.link.name);
 		check_rights(&sight, old, new, where);
 	}
 	sight_done(&sight);
@@ -508,7 +527,7 @@ static void check(const struct rights *old, const struct rights *new, const char
 static void check_recovery(const struct netmap *map, const struct rights *wanted, const char *where)
 {
 	static const struct kernel_changes none;
-	struct kernel *kernel = open_kernel(NULL);
+	struct kernel *kernel = open_kernel(NULL, IFNAME);
 	struct kernel_changes changes;
 	struct filter_diff diff;
 	struct sight sight;
@@ -518,7 +537,7 @@ static void check_recovery(const struct netmap *map, const struct rights *wanted
 	assert_memory_equal(&changes, &none, sizeof(none));
 	kernel_free(kernel);
 	look(&sight);
-	if (!sight.link.up || !sight.link.marked || !sight.in_force)
+	if (!sight.link.up || !sight.link.marked || !sight.by_its_name)
 		fail_msg("%s: after recovery the link is not up, or the table not in force", where);
 	assert_int_equal(filter_diff_build(sight.nft.table, wanted->filter, &diff), 0);
 	assert_true(filter_diff_empty(&diff));
@@ -537,7 +556,7 @@ static void check_recovery(const struct netmap *map, const struct rights *wanted
 
 static void wipe(void)
 {
-	struct kernel *kernel = open_kernel(NULL);
+	struct kernel *kernel = open_kernel(NULL, IFNAME);
 	char *error = NULL;
 
 	if (kernel_down(kernel, &error) < 0)

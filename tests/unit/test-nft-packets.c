@@ -1,6 +1,6 @@
 /*
  * What the table does to packets: hosts are network namespaces, a veth pair named mesh0 stands in
- * for WireGuard, which to nftables is only a name. Needs root.
+ * for WireGuard, which to nftables is only a name and a group. Needs root.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +27,7 @@
 
 #include "agent/filter/compile.h"
 #include "agent/kernel_revoke.h"
+#include "agent/link_mark.h"
 #include "agent/netlink/nlsock.h"
 #include "agent/nft/nft.h"
 #include "common/text.h"
@@ -430,6 +431,72 @@ static void test_no_forwarding(void **state)
 	assert_true(datagram_arrives(lan_ns, "192.0.2.2", peers_ns, LAPTOP));
 }
 
+/* What a peer without any right gets at: a LAN address of this host, the LAN behind it. */
+static void check_ways(int expected)
+{
+	_cleanup_close_ int sshd4 = listen_at(server_ns, "0.0.0.0", 22, false);
+	_cleanup_close_ int sshd6 = listen_at(server_ns, "::", 22, false);
+	_cleanup_close_ int lan4 = listen_at(lan_ns, "192.0.2.2", 80, false);
+	_cleanup_close_ int lan6 = listen_at(lan_ns, "2001:db8::2", 80, false);
+	_cleanup_close_ int laptop4 = listen_at(peers_ns, LAPTOP, 80, false);
+	_cleanup_close_ int laptop6 = listen_at(peers_ns, LAPTOP6, 80, false);
+
+	assert_int_equal(dial(peers_ns, LAPTOP, "192.0.2.1", 22, NULL), expected);
+	assert_int_equal(dial(peers_ns, LAPTOP6, "2001:db8::1", 22, NULL), expected);
+	assert_int_equal(dial(peers_ns, LAPTOP, "192.0.2.2", 80, NULL), expected);
+	assert_int_equal(dial(peers_ns, LAPTOP6, "2001:db8::2", 80, NULL), expected);
+	assert_int_equal(dial(lan_ns, "192.0.2.2", LAPTOP, 80, NULL), expected);
+	assert_int_equal(dial(lan_ns, "2001:db8::2", LAPTOP6, 80, NULL), expected);
+}
+
+/* Nothing new by the link, and nothing on connections that were open. */
+static void check_filtered(const char *how)
+{
+	_cleanup_close_ int client4 = -1, server4 = -1, client6 = -1, server6 = -1;
+	struct services s;
+
+	use_filter(WEB_RULES);
+	connect_web(LAPTOP, SERVER, &client4, &server4);
+	connect_web(LAPTOP6, SERVER6, &client6, &server6);
+	run(server_ns, "%s", how);
+	assert_true(arrives(client4, server4, SOON));
+	assert_true(arrives(client6, server6, SOON));
+	/* Who has a right has no other one than before. */
+	assert_int_equal(dial(peers_ns, LAPTOP, "192.0.2.1", 80, NULL), ETIMEDOUT);
+	use_filter("");
+	assert_false(arrives(client4, server4, SOON));
+	assert_false(arrives(client6, server6, SOON));
+	assert_false(arrives(server4, client4, SOON));
+	assert_false(arrives(server6, client6, SOON));
+	check_ways(ETIMEDOUT);
+	/* SSH is the gateway's still. */
+	s = start_services();
+	use_filter(SSH_RULES);
+	assert_int_equal(dial(peers_ns, LAPTOP, SERVER, 22, NULL), 0);
+	assert_accepts_as(s.gateway4, SERVER, 22);
+	assert_int_equal(dial(peers_ns, LAPTOP6, SERVER6, 22, NULL), 0);
+	assert_accepts_as(s.gateway6, SERVER6, 22);
+	stop_services(&s);
+	/* The ways are there: it is our table that shuts them. */
+	run(server_ns, "nft delete table inet peergate");
+	check_ways(0);
+}
+
+/* From Linux 6.2 on a link can be renamed while it is up: that does not take it out of the filter.
+ */
+static void test_live_rename(void **state)
+{
+	if (system("ip link set mesh0 name foo0 2>/dev/null") != 0)
+		skip();
+	run(server_ns, "ip link set foo0 name mesh0");
+	check_filtered("ip link set mesh0 name foo0");
+}
+
+static void test_other_group(void **state)
+{
+	check_filtered("ip link set mesh0 group default");
+}
+
 static void check_revocation(const char *from, const char *to)
 {
 	_cleanup_close_ int client = -1, server = -1;
@@ -768,14 +835,16 @@ static void connect_peers(void)
 	run(server_ns, "ip link add mesh0 address 02:00:00:00:00:01 type veth peer name peer0 "
 		       "address 02:00:00:00:00:01");
 	run(server_ns, "ip link set peer0 netns /proc/%d/fd/%d", getpid(), peers_ns);
-	run(server_ns, "ip addr add " SERVER " dev mesh0 && ip addr add " SERVER6
-		       "/128 nodad dev mesh0 && ip link set mesh0 arp off up && "
-		       "ip route add 100.64.0.0/10 dev mesh0 && ip route add 10.1.0.0/16 dev mesh0 "
-		       "&& ip route add fd00:1::/48 dev mesh0");
+	run(server_ns,
+	    "ip addr add " SERVER " dev mesh0 && ip addr add " SERVER6
+	    "/128 nodad dev mesh0 && ip link set mesh0 group %u arp off up && "
+	    "ip route add 100.64.0.0/10 dev mesh0 && ip route add 10.1.0.0/16 dev mesh0 "
+	    "&& ip route add fd00:1::/48 dev mesh0",
+	    LINK_GROUP);
 	run(peers_ns, "ip link set lo up && ip link set peer0 arp off up");
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
 		run(peers_ns, "ip addr add %s dev peer0", addresses[i]);
-	run(peers_ns, "ip route add default dev peer0 && ip route add fd00:1::/48 dev peer0");
+	run(peers_ns, "ip route add default dev peer0 && ip -6 route add default dev peer0");
 }
 
 static void connect_lan(void)
@@ -787,7 +856,8 @@ static void connect_lan(void)
 	    getpid(), lan_ns);
 	run(server_ns, "ip link set lo up && ip addr add 192.0.2.1/24 dev eth0 && ip addr add "
 		       "2001:db8::1/64 nodad dev eth0 && ip link set eth0 up && "
-		       "echo 1 >/proc/sys/net/ipv4/ip_forward");
+		       "echo 1 >/proc/sys/net/ipv4/ip_forward && "
+		       "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding");
 	run(lan_ns, "ip link set lo up && ip addr add 192.0.2.2/24 dev eth1 && ip addr add "
 		    "2001:db8::2/64 nodad dev eth1 && ip link set eth1 up && ip route add default "
 		    "via 192.0.2.1 && ip route add default via 2001:db8::1");
@@ -802,7 +872,10 @@ static int setup_hosts(void **state)
 
 static int setup(void **state)
 {
-	run(server_ns, "nft flush ruleset");
+	run(server_ns,
+	    "nft flush ruleset; ip link set foo0 name mesh0 2>/dev/null; "
+	    "ip link set mesh0 group %u",
+	    LINK_GROUP);
 	return 0;
 }
 
@@ -814,6 +887,8 @@ int main(void)
 		cmocka_unit_test_setup(test_other_interfaces, setup),
 		cmocka_unit_test_setup(test_own_source_from_elsewhere, setup),
 		cmocka_unit_test_setup(test_no_forwarding, setup),
+		cmocka_unit_test_setup(test_live_rename, setup),
+		cmocka_unit_test_setup(test_other_group, setup),
 		cmocka_unit_test_setup(test_revocation, setup),
 		cmocka_unit_test_setup(test_forgotten_connection, setup),
 		cmocka_unit_test_setup(test_invalid_does_not_leave, setup),
