@@ -192,8 +192,10 @@ static void on_foreign_change(void *userdata, const char *what)
 
 	if (!repair_note(&agent->repair, what))
 		return;
-	if (since >= FOREIGN_PAUSE_USEC)
+	if (since >= FOREIGN_PAUSE_USEC) {
+		kernel_shut(agent->kernel);
 		return agent_schedule_apply(agent, 0);
+	}
 	kernel_hold(agent->kernel);
 	agent_schedule_apply(agent, FOREIGN_PAUSE_USEC - since);
 }

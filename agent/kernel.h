@@ -55,6 +55,13 @@ int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_u
 		 struct kernel_changes *ret_changes, char **reterr_text);
 
 /*
+ * Somebody has changed something, and a kernel_apply() follows at once, which takes a while when
+ * the map is large: if the table is not in force, have one that lets nothing in until then. What
+ * cannot be shut so, is by taking the link down.
+ */
+void kernel_shut(struct kernel *kernel);
+
+/*
  * Nothing can be put right for a moment: if the table is not in force, or the link has another
  * name, take it down until the next kernel_apply().
  */

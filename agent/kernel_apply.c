@@ -4,6 +4,7 @@
 #include "agent/filter/narrow.h"
 #include "agent/kernel_link.h"
 #include "agent/kernel_revoke.h"
+#include "agent/kernel_shut.h"
 #include "agent/kernel_state.h"
 #include "agent/wg/keepalive.h"
 #include "agent/wg/moves.h"
@@ -327,10 +328,13 @@ static int apply_net(struct apply *apply)
 	return r < 0 ? r : apply_routes(apply);
 }
 
+/* A link without a table is open until there is one: a small one is there soonest. */
 static int look_at_table(struct apply *apply)
 {
 	int r = nft_refresh(apply->kernel->nft, apply->reterr_text);
 
+	if (r == 0 && apply->link.up)
+		r = kernel_shut_table(apply->kernel, &apply->plan, apply->reterr_text);
 	if (r < 0)
 		fail_closed(apply);
 	return r;
@@ -369,6 +373,8 @@ static void remember(struct apply *apply)
 {
 	struct kernel *kernel = apply->kernel;
 
+	apply->changes.nft_full_replacements += kernel->n_shut;
+	kernel->n_shut = 0;
 	kernel_plan_done(&kernel->done);
 	kernel->done = apply->plan;
 	apply->plan = (struct kernel_plan){ 0 };

@@ -29,6 +29,7 @@ struct kernel {
 	int ifindex;	 /* of the link that has it; 0: there was no such apply */
 	bool told_holds; /* WireGuard has what that plan told it */
 	bool net_holds;	 /* the link has that plan's addresses and routes, and is up */
+	unsigned n_shut; /* empty tables that were put there since */
 };
 
 /* Tell the owner. */

@@ -58,6 +58,11 @@ int kernel_set_key(struct kernel *kernel, const struct wg_key *private_key)
 	return 0;
 }
 
+void kernel_shut(struct kernel *kernel)
+{
+	kernel->n_shut++;
+}
+
 void kernel_hold(struct kernel *kernel)
 {
 	kernel->n_held++;

@@ -17,7 +17,7 @@ struct kernel {
 	uint64_t generation; /* of the map last applied */
 	int fail;	     /* errno to fail with, this often */
 	unsigned n_fail;
-	int n_held;
+	int n_shut, n_held;
 	struct kernel_changes repairs; /* what an apply says it has changed */
 	void (*foreign)(void *userdata, const char *what);
 	void *userdata;

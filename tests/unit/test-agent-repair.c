@@ -19,6 +19,9 @@ static void test_foreign_change_is_undone(void **state)
 	start_with(f, 5);
 	run_for(f, 150000);
 	the_kernel->foreign(the_kernel->userdata, "the nftables table");
+	/* Nothing is open until the apply comes. */
+	assert_int_equal(the_kernel->n_shut, 1);
+	assert_int_equal(the_kernel->n_applied, 1);
 	the_kernel->foreign(the_kernel->userdata, "the nftables table");
 	AWAIT(f, the_kernel->n_applied == 2);
 	/* At once: a pause would have begun with that. */

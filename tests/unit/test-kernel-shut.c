@@ -1,0 +1,190 @@
+/*
+ * The link is shut while what the packet filter needs is not all there: what kernel_apply() and its
+ * companions do when the table is gone, or the link cannot be told. Needs root.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/kernel.h"
+#include "common/clock.h"
+#include "common/text.h"
+#include "tests/unit/netns.h"
+#include "tests/unit/wg-stand-in.h"
+
+#define NOW	1795564800000000u
+#define N_PORTS 5000u
+/* What is promised; it takes a hundredth of that. */
+#define PROMISED_USEC 200000u
+
+#define TABLE_IS_EMPTY                                                          \
+	"nft list chain inet peergate input | grep -q 'no rule lets it in' && " \
+	"! nft list map inet peergate port4 | grep -q elements"
+#define TABLE_IS_WHOLE	 "nft list map inet peergate port4 | grep -q elements"
+#define LINK_IS_UP(name) "ip link show " name " | grep -q '[<,]UP'"
+
+static struct kernel *open_kernel(sd_event *event, uint8_t key_byte)
+{
+	const struct kernel_config config = {
+		.ifname = "mesh0",
+		.listen_port = 51820,
+		.gateway_port = 2022,
+	};
+	const struct wg_key key = { .bytes = { key_byte } };
+	struct kernel *kernel = NULL;
+
+	assert_int_equal(kernel_new(event, &config, &key, &kernel), 0);
+	return kernel;
+}
+
+/* A peer that may reach so many single ports: as large as a table of as many peers. */
+static struct netmap *make_map(unsigned n_ports)
+{
+	_cleanup_free_ char *text = NULL, *error = NULL;
+	struct netmap *map = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	fputs("{\"type\": \"full\", \"version\": 1, \"for\": \"n1\", \"generation\": 1,"
+	      " \"self\": {\"id\": \"n1\", \"name\": \"server\", \"addresses\": [\"100.64.0.1\"]},"
+	      " \"mesh\": {\"domain\": \"mesh.example\", \"prefixes\": [\"100.64.0.0/10\"]},"
+	      " \"peers\": [{\"id\": \"n2\", \"name\": \"laptop\", \"addresses\": [\"100.64.0.2\"],"
+	      " \"node_key\": \"dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI=\"}],"
+	      " \"ssh_rules\": [], \"packet_filter\": [{\"src\": [\"100.64.0.2\"], \"dst\": [",
+	      out);
+	for (unsigned i = 0; i < n_ports; i++)
+		fprintf(out, "%s{\"ip\": \"100.64.0.1\", \"ports\": [%u, %u]}", i ? "," : "",
+			2 * i + 80, 2 * i + 80);
+	fputs("], \"proto\": [6, 17]}]}", out);
+	fclose(out);
+	if (netmap_parse(text, strlen(text), "m", &error, &map) < 0)
+		fail_msg("%s", error);
+	return map;
+}
+
+static struct kernel_changes apply(struct kernel *kernel, const struct netmap *map)
+{
+	_cleanup_free_ char *error = NULL;
+	struct kernel_changes changes;
+
+	if (kernel_apply(kernel, map, NOW, &changes, &error) < 0)
+		fail_msg("%s", error);
+	return changes;
+}
+
+static int setup(void **state)
+{
+	wg_stand_in_on_read = NULL;
+	wg_stand_in_link_error = 0;
+	wg_stand_in_wipe();
+	run("for l in mesh0 old0; do ip link del $l 2>/dev/null; done; "
+	    "ip route flush table main 2>/dev/null; nft flush ruleset");
+	return 0;
+}
+
+struct told {
+	struct kernel *kernel;
+	unsigned n;
+};
+
+/* As the agent does. */
+static void on_foreign(void *userdata, const char *what)
+{
+	struct told *told = userdata;
+
+	told->n++;
+	kernel_shut(told->kernel);
+}
+
+/* It is told of, shut by a table without rights, and then right again; the link stays up. */
+static void test_flush_is_shut_at_once(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map = make_map(N_PORTS);
+	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_(kernel_freep) struct kernel *kernel = NULL;
+	struct kernel_changes changes;
+	struct told told = { 0 };
+	uint64_t began, shut, whole;
+
+	assert_int_equal(sd_event_new(&event), 0);
+	told.kernel = kernel = open_kernel(event, 1);
+	apply(kernel, map);
+	while (sd_event_run(event, 0) > 0)
+		;
+	kernel_on_foreign_change(kernel, on_foreign, &told);
+	run("nft flush ruleset");
+	began = clock_usec(CLOCK_MONOTONIC);
+	while (told.n == 0)
+		assert_true(sd_event_run(event, PROMISED_USEC) > 0);
+	shut = clock_usec(CLOCK_MONOTONIC) - began;
+	run(TABLE_IS_EMPTY);
+	began = clock_usec(CLOCK_MONOTONIC);
+	changes = apply(kernel, map);
+	whole = clock_usec(CLOCK_MONOTONIC) - began;
+	run(TABLE_IS_WHOLE " && " LINK_IS_UP("mesh0"));
+	/* What was done for it counts as done, and the link was not touched. */
+	assert_int_equal(changes.nft_full_replacements, 1);
+	assert_int_equal(changes.nft_elements_added, 2 * N_PORTS + 1);
+	assert_int_equal(changes.links_changed, 0);
+	print_message("%u elements: shut after %.1f ms, whole after %.1f ms more\n", 2 * N_PORTS,
+		      (double)shut / 1000, (double)whole / 1000);
+	assert_true(shut < PROMISED_USEC);
+}
+
+static unsigned n_read;
+
+static void expect_table(void)
+{
+	n_read++;
+	run(TABLE_IS_EMPTY);
+}
+
+/* Likewise for what an agent finds when it starts, before it looks at anything that takes long. */
+static void test_start_without_table(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map = make_map(1);
+	struct kernel *first = open_kernel(NULL, 1);
+	_cleanup_(kernel_freep) struct kernel *second = NULL;
+
+	apply(first, map);
+	kernel_free(first);
+	run("nft flush ruleset");
+	second = open_kernel(NULL, 1);
+	n_read = 0;
+	wg_stand_in_on_read = expect_table;
+	assert_int_equal(apply(second, map).nft_full_replacements, 1);
+	assert_int_equal(n_read, 1);
+	run(TABLE_IS_WHOLE);
+}
+
+/* Nothing to do, or nothing to do it for: nothing is done. */
+static void test_shut_needs_a_reason(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map = make_map(1);
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL, 1);
+
+	kernel_shut(kernel);
+	assert_output("nft list ruleset", "");
+	apply(kernel, map);
+	kernel_shut(kernel);
+	run(TABLE_IS_WHOLE);
+	assert_int_equal(apply(kernel, map).nft_full_replacements, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_flush_is_shut_at_once, setup),
+		cmocka_unit_test_setup(test_start_without_table, setup),
+		cmocka_unit_test_setup(test_shut_needs_a_reason, setup),
+	};
+
+	if (!netns_enter())
+		return NETNS_SKIP;
+	wg_stand_in_begin();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
