@@ -116,29 +116,14 @@ void kernel_hold(struct kernel *kernel)
 		kernel_close_link(kernel);
 }
 
-/* Return: 0 also if there is none. */
-static int delete_link(struct kernel *kernel)
-{
-	struct rtnl_link_state link;
-	int r;
-
-	r = rtnl_find_marked_link(kernel->rtnl, kernel->ifindex, &link);
-	if (r == 0)
-		r = rtnl_delete_link(kernel->rtnl, link.ifindex);
-	return r == -ENODEV ? 0 : r;
-}
-
 int kernel_down(struct kernel *kernel, char **reterr_text)
 {
 	struct rtnl_changes changes = { 0 };
 	int r;
 
-	r = delete_link(kernel);
-	if (r < 0) {
-		*reterr_text =
-			text_printf("could not delete link %s: %s", kernel->ifname, strerror(-r));
+	r = kernel_delete_link(kernel, reterr_text);
+	if (r < 0)
 		return r;
-	}
 	kernel->told_holds = kernel->net_holds = false;
 	r = rtnl_sync_guards(kernel->rtnl, NULL, 0, &changes);
 	if (r < 0) {

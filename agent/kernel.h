@@ -39,7 +39,7 @@ struct kernel_changes {
 	unsigned nft_elements_added, nft_elements_removed, nft_full_replacements;
 	unsigned peers_added, peers_changed, peers_removed;
 	unsigned addresses_added, addresses_removed, routes_added, routes_removed;
-	unsigned links_created, links_changed; /* changed: name, state, MTU, WireGuard's settings */
+	unsigned links_created, links_changed; /* changed: name, group, state, MTU, WireGuard */
 	unsigned sockets_destroyed;
 };
 
@@ -69,7 +69,8 @@ void kernel_hold(struct kernel *kernel);
 
 /*
  * Take everything out of the kernel again: link first, then routes that lead nowhere, then table.
- * A link that does not carry our mark stays.
+ * A WireGuard link that has the name, but neither our mark nor our key, keeps all of it in place:
+ * -EEXIST. Return: 0; negative errno and *reterr_text (the caller's, NULL before).
  */
 int kernel_down(struct kernel *kernel, char **reterr_text);
 

@@ -176,10 +176,13 @@ static int port_taken(struct apply *apply)
 {
 	const unsigned port = apply->plan.wg->listen_port;
 
-	*apply->reterr_text = text_printf("UDP port %u is taken by another program: end it (\"ss "
-					  "-ulnp sport = :%u\" names it),"
-					  " or choose another ListenPort=",
-					  port, port);
+	*apply->reterr_text = text_printf(
+		"UDP port %u is taken: by a program (\"ss -ulnp sport = :%u\" names it), or by "
+		"another WireGuard link (\"wg show all listen-port\" does; it may have been made "
+		"in "
+		"this network namespace and moved to another); end that, or choose another "
+		"ListenPort=",
+		port, port);
 	return -EADDRINUSE;
 }
 
@@ -397,6 +400,8 @@ int kernel_apply(struct kernel *kernel, const struct netmap *map, uint64_t now_u
 	apply.spare_ssh = apply.plan.divert_ssh || !map;
 	if (r == 0)
 		r = carry_out(&apply);
+	else
+		kernel_close_link(kernel);
 	if (r == 0) {
 		remember(&apply);
 		*ret_changes = apply.changes;

@@ -161,3 +161,40 @@ int kernel_find_link(struct kernel *kernel, struct rtnl_link_state *ret_link, un
 	*ret_link = link;
 	return 0;
 }
+
+/* A link of that name without our mark: by its key it is ours, or it is not. */
+static int delete_unmarked(struct kernel *kernel, char **reterr_text)
+{
+	_cleanup_free_ char *whose = NULL;
+	struct rtnl_link_state link;
+	int r;
+
+	r = rtnl_get_link(kernel->rtnl, kernel->ifname, &link);
+	if (r == -ENODEV || (r == 0 && !link.wireguard))
+		return 0;
+	if (r < 0)
+		return r;
+	r = has_our_key(kernel, link.name, &whose);
+	if (r == 0)
+		return rtnl_delete_link(kernel->rtnl, link.ifindex);
+	*reterr_text = text_printf("%s; the packet filter stays, since without it whatever comes "
+				   "by this link would be let in",
+				   whose ? whose : strerror(-r));
+	return r;
+}
+
+int kernel_delete_link(struct kernel *kernel, char **reterr_text)
+{
+	struct rtnl_link_state link;
+	int r;
+
+	r = rtnl_find_marked_link(kernel->rtnl, kernel->ifindex, &link);
+	if (r == 0)
+		r = rtnl_delete_link(kernel->rtnl, link.ifindex);
+	if (r == 0 || r == -ENODEV)
+		r = delete_unmarked(kernel, reterr_text);
+	if (r < 0 && !*reterr_text)
+		*reterr_text =
+			text_printf("could not delete link %s: %s", kernel->ifname, strerror(-r));
+	return r;
+}

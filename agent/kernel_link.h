@@ -13,3 +13,9 @@ int kernel_find_link(struct kernel *kernel, struct rtnl_link_state *ret_link, un
 		     char **reterr_text);
 /* Take it down, unless it has its name and the table is in force. */
 void kernel_close_link(struct kernel *kernel);
+/*
+ * Delete it, under whatever name: by its mark, or, if it has the name and no mark, by its key.
+ * Return: 0 also if there is none; -EEXIST: a WireGuard link has the name, and is not known to be
+ * ours; other negative errno. Then *reterr_text (the caller's, NULL before) says what to do.
+ */
+int kernel_delete_link(struct kernel *kernel, char **reterr_text);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -9,11 +10,16 @@
 #include "agent/agent.h"
 #include "agent/api.h"
 #include "agent/check.h"
+#include "agent/kernel.h"
 #include "agent/listen.h"
+#include "agent/node_key.h"
+#include "agent/state.h"
 #include "common/log.h"
 #include "common/service_dir.h"
 #include "common/text.h"
 #include "peergate-config.h"
+
+#define DEFAULT_STATE_DIR "/var/lib/peergate"
 
 struct options {
 	const char *config; /* NULL: the default one, which need not exist */
@@ -143,7 +149,7 @@ static int make_agent(sd_event *event, struct agent_config **config, const char 
 	struct agent_paths paths = { .runtime_dir = runtime_dir, .map_owner = 0 };
 	int r;
 
-	state_dir = service_dir("STATE_DIRECTORY", "/var/lib/peergate");
+	state_dir = service_dir("STATE_DIRECTORY", DEFAULT_STATE_DIR);
 	if (!state_dir)
 		return -ENOMEM;
 	paths.state_dir = state_dir;
@@ -178,13 +184,30 @@ static int serve(struct agent *agent, const char *runtime_dir, struct api **ret_
 	return r < 0 ? log_error_errno(r, "Could not serve the socket") : 0;
 }
 
+/* By it a link is known that has lost our mark; without it such a link counts as another's. */
+static void load_key(struct wg_key *key)
+{
+	_cleanup_free_ char *dir = service_dir("STATE_DIRECTORY", DEFAULT_STATE_DIR), *error = NULL;
+	_cleanup_close_ int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	struct node_key found;
+
+	if (fd < 0)
+		return;
+	if (node_key_load(fd, dir, STATE_KEY_FILE, &found, &error) == 0) {
+		*key = found.private;
+		wg_key_wipe(&found.private);
+	} else if (error) {
+		log_warning("Going on without this host's key: %s", error);
+	}
+}
+
 /* For the end of a host's time in the mesh; an agent that runs would put everything back. */
 static int take_down(const struct options *options)
 {
 	_cleanup_(agent_config_freep) struct agent_config *config = NULL;
 	_cleanup_(kernel_freep) struct kernel *kernel = NULL;
 	_cleanup_free_ char *error = NULL;
-	const struct wg_key no_key = { 0 };
+	struct wg_key key = { 0 };
 	struct kernel_config kernel_config = { 0 };
 	int r;
 
@@ -192,7 +215,9 @@ static int take_down(const struct options *options)
 	if (r < 0)
 		return r;
 	kernel_config.ifname = config->interface;
-	r = kernel_new(NULL, &kernel_config, &no_key, &kernel);
+	load_key(&key);
+	r = kernel_new(NULL, &kernel_config, &key, &kernel);
+	wg_key_wipe(&key);
 	if (r == 0)
 		r = kernel_down(kernel, &error);
 	if (r < 0)

@@ -9,9 +9,10 @@ import pytest
 from hosts import HostError, wait_for
 from mesh import NETMAP
 
-# The promise is 200 ms; emulated and loaded machines get more.
+# The promise is 200 ms, which test-kernel-shut holds the shutting to on any machine; an emulated one under load
+# gets more for the whole way to the line in the journal.
 WITHIN = 1.5
-# WireGuard tells nobody: it is looked at once a second.
+# WireGuard tells nobody, and nothing is promised: it is looked at once a second.
 WITHIN_A_LOOK = 8
 STATE = r"""
     nft -s list table inet peergate | sed 's/elements = {//; s/[ }]*$//; s/, */\n/g' | sed 's/^[[:space:]]*//' | sort
@@ -102,7 +103,8 @@ def test_damage_is_put_right(mesh, what):
     wait_for(lambda: state(mesh.server) == before, 5, f"the state before, not {state(mesh.server)}")
     time.sleep(1)
     told = mesh.server.host.journal(unit="peergate-agent", since=began, grep="^Put right")
-    assert len(told) == 1 or what in ("rename", "delete-link")
+    # These two take it down first, which may be told for itself.
+    assert len(told) == 1 or (what in ("rename", "delete-link") and len(told) == 2)
     login_works(mesh)
 
 
@@ -182,7 +184,7 @@ def test_port_taken(mesh):
     server = mesh.server.host
     restart_with(mesh, "ip link add other0 type wireguard; wg set other0 listen-port 51820; ip link set other0 up")
     try:
-        assert "UDP port 51820 is taken by another program" in wait_for(lambda: problem(mesh), 20, "the complaint")
+        assert "UDP port 51820 is taken: by a program" in wait_for(lambda: problem(mesh), 20, "the complaint")
         server.run("nft list table inet peergate", check=True)
         assert ",UP" not in server.run("ip link show mesh0", check=True).stdout
         since = time.time()
@@ -233,8 +235,14 @@ def test_killed_at_any_moment(mesh):
 
 
 def test_down_takes_everything_out(mesh):
+    """Also a link that is known by its key only; and what is not known keeps the table."""
     server = mesh.server.host
-    server.run("systemctl stop peergate-agent", check=True)
+    server.run("systemctl stop peergate-agent; ip link set mesh0 alias ''; "
+               "mv /var/lib/peergate/node.key /var/lib/peergate/node.key.away", check=True)
+    refused = server.run("/usr/libexec/peergate/peergate-agent --down")
+    assert refused.returncode == 1
+    server.run("nft list table inet peergate; ip link show mesh0", check=True)
+    server.run("mv /var/lib/peergate/node.key.away /var/lib/peergate/node.key", check=True)
     server.run("/usr/libexec/peergate/peergate-agent --down", check=True)
     try:
         assert server.run("nft list tables; ip route show proto 202; ip -6 route show proto 202").stdout == ""

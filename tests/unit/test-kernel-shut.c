@@ -34,7 +34,7 @@ static struct kernel *open_kernel(sd_event *event, uint8_t key_byte)
 		.listen_port = 51820,
 		.gateway_port = 2022,
 	};
-	const struct wg_key key = { .bytes = { key_byte } };
+	const struct wg_key key = { .bytes = { 0, key_byte } };
 	struct kernel *kernel = NULL;
 
 	assert_int_equal(kernel_new(event, &config, &key, &kernel), 0);
@@ -175,12 +175,100 @@ static void test_shut_needs_a_reason(void **state)
 	assert_int_equal(apply(kernel, map).nft_full_replacements, 0);
 }
 
+static void assert_apply_fails(struct kernel *kernel, const struct netmap *map, int expected)
+{
+	_cleanup_free_ char *error = NULL;
+	struct kernel_changes changes;
+
+	assert_int_equal(kernel_apply(kernel, map, NOW, &changes, &error), expected);
+	assert_non_null(error);
+}
+
+/* Our link cannot be looked at: it stays as it is if it is filtered, and is taken down if not. */
+static void test_link_cannot_be_told(void **state)
+{
+	static const struct {
+		const char *damage;
+		bool up;
+	} cases[] = {
+		{ "true", true },
+		{ "nft flush ruleset", false },
+		{ "nft insert rule inet peergate input accept", false },
+		{ "ip link set mesh0 down && ip link set mesh0 name old0 && ip link set old0 up",
+		  false },
+	};
+	_cleanup_(netmap_freep) struct netmap *map = make_map(1);
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL, 1);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *up = NULL;
+
+		wg_stand_in_link_error = 0;
+		apply(kernel, map);
+		run(cases[i].damage);
+		wg_stand_in_link_error = -ENOMEM;
+		assert_apply_fails(kernel, map, -ENOMEM);
+		up = output_of("ip link show up | grep -c -e mesh0 -e old0; true");
+		if (atoi(up) != cases[i].up)
+			fail_msg("%s: the link is %s", cases[i].damage, atoi(up) ? "up" : "down");
+	}
+	/* An agent that starts knows it by its mark. */
+	wg_stand_in_link_error = 0;
+	apply(kernel, map);
+	kernel = kernel_free(kernel);
+	run("nft flush ruleset");
+	kernel = open_kernel(NULL, 1);
+	wg_stand_in_link_error = -EIO;
+	assert_apply_fails(kernel, map, -EIO);
+	run("! ip link show up | grep mesh0");
+}
+
+/* The table must not go before the link: also when that has lost its mark. */
+static void test_down_knows_our_link(void **state)
+{
+	_cleanup_(netmap_freep) struct netmap *map = make_map(1);
+	struct kernel *kernel = open_kernel(NULL, 1);
+	_cleanup_free_ char *error = NULL;
+
+	apply(kernel, map);
+	kernel_free(kernel);
+	run("ip link set mesh0 alias ''");
+	/* Without the key, it might be anybody's. */
+	kernel = open_kernel(NULL, 2);
+	assert_int_equal(kernel_down(kernel, &error), -EEXIST);
+	assert_non_null(strstr(error, "link mesh0 is another program's, with the WireGuard key "));
+	assert_non_null(strstr(error, "the packet filter stays, since without it"));
+	kernel_free(kernel);
+	run(LINK_IS_UP("mesh0") " && " TABLE_IS_WHOLE);
+	free(error);
+	error = NULL;
+	kernel = open_kernel(NULL, 1);
+	assert_int_equal(kernel_down(kernel, &error), 0);
+	kernel_free(kernel);
+	assert_output("nft list ruleset; ip link show mesh0 2>/dev/null || true", "");
+}
+
+/* A link of that name that WireGuard has nothing to do with is none of its business. */
+static void test_down_leaves_others(void **state)
+{
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL, 1);
+	_cleanup_free_ char *error = NULL;
+
+	run("ip link add old0 type veth peer name other0 && nft add table inet peergate");
+	assert_int_equal(kernel_down(kernel, &error), 0);
+	run("ip link show old0 >/dev/null && ip link del old0");
+	assert_output("nft list ruleset", "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_flush_is_shut_at_once, setup),
 		cmocka_unit_test_setup(test_start_without_table, setup),
 		cmocka_unit_test_setup(test_shut_needs_a_reason, setup),
+		cmocka_unit_test_setup(test_link_cannot_be_told, setup),
+		cmocka_unit_test_setup(test_down_knows_our_link, setup),
+		cmocka_unit_test_setup(test_down_leaves_others, setup),
 	};
 
 	if (!netns_enter())
