@@ -26,11 +26,15 @@ struct nft_watch {
 	char what[160]; /* of complete ones; "": nothing to tell */
 };
 
-/* Every nf_tables message names its table in attribute 1. */
+/* Every nf_tables message names its table in attribute 1; other families may have one of that name.
+ */
 static bool names_our_table(const struct nlmsghdr *nlh)
 {
+	const struct nfgenmsg *nfg = mnl_nlmsg_get_payload(nlh);
 	const struct nlattr *attr;
 
+	if (nfg->nfgen_family != NFPROTO_INET)
+		return false;
 	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg)) if (
 		mnl_attr_get_type(attr) ==
 		NFTA_TABLE_NAME) return mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0 &&

@@ -283,6 +283,7 @@ static const struct foreign_case {
 	{ "nft add element inet peergate port4 '{ 7 . 100.64.0.1 . tcp . 1 : goto acl_0 }'",
 	  CHANGED, 0, 0, 1 },
 	{ "nft add table ip other", NULL, 0, 0, 0 },
+	{ "nft add table ip peergate && nft delete table ip peergate", NULL, 0, 0, 0 },
 };
 
 static void settle(sd_event *event)
