@@ -109,6 +109,7 @@ struct agent *agent_free(struct agent *agent)
 	mapfile_free(agent->mapfile);
 	link_free(agent->link);
 	sd_event_source_disable_unref(agent->apply_timer);
+	sd_event_source_disable_unref(agent->files_timer);
 	sd_event_source_disable_unref(agent->expiry_timer);
 	sd_event_source_disable_unref(agent->clock_source);
 	sd_event_source_disable_unref(agent->age_timer);

@@ -27,14 +27,33 @@
  */
 #define FOREIGN_PAUSE_USEC (100 * USEC_PER_MSEC)
 
+/* Only ever earlier: whoever has asked for a time before this one relies on it. */
+static int schedule(sd_event_source *timer, uint64_t delay_usec)
+{
+	uint64_t when = clock_usec(CLOCK_MONOTONIC) + delay_usec, planned;
+	int r = sd_event_source_get_enabled(timer, NULL);
+
+	if (r > 0 && sd_event_source_get_time(timer, &planned) >= 0 && planned <= when)
+		return 0;
+	r = sd_event_source_set_time(timer, when);
+	return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
 void agent_schedule_apply(struct agent *agent, uint64_t delay_usec)
 {
-	int r = sd_event_source_set_time_relative(agent->apply_timer, delay_usec);
+	int r = schedule(agent->apply_timer, delay_usec);
 
-	if (r >= 0)
-		r = sd_event_source_set_enabled(agent->apply_timer, SD_EVENT_ONESHOT);
 	if (r < 0)
 		log_error_errno(r, "Could not schedule the next attempt at the kernel");
+}
+
+/* Return: the pause before the next attempt; *pause becomes that before the one after it. */
+static uint64_t lengthen(uint64_t *pause)
+{
+	uint64_t now = *pause;
+
+	*pause = now < RETRY_LONGEST_USEC / 2 ? now * 2 : RETRY_LONGEST_USEC;
+	return now;
 }
 
 static uint64_t next_expiry(const struct agent *agent)
@@ -82,10 +101,7 @@ static void kernel_failed(struct agent *agent, int error, char *text)
 			  text ? text : strerror(-error));
 	agent_set_problem(&agent->kernel_problem, text ? text : strdup("no memory"));
 	repair_failed(&agent->repair, news);
-	agent_schedule_apply(agent, agent->retry_usec);
-	agent->retry_usec *= 2;
-	if (agent->retry_usec > RETRY_LONGEST_USEC)
-		agent->retry_usec = RETRY_LONGEST_USEC;
+	agent_schedule_apply(agent, lengthen(&agent->retry_usec));
 }
 
 /* Once this host's own key has expired it is no part of the mesh any more. */
@@ -121,12 +137,21 @@ static void apply_kernel(struct agent *agent, uint64_t now, bool for_news)
 	log_changes(&changes);
 }
 
-/* Last. What could not be written (a full disk) is tried again, by and by. */
+/*
+ * Last. What could not be written (a full disk) is tried again, by and by: by a timer of its own,
+ * since that of the kernel's is not to be had for it when somebody changes the table.
+ */
 static void write_files(struct agent *agent)
 {
-	if (agent->map && hostfiles_write(agent->hostfiles, agent->map) < 0 &&
-	    !agent->kernel_problem)
-		agent_schedule_apply(agent, RETRY_LONGEST_USEC);
+	int r;
+
+	if (!agent->map || hostfiles_write(agent->hostfiles, agent->map) == 0) {
+		agent->files_retry_usec = RETRY_FIRST_USEC;
+		return;
+	}
+	r = schedule(agent->files_timer, lengthen(&agent->files_retry_usec));
+	if (r < 0)
+		log_error_errno(r, "Could not schedule the next attempt at the files");
 }
 
 /* Leases first: their sessions are gone, and do not see the flow that carries them break off. */
@@ -159,6 +184,12 @@ static int on_apply_timer(sd_event_source *source, uint64_t usec, void *userdata
 {
 	agent_apply(userdata, true);
 	agent_give_back_memory();
+	return 0;
+}
+
+static int on_files_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	write_files(userdata);
 	return 0;
 }
 
@@ -200,24 +231,30 @@ static void on_foreign_change(void *userdata, const char *what)
 	agent_schedule_apply(agent, FOREIGN_PAUSE_USEC - since);
 }
 
+/* A timer that is not set yet. */
+static int add_timer(struct agent *agent, clockid_t clock, sd_event_time_handler_t fn,
+		     int64_t priority, sd_event_source **ret_timer)
+{
+	int r = sd_event_add_time(agent->event, ret_timer, clock, 0, USEC_PER_MSEC, fn, agent);
+
+	if (r >= 0)
+		r = sd_event_source_set_enabled(*ret_timer, SD_EVENT_OFF);
+	return r < 0 ? r : sd_event_source_set_priority(*ret_timer, priority);
+}
+
+/* Whatever callers of the socket want, what may take away rights goes before. */
 static int add_timers(struct agent *agent)
 {
 	int r;
 
-	r = sd_event_add_time_relative(agent->event, &agent->apply_timer, CLOCK_MONOTONIC, 0, 1,
-				       on_apply_timer, agent);
+	r = add_timer(agent, CLOCK_MONOTONIC, on_apply_timer, SD_EVENT_PRIORITY_IMPORTANT,
+		      &agent->apply_timer);
 	if (r >= 0)
-		r = sd_event_source_set_enabled(agent->apply_timer, SD_EVENT_OFF);
-	/* Whatever callers of the socket want, what may take away rights goes before. */
+		r = add_timer(agent, CLOCK_REALTIME, on_expiry_timer, SD_EVENT_PRIORITY_IMPORTANT,
+			      &agent->expiry_timer);
 	if (r >= 0)
-		r = sd_event_source_set_priority(agent->apply_timer, SD_EVENT_PRIORITY_IMPORTANT);
-	if (r >= 0)
-		r = sd_event_add_time(agent->event, &agent->expiry_timer, CLOCK_REALTIME, 0,
-				      USEC_PER_MSEC, on_expiry_timer, agent);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(agent->expiry_timer, SD_EVENT_OFF);
-	if (r >= 0)
-		r = sd_event_source_set_priority(agent->expiry_timer, SD_EVENT_PRIORITY_IMPORTANT);
+		r = add_timer(agent, CLOCK_MONOTONIC, on_files_timer, SD_EVENT_PRIORITY_NORMAL,
+			      &agent->files_timer);
 	return r;
 }
 
@@ -239,7 +276,7 @@ int agent_apply_open(struct agent *agent)
 {
 	int r;
 
-	agent->retry_usec = RETRY_FIRST_USEC;
+	agent->retry_usec = agent->files_retry_usec = RETRY_FIRST_USEC;
 	r = add_timers(agent);
 	if (r >= 0)
 		r = watch_clock(agent);

@@ -27,6 +27,7 @@ struct agent {
 	void (*judged_fn)(void *userdata);
 	void *judged_userdata;
 	sd_event_source *apply_timer;
+	sd_event_source *files_timer; /* for the files that could not be written */
 	sd_event_source *expiry_timer;
 	sd_event_source *clock_source;
 	sd_event_source *age_timer;
@@ -40,8 +41,9 @@ struct agent {
 	struct map_age map_age;
 	uint64_t note_age_usec; /* CLOCK_BOOTTIME: not before */
 	char *kernel_problem;
-	struct repair repair;  /* of what others change */
-	uint64_t retry_usec;   /* the next pause */
+	struct repair repair; /* of what others change */
+	uint64_t retry_usec;  /* the next pause */
+	uint64_t files_retry_usec;
 	uint64_t applied_usec; /* CLOCK_MONOTONIC, of the last attempt */
 	uint64_t judged_usec;  /* CLOCK_REALTIME, by which the last attempt judged expiries */
 	bool self_expired;     /* found then */
@@ -63,7 +65,8 @@ void agent_apply(struct agent *agent, bool for_news);
  * C library would keep most of it.
  */
 void agent_give_back_memory(void);
-/* The same as agent_apply() from the event loop, after delay_usec. */
+/* The same as agent_apply() from the event loop, after delay_usec, or earlier if that is planned.
+ */
 void agent_schedule_apply(struct agent *agent, uint64_t delay_usec);
 /*
  * Watch for what makes an apply necessary: expiries, the wall clock, changes by others. Leases and

@@ -26,6 +26,7 @@ bool repair_note(struct repair *repair, const char *what)
 		repair->pure = true;
 		return false;
 	}
+	repair->waiting = true;
 	if (repair->due)
 		return false;
 	repair->due = true;
@@ -35,9 +36,11 @@ bool repair_note(struct repair *repair, const char *what)
 void repair_begin(struct repair *repair, bool for_news)
 {
 	repair->applying = true;
-	repair->pure = for_news && repair->due;
+	repair->pure = for_news && repair->waiting;
+	/* It sees what was told so far; what comes from here on asks for another. */
+	repair->due = false;
 	if (for_news)
-		repair->due = false;
+		repair->waiting = false;
 }
 
 static bool changed(const struct kernel_changes *changes)
@@ -64,7 +67,7 @@ bool repair_succeeded(struct repair *repair, const struct kernel_changes *change
 
 void repair_failed(struct repair *repair, bool told)
 {
-	repair->applying = repair->due = false;
+	repair->applying = repair->due = repair->waiting = false;
 	if (repair->news && told)
 		log_warning("It may come of this: %s", repair->news);
 	repair_clear(repair);

@@ -11,7 +11,8 @@
 
 struct repair {
 	char *news;    /* sentences; NULL: none */
-	bool due;      /* an apply is scheduled for them */
+	bool due;      /* an apply is scheduled for them, and none has come since */
+	bool waiting;  /* the one made for them has not come yet */
 	bool applying; /* an apply runs: it sees what is told meanwhile */
 	bool pure;     /* and has no other reason */
 };

@@ -4,12 +4,15 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "agent/stats.h"
 #include "common/log.h"
+#include "common/text.h"
 #include "tests/unit/agent-fixture.h"
 
 static void test_foreign_change_is_undone(void **state)
@@ -44,6 +47,50 @@ static void test_foreign_changes_are_paced(void **state)
 	assert_true(clock_now(CLOCK_MONOTONIC) - begin > 350000);
 	/* Each pause began with a look whether the link may stay up. */
 	assert_true(the_kernel->n_held >= 3);
+}
+
+/* Nobody can write a file over a directory. */
+static char *block_known_hosts(const struct fixture *f)
+{
+	char *path = text_printf("%s/ssh_known_hosts", f->dir);
+
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0755), 0);
+	return path;
+}
+
+/* Files that cannot be written wait for a better time, the table does not. */
+static void test_foreign_change_while_files_fail(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *path = NULL;
+
+	start_with(f, 5);
+	path = block_known_hosts(f);
+	for (int i = 0; i < 8; i++) {
+		unsigned n = the_kernel->n_applied;
+
+		the_kernel->foreign(the_kernel->userdata, "the nftables table");
+		assert_int_equal(agent_offer_map(f->agent, map_of(6 + i, f->map_path), f->map_path),
+				 0);
+		the_kernel->foreign(the_kernel->userdata, "the nftables table");
+		AWAIT(f, the_kernel->n_applied == n + 2);
+	}
+}
+
+/* The kernel has what it wants: only the files are tried again. */
+static void test_files_are_retried(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *path = NULL;
+	struct stat st;
+
+	start_with(f, 5);
+	path = block_known_hosts(f);
+	assert_int_equal(agent_offer_map(f->agent, map_of(6, f->map_path), f->map_path), 0);
+	assert_int_equal(rmdir(path), 0);
+	AWAIT(f, stat(path, &st) == 0);
+	assert_int_equal(the_kernel->n_applied, 2);
 }
 
 /* While an apply keeps failing, the attempts get rare: news that may change that go before. */
@@ -151,6 +198,8 @@ int main(void)
 		AGENT_TEST(test_refusals_are_told_once),
 		AGENT_TEST(test_foreign_change_is_undone),
 		AGENT_TEST(test_foreign_changes_are_paced),
+		AGENT_TEST(test_foreign_change_while_files_fail),
+		AGENT_TEST(test_files_are_retried),
 		AGENT_TEST(test_foreign_change_between_attempts),
 		AGENT_TEST(test_repair_is_told),
 		AGENT_TEST(test_kernel_failure_is_retried),

@@ -67,6 +67,8 @@ static void test_map_comes_first(void **state)
 	repair_begin(&repair, false);
 	repair_succeeded(&repair, &some, false);
 	assert_string_equal(lines, "");
+	/* It may have seen the kernel as it was before this: another is asked for. */
+	assert_true(repair_note(&repair, "a"));
 	assert_false(repair_note(&repair, "a"));
 	repair_begin(&repair, true);
 	repair_succeeded(&repair, &none, false);
