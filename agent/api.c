@@ -118,6 +118,11 @@ int api_listen(struct api *api, int fd)
 	return varlink_server_listen(api->server, fd);
 }
 
+int api_listen_root(struct api *api, int fd)
+{
+	return varlink_server_listen_root(api->server, fd);
+}
+
 static json_t *json_map_status(const struct netmap *map)
 {
 	return json_pack("{s:s, s:s, s:s, s:o, s:s*, s:o, s:o, s:o*, s:I, s:I, s:b, s:I, s:I, s:I}",

@@ -72,3 +72,5 @@ void api_link_changed(struct api *api);
 
 /* Serve a listening socket; the api owns fd, also on failure. */
 int api_listen(struct api *api, int fd);
+/* Likewise for one that is root's alone. */
+int api_listen_root(struct api *api, int fd);

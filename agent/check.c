@@ -22,7 +22,7 @@ static json_t *ask_status(const char *socket)
 	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
 	_cleanup_(varlink_reply_done) struct varlink_reply reply = { 0 };
 
-	if (varlink_client_connect(socket, &client) < 0 ||
+	if (varlink_client_connect(socket, TIMEOUT_USEC, &client) < 0 ||
 	    varlink_client_call(client, "io.peergate.Agent.Status", NULL, TIMEOUT_USEC, &reply) <
 		    0 ||
 	    reply.error)

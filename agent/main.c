@@ -164,24 +164,22 @@ static int make_agent(sd_event *event, struct agent_config **config, const char 
 
 static int serve(struct agent *agent, const char *runtime_dir, struct api **ret_api)
 {
-	_cleanup_free_ char *path = NULL, *error = NULL;
-	int fd = -1, r;
+	_cleanup_(listen_sockets_done) struct listen_sockets sockets = { -1, -1 };
+	_cleanup_free_ char *error = NULL;
+	int r;
 
-	path = text_printf("%s/agent.sock", runtime_dir);
-	if (!path)
-		return -ENOMEM;
-	r = listen_open(path, &error, &fd);
+	r = listen_open(runtime_dir, &error, &sockets);
 	if (r < 0) {
-		log_error("Could not open the socket: %s", error ? error : strerror(-r));
+		log_error("Could not open the sockets: %s", error ? error : strerror(-r));
 		return r;
 	}
 	r = api_new_for_agent(agent, ret_api);
-	if (r < 0) {
-		close_fd(fd);
-		return log_error_errno(r, "Could not prepare the socket's methods");
-	}
-	r = api_listen(*ret_api, fd);
-	return r < 0 ? log_error_errno(r, "Could not serve the socket") : 0;
+	if (r < 0)
+		return log_error_errno(r, "Could not prepare the sockets' methods");
+	r = api_listen(*ret_api, take_fd(&sockets.all));
+	if (r == 0)
+		r = api_listen_root(*ret_api, take_fd(&sockets.root));
+	return r < 0 ? log_error_errno(r, "Could not serve the sockets") : 0;
 }
 
 /* By it a link is known that has lost our mark; without it such a link counts as another's. */

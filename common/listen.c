@@ -9,8 +9,6 @@
 #include "common/cleanup.h"
 #include "common/text.h"
 
-#define BACKLOG 128
-
 static int make_address(const char *path, struct sockaddr_un *ret_sa)
 {
 	*ret_sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
@@ -45,7 +43,7 @@ static int make_socket(const struct sockaddr_un *sa, mode_t mode, int *ret_fd)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0)
 		return -errno;
-	if (chmod(sa->sun_path, mode) < 0 || listen(fd, BACKLOG) < 0) {
+	if (chmod(sa->sun_path, mode) < 0 || listen(fd, SOMAXCONN) < 0) {
 		r = -errno;
 		unlink(sa->sun_path);
 		return r;

@@ -73,8 +73,13 @@ int varlink_server_new(sd_event *event, const struct varlink_info *info,
 		       struct varlink_server **ret_server);
 struct varlink_server *varlink_server_free(struct varlink_server *server);
 DEFINE_CLEANUP(struct varlink_server *, varlink_server_free);
-/* Serve a listening SOCK_STREAM socket; the server owns fd, also on failure. */
+/*
+ * Serve a listening SOCK_STREAM socket, among others; the server owns fd, also on failure. Callers
+ * are accepted at the priority of those that are not root's: anybody can keep the queue full.
+ */
 int varlink_server_listen(struct varlink_server *server, int fd);
+/* Likewise for a socket at which only root is served, before all others. */
+int varlink_server_listen_root(struct varlink_server *server, int fd);
 /* Serve a connected, non-blocking socket. Likewise. Return: 0, -EUSERS (limits), -errno. */
 int varlink_server_add_connection(struct varlink_server *server, int fd);
 
@@ -123,8 +128,13 @@ void varlink_reply_done(struct varlink_reply *reply);
 
 /* Speak over a connected, non-blocking socket; the client owns fd, also on failure. */
 int varlink_client_new(int fd, struct varlink_client **ret_client);
-/* Connect to a socket path. Return: 0, negative errno (-ENOENT, -ECONNREFUSED, -EACCES, ...). */
-int varlink_client_connect(const char *path, struct varlink_client **ret_client);
+/*
+ * Connect to a socket path. Where the server's queue is full, wait in the kernel's order for a
+ * place, this long (0: not at all). Return: 0, -EAGAIN (there is none), other negative errno
+ * (-ENOENT, -ECONNREFUSED, -EACCES, ...).
+ */
+int varlink_client_connect(const char *path, uint64_t timeout_usec,
+			   struct varlink_client **ret_client);
 struct varlink_client *varlink_client_free(struct varlink_client *client);
 DEFINE_CLEANUP(struct varlink_client *, varlink_client_free);
 /* For poll(): non-blocking socket. */

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/un.h>
@@ -52,10 +53,38 @@ int varlink_client_new(int fd, struct varlink_client **ret_client)
 	return 0;
 }
 
-int varlink_client_connect(const char *path, struct varlink_client **ret_client)
+/*
+ * A connect() that waits does so in line with the others, as one that comes back now and then does
+ * not (unix(7); SO_SNDTIMEO of socket(7) bounds it). Return: 0, -EAGAIN, other negative errno.
+ */
+static int connect_until(int fd, const struct sockaddr_un *addr, uint64_t deadline)
+{
+	for (;;) {
+		uint64_t now = clock_usec(CLOCK_MONOTONIC), left = deadline - now;
+		struct timeval tv = {
+			.tv_sec = (time_t)(left / USEC_PER_SEC),
+			.tv_usec = (suseconds_t)(left % USEC_PER_SEC),
+		};
+
+		if (deadline == UINT64_MAX)
+			tv = (struct timeval){ 0 };
+		else if (now >= deadline)
+			return -EAGAIN;
+		if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
+			return -errno;
+		if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0)
+			return 0;
+		if (errno != EINTR)
+			return -errno;
+	}
+}
+
+int varlink_client_connect(const char *path, uint64_t timeout_usec,
+			   struct varlink_client **ret_client)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = -1;
+	int r;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
@@ -64,9 +93,15 @@ int varlink_client_connect(const char *path, struct varlink_client **ret_client)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return -errno;
-	return varlink_client_new(take_fd(&fd), ret_client);
+	r = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	if (r == -EAGAIN && timeout_usec > 0) {
+		if (fcntl(fd, F_SETFL, 0) < 0)
+			return -errno;
+		r = connect_until(fd, &addr, deadline_after(timeout_usec));
+		if (r == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+			return -errno;
+	}
+	return r < 0 ? r : varlink_client_new(take_fd(&fd), ret_client);
 }
 
 struct varlink_client *varlink_client_free(struct varlink_client *client)

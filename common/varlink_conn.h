@@ -16,10 +16,8 @@ struct varlink_server {
 	const struct varlink_interface *interface;
 	struct varlink_limits limits;
 	void *userdata;
-	int listen_fd;
-	sd_event_source *listen_source;
+	struct varlink_listener *listeners;
 	void (*on_exhausted)(void *userdata, int error);
-	sd_event_source *listen_again; /* set after accept() failed for want of resources */
 	struct varlink_conn *conns;
 };
 

@@ -119,7 +119,7 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *params, struct ctl_err
 	int r;
 
 	snprintf(full_name, sizeof(full_name), INTERFACE "%s", method);
-	r = varlink_client_connect(ctl->socket, &client);
+	r = varlink_client_connect(ctl->socket, TIMEOUT_USEC, &client);
 	if (r < 0) {
 		json_decref(params);
 		return tell_unreachable(ctl, r);
@@ -157,7 +157,7 @@ int ctl_stream(struct ctl *ctl, const char *method, json_t *params,
 	int r;
 
 	snprintf(full_name, sizeof(full_name), INTERFACE "%s", method);
-	r = varlink_client_connect(ctl->socket, &client);
+	r = varlink_client_connect(ctl->socket, TIMEOUT_USEC, &client);
 	if (r == 0)
 		r = varlink_client_send(client, full_name, params, true, TIMEOUT_USEC);
 	else
@@ -254,7 +254,7 @@ json_t *ctl_ask(const struct ctl *ctl, const char *method)
 	json_int_t first = 0;
 	bool again;
 
-	if (varlink_client_connect(ctl->socket, &client) < 0)
+	if (varlink_client_connect(ctl->socket, TIMEOUT_USEC, &client) < 0)
 		return NULL;
 	whole = ask_part(client, method, 0);
 	again = whole && next_part(whole, &first);

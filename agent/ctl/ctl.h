@@ -9,6 +9,7 @@
 #include "common/cli/style.h"
 
 #define CTL_SOCKET	 "/run/peergate/agent.sock"
+#define CTL_ROOT_SOCKET	 "/run/peergate/agent-root.sock"
 #define CTL_MAX_SESSIONS 64 /* that one "kill" may name */
 
 /* Of up, login and set; NULL: not said. */

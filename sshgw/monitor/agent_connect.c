@@ -28,7 +28,8 @@ int agent_connect(const char *path, uid_t account, struct varlink_client **ret_c
 	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
 	int r;
 
-	r = varlink_client_connect(path, &client);
+	/* Without waiting: whoever calls has other work, and comes back. */
+	r = varlink_client_connect(path, 0, &client);
 	if (r == 0)
 		r = check_server(client, account);
 	if (r == 0)

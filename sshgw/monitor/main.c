@@ -20,7 +20,7 @@ int main(int argc, char *argv[])
 		.net_exe_fd = 5,
 		.session_exe_fd = 6,
 		.keys_fd = 7,
-		.agent_socket = PEERGATE_AGENT_SOCKET,
+		.agent_socket = PEERGATE_AGENT_ROOT_SOCKET,
 		.ceiling_path = PEERGATE_SYSCONFDIR "/sshgw.conf",
 	};
 

@@ -66,6 +66,56 @@ def test_all_of_many_come_back(mesh):
     nothing_left(mesh, "alice")
 
 
+# More callers than a queue has places for, who hang up and come again. Says when it was full.
+CROWD = """
+import os, resource, socket, time
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 2048), hard))
+path, parent = '/run/peergate/agent.sock', os.getpid()
+for i in range(5):
+    if os.fork() == 0:
+        while os.getppid() == parent:
+            held = []
+            try:
+                while len(held) < 1000:
+                    held.append(socket.socket(socket.AF_UNIX))
+                    held[-1].connect(path)
+                    held[-1].send(b'x')
+            except OSError:
+                pass
+        os._exit(0)
+while True:
+    s = socket.socket(socket.AF_UNIX)
+    s.setblocking(False)
+    try:
+        s.connect(path)
+    except BlockingIOError:
+        break
+    time.sleep(0.05)
+print('full', flush=True)
+time.sleep(3600)
+"""
+
+
+@pytest.mark.limit(240)
+def test_a_crowd_at_the_agents_door(mesh):
+    """Whoever may open a socket can fill its queue: not the one by which logins are decided, and resumed."""
+    server = mesh.server.host
+    with client(mesh, "cat") as ssh, server.popen(["python3", "-I", "-S", "-c", CROWD], user="nobody") as crowd:
+        kill(server, "peergate-agent", "STOP")
+        try:
+            crowd.out.read_until("full", 25)
+        finally:
+            kill(server, "peergate-agent", "CONT")
+        assert mesh.ssh("alice@server id -un").stdout == "alice\n"
+        began = time.time()
+        server.run("systemctl restart peergate-agent", check=True)
+        server.wait_journal(60, since=began, grep="The agent is back and keeps the lease")
+        assert mesh.ssh("alice@server id -un").stdout == "alice\n"
+        assert server.run("agentctl status").returncode == 0
+        still_there(ssh)
+
+
 # -- frozen
 
 

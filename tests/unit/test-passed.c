@@ -145,6 +145,7 @@ static void test_close_with_descriptors(void **state)
 /* Whose caller has not been accepted yet. */
 /* Children that are slow to begin have what others hold, and are the last to have it. */
 static unsigned first_fork_waits_usec;
+static unsigned n_forks;
 
 pid_t __real__Fork(void);
 pid_t __wrap__Fork(void);
@@ -153,6 +154,7 @@ pid_t __wrap__Fork(void)
 {
 	pid_t pid = __real__Fork();
 
+	n_forks++;
 	if (pid == 0)
 		usleep(first_fork_waits_usec);
 	else
@@ -178,6 +180,26 @@ static void test_child_does_not_linger(void **state)
 	for (int i = 0; i < 300 && waitpid(-1, NULL, WNOHANG) >= 0; i++)
 		usleep(10000);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+/* Anybody may leave as many of those as he likes: they are no reason for a process each. */
+static void test_bytes_cost_no_process(void **state)
+{
+	static char many[100000];
+
+	for (size_t i = 0; i < 6; i++) {
+		int fds[2];
+
+		make_pair(i == 5 ? SOCK_SEQPACKET : SOCK_STREAM, fds);
+		for (size_t k = 0; k < i && i < 4; k++)
+			assert_int_equal(send(fds[1], "xyz", 3, k == 2 ? MSG_OOB : 0), 3);
+		if (i == 4)
+			assert_int_equal(send(fds[1], many, sizeof(many), 0), sizeof(many));
+		n_forks = 0;
+		passed_close(fds[0]);
+		assert_int_equal(n_forks, 0);
+		close(fds[1]);
+	}
 }
 
 static void test_close_listener(void **state)
@@ -244,6 +266,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_read_with_descriptor, teardown),
 		cmocka_unit_test_teardown(test_close_with_descriptors, teardown),
 		cmocka_unit_test_teardown(test_child_does_not_linger, teardown),
+		cmocka_unit_test(test_bytes_cost_no_process),
 		cmocka_unit_test_teardown(test_close_listener, teardown),
 		cmocka_unit_test_teardown(test_varlink_server, teardown),
 	};

@@ -22,7 +22,7 @@ static int reach(struct ctl *ctl)
 {
 	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
 
-	return varlink_client_connect(ctl->socket, &client);
+	return varlink_client_connect(ctl->socket, PATIENCE_USEC, &client);
 }
 
 static bool is_quiet(const json_t *peer, uint64_t now_usec)
