@@ -79,6 +79,13 @@ struct nlsock *nlsock_free(struct nlsock *sock)
 	return NULL;
 }
 
+void nlsock_narrow_dumps(struct nlsock *sock)
+{
+	int on = 1;
+
+	(void)mnl_socket_setsockopt(sock->mnl, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
+}
+
 uint32_t nlsock_portid(const struct nlsock *sock)
 {
 	return sock->portid;

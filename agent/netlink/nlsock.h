@@ -16,11 +16,16 @@
 
 struct nlsock;
 
-/* protocol: NETLINK_NETFILTER, NETLINK_GENERIC, NETLINK_SOCK_DIAG. Return: 0, negative errno. */
+/* protocol: NETLINK_NETFILTER, NETLINK_GENERIC, ... Return: 0, negative errno. */
 int nlsock_open(int protocol, struct nlsock **ret_sock);
 struct nlsock *nlsock_free(struct nlsock *sock);
 DEFINE_CLEANUP(struct nlsock *, nlsock_free);
 
+/*
+ * Have headers of NETLINK_ROUTE's dumps checked strictly, and heeded: the kernel tells only of what
+ * they say, instead of everything. Kernels before 4.20 cannot.
+ */
+void nlsock_narrow_dumps(struct nlsock *sock);
 uint32_t nlsock_portid(const struct nlsock *sock);
 uint32_t nlsock_next_seq(struct nlsock *sock);
 /* Wipe the receive buffer, after answers that held a secret. */

@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
-#include <netlink/errno.h>
 #include <netlink/route/addr.h>
 #include <string.h>
 
@@ -30,49 +29,64 @@ static struct rtnl_addr *address_object(int ifindex, const struct ip_prefix *pre
 static int add_address(struct rtnl *rtnl, int ifindex, const struct ip_prefix *prefix)
 {
 	struct rtnl_addr *object = address_object(ifindex, prefix);
+	struct nl_msg *msg = NULL;
 	int r;
 
 	if (!object)
 		return -ENOMEM;
-	r = rtnl_addr_add(rtnl->sock, object, NLM_F_CREATE | NLM_F_EXCL);
+	r = rtnl_addr_build_add_request(object, NLM_F_CREATE | NLM_F_EXCL, &msg);
+	r = rtnl_request(rtnl, r, msg, NULL, NULL);
 	rtnl_addr_put(object);
-	return r == -NLE_EXIST ? 0 : rtnl_errno(r);
+	return r == -EEXIST ? 0 : r;
 }
 
 static int remove_address(struct rtnl *rtnl, int ifindex, const struct ip_prefix *prefix)
 {
 	struct rtnl_addr *object = address_object(ifindex, prefix);
+	struct nl_msg *msg = NULL;
 	int r;
 
 	if (!object)
 		return -ENOMEM;
-	r = rtnl_addr_delete(rtnl->sock, object, 0);
+	r = rtnl_addr_build_delete_request(object, 0, &msg);
+	r = rtnl_request(rtnl, r, msg, NULL, NULL);
 	rtnl_addr_put(object);
-	return r == -NLE_NOADDR || r == -NLE_OBJ_NOTFOUND ? 0 : rtnl_errno(r);
+	return r == -EADDRNOTAVAIL ? 0 : r;
 }
 
 struct address_dump {
 	int ifindex;
 	struct prefix_list list; /* host bits are kept: addresses with a length */
+	size_t n_before;	 /* of the families that are done */
 	int error;
 };
 
-static void on_object(struct nl_object *object, void *arg)
+static void on_object(struct nl_object *object, void *userdata)
 {
 	struct rtnl_addr *addr = (struct rtnl_addr *)object;
-	struct address_dump *dump = arg;
+	struct address_dump *dump = userdata;
 	struct ip_prefix prefix;
 
-	if (!dump->error && rtnl_addr_get_ifindex(addr) == dump->ifindex &&
-	    rtnl_addr_get_local(addr) && rtnl_addr_to_prefix(rtnl_addr_get_local(addr), &prefix))
+	if (rtnl_addr_get_ifindex(addr) == dump->ifindex && rtnl_addr_get_local(addr) &&
+	    rtnl_addr_to_prefix(rtnl_addr_get_local(addr), &prefix))
 		dump->error = prefix_list_add(&dump->list, &prefix);
 }
 
-static int on_address(struct nl_msg *msg, void *arg)
+static int on_address(const struct nlmsghdr *nlh, void *userdata)
 {
-	if (nlmsg_hdr(msg)->nlmsg_type == RTM_NEWADDR)
-		(void)nl_msg_parse(msg, on_object, arg);
-	return NL_OK;
+	struct address_dump *dump = userdata;
+	int r = 0;
+
+	if (nlh->nlmsg_type == RTM_NEWADDR)
+		r = rtnl_read_object(nlh, on_object, dump);
+	return r == -ENOMEM ? r : dump->error;
+}
+
+static void forget_addresses(void *userdata)
+{
+	struct address_dump *dump = userdata;
+
+	dump->list.n = dump->n_before;
 }
 
 static int dump_addresses(struct rtnl *rtnl, struct address_dump *dump)
@@ -86,9 +100,11 @@ static int dump_addresses(struct rtnl *rtnl, struct address_dump *dump)
 			.ifa_index = (unsigned)dump->ifindex,
 		};
 
-		r = rtnl_dump(rtnl, RTM_GETADDR, &header, sizeof(header), on_address, dump);
+		dump->n_before = dump->list.n;
+		r = rtnl_dump(rtnl, &(struct rtnl_dump){ RTM_GETADDR, &header, sizeof(header),
+							 on_address, forget_addresses, dump });
 	}
-	return r < 0 ? r : dump->error;
+	return r;
 }
 
 static bool is_wanted(const struct ip_prefix *prefix, const struct ip_addr *wanted, size_t n)
@@ -140,14 +156,8 @@ int rtnl_sync_addresses(struct rtnl *rtnl, int ifindex, const struct ip_addr *wa
 			struct rtnl_changes *changes)
 {
 	struct address_dump dump = { .ifindex = ifindex };
-	int r;
+	int r = dump_addresses(rtnl, &dump);
 
-	for (int i = 0; i < RTNL_DUMP_ATTEMPTS; i++) {
-		dump.list.n = 0;
-		r = dump_addresses(rtnl, &dump);
-		if (r != -EINTR)
-			break;
-	}
 	if (r == 0)
 		r = make_so(rtnl, ifindex, &dump.list, wanted, n, changes);
 	free(dump.list.prefixes);

@@ -1,5 +1,5 @@
 #include <errno.h>
-#include <netlink/errno.h>
+#include <linux/rtnetlink.h>
 #include <netlink/route/link.h>
 #include <string.h>
 
@@ -23,63 +23,88 @@ static void describe(struct rtnl_link *link, struct rtnl_link_state *ret_state)
 		strncpy(ret_state->name, name, sizeof(ret_state->name) - 1);
 }
 
-int rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state *ret_state)
-{
-	struct rtnl_link *link = NULL;
-	int r;
+struct link_search {
+	bool any;    /* whichever comes */
+	int ifindex; /* of WireGuard's: with our alias, or this one */
+	bool found;
+	struct rtnl_link_state state;
+};
 
-	r = rtnl_link_get_kernel(rtnl->sock, 0, ifname, &link);
-	if (r == -NLE_OBJ_NOTFOUND)
-		return -ENODEV;
-	if (r < 0)
-		return rtnl_errno(r);
-	describe(link, ret_state);
-	rtnl_link_put(link);
-	return 0;
-}
-
-static bool pick(struct nl_cache *links, int ifindex, struct rtnl_link_state *ret_state)
+static void on_object(struct nl_object *object, void *userdata)
 {
+	struct link_search *search = userdata;
 	struct rtnl_link_state state;
 
-	for (struct nl_object *object = nl_cache_get_first(links); object;
-	     object = nl_cache_get_next(object)) {
-		describe((struct rtnl_link *)object, &state);
-		if (!state.wireguard || !(state.marked || state.ifindex == ifindex))
-			continue;
-		*ret_state = state;
-		return true;
-	}
-	return false;
+	describe((struct rtnl_link *)object, &state);
+	if (search->found || !(search->any || (state.wireguard &&
+					       (state.marked || state.ifindex == search->ifindex))))
+		return;
+	search->found = true;
+	search->state = state;
+}
+
+static int on_link(const struct nlmsghdr *nlh, void *userdata)
+{
+	int r = nlh->nlmsg_type == RTM_NEWLINK ? rtnl_read_object(nlh, on_object, userdata) : 0;
+
+	/* There are links of all kinds. */
+	return r == -ENOMEM ? r : 0;
+}
+
+static void begin_anew(void *userdata)
+{
+	struct link_search *search = userdata;
+
+	search->found = false;
+}
+
+int rtnl_get_link(struct rtnl *rtnl, const char *ifname, struct rtnl_link_state *ret_state)
+{
+	struct link_search search = { .any = true };
+	struct nl_msg *msg = NULL;
+	int r;
+
+	r = rtnl_link_build_get_request(0, ifname, &msg);
+	r = rtnl_request(rtnl, r, msg, on_link, &search);
+	if (r < 0)
+		return r;
+	if (!search.found)
+		return -EBADMSG;
+	*ret_state = search.state;
+	return 0;
 }
 
 int rtnl_find_marked_link(struct rtnl *rtnl, int ifindex, struct rtnl_link_state *ret_state)
 {
-	struct nl_cache *links = NULL;
-	int r = -NLE_DUMP_INTR;
+	static const struct ifinfomsg header = { .ifi_family = AF_UNSPEC };
+	struct link_search search = { .ifindex = ifindex };
+	int r;
 
-	for (int i = 0; i < RTNL_DUMP_ATTEMPTS && r == -NLE_DUMP_INTR; i++)
-		r = rtnl_link_alloc_cache(rtnl->sock, AF_UNSPEC, &links);
+	r = rtnl_dump(rtnl, &(struct rtnl_dump){ RTM_GETLINK, &header, sizeof(header), on_link,
+						 begin_anew, &search });
 	if (r < 0)
-		return rtnl_errno(r);
-	r = pick(links, ifindex, ret_state) ? 0 : -ENODEV;
-	nl_cache_free(links);
-	return r;
+		return r;
+	if (!search.found)
+		return -ENODEV;
+	*ret_state = search.state;
+	return 0;
 }
 
 /* Change what "wanted" has set of the link that "ifindex" is. wanted is consumed. */
 static int change_link(struct rtnl *rtnl, int ifindex, struct rtnl_link *wanted)
 {
 	struct rtnl_link *link = rtnl_link_alloc();
-	int r = -NLE_NOMEM;
+	struct nl_msg *msg = NULL;
+	int r = -ENOMEM;
 
 	if (link) {
 		rtnl_link_set_ifindex(link, ifindex);
-		r = rtnl_link_change(rtnl->sock, link, wanted, 0);
+		r = rtnl_link_build_change_request(link, wanted, 0, &msg);
+		r = rtnl_request(rtnl, r, msg, NULL, NULL);
 		rtnl_link_put(link);
 	}
 	rtnl_link_put(wanted);
-	return rtnl_errno(r);
+	return r;
 }
 
 int rtnl_mark_link(struct rtnl *rtnl, int ifindex)
@@ -105,6 +130,7 @@ int rtnl_group_link(struct rtnl *rtnl, int ifindex)
 static int add_link(struct rtnl *rtnl, const char *ifname, unsigned mtu)
 {
 	struct rtnl_link *link = rtnl_link_alloc();
+	struct nl_msg *msg = NULL;
 	int r;
 
 	if (!link)
@@ -114,9 +140,10 @@ static int add_link(struct rtnl *rtnl, const char *ifname, unsigned mtu)
 	rtnl_link_set_group(link, LINK_GROUP);
 	r = rtnl_link_set_type(link, "wireguard");
 	if (r == 0)
-		r = rtnl_link_add(rtnl->sock, link, NLM_F_CREATE | NLM_F_EXCL);
+		r = rtnl_link_build_add_request(link, NLM_F_CREATE | NLM_F_EXCL, &msg);
+	r = rtnl_request(rtnl, r, msg, NULL, NULL);
 	rtnl_link_put(link);
-	return rtnl_errno(r);
+	return r;
 }
 
 int rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu)
@@ -135,7 +162,6 @@ int rtnl_create_link(struct rtnl *rtnl, const char *ifname, unsigned mtu)
 int rtnl_set_link_up(struct rtnl *rtnl, int ifindex, bool up)
 {
 	struct rtnl_link *wanted = rtnl_link_alloc();
-	int r;
 
 	if (!wanted)
 		return -ENOMEM;
@@ -143,9 +169,7 @@ int rtnl_set_link_up(struct rtnl *rtnl, int ifindex, bool up)
 		rtnl_link_set_flags(wanted, IFF_UP);
 	else
 		rtnl_link_unset_flags(wanted, IFF_UP);
-	r = change_link(rtnl, ifindex, wanted);
-	/* libnl has one number for both, and nothing "exists" here. */
-	return r == -EEXIST ? -EADDRINUSE : r;
+	return change_link(rtnl, ifindex, wanted);
 }
 
 int rtnl_set_link_mtu(struct rtnl *rtnl, int ifindex, unsigned mtu)
@@ -171,12 +195,14 @@ int rtnl_rename_link(struct rtnl *rtnl, int ifindex, const char *ifname)
 int rtnl_delete_link(struct rtnl *rtnl, int ifindex)
 {
 	struct rtnl_link *link = rtnl_link_alloc();
+	struct nl_msg *msg = NULL;
 	int r;
 
 	if (!link)
 		return -ENOMEM;
 	rtnl_link_set_ifindex(link, ifindex);
-	r = rtnl_link_delete(rtnl->sock, link);
+	r = rtnl_link_build_delete_request(link, &msg);
+	r = rtnl_request(rtnl, r, msg, NULL, NULL);
 	rtnl_link_put(link);
-	return rtnl_errno(r);
+	return r;
 }

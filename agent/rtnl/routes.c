@@ -26,7 +26,7 @@ struct route_dump {
 	struct route_kind kind;
 	struct own_route *routes;
 	size_t n, n_alloc;
-	int error;
+	size_t n_before; /* of the families that are done */
 };
 
 static int add_nexthop(struct rtnl_route *route, int ifindex)
@@ -101,26 +101,32 @@ static int take_route(struct route_dump *dump, struct rtnl_route *route)
 	return 0;
 }
 
-static int on_route(struct nl_msg *msg, void *arg)
+static int on_route(const struct nlmsghdr *nlh, void *userdata)
 {
-	struct route_dump *dump = arg;
 	struct rtnl_route *route = NULL;
+	int r;
 
-	if (dump->error || nlmsg_hdr(msg)->nlmsg_type != RTM_NEWROUTE)
-		return NL_OK;
-	if (rtnl_route_parse(nlmsg_hdr(msg), &route) < 0)
-		return NL_OK;
-	dump->error = take_route(dump, route);
+	if (nlh->nlmsg_type != RTM_NEWROUTE)
+		return 0;
+	r = rtnl_route_parse((struct nlmsghdr *)nlh, &route);
+	if (r < 0)
+		return r == -NLE_NOMEM ? -ENOMEM : 0;
+	r = take_route(userdata, route);
 	rtnl_route_put(route);
-	return NL_OK;
+	return r;
 }
 
-static void dump_forget(struct route_dump *dump)
+static void forget_routes(struct route_dump *dump, size_t n_kept)
 {
-	for (size_t i = 0; i < dump->n; i++)
-		rtnl_route_put(dump->routes[i].object);
-	free(dump->routes);
-	*dump = (struct route_dump){ .kind = dump->kind };
+	while (dump->n > n_kept)
+		rtnl_route_put(dump->routes[--dump->n].object);
+}
+
+static void begin_anew(void *userdata)
+{
+	struct route_dump *dump = userdata;
+
+	forget_routes(dump, dump->n_before);
 }
 
 /* Only routes of our protocol are reported, by kernels that can choose (4.20). */
@@ -135,9 +141,11 @@ static int dump_routes(struct rtnl *rtnl, struct route_dump *dump)
 			.rtm_protocol = dump->kind.protocol,
 		};
 
-		r = rtnl_dump(rtnl, RTM_GETROUTE, &header, sizeof(header), on_route, dump);
+		dump->n_before = dump->n;
+		r = rtnl_dump(rtnl, &(struct rtnl_dump){ RTM_GETROUTE, &header, sizeof(header),
+							 on_route, begin_anew, dump });
 	}
-	return r < 0 ? r : dump->error;
+	return r;
 }
 
 static int prefix_order(const void *a, const void *b)
@@ -151,6 +159,14 @@ static const struct ip_prefix *find(const struct ip_prefix *prefixes, size_t n,
 	return n > 0 ? bsearch(prefix, prefixes, n, sizeof(*prefix), prefix_order) : NULL;
 }
 
+static int request_route(struct rtnl *rtnl, struct rtnl_route *route, int flags)
+{
+	struct nl_msg *msg = NULL;
+	int r = rtnl_route_build_add_request(route, flags, &msg);
+
+	return rtnl_request(rtnl, r, msg, NULL, NULL);
+}
+
 /*
  * A route of other metric stands beside ours. One of the same is in its place, and somebody has
  * replaced ours by it, as a rule: then it has to give way.
@@ -162,11 +178,21 @@ static int add_route(struct rtnl *rtnl, const struct route_kind *kind, const str
 
 	if (!route)
 		return -ENOMEM;
-	r = rtnl_route_add(rtnl->sock, route, NLM_F_CREATE | NLM_F_EXCL);
-	if (r == -NLE_EXIST)
-		r = rtnl_route_add(rtnl->sock, route, NLM_F_CREATE | NLM_F_REPLACE);
+	r = request_route(rtnl, route, NLM_F_CREATE | NLM_F_EXCL);
+	if (r == -EEXIST)
+		r = request_route(rtnl, route, NLM_F_CREATE | NLM_F_REPLACE);
 	rtnl_route_put(route);
-	return rtnl_errno(r);
+	return r;
+}
+
+/* It may have gone by itself. */
+static int remove_route(struct rtnl *rtnl, struct rtnl_route *route)
+{
+	struct nl_msg *msg = NULL;
+	int r = rtnl_route_build_del_request(route, 0, &msg);
+
+	r = rtnl_request(rtnl, r, msg, NULL, NULL);
+	return r == -ESRCH ? 0 : r;
 }
 
 /* Deletes what is not wanted, and notes which of the wanted ones are there. */
@@ -183,8 +209,8 @@ static int remove_others(struct rtnl *rtnl, const struct route_dump *dump,
 			present[match - wanted] = true;
 			continue;
 		}
-		r = rtnl_errno(rtnl_route_delete(rtnl->sock, dump->routes[i].object, 0));
-		if (r < 0 && r != -ENOENT)
+		r = remove_route(rtnl, dump->routes[i].object);
+		if (r < 0)
 			return r;
 		changes->removed++;
 	}
@@ -214,17 +240,12 @@ static int sync_kind(struct rtnl *rtnl, const struct route_kind *kind,
 		     const struct ip_prefix *wanted, size_t n, struct rtnl_changes *changes)
 {
 	struct route_dump dump = { .kind = *kind };
-	int r;
+	int r = dump_routes(rtnl, &dump);
 
-	for (int i = 0; i < RTNL_DUMP_ATTEMPTS; i++) {
-		r = dump_routes(rtnl, &dump);
-		if (r != -EINTR)
-			break;
-		dump_forget(&dump);
-	}
 	if (r == 0)
 		r = make_so(rtnl, &dump, wanted, n, changes);
-	dump_forget(&dump);
+	forget_routes(&dump, 0);
+	free(dump.routes);
 	return r;
 }
 

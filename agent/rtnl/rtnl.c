@@ -3,61 +3,23 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <netlink/errno.h>
-#include <netlink/socket.h>
 #include <string.h>
 
 #include "agent/grow.h"
 #include "agent/rtnl/internal.h"
 
-int rtnl_errno(int nl_error)
-{
-	switch (nl_error < 0 ? -nl_error : nl_error) {
-	case NLE_SUCCESS:
-		return 0;
-	case NLE_NOMEM:
-		return -ENOMEM;
-	case NLE_EXIST:
-		return -EEXIST;
-	case NLE_INVAL:
-		return -EINVAL;
-	case NLE_OPNOTSUPP:
-		return -EOPNOTSUPP;
-	case NLE_OBJ_NOTFOUND:
-		return -ENOENT;
-	case NLE_NODEV:
-		return -ENODEV;
-	case NLE_NOADDR:
-		return -EADDRNOTAVAIL;
-	case NLE_BUSY:
-		return -EBUSY;
-	case NLE_NOACCESS:
-		return -EACCES;
-	case NLE_PERM:
-		return -EPERM;
-	case NLE_DUMP_INTR:
-		return -EINTR;
-	case NLE_AF_NOSUPPORT:
-		return -EAFNOSUPPORT;
-	}
-	return -EIO;
-}
-
 int rtnl_open(struct rtnl **ret_rtnl)
 {
 	_cleanup_(rtnl_freep) struct rtnl *rtnl = calloc(1, sizeof(*rtnl));
-	int r, on = 1;
+	int r;
 
 	if (!rtnl)
 		return -ENOMEM;
-	rtnl->sock = nl_socket_alloc();
-	if (!rtnl->sock)
-		return -ENOMEM;
-	r = nl_connect(rtnl->sock, NETLINK_ROUTE);
+	r = nlsock_open(NETLINK_ROUTE, &rtnl->sock);
 	if (r < 0)
-		return rtnl_errno(r);
-	/* Dumps can be narrowed by the kernel: a host may have a great many routes. */
-	(void)setsockopt(nl_socket_get_fd(rtnl->sock), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on,
-			 sizeof(on));
+		return r;
+	/* A host may have a great many routes. */
+	nlsock_narrow_dumps(rtnl->sock);
 	*ret_rtnl = take_ptr(rtnl);
 	return 0;
 }
@@ -66,35 +28,58 @@ struct rtnl *rtnl_free(struct rtnl *rtnl)
 {
 	if (!rtnl)
 		return NULL;
-	nl_socket_free(rtnl->sock);
+	nlsock_free(rtnl->sock);
 	free(rtnl);
 	return NULL;
 }
 
 uint32_t rtnl_portid(const struct rtnl *rtnl)
 {
-	return nl_socket_get_local_port(rtnl->sock);
+	return nlsock_portid(rtnl->sock);
 }
 
-int rtnl_dump(struct rtnl *rtnl, int type, const void *header, size_t len, nl_recvmsg_msg_cb_t fn,
-	      void *userdata)
+int rtnl_request(struct rtnl *rtnl, int built, struct nl_msg *msg, nlsock_answer_fn fn,
+		 void *userdata)
 {
-	struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_DUMP);
-	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
-	int r = -NLE_NOMEM;
+	struct nlmsghdr *nlh;
+	int r;
 
-	if (msg && cb) {
-		nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, fn, userdata);
-		r = nlmsg_append(msg, (void *)header, len, NLMSG_ALIGNTO);
-		if (r == 0)
-			r = nl_send_auto(rtnl->sock, msg);
-		if (r >= 0)
-			r = nl_recvmsgs(rtnl->sock, cb);
-	}
+	/* What libnl has no memory for it may call too large. */
+	if (built < 0 || !msg)
+		return built == -NLE_INVAL || built == -NLE_MISSING_ATTR ? -EINVAL : -ENOMEM;
+	nlh = nlmsg_hdr(msg);
+	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	r = nlsock_request(rtnl->sock, nlh, fn, NULL, userdata);
 	nlmsg_free(msg);
-	if (cb)
-		nl_cb_put(cb);
-	return r < 0 ? rtnl_errno(r) : 0;
+	return r;
+}
+
+int rtnl_dump(struct rtnl *rtnl, const struct rtnl_dump *dump)
+{
+	struct nl_msg *msg = nlmsg_alloc_simple(dump->type, NLM_F_REQUEST | NLM_F_DUMP);
+	int r = -ENOMEM;
+
+	if (msg && nlmsg_append(msg, (void *)dump->header, dump->len, NLMSG_ALIGNTO) == 0)
+		r = nlsock_request(rtnl->sock, nlmsg_hdr(msg), dump->fn, dump->restart,
+				   dump->userdata);
+	nlmsg_free(msg);
+	return r;
+}
+
+int rtnl_read_object(const struct nlmsghdr *nlh, void (*fn)(struct nl_object *, void *userdata),
+		     void *userdata)
+{
+	struct nl_msg *msg = nlmsg_convert((struct nlmsghdr *)nlh);
+	int r;
+
+	if (!msg)
+		return -ENOMEM;
+	nlmsg_set_proto(msg, NETLINK_ROUTE);
+	r = nl_msg_parse(msg, fn, userdata);
+	nlmsg_free(msg);
+	if (r < 0)
+		return r == -NLE_NOMEM ? -ENOMEM : -EBADMSG;
+	return 0;
 }
 
 struct nl_addr *rtnl_addr_from_ip(const struct ip_addr *addr, unsigned prefix_len)
