@@ -1,5 +1,6 @@
 #include "agent/nft/layout.h"
 
+#include <inttypes.h>
 #include <libnftnl/expr.h>
 #include <string.h>
 
@@ -30,12 +31,14 @@ static void print_set(FILE *out, const struct nftnl_set *set)
 	uint32_t len = 0;
 	const void *udata = nftnl_set_get_data(set, NFTNL_SET_USERDATA, &len);
 
-	fprintf(out, "set %s flags %u key %u/%u data %u/%u ",
+	fprintf(out, "set %s flags %u key %u/%u data %u/%u timeout %" PRIu64 " size %u ",
 		nftnl_set_get_str(set, NFTNL_SET_NAME), nftnl_set_get_u32(set, NFTNL_SET_FLAGS),
 		nftnl_set_get_u32(set, NFTNL_SET_KEY_TYPE),
 		nftnl_set_get_u32(set, NFTNL_SET_KEY_LEN),
 		nftnl_set_get_u32(set, NFTNL_SET_DATA_TYPE),
-		nftnl_set_get_u32(set, NFTNL_SET_DATA_LEN));
+		nftnl_set_get_u32(set, NFTNL_SET_DATA_LEN),
+		nftnl_set_get_u64(set, NFTNL_SET_TIMEOUT),
+		nftnl_set_get_u32(set, NFTNL_SET_DESC_SIZE));
 	print_hex(out, udata, len);
 }
 

@@ -162,7 +162,7 @@ static const struct {
 	size_t list; /* offset in struct filter_diff */
 	bool (*belongs)(enum nft_set_id id, const void *item);
 	void (*write)(struct element_writer *writer, const void *item);
-} set_kinds[NFT_N_SETS] = {
+} set_kinds[NFT_N_FILTER_SETS] = {
 	[NFT_SET_OWN4] = { offsetof(struct filter_diff, own), addr_belongs, write_addr },
 	[NFT_SET_OWN6] = { offsetof(struct filter_diff, own), addr_belongs, write_addr },
 	[NFT_SET_SRC4] = { offsetof(struct filter_diff, exact), source_belongs, write_exact },
@@ -177,7 +177,7 @@ static const struct {
 
 static void put_elements(struct nft_batch *batch, const struct filter_diff *diff, uint16_t type)
 {
-	for (int i = 0; i < NFT_N_SETS; i++) {
+	for (int i = 0; i < NFT_N_FILTER_SETS; i++) {
 		struct element_writer writer = {
 			.batch = batch,
 			.type = type,

@@ -169,15 +169,37 @@ void expr_hton(struct rule_build *build, enum nft_registers reg, uint32_t len, u
 }
 
 /* What is a default is spelled out where the kernel does so: rules are compared as text. */
-void expr_lookup(struct rule_build *build, const char *set)
+static void lookup(struct rule_build *build, const char *set, uint32_t flags)
 {
 	struct nftnl_expr *expr = add(build, "lookup");
 
 	if (!expr)
 		return;
 	nftnl_expr_set_u32(expr, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_LOOKUP_FLAGS, 0);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LOOKUP_FLAGS, flags);
 	set_text(build, expr, NFTNL_EXPR_LOOKUP_SET, set);
+}
+
+void expr_lookup(struct rule_build *build, const char *set)
+{
+	lookup(build, set, 0);
+}
+
+void expr_lookup_not(struct rule_build *build, const char *set)
+{
+	lookup(build, set, NFT_LOOKUP_F_INV);
+}
+
+void expr_update(struct rule_build *build, const char *set)
+{
+	struct nftnl_expr *expr = add(build, "dynset");
+
+	if (!expr)
+		return;
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+	nftnl_expr_set_u64(expr, NFTNL_EXPR_DYNSET_TIMEOUT, 0); /* the set's */
+	set_text(build, expr, NFTNL_EXPR_DYNSET_SET_NAME, set);
 }
 
 void expr_map(struct rule_build *build, const char *map, enum nft_registers dreg)

@@ -30,6 +30,9 @@ void expr_mask(struct rule_build *build, const void *mask, uint32_t len);
 void expr_hton(struct rule_build *build, enum nft_registers reg, uint32_t len, uint32_t size);
 /* Is what is in register 1 in the set? */
 void expr_lookup(struct rule_build *build, const char *set);
+void expr_lookup_not(struct rule_build *build, const char *set);
+/* Put what is in register 1 into the set, or begin its time there anew. */
+void expr_update(struct rule_build *build, const char *set);
 /* What the map holds for register 1; dreg NFT_REG_VERDICT: a verdict map. */
 void expr_map(struct rule_build *build, const char *map, enum nft_registers dreg);
 void expr_load(struct rule_build *build, enum nft_registers dreg, const void *data, uint32_t len);

@@ -27,6 +27,8 @@ static const struct chain_spec chain_specs[] = {
 	{ "divert", NF_INET_PRE_ROUTING, (uint32_t)NF_IP_PRI_MANGLE,
 	  "SSH from the mesh goes to the gateway", nft_rules_divert },
 	{ "input", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER, "what peers may send", nft_rules_input },
+	{ "asked", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER + 1, "UDP: who has asked which port",
+	  nft_rules_asked },
 	{ "replies", NOT_A_BASE_CHAIN, 0, "answers need the right that the question had",
 	  nft_rules_replies },
 	{ "output", NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER, "what peers may be answered",

@@ -8,6 +8,7 @@
 #include "agent/netlink/nlsock.h"
 #include "agent/nft/elements.h"
 #include "agent/nft/layout.h"
+#include "agent/nft/memory.h"
 #include "agent/nft/observe.h"
 #include "agent/nft/owner.h"
 #include "agent/nft/tally.h"
@@ -192,10 +193,13 @@ static int replace(struct nft *nft, struct nft_layout *layout, const struct filt
 {
 	static const struct filter_table empty;
 	_cleanup_(nft_batch_freep) struct nft_batch *batch = NULL;
+	_cleanup_(nft_memory_freep) struct nft_memory *memory = NULL;
 	struct filter_diff diff;
 	int r;
 
-	r = filter_diff_build(&empty, wanted, &diff);
+	r = nft_memory_read(nft->sock, &memory);
+	if (r == 0)
+		r = filter_diff_build(&empty, wanted, &diff);
 	if (r < 0)
 		return r;
 	r = nft_batch_new(nft->sock, &batch);
@@ -203,6 +207,7 @@ static int replace(struct nft *nft, struct nft_layout *layout, const struct filt
 		if (nft->exists)
 			put_table_deletion(batch);
 		nft_layout_put(layout, batch);
+		nft_memory_put(memory, batch);
 		nft_put_diff(batch, &empty, wanted, &diff);
 		r = nft_batch_commit(batch, reterr_text);
 	}

@@ -223,7 +223,7 @@ static int observe_all(struct observation *ob)
 		r = observe_rules(ob);
 	if (r == 0)
 		r = observe_sets(ob);
-	for (int id = 0; id < NFT_N_SETS && r == 0; id++)
+	for (int id = 0; id < NFT_N_FILTER_SETS && r == 0; id++)
 		r = nft_observe_elements(ob, (enum nft_set_id)id);
 	filter_table_sort(ob->table);
 	return r;

@@ -225,6 +225,8 @@ static size_t *set_count(struct observation *ob)
 	case NFT_SET_PORT6:
 	case NFT_SET_ACL4:
 	case NFT_SET_ACL6:
+	case NFT_SET_ASKED4:
+	case NFT_SET_ASKED6:
 	case NFT_N_SETS:
 		break;
 	}

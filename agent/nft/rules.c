@@ -19,7 +19,7 @@ struct family {
 	uint8_t nfproto;
 	uint32_t saddr_offset, daddr_offset, addr_len; /* in the network header */
 	uint8_t icmp;
-	enum nft_set_id own, src, net, port, acl;
+	enum nft_set_id own, src, net, port, acl, asked;
 	uint8_t loopback[16];
 };
 
@@ -35,6 +35,7 @@ static const struct family families[] = {
 		.net = NFT_SET_NET4,
 		.port = NFT_SET_PORT4,
 		.acl = NFT_SET_ACL4,
+		.asked = NFT_SET_ASKED4,
 		.loopback = { 127, 0, 0, 1 },
 	},
 	{
@@ -48,6 +49,7 @@ static const struct family families[] = {
 		.net = NFT_SET_NET6,
 		.port = NFT_SET_PORT6,
 		.acl = NFT_SET_ACL6,
+		.asked = NFT_SET_ASKED6,
 		.loopback = { [15] = 1 },
 	},
 };
@@ -140,13 +142,35 @@ static void match_ct_state(struct rule_build *build, uint32_t states)
 	expr_cmp(build, NFT_CMP_NEQ, &none, sizeof(none));
 }
 
-/* ct direction reply */
-static void match_reply(struct rule_build *build)
+/* ct direction reply, ct direction original */
+static void match_direction(struct rule_build *build, enum ip_conntrack_dir ct_direction)
 {
-	uint8_t reply = IP_CT_DIR_REPLY;
+	uint8_t byte = (uint8_t)ct_direction;
 
 	expr_ct(build, NFT_CT_DIRECTION, NFT_REG_1);
-	expr_cmp(build, NFT_CMP_EQ, &reply, sizeof(reply));
+	expr_cmp(build, NFT_CMP_EQ, &byte, sizeof(byte));
+}
+
+/* The register so many bytes behind register 1, by the name that the kernel has for it. */
+static enum nft_registers register_at(uint32_t offset)
+{
+	return offset % 16 ? NFT_REG32_00 + offset / 4 : NFT_REG_1 + offset / 16;
+}
+
+/* ip saddr . ip daddr . udp dport: the question that a packet is, or (REPLY) would answer */
+static void load_question(struct rule_build *build, const struct family *family,
+			  enum direction direction)
+{
+	bool original = direction == ORIGINAL;
+
+	expr_payload(build, NFT_PAYLOAD_NETWORK_HEADER,
+		     original ? family->saddr_offset : family->daddr_offset, family->addr_len,
+		     NFT_REG_1);
+	expr_payload(build, NFT_PAYLOAD_NETWORK_HEADER,
+		     original ? family->daddr_offset : family->saddr_offset, family->addr_len,
+		     register_at(family->addr_len));
+	expr_payload(build, NFT_PAYLOAD_TRANSPORT_HEADER, original ? 2 : 0, 2,
+		     register_at(2 * family->addr_len));
 }
 
 /* limit rate 10/second log prefix "..." group 5182: what is beyond goes on to be dropped unseen */
@@ -240,13 +264,42 @@ static int drop_weak_host(struct nft_layout *layout, const struct nft_layout_con
 	return finish_drop(layout, config, &build, "mesh address from elsewhere");
 }
 
-/* ct direction reply ct state established,related accept */
-static int accept_replies(struct nft_layout *layout)
+/* ct direction reply ct state established,related */
+static struct rule_build start_replies(void)
 {
 	struct rule_build build = rule_start("input");
 
-	match_reply(&build);
+	match_direction(&build, IP_CT_DIR_REPLY);
 	match_ct_state(&build, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED));
+	return build;
+}
+
+/* ... meta l4proto != udp accept */
+static int accept_replies(struct nft_layout *layout)
+{
+	struct rule_build build = start_replies();
+	uint8_t udp = IPPROTO_UDP;
+
+	expr_meta(&build, NFT_META_L4PROTO, NFT_REG_1);
+	expr_cmp(&build, NFT_CMP_NEQ, &udp, sizeof(udp));
+	expr_accept(&build);
+	return finish(layout, &build, "answers to this host");
+}
+
+/*
+ * ... ip saddr . ip daddr . udp dport != @asked4 accept
+ *
+ * Who began is all that tells a question of UDP from an answer, and conntrack forgets that after
+ * half a minute: what comes to a port that this peer has asked counts as a question.
+ */
+static int accept_udp_replies(struct nft_layout *layout, const struct family *family)
+{
+	struct rule_build build = start_replies();
+
+	match_l4proto(&build, IPPROTO_UDP);
+	match_family(&build, family);
+	load_question(&build, family, ORIGINAL);
+	expr_lookup_not(&build, nft_set_name(family->asked));
 	expr_accept(&build);
 	return finish(layout, &build, "answers to this host");
 }
@@ -317,12 +370,41 @@ int nft_rules_input(struct nft_layout *layout, const struct nft_layout_config *c
 		r = accept_elsewhere(layout, config, "input", &in);
 	if (r == 0)
 		r = accept_replies(layout);
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+		r = accept_udp_replies(layout, &families[i]);
 	if (r == 0)
 		r = look_up_all(layout, "input", ORIGINAL);
 	if (r < 0)
 		return r;
 	drop = rule_start("input");
 	return finish_drop(layout, config, &drop, NFT_REASON_NO_RULE);
+}
+
+/*
+ * ct direction original meta l4proto udp update @asked4 { ... }
+ *
+ * Behind the chain "input": all that comes here from the mesh was let in.
+ */
+static int remember_question(struct nft_layout *layout, const struct family *family)
+{
+	struct rule_build build = rule_start("asked");
+
+	match_direction(&build, IP_CT_DIR_ORIGINAL);
+	match_l4proto(&build, IPPROTO_UDP);
+	match_family(&build, family);
+	load_question(&build, family, ORIGINAL);
+	expr_update(&build, nft_set_name(family->asked));
+	return finish(layout, &build, NULL);
+}
+
+int nft_rules_asked(struct nft_layout *layout, const struct nft_layout_config *config)
+{
+	int r;
+
+	r = accept_elsewhere(layout, config, "asked", &in);
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+		r = remember_question(layout, &families[i]);
+	return r;
 }
 
 /*
@@ -357,12 +439,34 @@ static int drop_invalid(struct nft_layout *layout, const struct nft_layout_confi
 	return finish_drop(layout, config, &build, "of no connection");
 }
 
+/*
+ * ct direction original meta l4proto udp ip daddr . ip saddr . udp sport @asked4 update @asked4 {
+ * ... } goto replies
+ *
+ * What drop_loose_tcp() is for TCP: a server that goes on sending when conntrack has forgotten the
+ * question does not begin anything. For as long as it does go on, the question is not forgotten.
+ */
+static int check_late_answers(struct nft_layout *layout, const struct family *family)
+{
+	struct rule_build build = rule_start("output");
+
+	match_direction(&build, IP_CT_DIR_ORIGINAL);
+	match_l4proto(&build, IPPROTO_UDP);
+	match_family(&build, family);
+	load_question(&build, family, REPLY);
+	expr_lookup(&build, nft_set_name(family->asked));
+	load_question(&build, family, REPLY);
+	expr_update(&build, nft_set_name(family->asked));
+	expr_goto(&build, "replies");
+	return finish(layout, &build, NULL);
+}
+
 /* ct direction reply goto replies */
 static int check_replies(struct nft_layout *layout)
 {
 	struct rule_build build = rule_start("output");
 
-	match_reply(&build);
+	match_direction(&build, IP_CT_DIR_REPLY);
 	expr_goto(&build, "replies");
 	return finish(layout, &build, NULL);
 }
@@ -393,6 +497,8 @@ int nft_rules_output(struct nft_layout *layout, const struct nft_layout_config *
 		r = drop_invalid(layout, config);
 	if (r == 0)
 		r = check_replies(layout);
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+		r = check_late_answers(layout, &families[i]);
 	if (r == 0)
 		r = check_untracked(layout);
 	return r;

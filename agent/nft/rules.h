@@ -7,5 +7,6 @@
 int nft_rules_divert(struct nft_layout *layout, const struct nft_layout_config *config);
 int nft_rules_input(struct nft_layout *layout, const struct nft_layout_config *config);
 int nft_rules_output(struct nft_layout *layout, const struct nft_layout_config *config);
+int nft_rules_asked(struct nft_layout *layout, const struct nft_layout_config *config);
 int nft_rules_replies(struct nft_layout *layout, const struct nft_layout_config *config);
 int nft_rules_forward(struct nft_layout *layout, const struct nft_layout_config *config);

@@ -20,7 +20,9 @@ enum {
 	TYPE_MARK = 19,
 	TYPE_VERDICT = 0xffffff00,
 };
-#define TYPE_ACL(addr) (TYPE_MARK << 18 | (addr) << 12 | TYPE_PROTO << 6 | TYPE_SERVICE)
+#define TYPE_ACL(addr)	 (TYPE_MARK << 18 | (addr) << 12 | TYPE_PROTO << 6 | TYPE_SERVICE)
+#define TYPE_ASKED(addr) ((addr) << 12 | (addr) << 6 | TYPE_SERVICE)
+#define TYPE_BITS	 6
 
 /* nft(8)'s numbers for byte orders. */
 enum {
@@ -37,8 +39,11 @@ struct set_spec {
 };
 
 /* nft(8) says that a key is a concatenation only where its fields are ranges. */
-#define PORT_FLAGS NFT_SET_MAP
-#define ACL_FLAGS  (NFT_SET_MAP | NFT_SET_INTERVAL | NFT_SET_CONCAT)
+#define PORT_FLAGS  NFT_SET_MAP
+#define ACL_FLAGS   (NFT_SET_MAP | NFT_SET_INTERVAL | NFT_SET_CONCAT)
+#define ASKED_FLAGS (NFT_SET_EVAL | NFT_SET_TIMEOUT)
+/* The kernel looks for what has expired; by default each second. */
+#define ASKED_GC_MSEC 60000u
 
 static const struct set_spec set_specs[NFT_N_SETS] = {
 	[NFT_SET_OWN4] = { "own4", AF_INET, 0, TYPE_IPV4, 4 },
@@ -55,6 +60,8 @@ static const struct set_spec set_specs[NFT_N_SETS] = {
 			    16 },
 	[NFT_SET_ACL4] = { "acl4", AF_INET, ACL_FLAGS, TYPE_ACL(TYPE_IPV4), 16, TYPE_VERDICT, 16 },
 	[NFT_SET_ACL6] = { "acl6", AF_INET6, ACL_FLAGS, TYPE_ACL(TYPE_IPV6), 28, TYPE_VERDICT, 16 },
+	[NFT_SET_ASKED4] = { "asked4", AF_INET, ASKED_FLAGS, TYPE_ASKED(TYPE_IPV4), 12 },
+	[NFT_SET_ASKED6] = { "asked6", AF_INET6, ASKED_FLAGS, TYPE_ASKED(TYPE_IPV6), 36 },
 };
 
 const char *nft_set_name(enum nft_set_id id)
@@ -65,6 +72,11 @@ const char *nft_set_name(enum nft_set_id id)
 sa_family_t nft_set_family(enum nft_set_id id)
 {
 	return set_specs[id].family;
+}
+
+uint32_t nft_set_key_len(enum nft_set_id id)
+{
+	return set_specs[id].key_len;
 }
 
 bool nft_set_holds_flow(enum nft_set_id id, const struct filter_flow *flow)
@@ -104,9 +116,14 @@ static int declare(struct nftnl_set *set, const struct set_spec *spec, uint32_t 
 		nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, spec->data_type);
 		nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, spec->data_len);
 	}
+	if (spec->flags & NFT_SET_TIMEOUT) {
+		nftnl_set_set_u64(set, NFTNL_SET_TIMEOUT, NFT_ASKED_MSEC);
+		nftnl_set_set_u32(set, NFTNL_SET_GC_INTERVAL, ASKED_GC_MSEC);
+		nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, NFT_ASKED_MAX);
+	}
 	if (spec->flags & NFT_SET_CONCAT)
 		return nftnl_set_set_data(set, NFTNL_SET_DESC_CONCAT, fields, sizeof(fields));
-	return spec->data_type == TYPE_VERDICT ? 0 : set_byte_orders(set, spec);
+	return spec->key_type >> TYPE_BITS ? 0 : set_byte_orders(set, spec);
 }
 
 struct nftnl_set *nft_set_declare(enum nft_set_id id)

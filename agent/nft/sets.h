@@ -18,13 +18,23 @@ enum nft_set_id {
 	NFT_SET_PORT6,
 	NFT_SET_ACL4, /* the same for ranges */
 	NFT_SET_ACL6,
+	NFT_N_FILTER_SETS, /* so far what a filter table says */
+
+	/* Of UDP: peer . own address . own port that the peer has asked. Filled by the rules. */
+	NFT_SET_ASKED4 = NFT_N_FILTER_SETS,
+	NFT_SET_ASKED6,
 	NFT_N_SETS,
 };
+
+/* How long a question is remembered, and how many are, of each family. */
+#define NFT_ASKED_MSEC (24u * 3600 * 1000)
+#define NFT_ASKED_MAX  65536u
 
 const char *nft_set_name(enum nft_set_id id);
 /* Is the flow kept in this set? */
 bool nft_set_holds_flow(enum nft_set_id id, const struct filter_flow *flow);
 sa_family_t nft_set_family(enum nft_set_id id);
+uint32_t nft_set_key_len(enum nft_set_id id);
 /* The declaration, without elements. Return: the caller's; NULL: no memory. */
 struct nftnl_set *nft_set_declare(enum nft_set_id id);
 
@@ -37,7 +47,7 @@ bool nft_acl_chain_parse(const char *name, uint32_t *ret_rule);
 /* One element as it goes over the wire. An interval needs two: where it starts, and behind its end.
  */
 struct nft_element {
-	uint8_t key[28], key_end[28];
+	uint8_t key[36], key_end[36];
 	uint32_t key_len;
 	bool has_key_end;  /* concatenated ranges */
 	bool interval_end; /* this is where an interval has ended */

@@ -757,6 +757,142 @@ static void test_udp(void **state)
 	assert_false(wait_for(client, POLLIN, SOON));
 }
 
+/* The port of the laptop stays the same: what the server was told to send to. */
+struct udp_pair {
+	int client, server;
+};
+
+static void connect_to(int fd, const char *addr, uint16_t port)
+{
+	struct ip_endpoint to = endpoint(addr, port);
+	struct sockaddr_storage ss;
+	socklen_t len = ip_endpoint_to_sockaddr(&to, &ss);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&ss, len), 0);
+}
+
+static struct udp_pair udp_pair(const char *server, uint16_t server_port, const char *client,
+				uint16_t client_port)
+{
+	struct udp_pair pair = {
+		.server = open_socket(server_ns, SOCK_DGRAM, server, server_port, false),
+		.client = open_socket(peers_ns, SOCK_DGRAM, client, client_port, false),
+	};
+
+	connect_to(pair.client, server, server_port);
+	connect_to(pair.server, client, client_port);
+	return pair;
+}
+
+static void udp_pair_close(struct udp_pair *pair)
+{
+	pair->server = close_fd(pair->server);
+	pair->client = close_fd(pair->client);
+}
+
+static bool refused(int from)
+{
+	return send(from, "hello", 5, MSG_NOSIGNAL) < 0 && errno == EPERM;
+}
+
+static void check_revoked_udp(const char *server, const char *client)
+{
+	struct udp_pair pair = udp_pair(server, 80, client, 8181);
+
+	use_filter(WEB_RULES);
+	assert_true(arrives(pair.client, pair.server, SOON));
+	assert_true(arrives(pair.server, pair.client, SOON));
+	use_filter(SSH_RULES);
+	assert_true(refused(pair.server));
+	forget_connections();
+	assert_true(refused(pair.server));
+	assert_false(arrives(pair.client, pair.server, SOON));
+	/* Given again, and forgotten again: the server may go on, and the peer ask. */
+	use_filter(WEB_RULES);
+	assert_true(arrives(pair.server, pair.client, SOON));
+	assert_true(arrives(pair.client, pair.server, SOON));
+	/* Now the flow is one that this host began: the peer's questions need their right in it. */
+	use_filter(SSH_RULES);
+	assert_true(refused(pair.server));
+	assert_false(arrives(pair.client, pair.server, SOON));
+	udp_pair_close(&pair);
+}
+
+/* A server of UDP goes on sending when conntrack has forgotten the question: no new flow. */
+static void test_forgotten_udp(void **state)
+{
+	check_revoked_udp(SERVER, LAPTOP);
+	check_revoked_udp(SERVER6, LAPTOP6);
+}
+
+/* A new table knows who has asked; as the one before it did. */
+static void test_forgotten_udp_in_a_new_table(void **state)
+{
+	struct udp_pair pair = udp_pair(SERVER, 80, LAPTOP, 8181);
+	struct udp_pair pair6 = udp_pair(SERVER6, 80, LAPTOP6, 8181);
+
+	forget_connections();
+	use_filter(WEB_RULES);
+	assert_true(arrives(pair.client, pair.server, SOON));
+	assert_true(arrives(pair6.client, pair6.server, SOON));
+	run(server_ns, "nft add chain inet peergate foreign");
+	use_filter(SSH_RULES);
+	run(server_ns, "! nft list chain inet peergate foreign 2>/dev/null");
+	forget_connections();
+	assert_true(refused(pair.server));
+	assert_true(refused(pair6.server));
+	udp_pair_close(&pair);
+	udp_pair_close(&pair6);
+}
+
+/* What this host asks is its own affair: from any port, to any, though the peer has no right. */
+static void test_udp_questions_to_the_mesh(void **state)
+{
+	static const struct {
+		uint16_t own, peer;
+	} ports[] = { { 0, 53 }, { 123, 123 }, { 5060, 5062 }, { 60001, 443 } };
+
+	use_filter(WEB_RULES);
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
+		_cleanup_close_ int own =
+			open_socket(server_ns, SOCK_DGRAM, SERVER, ports[i].own, false);
+		_cleanup_close_ int peer =
+			open_socket(peers_ns, SOCK_DGRAM, LAPTOP, ports[i].peer, false);
+		struct sockaddr_in local;
+		socklen_t len = sizeof(local);
+
+		assert_int_equal(getsockname(own, (struct sockaddr *)&local, &len), 0);
+		connect_to(own, LAPTOP, ports[i].peer);
+		connect_to(peer, SERVER, ntohs(local.sin_port));
+		/* Unasked, the peer's are none. */
+		assert_false(arrives(peer, own, SOON));
+		for (int j = 0; j < 2; j++) {
+			assert_true(arrives(own, peer, SOON));
+			assert_true(arrives(peer, own, SOON));
+			forget_connections();
+		}
+	}
+}
+
+/* Both speak from the same port, and one of them lost its right: the other's is still there. */
+static void test_udp_from_the_same_port(void **state)
+{
+	struct udp_pair pair = udp_pair(SERVER, 123, LAPTOP, 123);
+
+	use_filter(RULE(LAPTOP, SERVER, "123, 123", ""));
+	assert_true(arrives(pair.client, pair.server, SOON));
+	assert_true(arrives(pair.server, pair.client, SOON));
+	forget_connections();
+	assert_true(arrives(pair.server, pair.client, SOON));
+	assert_true(arrives(pair.client, pair.server, SOON));
+	udp_pair_close(&pair);
+	/* Who has asked nothing yet is not affected by who has. */
+	pair = udp_pair(SERVER, 123, DESKTOP, 123);
+	assert_true(arrives(pair.server, pair.client, SOON));
+	assert_true(arrives(pair.client, pair.server, SOON));
+	udp_pair_close(&pair);
+}
+
 static void test_behind_a_router(void **state)
 {
 	_cleanup_close_ int client = -1, server = -1;
@@ -897,6 +1033,10 @@ int main(void)
 		cmocka_unit_test_setup(test_gateway_connections_are_spared, setup),
 		cmocka_unit_test_setup(test_ping, setup),
 		cmocka_unit_test_setup(test_udp, setup),
+		cmocka_unit_test_setup(test_forgotten_udp, setup),
+		cmocka_unit_test_setup(test_forgotten_udp_in_a_new_table, setup),
+		cmocka_unit_test_setup(test_udp_questions_to_the_mesh, setup),
+		cmocka_unit_test_setup(test_udp_from_the_same_port, setup),
 		cmocka_unit_test_setup(test_behind_a_router, setup),
 		cmocka_unit_test_setup(test_mark_is_reset, setup),
 		cmocka_unit_test_setup(test_counters, setup),
