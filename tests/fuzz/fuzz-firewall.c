@@ -76,9 +76,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ask(fw, &packet);
 	packet.hook = NF_INET_PRE_ROUTING;
 	ask(fw, &packet);
+	packet.hook = NF_INET_INGRESS;
+	ask(fw, &packet);
 	packet = (struct fw_packet){
 		.hook = NF_INET_LOCAL_OUT, .family = AF_INET6, .proto = IPPROTO_UDP, .sport = 51820
 	};
+	ask(fw, &packet);
+	packet.hook = NF_INET_POST_ROUTING;
+	ask(fw, &packet);
+	packet.hook = FW_EGRESS;
 	ask(fw, &packet);
 	return 0;
 }

@@ -23,7 +23,7 @@ static const char status_text[] =
 	"{\"interface\": \"mesh0\", \"listenPort\": 51820, \"generation\": 1, \"ssh\": true,"
 	" \"addresses\": [\"100.64.0.1\", \"fd7a::1\"], \"prefixes\": [\"100.64.0.0/10\"]}";
 static const char peers_text[] =
-	"{\"peers\": [{\"node\": {\"nodeName\": \"laptop\","
+	"{\"peers\": [{\"endpoint\": \"198.51.100.7:51820\", \"node\": {\"nodeName\": \"laptop\","
 	"                         \"addresses\": [\"100.64.0.2\", \"fd7a::2\"]}}]}";
 static const char filter_text[] =
 	"{\"rules\": [{\"protocols\": [6], \"destinations\":"
@@ -31,11 +31,14 @@ static const char filter_text[] =
 	"             {\"protocols\": [1, 58], \"destinations\":"
 	"              [{\"prefix\": \"100.64.0.1\", \"firstPort\": 0, \"lastPort\": 65535}]}]}";
 
-/* nft 1.0.6 wants a new line before the brace that ends a chain. */
+/* nft 1.0.6 wants a new line before the brace that ends a chain, and none in a list of devices. */
 static void put(FILE *f, const char *text)
 {
-	for (; *text; text++)
-		fprintf(f, "%s%c", *text == '}' ? "\n" : "", *text);
+	for (const char *c = text; *c; c++) {
+		bool list = c >= text + 2 && strncmp(c - 2, "\" }", 3) == 0;
+
+		fprintf(f, "%s%c", *c == '}' && !list ? "\n" : "", *c);
+	}
 }
 
 static void run_nft(const char *rules, const char *more)
@@ -133,7 +136,55 @@ static const struct {
 	  "table inet f { set bad { type ipv4_addr; flags dynamic; elements = { 192.0.2.9 } }\n"
 	  "chain in { type filter hook input priority 0;\nip saddr @bad drop\n"
 	  "tcp dport 22 limit rate over 5/second drop } }\n",
+	  DOCTOR_UNKNOWN,
+	  "the table inet f: what becomes of what the map lets in from mesh0 (tcp/22) cannot be "
+	  "told "
+	  "(chain in)",
+	  NULL },
+	{ "behind routing",
+	  "table inet f { chain post { type filter hook postrouting priority 0;\n"
+	  "oifname \"mesh0\" drop } }\n",
+	  DOCTOR_BAD, "drops what goes out to mesh0 in chain post",
+	  "nft insert rule inet f post oifname \"mesh0\" accept" },
+	{ "WireGuard behind routing",
+	  "table ip f { chain post { type filter hook postrouting priority 0;\n"
+	  "udp sport 51820 drop } }\n",
+	  DOCTOR_BAD, "drops WireGuard's packets to outside (from udp/51820) in chain post", "" },
+	{ "WireGuard before routing",
+	  "table inet f { chain pre { type filter hook prerouting priority raw;\n"
+	  "udp dport 51820 drop } }\n",
+	  DOCTOR_WARN, "drops WireGuard's packets from outside (udp/51820) in chain pre", "" },
+	{ "at the device",
+	  "table inet f { chain in { type filter hook ingress device \"mesh0\" priority 0;\n"
+	  "tcp dport 22 drop } }\n",
+	  DOCTOR_BAD, "the table inet f drops what the map lets in from mesh0 (tcp/22) in chain in",
+	  "" },
+	{ "at WireGuard's device",
+	  "table netdev f { chain in { type filter hook ingress device \"eth0\" priority 0;\n"
+	  "udp dport 51820 drop } }\n",
+	  DOCTOR_WARN, "the table netdev f drops WireGuard's packets from outside",
+	  "nft insert rule netdev f in udp dport 51820 accept" },
+	{ "at another device",
+	  "table netdev f { chain in { type filter hook ingress device \"lo\" priority 0; policy "
+	  "drop; } }\n",
 	  DOCTOR_GOOD, NULL, NULL },
+	{ "at several devices",
+	  "table netdev f { chain in { type filter hook ingress devices = { \"lo\", \"mesh0\" } "
+	  "priority 0;\ntcp dport 22 drop } }\n",
+	  DOCTOR_BAD, "drops what the map lets in from mesh0 (tcp/22)", "" },
+	{ "at the device, on the way out",
+	  "table netdev f { chain out { type filter hook egress device \"mesh0\" priority 0; "
+	  "policy "
+	  "drop; } }\n",
+	  DOCTOR_BAD, "the table netdev f drops what goes out to mesh0", "" },
+	{ "at a bridge",
+	  "table bridge f { chain in { type filter hook input priority 0; policy drop; } }\n",
+	  DOCTOR_UNKNOWN, "rules of the family bridge are not looked at", NULL },
+	{ "WireGuard's peer perhaps dropped",
+	  "table inet f { chain in { type filter hook input priority 0;\n"
+	  "udp dport 51820 limit rate over 5/second drop } }\n",
+	  DOCTOR_UNKNOWN,
+	  "what becomes of WireGuard's packets from outside (udp/51820) cannot be told", NULL },
 	{ "in a set",
 	  "table inet f { set bad { type ipv4_addr; elements = { 100.64.0.2 } }\n"
 	  "chain in { type filter hook input priority 0;\nip saddr @bad drop } }\n",
@@ -308,6 +359,16 @@ static const struct {
 	  DOCTOR_BAD, "(tcp/22) in chain ufw-user-input" },
 	{ "new ones only", "-P INPUT DROP; -A INPUT -m state --state NEW -j ACCEPT; ", DOCTOR_GOOD,
 	  NULL },
+	{ "raw", "-t raw -A PREROUTING -p udp --dport 51820 -j DROP; ", DOCTOR_WARN,
+	  "iptables (table ip raw) drops WireGuard's packets from outside (udp/51820)" },
+	{ "mangle", "-t mangle -A POSTROUTING -o mesh0 -j DROP; ", DOCTOR_BAD,
+	  "iptables (table ip mangle) drops what goes out to mesh0" },
+	{ "a host of containers",
+	  "-t nat -N DOCKER; -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER; "
+	  "-t nat -A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER; "
+	  "-t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE; "
+	  "-t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to 172.17.0.2:80; ",
+	  DOCTOR_GOOD, NULL },
 	{ "sent elsewhere", "-t nat -A PREROUTING -p tcp --dport 8000 -j DNAT --to 10.0.0.1; ",
 	  DOCTOR_WARN, "(tcp/8000) elsewhere" },
 };
@@ -349,5 +410,8 @@ int main(void)
 			strerror(errno));
 		return EXIT_SKIP;
 	}
+	/* What rules of devices can be put at. */
+	if (system("ip link add mesh0 type veth peer name eth0") != 0)
+		return EXIT_SKIP;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /*
  * Other tables: in nftables every drop wins, so that what ours lets in another can still drop. Each
  * base chain of others is asked about the first packets of what the map allows: from peers to the
- * ports of the packet filter, to peers, and WireGuard's own.
+ * ports of the packet filter, to peers, and WireGuard's own, at each hook that they come by. "Good"
+ * is said only if all of it could be told.
  */
 #include "agent/ctl/doctor/doctor.h"
 
@@ -14,8 +15,8 @@
 #include "agent/ctl/doctor/fw_owner.h"
 #include "common/cli/value.h"
 
-#define MAX_PROBES 32
-#define MAX_GROUPS 16
+#define MAX_PROBES 256
+#define MAX_GROUPS 64
 #define SSH_PORT   22
 #define HTTPS_PORT 443
 
@@ -30,6 +31,7 @@ struct probe {
 struct probes {
 	struct probe all[MAX_PROBES];
 	size_t n;
+	bool cut;
 };
 
 static void add_probe(struct probes *probes, enum fw_way way, const struct fw_packet *packet)
@@ -38,8 +40,10 @@ static void add_probe(struct probes *probes, enum fw_way way, const struct fw_pa
 	uint16_t port = packet->dport ? packet->dport : packet->sport;
 	struct probe *probe = &probes->all[probes->n];
 
-	if (probes->n == MAX_PROBES)
+	if (probes->n == MAX_PROBES) {
+		probes->cut = true;
 		return;
+	}
 	*probe = (struct probe){ .way = way, .packet = *packet };
 	if (port)
 		snprintf(probe->label, sizeof(probe->label), "%s/%u", proto, port);
@@ -79,12 +83,12 @@ static bool find_peer_address(const struct doctor_facts *facts, sa_family_t fami
 	return false;
 }
 
-static bool has_probe(const struct probes *probes, const struct fw_packet *packet)
+static bool has_probe(const struct probes *probes, enum fw_way way, const struct fw_packet *packet)
 {
 	for (size_t i = 0; i < probes->n; i++) {
 		const struct fw_packet *other = &probes->all[i].packet;
 
-		if (other->hook == packet->hook && other->family == packet->family &&
+		if (probes->all[i].way == way && other->family == packet->family &&
 		    other->proto == packet->proto && other->dport == packet->dport)
 			return true;
 	}
@@ -95,12 +99,8 @@ static void probe_port(struct probes *probes, struct fw_packet packet, uint8_t p
 {
 	packet.proto = proto;
 	packet.dport = proto == IPPROTO_TCP || proto == IPPROTO_UDP ? port : 0;
-	packet.hook = NF_INET_LOCAL_IN;
-	if (has_probe(probes, &packet))
-		return;
-	add_probe(probes, FW_FROM_MESH, &packet);
-	packet.hook = NF_INET_PRE_ROUTING;
-	add_probe(probes, FW_FROM_MESH, &packet);
+	if (!has_probe(probes, FW_FROM_MESH, &packet))
+		add_probe(probes, FW_FROM_MESH, &packet);
 }
 
 /* A port of each rule; where it says nothing of protocols, TCP stands for all. */
@@ -135,7 +135,6 @@ static void probe_mesh(const struct doctor_facts *facts, sa_family_t family, str
 		.iif_index = facts->mesh_index,
 	};
 	struct fw_packet out = {
-		.hook = NF_INET_LOCAL_OUT,
 		.family = family,
 		.oif = doctor_link_name(facts),
 		.oif_index = facts->mesh_index,
@@ -155,11 +154,28 @@ static void probe_mesh(const struct doctor_facts *facts, sa_family_t family, str
 		probe_rule(json_array_get(rules, i), probes, &in);
 }
 
+/* Where a peer is now: rules about other addresses are then none of ours. */
+static void find_endpoint(const struct doctor_facts *facts, sa_family_t family,
+			  struct ip_addr *ret_addr)
+{
+	const json_t *peers = json_object_get(facts->peers, "peers");
+
+	for (size_t i = 0; i < json_array_size(peers); i++) {
+		const char *text =
+			json_string_value(json_object_get(json_array_get(peers, i), "endpoint"));
+		struct ip_endpoint ep;
+
+		if (text && ip_endpoint_parse(text, &ep) == 0 && ep.addr.family == family) {
+			*ret_addr = ep.addr;
+			return;
+		}
+	}
+}
+
 static void probe_wireguard(const struct doctor_facts *facts, struct probes *probes)
 {
 	const char *device = facts->default_device[0] ? facts->default_device : NULL;
 	struct fw_packet in = {
-		.hook = NF_INET_LOCAL_IN,
 		.family = AF_INET,
 		.iif = device,
 		.iif_index = facts->default_index,
@@ -167,7 +183,6 @@ static void probe_wireguard(const struct doctor_facts *facts, struct probes *pro
 		.dport = doctor_listen_port(facts),
 	};
 	struct fw_packet out = {
-		.hook = NF_INET_LOCAL_OUT,
 		.family = AF_INET,
 		.oif = device,
 		.oif_index = facts->default_index,
@@ -175,6 +190,8 @@ static void probe_wireguard(const struct doctor_facts *facts, struct probes *pro
 		.sport = doctor_listen_port(facts),
 	};
 
+	find_endpoint(facts, AF_INET, &in.src);
+	out.dst = in.src;
 	add_probe(probes, FW_WIREGUARD_IN, &in);
 	add_probe(probes, FW_WIREGUARD_OUT, &out);
 }
@@ -191,6 +208,7 @@ struct group {
 struct groups {
 	struct group all[MAX_GROUPS];
 	size_t n;
+	bool cut;
 };
 
 static void add_label(struct group *group, const char *label)
@@ -211,23 +229,47 @@ static void add_answer(struct groups *groups, const struct probe *probe,
 		if (group->way == probe->way && group->answer.base == answer->base &&
 		    group->answer.at == answer->at && group->answer.fate == answer->fate)
 			return add_label(group, probe->label);
-	if (groups->n == MAX_GROUPS)
+	if (groups->n == MAX_GROUPS) {
+		groups->cut = true;
 		return;
+	}
 	*group = (struct group){ .way = probe->way, .answer = *answer };
 	add_label(group, probe->label);
 	groups->n++;
 }
 
+/* Where packets come by on each way. */
+static const uint32_t hooks_in[] = { NF_INET_INGRESS, NF_INET_PRE_ROUTING, NF_INET_LOCAL_IN };
+static const uint32_t hooks_out[] = { NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING, FW_EGRESS };
+
+static void ask_chain(const struct fw *fw, const struct fw_chain *base, const struct probe *probe,
+		      struct groups *groups)
+{
+	bool out = probe->way == FW_TO_MESH || probe->way == FW_WIREGUARD_OUT;
+	const uint32_t *hooks = out ? hooks_out : hooks_in;
+	struct fw_packet packet = probe->packet;
+
+	for (size_t i = 0; i < ARRAY_SIZE(hooks_in); i++) {
+		struct fw_answer answer;
+
+		packet.hook = hooks[i];
+		if (!fw_ask(fw, base, &packet, &answer))
+			continue;
+		/* Let through, unless a rule matches of which that cannot be told. */
+		if (answer.fate == FW_ACCEPTED && !answer.certain) {
+			answer.fate = FW_UNDECIDED;
+			answer.at = base;
+		}
+		if (answer.fate != FW_ACCEPTED)
+			add_answer(groups, probe, &answer);
+	}
+}
+
 static void ask(const struct fw *fw, const struct probes *probes, struct groups *groups)
 {
 	for (size_t c = 0; c < fw->n_chains; c++)
-		for (size_t i = 0; i < probes->n; i++) {
-			struct fw_answer answer;
-
-			if (fw_ask(fw, &fw->chains[c], &probes->all[i].packet, &answer) &&
-			    answer.fate != FW_ACCEPTED)
-				add_answer(groups, &probes->all[i], &answer);
-		}
+		for (size_t i = 0; i < probes->n; i++)
+			ask_chain(fw, &fw->chains[c], &probes->all[i], groups);
 }
 
 /* "what comes from mesh0 (tcp/22, tcp/80)" */
@@ -315,6 +357,10 @@ void doctor_check_firewall(const struct doctor_facts *facts, struct doctor_repor
 	ask(facts->fw, &probes, &groups);
 	for (size_t i = 0; i < groups.n; i++)
 		say_group(facts, &groups.all[i], rep);
+	if (facts->fw->bridge)
+		doctor_say(rep, DOCTOR_UNKNOWN, "rules of the family bridge are not looked at");
+	if (probes.cut || groups.cut)
+		doctor_say(rep, DOCTOR_UNKNOWN, "there is more to ask about than is asked");
 	if (facts->fw->cut)
 		doctor_say(rep, DOCTOR_UNKNOWN, "there are more rules than are looked at");
 	if (facts->legacy_tables) {

@@ -17,7 +17,9 @@
 #define FW_MAX_EXPRS	64u   /* of one rule */
 #define FW_MAX_SETS	4096u /* of them, those are read that rules look into */
 #define FW_MAX_ELEMENTS 1024u /* of one set */
-#define FW_DATA_MAX	64u   /* bytes: all registers of the kernel */
+/* The device's own hook on the way out, which only tables of the family netdev have. */
+#define FW_EGRESS   (NF_INET_INGRESS + 1u)
+#define FW_DATA_MAX 64u /* bytes: all registers of the kernel */
 
 enum fw_kind {
 	FW_META,    /* key NFT_META_*: into dreg */
@@ -56,7 +58,8 @@ struct fw_chain {
 	uint8_t family; /* NFPROTO_* */
 	char *table, *name;
 	bool base;
-	uint32_t hook; /* NF_INET_* */
+	uint32_t hook; /* NF_INET_*, FW_EGRESS */
+	char *device;  /* of ingress and egress; NULL: may be any */
 	bool drops;    /* policy */
 	struct fw_rule *rules;
 	size_t n_rules, n_alloc;
@@ -86,6 +89,7 @@ struct fw {
 	size_t n_rules;
 	size_t last; /* chain that the last rule was put into */
 	bool cut;    /* there is more than is kept */
+	bool bridge; /* there are base chains of bridges, which are not kept */
 };
 
 /* ---- reading (fw_parse.c, fw_xt.c, fw_read.c) ---- */
@@ -124,7 +128,7 @@ DEFINE_CLEANUP(struct fw *, fw_free);
 /* The first packet of a connection. But for hook, family and proto, what is zero or NULL may be
  * anything. */
 struct fw_packet {
-	uint32_t hook; /* NF_INET_PRE_ROUTING, _LOCAL_IN, _LOCAL_OUT: to, or from, this host */
+	uint32_t hook; /* NF_INET_*, FW_EGRESS: to, or from, this host */
 	sa_family_t family;
 	const char *iif, *oif;
 	uint32_t iif_index, oif_index;

@@ -354,12 +354,11 @@ static enum fw_match do_xt_ports(const struct fw_sim *sim, const struct fw_expr 
 
 static enum fw_match do_xt_dst_type(const struct fw_sim *sim, const struct fw_expr *expr)
 {
-	enum fw_match match;
+	/* What comes in is asked about for own addresses only, what goes out for another host's. */
+	bool out = sim->packet->hook == NF_INET_LOCAL_OUT ||
+		   sim->packet->hook == NF_INET_POST_ROUTING || sim->packet->hook == FW_EGRESS;
+	enum fw_match match = match_of(expr->key & 1u << (out ? RTN_UNICAST : RTN_LOCAL));
 
-	/* Packets that come in are asked about for own addresses only. */
-	if (sim->packet->hook == NF_INET_LOCAL_OUT)
-		return FW_PERHAPS;
-	match = match_of(expr->key & 1u << RTN_LOCAL);
 	return expr->reg ? invert(match) : match;
 }
 

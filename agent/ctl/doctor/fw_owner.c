@@ -57,9 +57,10 @@ static enum owner owner_of(const struct fw *fw, const struct fw_answer *answer)
 
 static const char *family_name(const struct fw_chain *chain)
 {
-	return chain->family == NFPROTO_IPV4   ? "ip"
-	       : chain->family == NFPROTO_IPV6 ? "ip6"
-					       : "inet";
+	return chain->family == NFPROTO_IPV4	 ? "ip"
+	       : chain->family == NFPROTO_IPV6	 ? "ip6"
+	       : chain->family == NFPROTO_NETDEV ? "netdev"
+						 : "inet";
 }
 
 void fw_owner_name(const struct fw *fw, const struct fw_answer *answer, char buf[FW_OWNER_LEN])

@@ -287,9 +287,28 @@ static int read_expr(const struct nlattr *attr, struct fw_expr *expr)
 /* Of a family that IP packets come by, and not ours. */
 static bool is_foreign(uint8_t family, const char *table)
 {
-	if (family != NFPROTO_INET && family != NFPROTO_IPV4 && family != NFPROTO_IPV6)
+	if (family != NFPROTO_INET && family != NFPROTO_IPV4 && family != NFPROTO_IPV6 &&
+	    family != NFPROTO_NETDEV)
 		return false;
 	return family != NFPROTO_INET || strcmp(table, OUR_TABLE) != 0;
+}
+
+static uint32_t hook_of(uint8_t family, uint32_t number)
+{
+	if (family != NFPROTO_NETDEV)
+		return number;
+	return number == NF_NETDEV_EGRESS ? FW_EGRESS : NF_INET_INGRESS;
+}
+
+/* The kernel has this attribute for one device alone; what is at several may be at ours. */
+static int read_device(const struct attrs *hook, char **ret_device)
+{
+	const char *name = attr_text(hook->of[NFTA_HOOK_DEV]);
+
+	if (!name)
+		return 0;
+	*ret_device = strdup(name);
+	return *ret_device ? 0 : -ENOMEM;
 }
 
 int fw_take_chain(struct fw *fw, const struct nlmsghdr *nlh)
@@ -305,15 +324,16 @@ int fw_take_chain(struct fw *fw, const struct nlmsghdr *nlh)
 	name = attr_text(attrs.of[NFTA_CHAIN_NAME]);
 	if (!table || !name)
 		return -EBADMSG;
+	hook = attrs_of(attrs.of[NFTA_CHAIN_HOOK]);
+	fw->bridge |= chain.family == NFPROTO_BRIDGE && attrs.of[NFTA_CHAIN_HOOK];
 	if (!is_foreign(chain.family, table))
 		return 0;
 	if (fw->n_chains == FW_MAX_CHAINS) {
 		fw->cut = true;
 		return 0;
 	}
-	hook = attrs_of(attrs.of[NFTA_CHAIN_HOOK]);
 	chain.base = attrs.of[NFTA_CHAIN_HOOK];
-	chain.hook = attr_number(hook.of[NFTA_HOOK_HOOKNUM]);
+	chain.hook = hook_of(chain.family, attr_number(hook.of[NFTA_HOOK_HOOKNUM]));
 	chain.drops =
 		attrs.of[NFTA_CHAIN_POLICY] && attr_number(attrs.of[NFTA_CHAIN_POLICY]) == NF_DROP;
 	r = array_grow(&fw->chains, &fw->n_chains_alloc, fw->n_chains, sizeof(*fw->chains));
@@ -321,8 +341,9 @@ int fw_take_chain(struct fw *fw, const struct nlmsghdr *nlh)
 		return r;
 	chain.table = strdup(table);
 	chain.name = strdup(name);
+	r = read_device(&hook, &chain.device);
 	fw->chains[fw->n_chains++] = chain;
-	return chain.table && chain.name ? 0 : -ENOMEM;
+	return chain.table && chain.name ? r : -ENOMEM;
 }
 
 static int read_exprs(const struct nlattr *list, struct fw_rule *rule)

@@ -36,6 +36,7 @@ void fw_forget_chains(struct fw *fw)
 		free(fw->chains[i].rules);
 		free(fw->chains[i].table);
 		free(fw->chains[i].name);
+		free(fw->chains[i].device);
 	}
 	fw->n_chains = 0;
 }

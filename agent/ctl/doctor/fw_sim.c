@@ -7,6 +7,7 @@
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <string.h>
 
 #define MAX_DEPTH 17 /* NFT_JUMP_STACK_SIZE of the kernel, and one */
 /* Chains may jump to the same chains again and again: no longer than this is looked at. */
@@ -179,9 +180,14 @@ static enum fw_fate fate_of(unsigned sure)
 static bool comes_by(const struct fw_chain *base, const struct fw_packet *packet)
 {
 	uint8_t family = packet->family == AF_INET ? NFPROTO_IPV4 : NFPROTO_IPV6;
+	const char *device = packet->hook == FW_EGRESS ? packet->oif : packet->iif;
 
-	return base->base && base->hook == packet->hook &&
-	       (base->family == NFPROTO_INET || base->family == family);
+	if (!base->base || base->hook != packet->hook)
+		return false;
+	if (base->device && device && strcmp(base->device, device) != 0)
+		return false;
+	return base->family == NFPROTO_INET || base->family == NFPROTO_NETDEV ||
+	       base->family == family;
 }
 
 bool fw_ask(const struct fw *fw, const struct fw_chain *base, const struct fw_packet *packet,
