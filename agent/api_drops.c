@@ -263,7 +263,10 @@ static int add_watch(struct api *api, struct varlink_call *call)
 
 static int refuse(struct varlink_call *call, int error)
 {
-	const char *reason = error == -EBUSY	? "another program has the group 5182 of NFLOG"
+	const char *reason = error == -EBUSY	? "another program listens to group 5182 of NFLOG: "
+						  "end it, or give it another group "
+						  "(/proc/net/netfilter/nfnetlink_log has the "
+						  "netlink port of each)"
 			     : error == -EINVAL ? "it has no NFLOG (module nfnetlink_log)"
 						: strerror(-error);
 

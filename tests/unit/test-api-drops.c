@@ -106,14 +106,15 @@ static void test_drops_cannot_be_had(void **state)
 	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
 	_cleanup_free_ char *heard = NULL;
 	struct fixture *f = *state;
+	/* What it is, and what to do about it. */
+	static const char begins[] = "io.peergate.Agent.CannotLog {\"reason\":\"another program "
+				     "listens to group 5182 of NFLOG: end it";
 
 	f->watch_drops_error = -EBUSY;
 	client = connect_to(f);
 	send_call(f, client, WATCH, NULL, true);
 	heard = hear(client);
-	assert_string_equal(heard,
-			    "io.peergate.Agent.CannotLog {\"reason\":\"another program has the "
-			    "group 5182 of NFLOG\"}");
+	assert_int_equal(strncmp(heard, begins, strlen(begins)), 0);
 	f->watch_drops_error = 0;
 	send_call(f, client, WATCH, NULL, true);
 	expect(client, "");
