@@ -14,9 +14,33 @@ AGENT = "/usr/libexec/peergate/peergate-agent"
 KEPT = "/var/lib/peergate/netmap.json"
 
 
+# Of the same length, so that nothing in the file moves.
+NEXT_RELEASE = """
+import sys
+old, new = (a.encode() + b'\\0' for a in sys.argv[2:])
+data = open(sys.argv[1], 'rb').read()
+assert old in data
+open(sys.argv[1], 'wb').write(data.replace(old, new))
+"""
+
+
+def version(server):
+    return json.loads(server.run("agentctl version --json", check=True).stdout)["agent"]
+
+
 def replace_and_restart(server):
-    """As dpkg does it."""
-    server.run(f"cp {AGENT} {AGENT}.new && mv {AGENT}.new {AGENT} && systemctl restart peergate-agent", check=True)
+    """As dpkg does it: another file, with another version."""
+    old = version(server)
+    new = "9" + old[1:]
+    server.run(f"cp -a {AGENT} {AGENT}.old && cp -a {AGENT} {AGENT}.new", check=True)
+    server.run(["python3", "-I", "-S", "-c", NEXT_RELEASE, f"{AGENT}.new", old, new], check=True)
+    server.run(f"mv {AGENT}.new {AGENT} && systemctl restart peergate-agent", check=True)
+    wait_for(lambda: server.run("agentctl version --json").returncode == 0, 30, "the agent")
+    assert version(server) == new
+
+
+def put_back(server):
+    server.run(f"test ! -e {AGENT}.old || {{ mv {AGENT}.old {AGENT} && systemctl restart peergate-agent; }}", check=True)
 
 
 def stop_and_start(server):
@@ -36,7 +60,9 @@ GOES = {
 @pytest.mark.parametrize("how", GOES)
 def test_session_lives_on(mesh, how):
     server, began = mesh.server.host, time.time()
-    with client(mesh, "cat") as ssh:
+    with contextlib.ExitStack() as stack:
+        stack.callback(put_back, server)
+        ssh = stack.enter_context(client(mesh, "cat"))
         pids = session_pids(mesh, "alice", "cat")
         GOES[how](server)
         server.wait_journal(since=began, grep="The agent is back and keeps the lease")
