@@ -20,7 +20,7 @@ void forwarding_done(struct monitor *m)
 {
 	if (m->account)
 		for (size_t i = 0; i < m->forwarding.table.n; i++)
-			if (m->forwarding.table.list[i].state == FORWARD_UP)
+			if (m->forwarding.table.list[i].state == MON_FORWARD_UP)
 				forwarding_log_ended(m, &m->forwarding.table.list[i], NULL);
 	incoming_done(m);
 	forwards_done(&m->forwarding.table);
@@ -92,11 +92,11 @@ static char *why_no_listener(const struct monitor *m, enum forward_kind kind)
 
 /* ---- opening: the net process asks ---- */
 
-static void tell_connect(struct monitor *m, struct forward *forward)
+static void tell_connect(struct monitor *m, struct mon_forward *forward)
 {
 	struct chan_writer w = { 0 };
 
-	forward->state = FORWARD_ASKED;
+	forward->state = MON_FORWARD_ASKED;
 	msg_connect_put(&w, &forward->request);
 	mon_send(m, MON_USER, USER_CONNECT, &w, NULL, 0);
 }
@@ -111,7 +111,7 @@ static struct msg_listen as_bound(const struct monitor *m, const struct msg_list
 	return msg;
 }
 
-static void name_listener(const struct monitor *m, struct listener *listener)
+static void name_listener(const struct monitor *m, struct mon_listener *listener)
 {
 	struct msg_listen bound = as_bound(m, &listener->request);
 
@@ -119,12 +119,12 @@ static void name_listener(const struct monitor *m, struct listener *listener)
 	listener->name = forward_name_listen(&bound);
 }
 
-static void tell_listen(struct monitor *m, struct listener *listener)
+static void tell_listen(struct monitor *m, struct mon_listener *listener)
 {
 	struct msg_listen msg = as_bound(m, &listener->request);
 	struct chan_writer w = { 0 };
 
-	listener->state = FORWARD_ASKED;
+	listener->state = MON_FORWARD_ASKED;
 	msg_listen_put(&w, &msg);
 	mon_send(m, MON_USER, USER_LISTEN, &w, NULL, 0);
 }
@@ -133,7 +133,7 @@ int forwarding_connect(struct monitor *m, struct chan_msg *msg)
 {
 	_cleanup_(msg_connect_done) struct msg_connect request = { 0 };
 	_cleanup_free_ char *no = NULL;
-	struct forward *forward;
+	struct mon_forward *forward;
 
 	if (msg_connect_get(msg, &request) < 0 ||
 	    forwards_take_net_id(&m->forwarding.table, request.id) < 0)
@@ -164,7 +164,7 @@ int forwarding_listen(struct monitor *m, struct chan_msg *msg)
 {
 	_cleanup_(msg_listen_done) struct msg_listen request = { 0 };
 	_cleanup_free_ char *no = NULL;
-	struct listener *listener;
+	struct mon_listener *listener;
 
 	if (msg_listen_get(msg, &request) < 0 ||
 	    forwards_take_net_id(&m->forwarding.table, request.id) < 0)
@@ -189,37 +189,37 @@ int forwarding_listen(struct monitor *m, struct chan_msg *msg)
 void forwarding_release_listeners(struct monitor *m)
 {
 	for (size_t i = 0; i < m->forwarding.table.n_listeners && m->state == MON_OPEN; i++)
-		if (m->forwarding.table.listeners[i].state == FORWARD_WAITING)
+		if (m->forwarding.table.listeners[i].state == MON_FORWARD_WAITING)
 			tell_listen(m, &m->forwarding.table.listeners[i]);
 }
 
 void forwarding_release_connects(struct monitor *m)
 {
 	for (size_t i = 0; i < m->forwarding.table.n && m->state == MON_OPEN; i++)
-		if (m->forwarding.table.list[i].state == FORWARD_WAITING)
+		if (m->forwarding.table.list[i].state == MON_FORWARD_WAITING)
 			tell_connect(m, &m->forwarding.table.list[i]);
 }
 
 /* ---- the user process answers ---- */
 
-static struct forward *find_asked(struct monitor *m, uint32_t id)
+static struct mon_forward *find_asked(struct monitor *m, uint32_t id)
 {
-	struct forward *forward = forwards_find(&m->forwarding.table, id, false);
+	struct mon_forward *forward = forwards_find(&m->forwarding.table, id, false);
 
-	return forward && forward->state == FORWARD_ASKED ? forward : NULL;
+	return forward && forward->state == MON_FORWARD_ASKED ? forward : NULL;
 }
 
-static struct listener *find_asked_listener(struct monitor *m, uint32_t id)
+static struct mon_listener *find_asked_listener(struct monitor *m, uint32_t id)
 {
-	struct listener *listener = forwards_find_listener(&m->forwarding.table, id);
+	struct mon_listener *listener = forwards_find_listener(&m->forwarding.table, id);
 
-	return listener && listener->state == FORWARD_ASKED ? listener : NULL;
+	return listener && listener->state == MON_FORWARD_ASKED ? listener : NULL;
 }
 
-void forwarding_bring_up(struct monitor *m, struct forward *forward, uint32_t type,
+void forwarding_bring_up(struct monitor *m, struct mon_forward *forward, uint32_t type,
 			 struct chan_writer *w, int fd)
 {
-	forward->state = FORWARD_UP;
+	forward->state = MON_FORWARD_UP;
 	forward->begun_usec = clock_usec(CLOCK_MONOTONIC);
 	forwarding_log_begun(m, forward);
 	mon_send(m, MON_NET, type, w, &fd, 1);
@@ -228,7 +228,7 @@ void forwarding_bring_up(struct monitor *m, struct forward *forward, uint32_t ty
 int forwarding_connected(struct monitor *m, struct chan_msg *msg)
 {
 	struct chan_writer w = { 0 };
-	struct forward *forward;
+	struct mon_forward *forward;
 	uint32_t id;
 
 	if (msg_channel_get(msg, &id) < 0 || msg->n_fds != 1 || !passed_is_connection(msg->fds[0]))
@@ -245,14 +245,14 @@ int forwarding_listening(struct monitor *m, struct chan_msg *msg)
 {
 	struct chan_writer w = { 0 };
 	struct msg_listening listening;
-	struct listener *listener;
+	struct mon_listener *listener;
 
 	if (msg_listening_get(msg, &listening) < 0)
 		return -EPROTO;
 	listener = find_asked_listener(m, listening.id);
 	if (!listener || (listener->request.kind == FORWARD_TCP) != (listening.port > 0))
 		return -EPROTO;
-	listener->state = FORWARD_UP;
+	listener->state = MON_FORWARD_UP;
 	if (listener->request.port != listening.port) {
 		listener->request.port = listening.port;
 		name_listener(m, listener);
@@ -271,7 +271,7 @@ int forwarding_socket(struct monitor *m, struct chan_msg *msg)
 {
 	_cleanup_(msg_socket_done) struct msg_socket left = { 0 };
 	struct chan_writer w = { 0 };
-	struct listener *listener;
+	struct mon_listener *listener;
 
 	if (msg_socket_get(msg, &left) < 0)
 		return -EPROTO;
@@ -285,7 +285,7 @@ int forwarding_socket(struct monitor *m, struct chan_msg *msg)
 	return 0;
 }
 
-static void forget_socket(struct monitor *m, const struct listener *listener)
+static void forget_socket(struct monitor *m, const struct mon_listener *listener)
 {
 	struct chan_writer w = { 0 };
 
@@ -298,7 +298,7 @@ static void forget_socket(struct monitor *m, const struct listener *listener)
 int forwarding_listen_failed(struct monitor *m, struct chan_msg *msg)
 {
 	_cleanup_free_ char *reason = NULL;
-	struct listener *listener;
+	struct mon_listener *listener;
 	uint32_t id;
 
 	if (msg_channel_text_get(msg, &id, &reason) < 0)
@@ -318,7 +318,7 @@ int forwarding_listen_failed(struct monitor *m, struct chan_msg *msg)
 int forwarding_connect_failed(struct monitor *m, struct chan_msg *msg)
 {
 	_cleanup_(msg_connect_failed_done) struct msg_connect_failed failed = { 0 };
-	struct forward *forward;
+	struct mon_forward *forward;
 
 	if (msg_connect_failed_get(msg, &failed) < 0)
 		return -EPROTO;
@@ -334,12 +334,12 @@ int forwarding_connect_failed(struct monitor *m, struct chan_msg *msg)
 int forwarding_end(struct monitor *m, struct chan_msg *msg)
 {
 	struct msg_forward_end end;
-	struct forward *forward;
+	struct mon_forward *forward;
 
 	if (msg_forward_end_get(msg, &end) < 0)
 		return -EPROTO;
 	forward = forwards_find(&m->forwarding.table, end.id, end.incoming);
-	if (!forward || forward->state != FORWARD_UP)
+	if (!forward || forward->state != MON_FORWARD_UP)
 		return -EPROTO;
 	forwarding_log_ended(m, forward, &end);
 	forwards_remove(&m->forwarding.table, forward);
@@ -350,14 +350,14 @@ int forwarding_unlisten(struct monitor *m, struct chan_msg *msg)
 {
 	struct forwards *table = &m->forwarding.table;
 	struct chan_writer w = { 0 };
-	struct listener *listener;
+	struct mon_listener *listener;
 	uint32_t id;
 
 	if (msg_channel_get(msg, &id) < 0)
 		return -EPROTO;
 	listener = forwards_find_listener(table, id);
 	/* Clients can cancel no display, so that one for a single connection is not meant. */
-	if (!listener || listener->state != FORWARD_UP)
+	if (!listener || listener->state != MON_FORWARD_UP)
 		return -EPROTO;
 	forget_socket(m, listener);
 	forwards_cancel_listener(table, listener);
@@ -371,7 +371,7 @@ int forwarding_unlisten(struct monitor *m, struct chan_msg *msg)
 static int check_listener(struct monitor *m, uint32_t *id, enum forward_kind kind)
 {
 	struct forwards *table = &m->forwarding.table;
-	const struct listener *listener = forwards_find_listener(table, *id);
+	const struct mon_listener *listener = forwards_find_listener(table, *id);
 
 	if (*id > table->last_of_net || (listener && listener->request.kind != kind))
 		return -EPROTO;

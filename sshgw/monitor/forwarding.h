@@ -34,7 +34,7 @@ int forwarding_socket(struct monitor *m, struct chan_msg *msg);
  * Open to both sides: fd goes to the net process by this message (w is freed), and the journal has
  * a record.
  */
-void forwarding_bring_up(struct monitor *m, struct forward *forward, uint32_t type,
+void forwarding_bring_up(struct monitor *m, struct mon_forward *forward, uint32_t type,
 			 struct chan_writer *w, int fd);
 
 /* ---- the login ---- */

@@ -92,7 +92,7 @@ void forwarding_log_failed(struct monitor *m, const char *way, const char *name,
 	record(m, "forward-failed", LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
 }
 
-void forwarding_log_listening(struct monitor *m, const struct listener *listener)
+void forwarding_log_listening(struct monitor *m, const struct mon_listener *listener)
 {
 	const char *way = forward_way(listener->request.kind, true);
 	const struct log_field own[] = { { "FORWARD", way },
@@ -104,7 +104,7 @@ void forwarding_log_listening(struct monitor *m, const struct listener *listener
 	record(m, "forward-listening", LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
 }
 
-void forwarding_log_begun(struct monitor *m, const struct forward *forward)
+void forwarding_log_begun(struct monitor *m, const struct mon_forward *forward)
 {
 	const char *way = forward_way(forward->kind, forward->incoming);
 	const struct log_field own[] = { { "FORWARD", way }, { "TARGET", forward->name } };
@@ -115,7 +115,7 @@ void forwarding_log_begun(struct monitor *m, const struct forward *forward)
 	record(m, "forward-begun", LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
 }
 
-void forwarding_log_ended(struct monitor *m, const struct forward *forward,
+void forwarding_log_ended(struct monitor *m, const struct mon_forward *forward,
 			  const struct msg_forward_end *end)
 {
 	const char *way = forward_way(forward->kind, forward->incoming);

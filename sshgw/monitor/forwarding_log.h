@@ -11,10 +11,10 @@ void forwarding_log_refused(struct monitor *m, const char *way, const char *name
 /* It was allowed, and did not work. */
 void forwarding_log_failed(struct monitor *m, const char *way, const char *name,
 			   const char *reason);
-void forwarding_log_listening(struct monitor *m, const struct listener *listener);
-void forwarding_log_begun(struct monitor *m, const struct forward *forward);
+void forwarding_log_listening(struct monitor *m, const struct mon_listener *listener);
+void forwarding_log_begun(struct monitor *m, const struct mon_forward *forward);
 /* end: what the net process says of it; NULL: the connection ended with it. */
-void forwarding_log_ended(struct monitor *m, const struct forward *forward,
+void forwarding_log_ended(struct monitor *m, const struct mon_forward *forward,
 			  const struct msg_forward_end *end);
 /* ---- names for people; those that are made are the caller's, NULL when out of memory ---- */
 

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void forward_done(struct forward *forward)
+static void forward_done(struct mon_forward *forward)
 {
 	msg_connect_done(&forward->request);
 	free(forward->name);
 }
 
-static void listener_done(struct listener *listener)
+static void listener_done(struct mon_listener *listener)
 {
 	msg_listen_done(&listener->request);
 	free(listener->name);
@@ -46,30 +46,30 @@ int forwards_take_user_id(struct forwards *forwards, uint32_t id)
 	return take_id(&forwards->last_of_user, id);
 }
 
-struct forward *forwards_add(struct forwards *forwards, uint32_t id, bool incoming)
+struct mon_forward *forwards_add(struct forwards *forwards, uint32_t id, bool incoming)
 {
-	struct forward *list = reallocarray(forwards->list, forwards->n + 1, sizeof(*list));
+	struct mon_forward *list = reallocarray(forwards->list, forwards->n + 1, sizeof(*list));
 
 	if (!list)
 		return NULL;
 	forwards->list = list;
-	list[forwards->n] = (struct forward){ .id = id, .incoming = incoming };
+	list[forwards->n] = (struct mon_forward){ .id = id, .incoming = incoming };
 	return &list[forwards->n++];
 }
 
-struct listener *forwards_add_listener(struct forwards *forwards, uint32_t id)
+struct mon_listener *forwards_add_listener(struct forwards *forwards, uint32_t id)
 {
-	struct listener *list =
+	struct mon_listener *list =
 		reallocarray(forwards->listeners, forwards->n_listeners + 1, sizeof(*list));
 
 	if (!list)
 		return NULL;
 	forwards->listeners = list;
-	list[forwards->n_listeners] = (struct listener){ .id = id };
+	list[forwards->n_listeners] = (struct mon_listener){ .id = id };
 	return &list[forwards->n_listeners++];
 }
 
-struct forward *forwards_find(struct forwards *forwards, uint32_t id, bool incoming)
+struct mon_forward *forwards_find(struct forwards *forwards, uint32_t id, bool incoming)
 {
 	for (size_t i = 0; i < forwards->n; i++)
 		if (forwards->list[i].id == id && forwards->list[i].incoming == incoming)
@@ -77,7 +77,7 @@ struct forward *forwards_find(struct forwards *forwards, uint32_t id, bool incom
 	return NULL;
 }
 
-struct listener *forwards_find_listener(struct forwards *forwards, uint32_t id)
+struct mon_listener *forwards_find_listener(struct forwards *forwards, uint32_t id)
 {
 	for (size_t i = 0; i < forwards->n_listeners; i++)
 		if (forwards->listeners[i].id == id)
@@ -85,19 +85,19 @@ struct listener *forwards_find_listener(struct forwards *forwards, uint32_t id)
 	return NULL;
 }
 
-void forwards_remove(struct forwards *forwards, struct forward *forward)
+void forwards_remove(struct forwards *forwards, struct mon_forward *forward)
 {
 	forward_done(forward);
 	*forward = forwards->list[--forwards->n];
 }
 
-void forwards_remove_listener(struct forwards *forwards, struct listener *listener)
+void forwards_remove_listener(struct forwards *forwards, struct mon_listener *listener)
 {
 	listener_done(listener);
 	*listener = forwards->listeners[--forwards->n_listeners];
 }
 
-void forwards_cancel_listener(struct forwards *forwards, struct listener *listener)
+void forwards_cancel_listener(struct forwards *forwards, struct mon_listener *listener)
 {
 	forwards->cancelled[forwards->next_cancelled] = listener->id;
 	forwards->next_cancelled = (forwards->next_cancelled + 1) % CEILING_MAX_LISTENS;

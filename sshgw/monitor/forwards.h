@@ -8,26 +8,26 @@
 #include "common/ceiling.h"
 #include "sshgw/msg_forward.h"
 
-enum forward_state {
-	FORWARD_WAITING, /* for the PAM session to be open */
-	FORWARD_ASKED,	 /* the user process was told */
-	FORWARD_UP,	 /* its descriptor went to the net process; of a listener: it listens */
+enum mon_forward_state {
+	MON_FORWARD_WAITING, /* for the PAM session to be open */
+	MON_FORWARD_ASKED,   /* the user process was told */
+	MON_FORWARD_UP,	     /* its descriptor went to the net process; of a listener: it listens */
 };
 
 /* A connection. */
-struct forward {
+struct mon_forward {
 	uint32_t id;
 	bool incoming; /* to one of the listeners; the number is the user process's */
-	enum forward_state state;
+	enum mon_forward_state state;
 	enum forward_kind kind;	    /* of the listener, if it is an incoming one */
 	struct msg_connect request; /* unless it is an incoming one */
 	char *name;		    /* for people: "db.example:5432", of who connected */
 	uint64_t begun_usec;	    /* CLOCK_MONOTONIC */
 };
 
-struct listener {
+struct mon_listener {
 	uint32_t id;
-	enum forward_state state;
+	enum mon_forward_state state;
 	struct msg_listen request;
 	char *name;    /* for people, where it is bound: "localhost:8080" */
 	char *asked;   /* where it was asked for: "*:0" */
@@ -35,9 +35,9 @@ struct listener {
 };
 
 struct forwards {
-	struct forward *list;
+	struct mon_forward *list;
 	size_t n;
-	struct listener *listeners;
+	struct mon_listener *listeners;
 	size_t n_listeners;
 	uint32_t last_of_net, last_of_user; /* numbers are never used again */
 	/*
@@ -59,16 +59,16 @@ int forwards_take_user_id(struct forwards *forwards, uint32_t id);
  * Return: the new one, of which nothing but its number is set and which lasts until the next one is
  * added or removed; NULL when out of memory.
  */
-struct forward *forwards_add(struct forwards *forwards, uint32_t id, bool incoming);
-struct listener *forwards_add_listener(struct forwards *forwards, uint32_t id);
-struct forward *forwards_find(struct forwards *forwards, uint32_t id, bool incoming);
-struct listener *forwards_find_listener(struct forwards *forwards, uint32_t id);
+struct mon_forward *forwards_add(struct forwards *forwards, uint32_t id, bool incoming);
+struct mon_listener *forwards_add_listener(struct forwards *forwards, uint32_t id);
+struct mon_forward *forwards_find(struct forwards *forwards, uint32_t id, bool incoming);
+struct mon_listener *forwards_find_listener(struct forwards *forwards, uint32_t id);
 /* Pointers to others are no longer valid afterwards. */
-void forwards_remove(struct forwards *forwards, struct forward *forward);
-void forwards_remove_listener(struct forwards *forwards, struct listener *listener);
+void forwards_remove(struct forwards *forwards, struct mon_forward *forward);
+void forwards_remove_listener(struct forwards *forwards, struct mon_listener *listener);
 
 /* The same, of one that listened: a connection that came to it may still be under way. */
-void forwards_cancel_listener(struct forwards *forwards, struct listener *listener);
+void forwards_cancel_listener(struct forwards *forwards, struct mon_listener *listener);
 bool forwards_is_cancelled(const struct forwards *forwards, uint32_t id);
 /* Nothing can be under way any more. */
 void forwards_forget_cancelled(struct forwards *forwards);

@@ -67,7 +67,7 @@ void incoming_done(struct monitor *m)
 
 /* ---- letting it in ---- */
 
-static char *name_incoming(const struct msg_incoming *msg, const struct listener *listener)
+static char *name_incoming(const struct msg_incoming *msg, const struct mon_listener *listener)
 {
 	_cleanup_free_ char *who =
 		msg->address[0] ? forward_name_port(msg->address, msg->port) : NULL;
@@ -78,9 +78,9 @@ static char *name_incoming(const struct msg_incoming *msg, const struct listener
 /* Return: 0, -ENOMEM. */
 static int announce(struct monitor *m, const struct msg_incoming *msg, int fd)
 {
-	struct listener *listener = forwards_find_listener(&m->forwarding.table, msg->listener);
+	struct mon_listener *listener = forwards_find_listener(&m->forwarding.table, msg->listener);
 	struct chan_writer w = { 0 };
-	struct forward *forward;
+	struct mon_forward *forward;
 
 	/* It may have been cancelled while this was under way. */
 	if (!listener)
@@ -112,9 +112,9 @@ int incoming_let_in(struct monitor *m)
 /* It listens, or did when the connection came. */
 static bool may_have_incoming(struct forwards *table, uint32_t id)
 {
-	const struct listener *listener = forwards_find_listener(table, id);
+	const struct mon_listener *listener = forwards_find_listener(table, id);
 
-	return listener ? listener->state == FORWARD_UP : forwards_is_cancelled(table, id);
+	return listener ? listener->state == MON_FORWARD_UP : forwards_is_cancelled(table, id);
 }
 
 int incoming_came(struct monitor *m, struct chan_msg *msg)

@@ -418,13 +418,13 @@ void world_connect_to_listener(uint8_t arg)
 	const struct forwards *table = &w.m.forwarding.table;
 	struct msg_incoming from = { .address = (char *)"" };
 	struct chan_writer body = { 0 };
-	const struct listener *listener;
+	const struct mon_listener *listener;
 	int fd;
 
 	if (table->n_listeners == 0 || !w.may_come_in || w.n_programs == MAX_PROGRAMS)
 		return;
 	listener = &table->listeners[arg % table->n_listeners];
-	if (listener->state != FORWARD_UP)
+	if (listener->state != MON_FORWARD_UP)
 		return;
 	from.listener = listener->id;
 	from.id = ++w.last_incoming;

@@ -49,7 +49,7 @@ static void test_listeners(void **state)
 
 	forwards_add_listener(&forwards, 7)->name = strdup("a");
 	forwards_add_listener(&forwards, 8)->name = strdup("b");
-	assert_int_equal(forwards_find_listener(&forwards, 7)->state, FORWARD_WAITING);
+	assert_int_equal(forwards_find_listener(&forwards, 7)->state, MON_FORWARD_WAITING);
 	forwards_remove_listener(&forwards, forwards_find_listener(&forwards, 7));
 	assert_null(forwards_find_listener(&forwards, 7));
 	assert_string_equal(forwards_find_listener(&forwards, 8)->name, "b");
