@@ -7,6 +7,9 @@
  * after a random message to the kernel. Where the kernel has no WireGuard, wg-stand-in.h is in its
  * place: all the rest is real.
  *
+ * The same goes for an apply that fails because an answer of the kernel's got lost; and the next
+ * one has to make it good.
+ *
  * KILL_POINTS=N: so many; else 500. KILL_SEED=N: as another run, which printed N.
  */
 #include <errno.h>
@@ -17,6 +20,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -39,6 +43,24 @@
 #define IFNAME	     WG_STAND_IN_NAME
 #define OLD_IFNAME   WG_STAND_IN_OTHER_NAME
 #define SYSCALL_STOP (SIGTRAP | 0x80)
+
+/* -- answers that are lost */
+
+static struct {
+	unsigned failing; /* this receive fails, counted from 1; 0: none */
+	unsigned n;	  /* receives so far */
+} receives;
+
+ssize_t __real_recvmsg(int fd, struct msghdr *mh, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *mh, int flags);
+
+ssize_t __wrap_recvmsg(int fd, struct msghdr *mh, int flags)
+{
+	if (++receives.n != receives.failing)
+		return __real_recvmsg(fd, mh, flags);
+	errno = ENOBUFS;
+	return -1;
+}
 
 /* -- maps */
 
@@ -448,9 +470,93 @@ static void test_kill_points(void **state)
 		kill_once((enum phase)(i % N_PHASES), i);
 }
 
+struct change {
+	struct netmap *old_map, *new_map;
+	struct rights old, new;
+};
+
+static void random_change(struct change *ret_change)
+{
+	struct change change = { random_map(), random_map() };
+
+	change.old = rights_of(change.old_map);
+	change.new = rights_of(change.new_map);
+	*ret_change = change;
+}
+
+static void change_done(struct change *change)
+{
+	rights_done(&change->old);
+	rights_done(&change->new);
+	netmap_free(change->old_map);
+	netmap_free(change->new_map);
+}
+
+/*
+ * The agent that failed goes on: after its next attempt there is nothing left for another to do.
+ * kernel is consumed: there is one at a time.
+ */
+static void check_next_attempt(struct kernel *kernel, const struct change *change,
+			       const char *where)
+{
+	static const struct kernel_changes none;
+	struct kernel_changes changes;
+	struct kernel *other;
+
+	check(&change->old, &change->new, where);
+	apply(kernel, change->new_map);
+	kernel_free(kernel);
+	other = open_kernel(NULL, IFNAME);
+	changes = apply(other, change->new_map);
+	assert_memory_equal(&changes, &none, sizeof(none));
+	kernel_free(other);
+	check_recovery(change->new_map, &change->new, where);
+}
+
+static struct kernel *begin_with_old(const struct change *change)
+{
+	struct kernel *kernel = open_kernel(NULL, IFNAME);
+
+	apply(kernel, change->old_map);
+	return kernel;
+}
+
+static void lose_each_answer(const struct change *change)
+{
+	unsigned n = 0, n_seen;
+
+	do {
+		struct kernel *kernel = begin_with_old(change);
+		_cleanup_free_ char *error = NULL, *where = text_printf("answer %u lost", ++n);
+		struct kernel_changes changes;
+
+		receives.n = 0;
+		receives.failing = n;
+		(void)kernel_apply(kernel, change->new_map, NOW, &changes, &error);
+		n_seen = receives.n;
+		receives.failing = 0;
+		check_next_attempt(kernel, change, where);
+	} while (n_seen >= n);
+	print_message("%u answers, each of which was lost\n", n - 1);
+	assert_true(n > 1);
+}
+
+static void test_lost_answers(void **state)
+{
+	struct change change;
+
+	random_change(&change);
+	lose_each_answer(&change);
+	change_done(&change);
+	wipe();
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_kill_points) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kill_points),
+		cmocka_unit_test(test_lost_answers),
+	};
 
 	if (!netns_enter())
 		return NETNS_SKIP;
