@@ -223,6 +223,28 @@ static void test_link_cannot_be_told(void **state)
 	run("! ip link show up | grep mesh0");
 }
 
+/* For as long as nothing is put right, a link is up only with its name and the table. */
+static void test_hold(void **state)
+{
+	static const char *const damage[] = {
+		"nft flush ruleset",
+		"ip link set mesh0 down && ip link set mesh0 name old0 && ip link set old0 up",
+	};
+	_cleanup_(netmap_freep) struct netmap *map = make_map(1);
+	_cleanup_(kernel_freep) struct kernel *kernel = open_kernel(NULL, 1);
+
+	for (size_t i = 0; i < ARRAY_SIZE(damage); i++) {
+		apply(kernel, map);
+		kernel_hold(kernel);
+		run("ip link show up | grep -q mesh0");
+		run(damage[i]);
+		kernel_hold(kernel);
+		run("! ip link show up | grep -e mesh0 -e old0");
+	}
+	apply(kernel, map);
+	run(LINK_IS_UP("mesh0") " && " TABLE_IS_WHOLE);
+}
+
 /* The table must not go before the link: also when that has lost its mark. */
 static void test_down_knows_our_link(void **state)
 {
@@ -267,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup(test_start_without_table, setup),
 		cmocka_unit_test_setup(test_shut_needs_a_reason, setup),
 		cmocka_unit_test_setup(test_link_cannot_be_told, setup),
+		cmocka_unit_test_setup(test_hold, setup),
 		cmocka_unit_test_setup(test_down_knows_our_link, setup),
 		cmocka_unit_test_setup(test_down_leaves_others, setup),
 	};
