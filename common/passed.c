@@ -107,15 +107,15 @@ static _Noreturn void hold(const int ends[2])
 
 /*
  * A child has the last reference, and drops it by its end: a process that exits does not linger.
- * Without one the socket stays open: better one descriptor less than to stand still.
+ * Return: false: there is none to be had, and the descriptor stays open.
  */
-static void close_aside(int fd)
+static bool close_aside(int fd)
 {
 	int ends[2];
 	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return;
+		return false;
 	pid = _Fork();
 	if (pid == 0)
 		hold(ends);
@@ -123,6 +123,27 @@ static void close_aside(int fd)
 		close(fd);
 	close(ends[0]);
 	close(ends[1]);
+	return pid > 0;
+}
+
+/*
+ * Descriptors for which there was no process, until there is one again. What finds no place stays
+ * open: better one descriptor less than to stand still.
+ */
+static struct {
+	int fds[64];
+	size_t n;
+} kept;
+
+static void close_aside_or_keep(int fd)
+{
+	if (!close_aside(fd)) {
+		if (kept.n < sizeof(kept.fds) / sizeof(kept.fds[0]))
+			kept.fds[kept.n++] = fd;
+		return;
+	}
+	while (kept.n > 0 && close_aside(kept.fds[kept.n - 1]))
+		kept.n--;
 }
 
 int passed_close(int fd)
@@ -137,7 +158,7 @@ int passed_close(int fd)
 	if (is_empty(fd))
 		close(fd);
 	else
-		close_aside(fd);
+		close_aside_or_keep(fd);
 	errno = saved;
 	return -1;
 }
@@ -184,6 +205,6 @@ void passed_drop(int fd)
 	if (passed_is_pipe(fd) || passed_is_terminal_master(fd))
 		close(fd);
 	else if (passed_is_socket(fd))
-		close_aside(fd);
+		close_aside_or_keep(fd);
 	errno = saved;
 }

@@ -24,6 +24,7 @@ ssize_t passed_read(int fd, void *buf, size_t size);
  * Close a Unix stream or sequenced-packet socket, also one that listens, without waiting for
  * anything, whatever is on it. What has to be
  * waited for is left to a short-lived child: a program that stays should ignore SIGCHLD, or reap.
+ * Where there is no process to be had it is closed the next time that there is. For one thread.
  * Return: -1. errno is kept.
  */
 int passed_close(int fd);

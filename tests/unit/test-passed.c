@@ -3,6 +3,7 @@
  * only owner, and looks at how long whoever gets rid of it is held up.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -146,15 +147,22 @@ static void test_close_with_descriptors(void **state)
 /* Children that are slow to begin have what others hold, and are the last to have it. */
 static unsigned first_fork_waits_usec;
 static unsigned n_forks;
+static unsigned n_without_process; /* so many of the next find none */
 
 pid_t __real__Fork(void);
 pid_t __wrap__Fork(void);
 
 pid_t __wrap__Fork(void)
 {
-	pid_t pid = __real__Fork();
+	pid_t pid;
 
 	n_forks++;
+	if (n_without_process > 0) {
+		n_without_process--;
+		errno = EAGAIN;
+		return -1;
+	}
+	pid = __real__Fork();
 	if (pid == 0)
 		usleep(first_fork_waits_usec);
 	else
@@ -200,6 +208,33 @@ static void test_bytes_cost_no_process(void **state)
 		assert_int_equal(n_forks, 0);
 		close(fds[1]);
 	}
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* It stays open, so that nobody lingers, but not for ever. */
+static void test_without_a_process(void **state)
+{
+	int first[2], second[2], third[2];
+
+	make_pair(SOCK_STREAM, first);
+	make_pair(SOCK_STREAM, second);
+	make_pair(SOCK_STREAM, third);
+	pass(first[1], 1, 0);
+	pass(second[1], 1, 0);
+	pass(third[1], 1, 0);
+	n_without_process = 2;
+	passed_close(first[0]);
+	passed_close(second[0]);
+	assert_true(is_open(first[0]) && is_open(second[0]));
+	passed_close(third[0]);
+	assert_false(is_open(first[0]) || is_open(second[0]) || is_open(third[0]));
+	close(first[1]);
+	close(second[1]);
+	close(third[1]);
 }
 
 static void test_close_listener(void **state)
@@ -267,6 +302,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_close_with_descriptors, teardown),
 		cmocka_unit_test_teardown(test_child_does_not_linger, teardown),
 		cmocka_unit_test(test_bytes_cost_no_process),
+		cmocka_unit_test_teardown(test_without_a_process, teardown),
 		cmocka_unit_test_teardown(test_close_listener, teardown),
 		cmocka_unit_test_teardown(test_varlink_server, teardown),
 	};
