@@ -4,7 +4,7 @@
  * of nlsock's calls, __wrap_setsockopt() in that of nlwatch's. Needs root.
  */
 #include <errno.h>
-#include <linux/netlink.h>
+#include <libmnl/libmnl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -46,7 +46,7 @@ int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 /* The end of a dump says that it is worth nothing. */
 static void interrupt(struct nlmsghdr *nlh, size_t len)
 {
-	for (int left = (int)len; NLMSG_OK(nlh, left); nlh = NLMSG_NEXT(nlh, left)) {
+	for (int left = (int)len; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
 		if (nlh->nlmsg_type != NLMSG_DONE || lost.interrupted == 0)
 			continue;
 		if (lost.undisturbed > 0) {
