@@ -75,11 +75,42 @@ static const char *const keys[] = {
 	"NHd3MnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI=",
 };
 
-/* Some of three peers, with some of five addresses, and rights of their addresses. */
+/* A rule for one source, of both families or of what is behind a router. */
+static void print_rule(FILE *out, const char *comma, const char *src, const char *dst)
+{
+	unsigned port = below(2) ? 22 : 80;
+
+	fprintf(out,
+		"%s{\"src\": [\"%s\"], \"proto\": [6], \"dst\": [{\"ip\": \"%s\", \"ports\": "
+		"[%u, %u]}]}",
+		comma, src, dst, port, port + below(2));
+}
+
+static void print_rules(FILE *out, unsigned self)
+{
+	const char *comma = "";
+
+	for (unsigned i = 0; i < 13; i++) {
+		bool v6 = i >= 5 && i < 10;
+		char src[32], dst[32];
+
+		if (below(3) == 0)
+			continue;
+		snprintf(dst, sizeof(dst), v6 ? "fd00:1::%u" : "100.64.0.%u", self);
+		if (i < 10)
+			snprintf(src, sizeof(src), v6 ? "fd00:1::%u" : "100.64.0.%u", 11 + i % 5);
+		else
+			snprintf(src, sizeof(src), "10.%u.0.0/24", i - 10);
+		print_rule(out, comma, src, dst);
+		comma = ", ";
+	}
+}
+
+/* Some of three peers, with some of five addresses and networks, and rights of their addresses. */
 static struct netmap *random_map(void)
 {
 	_cleanup_free_ char *text = NULL, *error = NULL;
-	unsigned self = below(4) ? 1 : 9, first = below(5);
+	unsigned self = below(4) ? 1 : 9, first = below(15);
 	const char *comma = "";
 	struct netmap *map = NULL;
 	size_t len;
@@ -88,33 +119,26 @@ static struct netmap *random_map(void)
 	fprintf(out,
 		"{\"type\": \"full\", \"version\": 1, \"for\": \"n1\", \"generation\": 1, "
 		"\"self\": "
-		"{\"id\": \"n1\", \"name\": \"server\", \"addresses\": [\"100.64.0.%u\"], \"ssh\": "
-		"%s},"
-		" \"mesh\": {\"domain\": \"mesh.example\", \"prefixes\": [\"100.64.0.0/10\"]},"
+		"{\"id\": \"n1\", \"name\": \"server\", \"addresses\": "
+		"[\"100.64.0.%u\", \"fd00:1::%u\"], \"ssh\": %s},"
+		" \"mesh\": {\"domain\": \"mesh.example\", \"prefixes\": [\"100.64.0.0/10\", "
+		"\"fd00:1::/48\"]},"
 		" \"ssh_rules\": [], \"peers\": [",
-		self, below(4) ? "true" : "false");
+		self, self, below(4) ? "true" : "false");
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (below(4) == 0)
 			continue;
 		fprintf(out,
 			"%s{\"id\": \"p%u\", \"name\": \"p%u\", \"node_key\": \"%s\","
-			" \"addresses\": [\"100.64.0.%u\"]}",
-			comma, i, i, keys[i], 11 + (first + i) % 5);
+			" \"addresses\": [\"100.64.0.%u\", \"fd00:1::%u\"]",
+			comma, i, i, keys[i], 11 + (first + i) % 5, 11 + (first + i) % 5);
+		if (below(2))
+			fprintf(out, ", \"routes\": [\"10.%u.0.0/16\"]", (first + i) % 3);
+		fputc('}', out);
 		comma = ", ";
 	}
 	fprintf(out, "], \"packet_filter\": [");
-	comma = "";
-	for (unsigned i = 0; i < 5; i++) {
-		unsigned port = below(2) ? 22 : 80;
-
-		if (below(3) == 0)
-			continue;
-		fprintf(out,
-			"%s{\"src\": [\"100.64.0.%u\"], \"proto\": [6], \"dst\": "
-			"[{\"ip\": \"100.64.0.%u\", \"ports\": [%u, %u]}]}",
-			comma, 11 + i, self, port, port);
-		comma = ", ";
-	}
+	print_rules(out, self);
 	fprintf(out, "]}");
 	fclose(out);
 	if (netmap_parse(text, strlen(text), "m", &error, &map) < 0)
@@ -168,18 +192,35 @@ enum phase {
 	RESTART, /* another agent finds what the last one has left, and has another map */
 	RENAME,	 /* and another name for the link (Interface=) */
 	STOP,
+	/* The agent runs; somebody does damage, and then there is another map besides. */
+	FLUSHED,      /* of the table, which they may as it is not owned */
+	DELETED,      /* likewise */
+	LINK_DELETED, /* under an owned table */
 	N_PHASES,
 };
 
-static const char *const phase_names[N_PHASES] = { "start", "change", "restart", "rename", "stop" };
+static const char *const phase_names[N_PHASES] = {
+	"start", "change", "restart", "rename", "stop", "flushed", "deleted", "link deleted",
+};
 
-static struct kernel *open_kernel(sd_event *event, const char *ifname)
+static const char *const damages[N_PHASES] = {
+	[FLUSHED] = "nft flush ruleset",
+	[DELETED] = "nft delete table inet peergate",
+	[LINK_DELETED] = "ip link del " IFNAME,
+};
+
+static bool table_is_lost(enum phase phase)
+{
+	return phase == FLUSHED || phase == DELETED;
+}
+
+static struct kernel *open_kernel(sd_event *event, const char *ifname, bool own_table)
 {
 	const struct kernel_config config = {
 		.ifname = ifname,
 		.listen_port = 51820,
 		.gateway_port = 2022,
-		.own_table = true,
+		.own_table = own_table,
 	};
 	struct wg_key key = { .bytes = { 1, 2, 3 } };
 	struct kernel *kernel = NULL;
@@ -210,6 +251,7 @@ static void begin(void)
 static _Noreturn void child(enum phase phase, const struct netmap *old, const struct netmap *new)
 {
 	sd_event *event = NULL;
+	bool own = !table_is_lost(phase);
 	struct kernel *kernel;
 	char *error = NULL;
 
@@ -218,13 +260,15 @@ static _Noreturn void child(enum phase phase, const struct netmap *old, const st
 	raise(SIGSTOP);
 	if (sd_event_new(&event) < 0)
 		_exit(12);
-	kernel = open_kernel(event, phase == RENAME ? OLD_IFNAME : IFNAME);
+	kernel = open_kernel(event, phase == RENAME ? OLD_IFNAME : IFNAME, own);
 	if (phase != START)
 		apply(kernel, old);
 	if (phase == RESTART || phase == RENAME || phase == STOP) {
 		kernel_free(kernel);
-		kernel = open_kernel(phase == STOP ? NULL : event, IFNAME);
+		kernel = open_kernel(phase == STOP ? NULL : event, IFNAME, own);
 	}
+	if (damages[phase] && system(damages[phase]) != 0)
+		_exit(14);
 	begin();
 	if (phase != STOP)
 		apply(kernel, new);
@@ -338,36 +382,93 @@ static void sight_done(struct sight *sight)
 	wg_device_free(sight->wg);
 }
 
+static struct ip_addr address4(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
+{
+	return (struct ip_addr){ AF_INET, { a, b, c, d } };
+}
+
+/* fd00:1::TEXT, as the maps have the number in decimal digits */
+static struct ip_addr address6(unsigned number)
+{
+	struct ip_addr addr;
+	char text[32];
+
+	snprintf(text, sizeof(text), "fd00:1::%u", number);
+	assert_int_equal(ip_addr_parse(text, &addr), 0);
+	return addr;
+}
+
+/* Whether it is one of a peer, of each family, or behind a router. Return: how many. */
+static size_t all_sources(struct ip_addr *sources)
+{
+	size_t n = 0;
+
+	for (uint8_t i = 11; i < 16; i++) {
+		sources[n++] = address4(100, 64, 0, i);
+		sources[n++] = address6(i);
+	}
+	for (uint8_t i = 0; i < 3; i++)
+		sources[n++] = address4(10, i, 0, 7);
+	return n;
+}
+
+static void check_source(const struct rights *now, const struct rights *old,
+			 const struct rights *new, const struct wg_key *key,
+			 const struct ip_addr *src, const char *where)
+{
+	static const uint8_t own[] = { 1, 9 };
+	static const uint16_t ports[] = { 22, 23, 80, 81, 443 };
+
+	for (size_t d = 0; d < 2 * ARRAY_SIZE(ports); d++) {
+		uint8_t to = own[d % 2];
+		struct ip_addr dst =
+			src->family == AF_INET ? address4(100, 64, 0, to) : address6(to);
+		uint16_t port = ports[d / 2];
+		char text[IP_ADDR_STRLEN];
+
+		if (allows(now, key, src, &dst, port) && !allows(old, key, src, &dst, port) &&
+		    !allows(new, key, src, &dst, port))
+			fail_msg("%s: peer %c... may reach %u, port %u, from %s", where,
+				 key->bytes[0], to, port, ip_addr_to_string(src, text));
+	}
+}
+
 /* Everything that peers may do now they might do by the old map, or may by the new. */
 static void check_rights(const struct sight *sight, const struct rights *old,
 			 const struct rights *new, const char *where)
 {
-	static const uint8_t own[] = { 1, 9 };
-	static const uint16_t ports[] = { 22, 80, 443 };
 	const struct rights now = { sight->nft.table, sight->wg };
+	struct ip_addr sources[16];
+	size_t n = all_sources(sources);
 
 	for (size_t i = 0; i < sight->wg->n_peers; i++)
-		for (uint8_t s = 11; s < 16; s++)
-			for (size_t d = 0; d < 2 * ARRAY_SIZE(ports); d++) {
-				struct ip_addr src = { AF_INET, { 100, 64, 0, s } };
-				struct ip_addr dst = { AF_INET, { 100, 64, 0, own[d % 2] } };
-				const struct wg_key *key = &sight->wg->peers[i].key;
-				uint16_t port = ports[d / 2];
-
-				if (allows(&now, key, &src, &dst, port) &&
-				    !allows(old, key, &src, &dst, port) &&
-				    !allows(new, key, &src, &dst, port))
-					fail_msg("%s: peer %c... may reach %u, port %u, from %u",
-						 where, key->bytes[0], own[d % 2], port, s);
-			}
+		for (size_t s = 0; s < n; s++)
+			check_source(&now, old, new, &sight->wg->peers[i].key, &sources[s], where);
 }
 
-static void check(const struct rights *old, const struct rights *new, const char *where)
+/* Somebody has taken the table away: until it is there again, nobody new may come. */
+static void check_peers(const struct sight *sight, const struct rights *old, const char *where)
+{
+	for (size_t i = 0; i < sight->wg->n_peers; i++) {
+		const struct wg_peer *peer = &sight->wg->peers[i];
+		const struct wg_peer *before = wg_device_find(old->wg, &peer->key);
+
+		for (size_t j = 0; j < peer->n_allowed; j++)
+			if (!holds(before, &peer->allowed[j].addr))
+				fail_msg("%s: peer %c... got an address, and no table in force",
+					 where, peer->key.bytes[0]);
+	}
+}
+
+static void check(enum phase phase, const struct rights *old, const struct rights *new,
+		  const char *where)
 {
 	struct sight sight;
 
 	look(&sight);
-	if (sight.link.ifindex && (sight.link.up || sight.wg->n_peers > 0)) {
+	if (table_is_lost(phase) && !sight.nft.exists) {
+		check_peers(&sight, old, where);
+	} else if (sight.link.ifindex && (sight.link.up || sight.wg->n_peers > 0)) {
 		if (!sight.in_force)
 			fail_msg("%s: the link is %s with %zu peers, and no table in force", where,
 				 sight.link.up ? "up" : "down", sight.wg->n_peers);
@@ -385,7 +486,7 @@ static void check(const struct rights *old, const struct rights *new, const char
 static void check_recovery(const struct netmap *map, const struct rights *wanted, const char *where)
 {
 	static const struct kernel_changes none;
-	struct kernel *kernel = open_kernel(NULL, IFNAME);
+	struct kernel *kernel = open_kernel(NULL, IFNAME, true);
 	struct kernel_changes changes;
 	struct filter_diff diff;
 	struct sight sight;
@@ -414,7 +515,7 @@ static void check_recovery(const struct netmap *map, const struct rights *wanted
 
 static void wipe(void)
 {
-	struct kernel *kernel = open_kernel(NULL, IFNAME);
+	struct kernel *kernel = open_kernel(NULL, IFNAME, true);
 	char *error = NULL;
 
 	if (kernel_down(kernel, &error) < 0)
@@ -441,7 +542,7 @@ static void kill_once(enum phase phase, unsigned number)
 	}
 	where = text_printf("kill %u, %s, message %u %s", number, phase_names[phase], (n + 1) / 2,
 			    n % 2 ? "not sent" : "sent");
-	check(&old, &new, where);
+	check(phase, &old, &new, where);
 	check_recovery(new_map, &wanted, where);
 	wipe();
 	rights_done(&old);
@@ -503,10 +604,10 @@ static void check_next_attempt(struct kernel *kernel, const struct change *chang
 	struct kernel_changes changes;
 	struct kernel *other;
 
-	check(&change->old, &change->new, where);
+	check(CHANGE, &change->old, &change->new, where);
 	apply(kernel, change->new_map);
 	kernel_free(kernel);
-	other = open_kernel(NULL, IFNAME);
+	other = open_kernel(NULL, IFNAME, true);
 	changes = apply(other, change->new_map);
 	assert_memory_equal(&changes, &none, sizeof(none));
 	kernel_free(other);
@@ -515,7 +616,7 @@ static void check_next_attempt(struct kernel *kernel, const struct change *chang
 
 static struct kernel *begin_with_old(const struct change *change)
 {
-	struct kernel *kernel = open_kernel(NULL, IFNAME);
+	struct kernel *kernel = open_kernel(NULL, IFNAME, true);
 
 	apply(kernel, change->old_map);
 	return kernel;
