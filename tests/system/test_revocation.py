@@ -4,7 +4,7 @@ import time
 
 import pytest
 from hosts import wait_for
-from mesh import login_processes
+from mesh import accept, login_processes
 
 WITHIN = 1.0  # seconds, from the map's rename to the last process gone
 
@@ -323,6 +323,69 @@ def test_established_tcp_flow(mesh, towards, family):
 
 
 # -- the agent and the listener come and go
+
+
+# -- UDP, where nothing but conntrack knows who began
+
+UDP_TALKER = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET6 if ':' in sys.argv[2] else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(0.05)
+other = (sys.argv[2], 8001)
+if sys.argv[1] == 'listen':
+    s.bind(other)
+    other = None
+    print('listening', flush=True)
+n = 0
+while True:
+    try:
+        if other:
+            s.sendto(b'x', other)
+    except OSError:
+        print('refused', flush=True)
+    try:
+        other = s.recvfrom(100)[1]
+        n += 1
+        print(f'got {n}.', flush=True)
+    except OSError:
+        pass
+    time.sleep(0.02)
+"""
+# conntrack(8) -F
+FORGET_FLOWS = """
+import socket, struct, sys
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+s.send(struct.pack('=IHHIIBBH', 20, 1 << 8 | 2, 5, 1, 0, 0, 0, 0))
+sys.exit(struct.unpack_from('=i', s.recv(4096), 16)[0])
+"""
+
+
+@pytest.mark.parametrize("family", ("ip4", "ip6"))
+def test_udp_flow_that_conntrack_forgets(mesh, family):
+    """A server that goes on sending to a peer without the right does not open the way back for it."""
+    server, laptop = mesh.server.host, mesh.laptop.host
+    address = getattr(mesh.server, family)
+    without = mesh.filter["server"]
+    right = without + [accept(mesh.laptop, mesh.server, (8001, 8001), "acls[5] line 19", proto=(17,))]
+    mesh.filter["server"] = right
+    mesh.apply(mesh.server)
+    with server.popen(["python3", "-I", "-S", "-c", UDP_TALKER, "listen", address]) as listener:
+        listener.out.read_until("listening")
+        with laptop.popen(["python3", "-I", "-S", "-c", UDP_TALKER, "connect", address]) as asker:
+            listener.out.read_until("got 5[.]", 60)
+            asker.out.read_until("got 5[.]", 60)
+            mesh.filter["server"] = without
+            mesh.apply(mesh.server)
+            listener.out.read_until("refused", 10)
+            time.sleep(1)  # what was under way has arrived
+            got = received(asker), received(listener)
+            for _ in range(3):
+                server.run(["python3", "-I", "-S", "-c", FORGET_FLOWS], check=True)
+                time.sleep(1)
+                assert (received(asker), received(listener)) == got
+            mesh.filter["server"] = right
+            mesh.apply(mesh.server)
+            wait_for(lambda: received(listener) > got[1] and received(asker) > got[0], 60, "the flow goes on")
 
 
 def test_host_that_was_away_learns_it_when_it_is_back(mesh):
