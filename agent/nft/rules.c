@@ -3,124 +3,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nf_conntrack_tuple_common.h>
-#include <net/if.h>
-#include <string.h>
 
-#include "agent/link_mark.h"
-#include "agent/nft/expr.h"
+#include "agent/nft/match.h"
 #include "agent/nft/nft.h"
-#include "agent/nft/sets.h"
 
 #define SSH_PORT 22
-
-/* What differs between the families. */
-struct family {
-	uint8_t nfproto;
-	uint32_t saddr_offset, daddr_offset, addr_len; /* in the network header */
-	uint8_t icmp;
-	enum nft_set_id own, src, net, port, acl, asked;
-	uint8_t loopback[16];
-};
-
-static const struct family families[] = {
-	{
-		.nfproto = NFPROTO_IPV4,
-		.saddr_offset = 12,
-		.daddr_offset = 16,
-		.addr_len = 4,
-		.icmp = IPPROTO_ICMP,
-		.own = NFT_SET_OWN4,
-		.src = NFT_SET_SRC4,
-		.net = NFT_SET_NET4,
-		.port = NFT_SET_PORT4,
-		.acl = NFT_SET_ACL4,
-		.asked = NFT_SET_ASKED4,
-		.loopback = { 127, 0, 0, 1 },
-	},
-	{
-		.nfproto = NFPROTO_IPV6,
-		.saddr_offset = 8,
-		.daddr_offset = 24,
-		.addr_len = 16,
-		.icmp = IPPROTO_ICMPV6,
-		.own = NFT_SET_OWN6,
-		.src = NFT_SET_SRC6,
-		.net = NFT_SET_NET6,
-		.port = NFT_SET_PORT6,
-		.acl = NFT_SET_ACL6,
-		.asked = NFT_SET_ASKED6,
-		.loopback = { [15] = 1 },
-	},
-};
-
-/* Which side of a packet is the one that a right is about. */
-enum direction {
-	ORIGINAL, /* from the peer: source and destination as they stand */
-	REPLY,	  /* to the peer: the original tuple is the packet's, turned round */
-};
-
-static int finish(struct nft_layout *layout, struct rule_build *build, const char *comment)
-{
-	struct nftnl_rule *rule = rule_finish(build, comment);
-
-	return rule ? nft_layout_add_rule(layout, rule) : -ENOMEM;
-}
-
-/* Where a packet came in, or goes out. */
-struct side {
-	enum nft_meta_keys name, group;
-};
-
-static const struct side in = { NFT_META_IIFNAME, NFT_META_IIFGROUP };
-static const struct side out = { NFT_META_OIFNAME, NFT_META_OIFGROUP };
-
-/* iifname != "lo" */
-static void match_other_name(struct rule_build *build, enum nft_meta_keys key, const char *ifname)
-{
-	char name[IFNAMSIZ] = { 0 };
-
-	strncpy(name, ifname, sizeof(name) - 1);
-	expr_meta(build, key, NFT_REG_1);
-	expr_cmp(build, NFT_CMP_NEQ, name, sizeof(name));
-}
-
-/*
- * iifname != "mesh0" iifgroup != 5182
- *
- * The link is the mesh's by its name and by its group: whoever takes one of them away, by renaming
- * it while it is up, has not taken it out of the filter.
- */
-static void match_elsewhere(struct rule_build *build, const struct side *side,
-			    const struct nft_layout_config *config)
-{
-	const uint32_t group = LINK_GROUP;
-
-	match_other_name(build, side->name, config->ifname);
-	expr_meta(build, side->group, NFT_REG_1);
-	expr_cmp(build, NFT_CMP_NEQ, &group, sizeof(group));
-}
-
-static void match_family(struct rule_build *build, const struct family *family)
-{
-	expr_meta(build, NFT_META_NFPROTO, NFT_REG_1);
-	expr_cmp(build, NFT_CMP_EQ, &family->nfproto, sizeof(family->nfproto));
-}
-
-static void match_l4proto(struct rule_build *build, uint8_t proto)
-{
-	expr_meta(build, NFT_META_L4PROTO, NFT_REG_1);
-	expr_cmp(build, NFT_CMP_EQ, &proto, sizeof(proto));
-}
-
-/* ip daddr @own4 */
-static void match_own_daddr(struct rule_build *build, const struct family *family)
-{
-	match_family(build, family);
-	expr_payload(build, NFT_PAYLOAD_NETWORK_HEADER, family->daddr_offset, family->addr_len,
-		     NFT_REG_1);
-	expr_lookup(build, nft_set_name(family->own));
-}
 
 /* tcp dport 22 */
 static void match_ssh_port(struct rule_build *build)
@@ -132,45 +19,11 @@ static void match_ssh_port(struct rule_build *build)
 	expr_cmp(build, NFT_CMP_EQ, &port, sizeof(port));
 }
 
-/* ct state STATES */
-static void match_ct_state(struct rule_build *build, uint32_t states)
+static int finish(struct nft_layout *layout, struct rule_build *build, const char *comment)
 {
-	uint32_t none = 0;
+	struct nftnl_rule *rule = rule_finish(build, comment);
 
-	expr_ct(build, NFT_CT_STATE, NFT_REG_1);
-	expr_mask(build, &states, sizeof(states));
-	expr_cmp(build, NFT_CMP_NEQ, &none, sizeof(none));
-}
-
-/* ct direction reply, ct direction original */
-static void match_direction(struct rule_build *build, enum ip_conntrack_dir ct_direction)
-{
-	uint8_t byte = (uint8_t)ct_direction;
-
-	expr_ct(build, NFT_CT_DIRECTION, NFT_REG_1);
-	expr_cmp(build, NFT_CMP_EQ, &byte, sizeof(byte));
-}
-
-/* The register so many bytes behind register 1, by the name that the kernel has for it. */
-static enum nft_registers register_at(uint32_t offset)
-{
-	return offset % 16 ? NFT_REG32_00 + offset / 4 : NFT_REG_1 + offset / 16;
-}
-
-/* ip saddr . ip daddr . udp dport: the question that a packet is, or (REPLY) would answer */
-static void load_question(struct rule_build *build, const struct family *family,
-			  enum direction direction)
-{
-	bool original = direction == ORIGINAL;
-
-	expr_payload(build, NFT_PAYLOAD_NETWORK_HEADER,
-		     original ? family->saddr_offset : family->daddr_offset, family->addr_len,
-		     NFT_REG_1);
-	expr_payload(build, NFT_PAYLOAD_NETWORK_HEADER,
-		     original ? family->daddr_offset : family->saddr_offset, family->addr_len,
-		     register_at(family->addr_len));
-	expr_payload(build, NFT_PAYLOAD_TRANSPORT_HEADER, original ? 2 : 0, 2,
-		     register_at(2 * family->addr_len));
+	return rule ? nft_layout_add_rule(layout, rule) : -ENOMEM;
 }
 
 /* limit rate 10/second log prefix "..." group 5182: what is beyond goes on to be dropped unseen */
@@ -238,10 +91,10 @@ int nft_rules_divert(struct nft_layout *layout, const struct nft_layout_config *
 
 	if (!config->divert_ssh)
 		return 0;
-	r = accept_elsewhere(layout, config, "divert", &in);
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+	r = accept_elsewhere(layout, config, "divert", &side_in);
+	for (size_t i = 0; i < N_FAMILIES && r == 0; i++)
 		r = divert_ssh(layout, config, &families[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+	for (size_t i = 0; i < N_FAMILIES && r == 0; i++)
 		r = drop_undiverted(layout, config, &families[i]);
 	return r;
 }
@@ -258,7 +111,7 @@ static int drop_weak_host(struct nft_layout *layout, const struct nft_layout_con
 {
 	struct rule_build build = rule_start("input");
 
-	match_elsewhere(&build, &in, config);
+	match_elsewhere(&build, &side_in, config);
 	match_other_name(&build, NFT_META_IIFNAME, "lo");
 	match_own_daddr(&build, family);
 	return finish_drop(layout, config, &build, "mesh address from elsewhere");
@@ -354,7 +207,7 @@ static int look_up_all(struct nft_layout *layout, const char *chain, enum direct
 {
 	int r = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+	for (size_t i = 0; i < N_FAMILIES && r == 0; i++)
 		r = look_up_family(layout, chain, &families[i], direction);
 	return r;
 }
@@ -364,13 +217,13 @@ int nft_rules_input(struct nft_layout *layout, const struct nft_layout_config *c
 	struct rule_build drop;
 	int r = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+	for (size_t i = 0; i < N_FAMILIES && r == 0; i++)
 		r = drop_weak_host(layout, config, &families[i]);
 	if (r == 0)
-		r = accept_elsewhere(layout, config, "input", &in);
+		r = accept_elsewhere(layout, config, "input", &side_in);
 	if (r == 0)
 		r = accept_replies(layout);
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+	for (size_t i = 0; i < N_FAMILIES && r == 0; i++)
 		r = accept_udp_replies(layout, &families[i]);
 	if (r == 0)
 		r = look_up_all(layout, "input", ORIGINAL);
@@ -401,8 +254,8 @@ int nft_rules_asked(struct nft_layout *layout, const struct nft_layout_config *c
 {
 	int r;
 
-	r = accept_elsewhere(layout, config, "asked", &in);
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+	r = accept_elsewhere(layout, config, "asked", &side_in);
+	for (size_t i = 0; i < N_FAMILIES && r == 0; i++)
 		r = remember_question(layout, &families[i]);
 	return r;
 }
@@ -490,14 +343,14 @@ int nft_rules_output(struct nft_layout *layout, const struct nft_layout_config *
 {
 	int r;
 
-	r = accept_elsewhere(layout, config, "output", &out);
+	r = accept_elsewhere(layout, config, "output", &side_out);
 	if (r == 0)
 		r = drop_loose_tcp(layout, config);
 	if (r == 0)
 		r = drop_invalid(layout, config);
 	if (r == 0)
 		r = check_replies(layout);
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+	for (size_t i = 0; i < N_FAMILIES && r == 0; i++)
 		r = check_late_answers(layout, &families[i]);
 	if (r == 0)
 		r = check_untracked(layout);
@@ -520,7 +373,7 @@ int nft_rules_replies(struct nft_layout *layout, const struct nft_layout_config 
 	struct rule_build drop;
 	int r = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++)
+	for (size_t i = 0; i < N_FAMILIES && r == 0; i++)
 		r = accept_icmp_errors(layout, &families[i]);
 	if (r == 0)
 		r = look_up_all(layout, "replies", REPLY);
@@ -536,8 +389,8 @@ static int accept_other_forwarding(struct nft_layout *layout,
 {
 	struct rule_build build = rule_start("forward");
 
-	match_elsewhere(&build, &in, config);
-	match_elsewhere(&build, &out, config);
+	match_elsewhere(&build, &side_in, config);
+	match_elsewhere(&build, &side_out, config);
 	expr_accept(&build);
 	return finish(layout, &build, NULL);
 }
@@ -551,7 +404,7 @@ int nft_rules_forward(struct nft_layout *layout, const struct nft_layout_config 
 	if (r < 0)
 		return r;
 	drop = rule_start("forward");
-	match_elsewhere(&drop, &in, config);
+	match_elsewhere(&drop, &side_in, config);
 	r = finish_drop(layout, config, &drop, "elsewhere to mesh");
 	if (r < 0)
 		return r;
