@@ -179,7 +179,7 @@ print(f'gone {{time.time()}}')
     demo.check("within a second", took < 1000)
     said = demo.type(laptop, "ssh alice@server id")
     demo.check("and she is told why she cannot come back", "no SSH rule" in said.stderr)
-    said = demo.type(server, "journalctl -u peergate-sshgw -o cat -n 3 --no-pager")
+    said = demo.type(server, "journalctl -u peergate-sshgw EVENT=revocation -o cat --no-pager")
     demo.check("the journal has it", "Revoked the login of alice@example.com" in said.stdout)
 
 
