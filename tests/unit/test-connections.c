@@ -364,8 +364,11 @@ static void test_left_running_by_one_who_leaves_most(void **state)
 	expect_running(pids[0]);
 	expect_running(pids[2]);
 	expect_running(pids[3]);
-	for (size_t i = 0; i < ARRAY_SIZE(peers); i++)
+	/* One by one: sd-event 252 loses edges if there are as many events as it has sources. */
+	for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
 		close(fds[i]);
+		pump();
+	}
 	expect_count(0, 0, 0);
 }
 
