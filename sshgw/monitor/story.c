@@ -43,7 +43,6 @@ void story_net_exited(struct monitor *m, int status)
 		break;
 	case NET_EXIT_BROKEN:
 		m->story.why = "the client broke the protocol";
-		m->story.misbehaved = true;
 		break;
 	case NET_EXIT_LOST:
 		m->story.why = "the connection was lost";
@@ -60,7 +59,11 @@ void story_net_exited(struct monitor *m, int status)
 			return;
 		break;
 	}
-	/* Whoever comes to leave is no better than one who waits for the grace time. */
+	/*
+	 * Whoever comes to leave is no better than one who waits for the grace time. Who has logged
+	 * in is known: one whose clients were killed, which may look like a broken protocol, is not
+	 * to be kept out.
+	 */
 	if (!m->story.logged_in)
 		m->story.misbehaved = true;
 }

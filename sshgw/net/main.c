@@ -82,7 +82,8 @@ static bool is_late(const struct net *net)
 /* libssh has a state for what went wrong, and only words for what it was. */
 static enum net_exit why_it_ended(const struct net *net, int r)
 {
-	static const char disconnect[] = "Received SSH_MSG_DISCONNECT", socket[] = "Socket error: ";
+	static const char disconnect[] = "Received SSH_MSG_DISCONNECT", socket[] = "Socket error: ",
+			  writing[] = "Writing packet: error on socket";
 	const char *text;
 
 	if (r < 0 && r != -ECONNRESET)
@@ -92,6 +93,8 @@ static enum net_exit why_it_ended(const struct net *net, int r)
 	text = ssh_get_error(net->ssh);
 	if (strncmp(text, disconnect, strlen(disconnect)) == 0)
 		return NET_EXIT_CLOSED;
+	if (strncmp(text, writing, strlen(writing)) == 0)
+		return NET_EXIT_LOST;
 	if (strncmp(text, socket, strlen(socket)) != 0)
 		return NET_EXIT_BROKEN;
 	text += strlen(socket);
