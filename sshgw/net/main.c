@@ -82,8 +82,7 @@ static bool is_late(const struct net *net)
 /* libssh has a state for what went wrong, and only words for what it was. */
 static enum net_exit why_it_ended(const struct net *net, int r)
 {
-	static const char disconnect[] = "Received SSH_MSG_DISCONNECT", socket[] = "Socket error: ",
-			  writing[] = "Writing packet: error on socket";
+	static const char disconnect[] = "Received SSH_MSG_DISCONNECT", socket[] = "Socket error: ";
 	const char *text;
 
 	if (r < 0 && r != -ECONNRESET)
@@ -93,12 +92,11 @@ static enum net_exit why_it_ended(const struct net *net, int r)
 	text = ssh_get_error(net->ssh);
 	if (strncmp(text, disconnect, strlen(disconnect)) == 0)
 		return NET_EXIT_CLOSED;
-	if (strncmp(text, writing, strlen(writing)) == 0)
-		return NET_EXIT_LOST;
 	if (strncmp(text, socket, strlen(socket)) != 0)
 		return NET_EXIT_BROKEN;
 	text += strlen(socket);
-	if (strcmp(text, "disconnected") == 0)
+	/* The second is an end after the key exchange: receive.c. */
+	if (strcmp(text, "disconnected") == 0 || strcmp(text, strerror(0)) == 0)
 		return NET_EXIT_CLOSED;
 	return is_loss(text) ? NET_EXIT_LOST : NET_EXIT_BROKEN;
 }

@@ -87,7 +87,10 @@ static bool is_ours(void)
 	return in.ours;
 }
 
-/* Return: 0; -ECONNRESET: end or error, for libssh to find out again. */
+/*
+ * Return: 0; -ECONNRESET: end or error, for libssh to find out again. There it is an end for it,
+ * since the kernel tells an error once; as the reason it takes errno, whatever that was of.
+ */
 static int read_piece(void)
 {
 	ssize_t n;
@@ -103,6 +106,8 @@ static int read_piece(void)
 	n = recv(NET_FD_CONNECTION, in.buf + in.end, READ_BYTES, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
+	if (n == 0)
+		errno = 0;
 	if (n <= 0)
 		return -ECONNRESET;
 	in.end += (size_t)n;

@@ -38,6 +38,9 @@ from ssh_packet import packet
 from waiting import LIMIT, wait_until
 
 
+EXIT_CLOSED, EXIT_LOST = 0, 4  # enum net_exit of sshgw/steps.h
+
+
 def digest(data):
     return hashlib.sha256(data).hexdigest()
 
@@ -328,6 +331,18 @@ class NetTest(NativeTest):
                 if sent > 64 << 20:
                     break
             self.assertGreater(sent, 64 << 20)
+
+    def test_client_that_is_killed(self):
+        """It has closed the connection, or that was lost; it has not broken the protocol."""
+        for tty, command in ([], "exec sleep 1000"), (["-tt"], "exec sleep 1000"), ([], "exec cat /dev/zero"):
+            gateway = self.gateway()
+            with subprocess.Popen(["ssh", *self.ssh_options(gateway), *tty, "alice@127.0.0.1", f"echo in; {command}"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+                self.assertEqual(client.stdout.read(2), b"in")
+                client.kill()
+            net = gateway.connections[-1].net
+            self.assertTrue(wait_until(lambda net=net: net.poll() is not None))
+            self.assertIn(net.returncode, (EXIT_CLOSED, EXIT_LOST), command)
 
     def test_client_that_does_not_read_answers_after_the_login(self):
         """Reading goes on, for what it sends may be what output waits for; then the connection is given up."""

@@ -110,6 +110,8 @@ int main(int argc, char *argv[])
 			hang(control);
 		else if (order == PUPPET_FAIL)
 			_exit(NET_EXIT_FAILED);
+		else if (order == PUPPET_BREAK)
+			_exit(NET_EXIT_BROKEN);
 		else
 			_exit(0);
 	}

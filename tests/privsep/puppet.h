@@ -29,7 +29,8 @@ struct puppet_hello {
 };
 
 /* Orders of one byte; at the end of the control connection it exits. */
-#define PUPPET_EXIT 'x'
-#define PUPPET_FORK 'f' /* answered with the same byte */
-#define PUPPET_FAIL 'e' /* exits with NET_EXIT_FAILED */
-#define PUPPET_HANG 'h' /* asks about the file whose path follows, as the next message */
+#define PUPPET_EXIT  'x'
+#define PUPPET_FORK  'f' /* answered with the same byte */
+#define PUPPET_FAIL  'e' /* exits with NET_EXIT_FAILED */
+#define PUPPET_BREAK 'b' /* with NET_EXIT_BROKEN */
+#define PUPPET_HANG  'h' /* asks about the file whose path follows, as the next message */

@@ -247,7 +247,7 @@ void stage_tell_puppet(struct puppet *puppet, char order)
 	assert_int_equal(send(puppet->control, &order, 1, MSG_NOSIGNAL), 1);
 	if (order == PUPPET_FORK)
 		assert_int_equal(recv(puppet->control, &order, 1, 0), 1);
-	else if (order == PUPPET_EXIT || order == PUPPET_FAIL)
+	else if (order == PUPPET_EXIT || order == PUPPET_FAIL || order == PUPPET_BREAK)
 		puppet->control = close_fd(puppet->control);
 }
 

@@ -417,6 +417,11 @@ static void test_misbehaviour(void **state)
 	stage_ready(&s);
 	stage_tell_puppet(&s.net, PUPPET_FAIL);
 	stage_end(&s, BLAMED);
+	/* Says what is no SSH. */
+	stage_begin(&s, &(struct stage_options){ 0 }, true);
+	stage_ready(&s);
+	stage_tell_puppet(&s.net, PUPPET_BREAK);
+	stage_end(&s, BLAMED);
 	/* Stays for too long. */
 	stage_begin(&s, &(struct stage_options){ .ceiling = "SSH=yes\nLoginGraceTime=1s\n" }, true);
 	stage_ready(&s);
@@ -440,6 +445,17 @@ static void test_misbehaviour(void **state)
 	stage_skip(s.net.channel, NET_AUTH_RESULT);
 	stage_tell_puppet(&s.net, PUPPET_EXIT);
 	stage_end_without(&s, BLAMED);
+}
+
+/* Who has logged in is known, and not kept out for how the connection ends. */
+static void test_broken_after_the_login(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_tell_puppet(&s.net, PUPPET_BREAK);
+	stage_leader_closes(&s);
+	stage_end_with_and_without(&s, "the client broke the protocol", BLAMED);
 }
 
 /* Each word of this host's that is no verdict on who comes. */
@@ -670,6 +686,7 @@ int main(void)
 		ON_STAGE(test_refused_without_agent),
 		ON_STAGE(test_refused_by_pam),
 		ON_STAGE(test_misbehaviour),
+		ON_STAGE(test_broken_after_the_login),
 		ON_STAGE(test_host_that_cannot_decide),
 		ON_STAGE(test_verdict_that_is_none),
 		ON_STAGE(test_good_behaviour),
