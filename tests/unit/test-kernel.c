@@ -18,6 +18,7 @@
 #include "agent/rtnl/rtnl.h"
 #include "agent/rtnl/watch.h"
 #include "common/text.h"
+#include "tests/unit/foreign.h"
 #include "tests/unit/netns.h"
 
 #define NOW  1795564800000000u /* 2026-11-25T00:00:00Z */
@@ -128,25 +129,6 @@ static void test_foreign_link_is_refused(void **state)
 			    "link mesh0 exists, and is not WireGuard's: remove it, or choose "
 			    "another Interface= for the mesh");
 	run("ip -d link show mesh0 | grep -q veth");
-}
-
-struct foreign {
-	int n;
-	char what[160]; /* the last */
-};
-
-static void note_foreign(void *userdata, const char *what)
-{
-	struct foreign *foreign = userdata;
-
-	foreign->n++;
-	snprintf(foreign->what, sizeof(foreign->what), "%s", what);
-}
-
-static void settle(sd_event *event)
-{
-	while (sd_event_run(event, 100000) > 0)
-		;
 }
 
 /* What is told of routes and links, and what is none of our business. */

@@ -19,6 +19,7 @@
 #include "agent/netmap.h"
 #include "agent/nft/nft.h"
 #include "agent/rtnl/watch.h"
+#include "tests/unit/foreign.h"
 #include "tests/unit/golden.h"
 #include "tests/unit/netns.h"
 #include "tests/unit/rtnl-state.h"
@@ -170,25 +171,6 @@ static void test_dumps_without_end(void **state)
 }
 
 /* ---- news ---- */
-
-struct foreign {
-	int n;
-	char what[160]; /* the last */
-};
-
-static void note_foreign(void *userdata, const char *what)
-{
-	struct foreign *foreign = userdata;
-
-	foreign->n++;
-	snprintf(foreign->what, sizeof(foreign->what), "%s", what);
-}
-
-static void settle(sd_event *event)
-{
-	while (sd_event_run(event, 100000) > 0)
-		;
-}
 
 static void test_lost_news_of_the_link(void **state)
 {
