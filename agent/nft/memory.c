@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/grow.h"
+#include "agent/nft/observe.h"
 #include "agent/nft/sets.h"
 
 enum {
@@ -100,16 +101,11 @@ static void forget_parts(void *userdata)
 
 static int read_set(struct nlsock *sock, struct nft_memory *memory, enum nft_set_id id)
 {
-	char buf[256];
-	struct nlmsghdr *nlh =
-		nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETSETELEM, NFPROTO_INET, NLM_F_DUMP, 0);
 	int r;
 
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, nft_set_name(id));
 	memory->set = id;
 	memory->n_before = memory->n;
-	r = nlsock_request(sock, nlh, take_part, forget_parts, memory);
+	r = nft_dump_set(sock, id, take_part, forget_parts, memory);
 	return r == -ENOENT ? 0 : r;
 }
 

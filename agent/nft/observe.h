@@ -5,6 +5,7 @@
 
 #include "agent/filter/table.h"
 #include "agent/netlink/nlsock.h"
+#include "agent/nft/sets.h"
 
 struct nft_observed {
 	bool exists;
@@ -14,6 +15,10 @@ struct nft_observed {
 	char *structure;
 	struct filter_table *table; /* elements; NULL with structure */
 };
+
+/* Ask for the elements of a set of ours; the rest is nlsock_request()'s. */
+int nft_dump_set(struct nlsock *sock, enum nft_set_id id, nlsock_answer_fn fn,
+		 void (*restart)(void *userdata), void *userdata);
 
 /* Return: 0, negative errno. */
 int nft_observe(struct nlsock *sock, struct nft_observed *ret_observed);

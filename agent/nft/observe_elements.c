@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/grow.h"
+#include "agent/nft/observe.h"
 
 /* Where an interval begins, or has just ended. */
 struct edge {
@@ -289,18 +290,25 @@ static int edges_pair(struct observation *ob)
 	return 0;
 }
 
-int nft_observe_elements(struct observation *ob, enum nft_set_id id)
+int nft_dump_set(struct nlsock *sock, enum nft_set_id id, nlsock_answer_fn fn,
+		 void (*restart)(void *userdata), void *userdata)
 {
 	char buf[256];
 	struct nlmsghdr *nlh =
 		nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETSETELEM, NFPROTO_INET, NLM_F_DUMP, 0);
-	int r;
 
 	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
 	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, nft_set_name(id));
+	return nlsock_request(sock, nlh, fn, restart, userdata);
+}
+
+int nft_observe_elements(struct observation *ob, enum nft_set_id id)
+{
+	int r;
+
 	ob->set = id;
 	ob->n_before = *set_count(ob);
-	r = nlsock_request(ob->sock, nlh, take_elements, forget_elements, ob);
+	r = nft_dump_set(ob->sock, id, take_elements, forget_elements, ob);
 	if (r == 0)
 		r = edges_pair(ob);
 	edges_forget(ob);
