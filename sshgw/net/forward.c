@@ -383,10 +383,8 @@ static void move_in(struct net_forward *f)
 
 static void move_out(struct net_forward *f)
 {
-	if (pump_out_move(&f->out, f->net, f->channel) < 0) {
-		log_error("Out of memory, giving the connection up");
-		net_close(f->net);
-	}
+	if (pump_out_move(&f->out, f->net, f->channel) < 0)
+		net_give_up(f->net, LOG_ERR, "Out of memory");
 	if (pump_out_is_over(&f->out) && !f->eof_sent) {
 		ssh_channel_send_eof(f->channel);
 		f->eof_sent = true;

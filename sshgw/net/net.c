@@ -28,6 +28,12 @@ void net_close(struct net *net)
 	net->deadline = clock_usec(CLOCK_MONOTONIC) + CLOSE_USEC;
 }
 
+void net_give_up(struct net *net, int level, const char *why)
+{
+	log_full(level, 0, NULL, 0, "%s, giving the connection up", why);
+	net_close(net);
+}
+
 static int poll_timeout(const struct net *net)
 {
 	uint64_t deadline = net->deadline, now = clock_usec(CLOCK_MONOTONIC);
@@ -62,9 +68,8 @@ static void end_without_new_keys(struct net *net)
 
 	if (!why || net->state == NET_STATE_CLOSING)
 		return;
-	log_notice("%s, giving the connection up", why);
 	packets_send_disconnect(net, why);
-	net_close(net);
+	net_give_up(net, LOG_NOTICE, why);
 }
 
 static bool is_any_running(const struct net *net)

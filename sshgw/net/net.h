@@ -114,6 +114,8 @@ struct net {
 
 /* Leave the loop once the output is flushed, or after a second. */
 void net_close(struct net *net);
+/* Likewise, for something that the journal is to have: why, without a full stop. level: LOG_*. */
+void net_give_up(struct net *net, int level, const char *why);
 
 /* Serve the connection to its end. Return: 0, negative errno. */
 int net_run(struct net *net);

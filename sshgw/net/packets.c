@@ -117,10 +117,8 @@ static int on_data(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
 	if (r.error)
 		return SSH_PACKET_USED;
 	result = windows_receive(net, id, len);
-	if (result == -EPROTO) {
-		log_notice("The client sends more than it may, giving the connection up");
-		net_close(net);
-	}
+	if (result == -EPROTO)
+		net_give_up(net, LOG_NOTICE, "The client sends more than it may");
 	return result < 0 ? SSH_PACKET_USED : SSH_PACKET_NOT_USED;
 }
 

@@ -181,11 +181,8 @@ void receive_turn(struct net *net, bool readable)
 		if (ssh_event_dopoll(net->event, 0) == SSH_ERROR)
 			break;
 		count_unread(net);
-		if (in.unread > MAX_UNREAD_IN_SESSION && net->state == NET_STATE_OPEN) {
-			log_notice(
-				"The client does not read its answers, giving the connection up");
-			net_close(net);
-		}
+		if (in.unread > MAX_UNREAD_IN_SESSION && net->state == NET_STATE_OPEN)
+			net_give_up(net, LOG_NOTICE, "The client does not read its answers");
 	} while (readable && in.more && receive_may() && ++turns < MAX_READS_PER_TURN);
 	in.reading = false;
 }

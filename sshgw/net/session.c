@@ -282,10 +282,8 @@ static void move_input(struct net_session *s)
 
 static void move_output(struct net_session *s, struct pump_out *p)
 {
-	if (pump_out_move(p, s->net, s->channel) < 0) {
-		log_error("Out of memory, giving the connection up");
-		net_close(s->net);
-	}
+	if (pump_out_move(p, s->net, s->channel) < 0)
+		net_give_up(s->net, LOG_ERR, "Out of memory");
 	/* A terminal that hung up takes no input either. */
 	if (s->in.borrowed && s->out.fd < 0)
 		pump_in_close(&s->in);
