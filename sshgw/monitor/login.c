@@ -22,29 +22,23 @@ static void log_decision(const struct monitor *m, bool accepted, const char *rea
 			 const char *message)
 {
 	const struct lease *lease = &m->lease;
-	const struct log_field fields[] = {
-		{ "EVENT", "decision" },
-		{ "DECISION", accepted ? "accept" : "reject" },
-		{ "REASON", reason },
-		{ "SSH_USER", m->ssh_user },
-		{ "LOCAL_USER", lease->local_user },
-		{ "NODE", lease->node_name },
-		{ "USER", lease->user },
-		{ "RULE", lease->rule },
-		{ "LEASE", lease->id },
-	};
+	_cleanup_free_ char *text = NULL;
 	char peer[IP_ADDR_STRLEN], took[64];
 
 	ip_addr_to_string(&m->peer.addr, peer);
 	check_took(m, took);
 	if (accepted)
-		log_full(LOG_INFO, 0, fields, ARRAY_SIZE(fields),
-			 "Accepted login of %s (%s) as \"%s\" by rule %s%s",
-			 lease->user ? lease->user : "a tagged node", lease->node_name,
-			 lease->local_user, lease->rule ? lease->rule : "without a name", took);
+		text = text_printf("Accepted login of %s (%s) as \"%s\" by rule %s%s",
+				   lease->user ? lease->user : "a tagged node", lease->node_name,
+				   lease->local_user, lease->rule ? lease->rule : "without a name",
+				   took);
 	else
-		log_full(LOG_NOTICE, 0, fields, ARRAY_SIZE(fields),
-			 "Refused login from %s as \"%s\"%s: %s", peer, m->ssh_user, took, message);
+		text = text_printf("Refused login from %s as \"%s\"%s: %s", peer, m->ssh_user, took,
+				   message);
+	journal_record(
+		m, "decision", accepted ? LOG_INFO : LOG_NOTICE,
+		LOG_FIELDS({ "DECISION", accepted ? "accept" : "reject" }, { "REASON", reason }),
+		text ?: "A login was decided");
 }
 
 /*
@@ -70,6 +64,7 @@ static bool is_clients_fault(const char *reason)
 		"account",
 		"nonroot",
 		"ceiling",
+		"shell",
 		"pam",
 	};
 

@@ -261,6 +261,8 @@ static void expect_refusal(struct stage *s, const char *text)
 	assert_false(status_says_logged_in(s));
 }
 
+#define BLAMED "the listener is told that the client misbehaved"
+
 static const struct decision {
 	const char *ceiling;	/* NULL: all is allowed */
 	const char *local_user; /* of the lease; NULL: the agent refuses */
@@ -325,7 +327,8 @@ static void test_decisions(void **state)
 		expect_refusal(&s, decisions[i].text);
 		/* The client reads why, and leaves. */
 		stage_tell_puppet(&s.net, PUPPET_EXIT);
-		stage_end_with_leader(&s, "Refused login");
+		/* This host's verdicts on the account are held against the client. */
+		stage_end_with_leader(&s, decisions[i].local_user ? BLAMED : "Refused login");
 	}
 }
 
@@ -395,8 +398,6 @@ static void test_refused_by_pam(void **state)
 	stage_tell_puppet(&s.net, PUPPET_EXIT);
 	stage_end_with_leader(&s, "Refused login");
 }
-
-#define BLAMED "the listener is told that the client misbehaved"
 
 /* Who does not log in, and is to blame for it. */
 static void test_misbehaviour(void **state)
