@@ -24,7 +24,10 @@ enum mon_exit {
 	MON_EXIT_DONE = 0,
 	MON_EXIT_FAILED = 1, /* it has said why */
 	MON_EXIT_BY_HAND = 2,
-	/* The client broke the protocol, or never logged in, which this host had not hindered. */
+	/*
+	 * The client never logged in, which this host had not hindered; or its network process
+	 * said what it must not.
+	 */
 	MON_EXIT_MISBEHAVED = 3,
 };
 
