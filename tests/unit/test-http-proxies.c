@@ -90,18 +90,6 @@ static void on_closed(struct http_stream *stream, enum http_stream_end why, void
 	f->stream = NULL;
 }
 
-static int handle_stream(struct http_request *req, void *userdata)
-{
-	struct fixture *f = userdata;
-	const struct http_stream_config config = {
-		.content_type = "application/x-ndjson",
-		.on_closed = on_closed,
-		.userdata = f,
-	};
-
-	return http_stream_open(req, &config, &f->stream);
-}
-
 static int handle_later(struct http_request *req, void *userdata)
 {
 	struct fixture *f = userdata;
@@ -112,7 +100,7 @@ static int handle_later(struct http_request *req, void *userdata)
 
 static const struct http_route routes[] = {
 	{ "POST", "/who", HTTP_ON_NETWORK, 0, handle_who },
-	{ "POST", "/stream", HTTP_ON_NETWORK, 0, handle_stream },
+	{ "POST", "/stream", HTTP_ON_NETWORK, 0, handle_later },
 	{ "GET", "/later", HTTP_ON_NETWORK, 0, handle_later },
 };
 
@@ -207,17 +195,32 @@ static void check_requests(struct fixture *f)
 	assert_int_equal(http_respond_error(f->kept, 404, "gone", "nothing came of it"), 0);
 	f->reply = (struct http_reply){ 0 };
 	http_fixture_receive(&f->http, fd, "nothing came of it", &f->reply);
+	f->kept = http_request_unref(f->kept);
 	close(fd);
 }
 
+/*
+ * Caddy 2.6 drops its connection to us, and with it the client's, if the answer begins before it
+ * has noticed the end of the request's body. Agents ask again; here it has the time.
+ */
+#define CADDY_USEC 200000u
+
 static int open_stream(struct fixture *f)
 {
+	const struct http_stream_config config = {
+		.content_type = "application/x-ndjson",
+		.on_closed = on_closed,
+		.userdata = f,
+	};
 	int fd = connect_as_client(f);
 
 	f->reply = (struct http_reply){ 0 };
 	http_fixture_send(fd, "POST /stream HTTP/1.1\r\n" HEAD "Content-Length: 2\r\n\r\n{}");
+	http_fixture_wait(&f->http, f->kept);
+	http_fixture_pump(&f->http, CADDY_USEC);
+	assert_int_equal(http_stream_open(f->kept, &config, &f->stream), 0);
+	f->kept = http_request_unref(f->kept);
 	http_fixture_receive(&f->http, fd, "\r\n\r\n", &f->reply);
-	http_fixture_wait(&f->http, f->stream);
 	return fd;
 }
 
