@@ -68,6 +68,21 @@ static struct map *new_map(struct fix *fix)
 	return map;
 }
 
+/* Changes are gathered for a moment: wait until the map has those that the registry has. */
+static void settle(struct fix *fix, struct map *map)
+{
+	uint64_t end = clock_usec(CLOCK_MONOTONIC) + 10 * USEC_PER_SEC;
+	struct map_stats stats;
+
+	for (;;) {
+		map_get_stats(map, &stats);
+		if (stats.generation == registry_revision(fix->registry))
+			return;
+		assert_true(clock_usec(CLOCK_MONOTONIC) < end);
+		assert_true(sd_event_run(fix->event, 100000) >= 0);
+	}
+}
+
 static void open_reader(struct map *map, const char *node, const struct map_resume *resume,
 			struct reader *reader)
 {
@@ -195,6 +210,7 @@ static void test_stream(void **state)
 
 	copy_id(a, fix_node(fix, 1));
 	copy_id(b, fix_node(fix, 2));
+	settle(fix, map);
 	open_reader(map, a, NULL, &reader);
 	expect(fix, &reader, "\"type\":\"full\"");
 	assert_true(registry_is_online(fix->registry, registry_node(fix->registry, a)));
@@ -251,6 +267,7 @@ static void test_restart(void **state)
 	copy_id(a, fix_node(fix, 1));
 	copy_id(b, fix_node(fix, 2));
 	fix_node(fix, 3);
+	settle(fix, map);
 	open_reader(map, a, NULL, &reader);
 	line = wait_for(fix, &reader, "\"type\":\"full\"");
 	full = json_loads(line, 0, NULL);
