@@ -28,10 +28,12 @@ POLICY = '{ "tagOwners": { "tag:prod": [] }, "acls": [ %s ], "ssh": [ %s ] }\n'
 GIVEN, TAKEN = "/root/given.hujson", "/root/taken.hujson"
 
 # One on each host: an echo for whoever connects, a flow of its own to the next host; and it watches processes. Asked
-# "connect", it says "connected" when the flow goes, and when the one before was heard last; asked "watch PID", it
-# says when the process was gone, and when the connection from the host before was.
+# "connect", it says "connected" when the flow goes, and when the one before was heard last, by the kernel's time stamp of
+# the segment; asked "watch PID", it says when the process was gone, and when the connection from the host before was.
 RING = """
-import os, select, socket, sys, time
+import os, select, socket, struct, sys, time
+
+SO_TIMESTAMPNS = 35
 
 own, peer, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 listener = socket.create_server((own, port))
@@ -41,6 +43,7 @@ heard = sent = process_gone = flow_gone = 0
 def say(*words):
     print(*words, flush=True)
 
+say('listening')
 while True:
     fds = [0, listener] + [s for s in (incoming, outgoing, process) if s]
     ready = select.select(fds, [], [], 0.05 if outgoing else None)[0]
@@ -57,7 +60,7 @@ while True:
             incoming, flow_gone = incoming.close(), now
     if outgoing and outgoing in ready:
         try:
-            data = outgoing.recv(100)
+            data, stamps, _, _ = outgoing.recvmsg(100, 100)
         except OSError:
             data = b''
         if not data:
@@ -65,7 +68,8 @@ while True:
         else:
             if connecting:
                 connecting = say('connected', before)
-            heard = now
+            seconds, nsec = struct.unpack('qq', stamps[0][2])
+            heard = seconds + nsec / 1e9
     if outgoing and now - sent > 0.05:
         sent = now
         try:
@@ -84,6 +88,7 @@ while True:
         if words[0] == 'connect':
             before, connecting = heard, True
             outgoing = socket.create_connection((peer, port), 20)
+            outgoing.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             outgoing.setblocking(False)
         else:
             process = os.pidfd_open(int(words[1]))
@@ -130,6 +135,7 @@ class Link:
     def __init__(self, before, node, after):
         self.before, self.node = before, node
         self.ring = node.host.popen(["python3", "-I", "-S", "-c", RING, node.ip4, after.ip4, str(PORT)])
+        self.ring.out.read_until("^listening$", 60)
         self.ssh = None
 
     def log_in(self):
