@@ -33,9 +33,10 @@ enum mon_exit {
 
 /* Of the net process, for its monitor: why the connection ended, as far as it knows. */
 enum net_exit {
-	NET_EXIT_CLOSED = 0, /* the client has closed it, or we were told to */
-	NET_EXIT_FAILED = 1, /* it has said why */
-	NET_EXIT_BROKEN = 3, /* what the client sent was no SSH */
-	NET_EXIT_LOST = 4,   /* an error of the connection */
-	NET_EXIT_LATE = 5,   /* it did not go on to log in */
+	NET_EXIT_CLOSED = 0,  /* the client has closed it, or we were told to */
+	NET_EXIT_FAILED = 1,  /* it has said why */
+	NET_EXIT_BROKEN = 3,  /* what the client sent was no SSH */
+	NET_EXIT_LOST = 4,    /* an error of the connection */
+	NET_EXIT_LATE = 5,    /* it did not go on to log in */
+	NET_EXIT_GAVE_UP = 6, /* net_give_up() */
 };

@@ -50,6 +50,9 @@ void story_net_exited(struct monitor *m, int status)
 	case NET_EXIT_LATE:
 		m->story.why = "the client did not log in in time";
 		break;
+	case NET_EXIT_GAVE_UP:
+		m->story.why = "the gateway gave the connection up";
+		break;
 	case NET_EXIT_FAILED:
 		m->story.why = "the network process failed";
 		/* It has not read a byte. Later that is its word, and who took it over has the

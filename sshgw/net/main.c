@@ -87,6 +87,8 @@ static enum net_exit why_it_ended(const struct net *net, int r)
 
 	if (r < 0 && r != -ECONNRESET)
 		return NET_EXIT_FAILED;
+	if (net->is_given_up)
+		return NET_EXIT_GAVE_UP;
 	if (!(ssh_get_status(net->ssh) & SSH_CLOSED_ERROR))
 		return is_late(net) ? NET_EXIT_LATE : NET_EXIT_CLOSED;
 	text = ssh_get_error(net->ssh);

@@ -31,6 +31,7 @@ void net_close(struct net *net)
 void net_give_up(struct net *net, int level, const char *why)
 {
 	log_full(level, 0, NULL, 0, "%s, giving the connection up", why);
+	net->is_given_up = true;
 	net_close(net);
 }
 

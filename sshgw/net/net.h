@@ -57,6 +57,7 @@ struct net {
 	ssh_bind bind;
 	ssh_event event;
 	enum net_state state;
+	bool is_given_up;   /* net_give_up() */
 	bool kex_done;	    /* the first key exchange */
 	struct rekey rekey; /* those after it */
 	struct {

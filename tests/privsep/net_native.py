@@ -635,6 +635,8 @@ class NetTest(NativeTest):
                     client.send(ssh.MSG_CHANNEL_DATA, channel.remote_chanid, bytes(30_000))
         self.assertTrue(wait_until(lambda: not client.is_active()))
         self.check_said(gateway, "The client sends more than it may, giving the connection up")
+        # Of enum net_exit: for the journal it was not the client that closed it.
+        self.assertEqual(gateway.connections[0].net.wait(30), 6)
 
     def test_data_for_closed_channels_is_dropped(self):
         """libssh would keep it until the client closes the channel as well."""
