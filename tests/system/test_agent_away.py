@@ -8,7 +8,8 @@ import pytest
 from absence import Held, ceiling, drop_in, kill, main_pid, still_there
 from hosts import wait_for
 from mesh import NETMAP, login_processes
-from test_revocation import WITHIN, client, in_a_while, nothing_left, revoke_and_wait, session_pids, wake_tunnel
+from pace import WITHIN
+from test_revocation import client, in_a_while, nothing_left, revoke_and_wait, session_pids, wake_tunnel
 
 AGENT = "/usr/libexec/peergate/peergate-agent"
 KEPT = "/var/lib/peergate/netmap.json"

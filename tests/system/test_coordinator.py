@@ -6,9 +6,9 @@ import pytest
 from coordinated import CONFIG, SSH_RULE, coordinated
 from hosts import wait_for
 from mesh import login_processes
+from pace import WITHIN
 from test_revocation import WATCH, client, session_pids
 
-WITHIN = 1.0  # seconds, from the coordinator's answer to the last process gone
 
 
 @pytest.fixture(scope="module")

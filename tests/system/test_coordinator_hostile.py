@@ -10,7 +10,8 @@ from absence import main_pid
 from coordinated import PORT, coordinated
 from hosts import wait_for
 from hostile import Machine, exchange, request
-from test_coordinator import WITHIN, gone_after
+from pace import WITHIN
+from test_coordinator import gone_after
 from test_revocation import client, session_pids
 
 MAX_GROWTH = 8 << 10  # kB of memory, whatever somebody sends

@@ -4,8 +4,9 @@ import time
 import pytest
 from coordinated import CA, coordinated
 from hosts import wait_for
+from pace import WITHIN
 from proxies import BARE_PORT, ERRORS, Caddy, Nginx
-from test_coordinator import WITHIN, gone_after
+from test_coordinator import gone_after
 from test_revocation import client, session_pids
 
 READ_TIMEOUT = 60  # nginx's proxy_read_timeout, unless it is told otherwise

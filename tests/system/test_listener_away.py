@@ -8,7 +8,8 @@ import pytest
 from absence import Held, ceiling, kill, still_there
 from hosts import wait_for
 from mesh import login_processes
-from test_revocation import WITHIN, client, nothing_left, revoke_and_wait, session_pids
+from pace import WITHIN
+from test_revocation import client, nothing_left, revoke_and_wait, session_pids
 
 FOLDER = "/usr/libexec/peergate"
 PROGRAMS = ["peergate-sshgw", *(f"peergate-sshgw-{name}" for name in ("monitor", "net", "session", "keys"))]

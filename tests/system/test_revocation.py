@@ -5,8 +5,8 @@ import time
 import pytest
 from hosts import wait_for
 from mesh import accept, login_processes
+from pace import WITHIN
 
-WITHIN = 1.0  # seconds, from the map's rename to the last process gone
 
 # Waits for the last of some processes, looking every few milliseconds; prints when it was gone.
 WATCH = """

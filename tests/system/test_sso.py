@@ -9,8 +9,9 @@ import pytest
 from checked import DENIED, PASSWORD, PERSON, RULE, ask_everybody, held, let_in, script, turned_away
 from coordinated import PORT, coordinated
 from hosts import wait_for
+from pace import WITHIN
 from robot_client import robot
-from test_coordinator import WITHIN, gone_after
+from test_coordinator import gone_after
 from test_revocation import client, session_pids
 
 NAME = "coord.example"
