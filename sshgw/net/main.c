@@ -6,13 +6,13 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "peergate-config.h"
 #include "sshgw/build.h"
+#include "sshgw/net/ended.h"
 #include "sshgw/net/filter.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/net.h"
@@ -62,47 +62,6 @@ static int enter_sandbox(void)
 	return r;
 }
 
-/* Errors of the network. libssh names a version line that is none a socket error too, of any
- * number. */
-static bool is_loss(const char *text)
-{
-	static const int losses[] = { ECONNRESET, ETIMEDOUT, EPIPE, EHOSTUNREACH, ENETUNREACH };
-
-	for (size_t i = 0; i < ARRAY_SIZE(losses); i++)
-		if (strcmp(text, strerror(losses[i])) == 0)
-			return true;
-	return false;
-}
-
-static bool is_late(const struct net *net)
-{
-	return net->state != NET_STATE_CLOSING && clock_usec(CLOCK_MONOTONIC) >= net->deadline;
-}
-
-/* libssh has a state for what went wrong, and only words for what it was. */
-static enum net_exit why_it_ended(const struct net *net, int r)
-{
-	static const char disconnect[] = "Received SSH_MSG_DISCONNECT", socket[] = "Socket error: ";
-	const char *text;
-
-	if (r < 0 && r != -ECONNRESET)
-		return NET_EXIT_FAILED;
-	if (net->is_given_up)
-		return NET_EXIT_GAVE_UP;
-	if (!(ssh_get_status(net->ssh) & SSH_CLOSED_ERROR))
-		return is_late(net) ? NET_EXIT_LATE : NET_EXIT_CLOSED;
-	text = ssh_get_error(net->ssh);
-	if (strncmp(text, disconnect, strlen(disconnect)) == 0)
-		return NET_EXIT_CLOSED;
-	if (strncmp(text, socket, strlen(socket)) != 0)
-		return NET_EXIT_BROKEN;
-	text += strlen(socket);
-	/* The second is an end after the key exchange: receive.c. */
-	if (strcmp(text, "disconnected") == 0 || strcmp(text, strerror(0)) == 0)
-		return NET_EXIT_CLOSED;
-	return is_loss(text) ? NET_EXIT_LOST : NET_EXIT_BROKEN;
-}
-
 int main(int argc, char *argv[])
 {
 	struct net net = { .monitor_fd = NET_FD_MONITOR, .deadline = UINT64_MAX };
@@ -138,5 +97,5 @@ int main(int argc, char *argv[])
 	for (size_t i = 0; i < net.n_sessions; i++)
 		net_session_say_end(net.sessions[i]);
 	/* What OpenSSL would free piece by piece goes with the process, 0.3 ms earlier. */
-	_exit(net.ssh ? why_it_ended(&net, r) : NET_EXIT_FAILED);
+	_exit(net.ssh ? net_why_ended(&net, r) : NET_EXIT_FAILED);
 }

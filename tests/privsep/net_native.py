@@ -38,7 +38,7 @@ from ssh_packet import packet
 from waiting import LIMIT, wait_until
 
 
-EXIT_CLOSED, EXIT_LOST = 0, 4  # enum net_exit of sshgw/steps.h
+EXIT_CLOSED, EXIT_LOST, EXIT_GAVE_UP = 0, 4, 6  # enum net_exit of sshgw/steps.h
 
 
 def digest(data):
@@ -635,8 +635,7 @@ class NetTest(NativeTest):
                     client.send(ssh.MSG_CHANNEL_DATA, channel.remote_chanid, bytes(30_000))
         self.assertTrue(wait_until(lambda: not client.is_active()))
         self.check_said(gateway, "The client sends more than it may, giving the connection up")
-        # Of enum net_exit: for the journal it was not the client that closed it.
-        self.assertEqual(gateway.connections[0].net.wait(30), 6)
+        self.assertEqual(gateway.connections[0].net.wait(LIMIT), EXIT_GAVE_UP)
 
     def test_data_for_closed_channels_is_dropped(self):
         """libssh would keep it until the client closes the channel as well."""

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "sshgw/net/ended.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/transport.h"
 
@@ -33,5 +34,5 @@ int main(void)
 	if (r == 0)
 		r = net_run(&net);
 	/* What lives as long as the process does is no leak; libssh keeps much of that kind. */
-	_exit(r < 0);
+	_exit(net.ssh ? net_why_ended(&net, r) : NET_EXIT_FAILED);
 }
