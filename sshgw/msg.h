@@ -46,6 +46,7 @@ enum net_msg {
 	NET_LISTENING,	    /* struct msg_listening: answers NET_LISTEN */
 	NET_LISTEN_FAILED,  /* u32 id, string reason: answers NET_LISTEN */
 	NET_INCOMING,	    /* struct msg_incoming + fd */
+	NET_OPENED,	    /* empty: the session is open; answers NET_LOGGED_IN */
 
 	/* net -> monitor */
 	NET_READY = 0x180, /* empty: sandboxed, libssh set up; no byte was read yet */
@@ -63,6 +64,7 @@ enum net_msg {
 	NET_ACTIVE,	   /* empty: bytes flow; as often as msg_auth_result asks for */
 	NET_PROVE,	   /* struct msg_prove; answered by NET_SIGNED */
 	NET_SESSION_END,   /* struct msg_session_end: no more bytes flow; of each NET_STARTED */
+	NET_LOGGED_IN,	   /* empty: the client is done with authentication; answers a yes */
 };
 
 enum leader_msg {

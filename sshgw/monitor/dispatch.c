@@ -16,8 +16,8 @@
 
 #define IN(state)   (1u << (state))
 #define LOGGED_IN   (IN(MON_OPENING) | IN(MON_OPEN))
-#define AFTER_ASKED (IN(MON_CHECK) | IN(MON_ACCOUNT) | LOGGED_IN)
-#define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | AFTER_ASKED)
+#define AFTER_ASKED (IN(MON_CHECK) | IN(MON_ACCOUNT) | IN(MON_AGREED))
+#define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | AFTER_ASKED | LOGGED_IN)
 #define ANY_STATE   (~0u)
 
 /*
@@ -72,6 +72,7 @@ static const struct mon_handler handlers[] = {
 	{ NET_SIGN, MON_NET, AFTER_START, UNLIMITED, 0, signing_asked },
 	{ NET_AUTHORIZE, MON_NET, IN(MON_KEX), 1, 0, login_ask },
 	{ NET_HELD, MON_NET, AFTER_ASKED, 1, 0, check_held },
+	{ NET_LOGGED_IN, MON_NET, IN(MON_AGREED), 1, 0, login_client_in },
 	{ NET_START, MON_NET, LOGGED_IN, UNLIMITED, 0, sessions_start },
 	{ NET_HANGUP, MON_NET, LOGGED_IN, UNLIMITED, 0, sessions_hangup },
 	{ NET_SIGNAL, MON_NET, IN(MON_OPEN), UNLIMITED, 0, sessions_signal },

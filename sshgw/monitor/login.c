@@ -254,6 +254,60 @@ const struct agent_link_events login_agent_events = {
 
 /* ---- PAM's word ---- */
 
+static const char not_opened[] =
+	"Peergate: the session could not be opened; see this host's journal";
+
+void login_leader_lost(struct monitor *m)
+{
+	if (m->state == MON_ACCOUNT) {
+		login_refuse(
+			m, "session",
+			"the session cannot be started now (see this host's journal); try again");
+		mon_end(m, MON_END_KILLED, NULL, "PAM may have started something");
+	} else if (m->state == MON_AGREED || m->state == MON_OPENING) {
+		mon_end(m, MON_END_KILLED, not_opened,
+			"the leader ended before the session was open");
+	}
+}
+
+static void accept_login(struct monitor *m)
+{
+	_cleanup_free_ char *message = text_printf("%.4000s", m->lease.message ?: "");
+	struct chan_writer w = { 0 };
+
+	log_decision(m, true, NULL, NULL);
+	msg_auth_result_put(&w, &(struct msg_auth_result){
+					.verdict = AUTH_ACCEPTED,
+					.text = message,
+					.active_msec = idle_tell_msec(m),
+				});
+	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
+	mon_enter(m, MON_AGREED, "PAM's account rules agree");
+}
+
+int login_account_result(struct monitor *m, struct chan_msg *msg)
+{
+	static const char *const reasons[] = {
+		[VERDICT_REFUSED] = "pam",
+		[VERDICT_CLOSED] = "nologin",
+		[VERDICT_UNDECIDED] = "pam-error",
+	};
+	struct chan_reader reader = chan_msg_reader(msg);
+	uint8_t verdict = chan_get_u8(&reader);
+	_cleanup_free_ char *text = chan_get_string(&reader, MSG_MAX_TEXT);
+
+	if (chan_reader_end(&reader) < 0 || verdict > VERDICT_LAST)
+		return -EPROTO;
+	if (verdict == VERDICT_ALLOWED)
+		accept_login(m);
+	else
+		login_refuse(m, reasons[verdict],
+			     text[0] ? text : "this host's account rules (PAM) refuse it");
+	return 0;
+}
+
+/* ---- the client is in ---- */
+
 /* $SSH_CLIENT and $SSH_CONNECTION, as ssh(1) describes them. */
 static int tell_leader_to_open(struct monitor *m, int user_fd)
 {
@@ -272,33 +326,9 @@ static int tell_leader_to_open(struct monitor *m, int user_fd)
 	return 0;
 }
 
-void login_leader_lost(struct monitor *m)
+static void begin_login(struct monitor *m)
 {
-	if (m->state == MON_ACCOUNT) {
-		login_refuse(
-			m, "session",
-			"the session cannot be started now (see this host's journal); try again");
-		mon_end(m, MON_END_KILLED, NULL, "PAM may have started something");
-	} else if (m->state == MON_OPENING) {
-		mon_end(m, MON_END_KILLED,
-			"Peergate: the session could not be opened; see this host's journal",
-			"the leader ended before the session was open");
-	}
-}
-
-static void accept_login(struct monitor *m)
-{
-	_cleanup_free_ char *message = text_printf("%.4000s", m->lease.message ?: "");
-	struct chan_writer w = { 0 };
-
-	log_decision(m, true, NULL, NULL);
 	m->story.logged_in = true;
-	msg_auth_result_put(&w, &(struct msg_auth_result){
-					.verdict = AUTH_ACCEPTED,
-					.text = message,
-					.active_msec = idle_tell_msec(m),
-				});
-	mon_send(m, MON_NET, NET_AUTH_RESULT, &w, NULL, 0);
 	mon_tell_listener(m, MON_STEP_LOGGED_IN);
 	loop_time_enable(m->grace, LOOP_OFF);
 	if (m->lease.max_duration_usec > 0) {
@@ -307,38 +337,38 @@ static void accept_login(struct monitor *m)
 	}
 }
 
-int login_account_result(struct monitor *m, struct chan_msg *msg)
+static int open_session(struct monitor *m)
 {
-	static const char *const reasons[] = {
-		[VERDICT_REFUSED] = "pam",
-		[VERDICT_CLOSED] = "nologin",
-		[VERDICT_UNDECIDED] = "pam-error",
-	};
-	struct chan_reader reader = chan_msg_reader(msg);
-	uint8_t verdict = chan_get_u8(&reader);
-	_cleanup_free_ char *text = chan_get_string(&reader, MSG_MAX_TEXT);
 	int pair[2], r;
 
-	if (chan_reader_end(&reader) < 0 || verdict > VERDICT_LAST)
-		return -EPROTO;
-	if (verdict != VERDICT_ALLOWED) {
-		login_refuse(m, reasons[verdict],
-			     text[0] ? text : "this host's account rules (PAM) refuse it");
-		return 0;
-	}
 	r = chan_pair(pair);
 	if (r < 0)
 		return r;
 	r = mon_attach(m, MON_USER, pair[0]);
-	if (r == 0) {
-		/* The client's next step and the opening of the PAM session run side by side. */
-		accept_login(m);
-		mon_enter(m, MON_OPENING, "PAM's account rules agree");
-		if (m->state == MON_OPENING)
-			r = tell_leader_to_open(m, pair[1]);
-	}
+	if (r == 0)
+		r = tell_leader_to_open(m, pair[1]);
 	close_fd(pair[1]);
 	return r;
+}
+
+/*
+ * Not before: a client that goes no further leaves no trace of a login in utmp, with logind or
+ * audit, and what session modules do (make or mount a home) is not done for nobody.
+ */
+int login_client_in(struct monitor *m, struct chan_msg *msg)
+{
+	int r;
+
+	if (msg->len > 0)
+		return -EPROTO;
+	begin_login(m);
+	mon_enter(m, MON_OPENING, "the client is in");
+	r = open_session(m);
+	if (r < 0) {
+		log_error_errno(r, "Could not have the session opened");
+		mon_end(m, MON_END_KILLED, not_opened, "the session could not be opened");
+	}
+	return 0;
 }
 
 /*
@@ -381,8 +411,9 @@ int login_opened(struct monitor *m, struct chan_msg *msg)
 		return log_error_errno(r, "Could not find the login's control group");
 	m->login_text = for_terminal(text);
 	mon_enter(m, MON_OPEN, "the PAM session is open");
-	forwarding_release_listeners(m);
 	idle_begin(m);
+	mon_send(m, MON_NET, NET_OPENED, NULL, NULL, 0);
+	forwarding_release_listeners(m);
 	sessions_release(m);
 	forwarding_release_connects(m);
 	return 0;

@@ -7,6 +7,8 @@
 int login_ask(struct monitor *m, struct chan_msg *msg);
 /* LEADER_ACCOUNT_RESULT. */
 int login_account_result(struct monitor *m, struct chan_msg *msg);
+/* NET_LOGGED_IN: the session is opened for it. */
+int login_client_in(struct monitor *m, struct chan_msg *msg);
 /* LEADER_OPENED. */
 int login_opened(struct monitor *m, struct chan_msg *msg);
 /* Tell the client why not; it leaves then, or is made to. */

@@ -43,6 +43,8 @@ const char *mon_state_to_string(enum mon_state state)
 		return "check";
 	case MON_ACCOUNT:
 		return "account";
+	case MON_AGREED:
+		return "agreed";
 	case MON_OPENING:
 		return "opening";
 	case MON_OPEN:

@@ -30,6 +30,7 @@ enum mon_state {
 	MON_ASKING,  /* the agent decides */
 	MON_CHECK,   /* a person is asked, through the agent */
 	MON_ACCOUNT, /* PAM's account stack decides */
+	MON_AGREED,  /* it may come in, and is not done with its method yet */
 	MON_OPENING, /* logged in; the PAM session is being opened */
 	MON_OPEN,    /* programs may run */
 	MON_ENDING,  /* everything is being taken down */

@@ -20,6 +20,14 @@ void auth_try_done(struct auth_try *try)
 	*try = (struct auth_try){ 0 };
 }
 
+struct auth_try auth_take_held(struct net *net)
+{
+	struct auth_try held = net->auth.held;
+
+	net->auth.held = (struct auth_try){ 0 };
+	return held;
+}
+
 /* ---- answers ---- */
 
 /*
@@ -37,6 +45,7 @@ static int methods_left(const struct net *net)
 	case NET_STATE_AGREED:
 		return SSH_AUTH_METHOD_INTERACTIVE | SSH_AUTH_METHOD_PASSWORD;
 	case NET_STATE_KEX:
+	case NET_STATE_COMING:
 	case NET_STATE_REFUSED:
 	case NET_STATE_OPEN:
 	case NET_STATE_CLOSING:
@@ -82,9 +91,29 @@ static void let_in(struct net *net, const struct auth_try *try)
 {
 	auth_banner(net, net->auth.welcome);
 	net->state = NET_STATE_OPEN;
-	net->deadline = UINT64_MAX;
 	ssh_message_auth_reply_success(try->message, 0);
 	prove_offer(net);
+}
+
+/*
+ * The monitor has the session opened now. Who has asked for "none" is told at once, so that PAM and
+ * the round trips until something is to be started run side by side. For all others success is
+ * worth a moment: where the session cannot be opened, they are refused with the reason.
+ */
+static int come_in(struct net *net, struct auth_try *try)
+{
+	int r = monitor_send(net, NET_LOGGED_IN, NULL);
+
+	if (r < 0)
+		return r;
+	net->deadline = UINT64_MAX;
+	if (try->request.method == AUTH_METHOD_NONE) {
+		let_in(net, try);
+		return 0;
+	}
+	net->state = NET_STATE_COMING;
+	auth_hold(net, try);
+	return 0;
 }
 
 static bool wants_password(const struct net *net)
@@ -94,14 +123,15 @@ static bool wants_password(const struct net *net)
 
 /* ---- the monitor has decided ---- */
 
-static void finish(struct net *net, const struct auth_try *try)
+/* Takes over what it holds. */
+static void finish(struct net *net, struct auth_try *try)
 {
 	int r = 0;
 
 	switch (try->request.method) {
 	case AUTH_METHOD_NONE:
 		if (!wants_password(net)) {
-			let_in(net, try);
+			r = come_in(net, try);
 			break;
 		}
 		auth_banner(net, "Peergate: any password will do");
@@ -110,7 +140,7 @@ static void finish(struct net *net, const struct auth_try *try)
 	case AUTH_METHOD_KEY:
 	case AUTH_METHOD_PASSWORD:
 	case AUTH_METHOD_ANSWER:
-		let_in(net, try);
+		r = come_in(net, try);
 		break;
 	case AUTH_METHOD_OFFER:
 		r = accept_offer(try);
@@ -128,9 +158,8 @@ static void finish(struct net *net, const struct auth_try *try)
 
 static int agreed(struct net *net, const char *text)
 {
-	_cleanup_(auth_try_done) struct auth_try held = net->auth.held;
+	_cleanup_(auth_try_done) struct auth_try held = auth_take_held(net);
 
-	net->auth.held = (struct auth_try){ 0 };
 	net->auth.welcome = strdup(text);
 	if (!net->auth.welcome)
 		return -ENOMEM;
@@ -144,12 +173,10 @@ static int agreed(struct net *net, const char *text)
 	return 0;
 }
 
-/* The client says "Permission denied" and leaves by itself. */
-static void turn_away(struct net *net, const char *text)
+void auth_turn_away(struct net *net, const char *text)
 {
-	_cleanup_(auth_try_done) struct auth_try held = net->auth.held;
+	_cleanup_(auth_try_done) struct auth_try held = auth_take_held(net);
 
-	net->auth.held = (struct auth_try){ 0 };
 	auth_banner(net, text);
 	net->state = NET_STATE_REFUSED;
 	net->deadline = clock_usec(CLOCK_MONOTONIC) + REFUSED_USEC;
@@ -170,9 +197,34 @@ int auth_result(struct net *net, const struct chan_msg *msg)
 	else if (result.verdict == AUTH_ACCEPTED)
 		r = agreed(net, result.text);
 	else
-		turn_away(net, result.text);
+		auth_turn_away(net, result.text);
 	msg_auth_result_done(&result);
 	return r;
+}
+
+int auth_opened(struct net *net, const struct chan_msg *msg)
+{
+	_cleanup_(auth_try_done) struct auth_try held = { 0 };
+
+	if (msg->len > 0)
+		return -EBADMSG;
+	switch (net->state) {
+	case NET_STATE_COMING:
+		held = auth_take_held(net);
+		let_in(net, &held);
+		return 0;
+	case NET_STATE_OPEN: /* it asked for "none" */
+	case NET_STATE_CLOSING:
+		return 0;
+	case NET_STATE_KEX:
+	case NET_STATE_AUTH:
+	case NET_STATE_ASKED:
+	case NET_STATE_CHECK:
+	case NET_STATE_AGREED:
+	case NET_STATE_REFUSED:
+		break;
+	}
+	return -EBADMSG;
 }
 
 /* ---- the client's requests ---- */
@@ -227,7 +279,8 @@ static void on_try(struct net *net, struct auth_try *try)
 	case NET_STATE_KEX:
 		net_close(net);
 		break;
-	case NET_STATE_OPEN: /* RFC 4252 section 5.1: silently ignored */
+	case NET_STATE_COMING: /* RFC 4252 section 5.1: silently ignored after a success */
+	case NET_STATE_OPEN:
 	case NET_STATE_CLOSING:
 		break;
 	}

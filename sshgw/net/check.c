@@ -86,9 +86,8 @@ void check_on_try(struct net *net, struct auth_try *try)
 /* What was held for the decision, or for an earlier check. */
 static void go_on_with_held(struct net *net)
 {
-	_cleanup_(auth_try_done) struct auth_try held = net->auth.held;
+	_cleanup_(auth_try_done) struct auth_try held = auth_take_held(net);
 
-	net->auth.held = (struct auth_try){ 0 };
 	if (!held.message)
 		return;
 	/* The question is put once more. */

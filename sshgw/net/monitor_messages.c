@@ -63,6 +63,11 @@ static int on_end(struct net *net, const struct chan_msg *msg)
 
 	if (r < 0)
 		return r;
+	/* The monitor waits until it is gone, but not for long. */
+	if (net->state == NET_STATE_COMING) {
+		auth_turn_away(net, notice);
+		return 0;
+	}
 	for (size_t i = 0; i < net->n_sessions; i++)
 		net_session_notice(net->sessions[i], notice);
 	if (net->n_sessions == 0 && net->state == NET_STATE_OPEN && notice[0])
@@ -98,6 +103,8 @@ static int on_message(struct net *net, struct chan_msg *msg)
 		return net_listen_failed(net, msg);
 	case NET_INCOMING:
 		return net_forward_incoming(net, msg);
+	case NET_OPENED:
+		return auth_opened(net, msg);
 	case NET_INIT:
 	case NET_SIGNED:
 	case NET_READY:
@@ -115,6 +122,7 @@ static int on_message(struct net *net, struct chan_msg *msg)
 	case NET_ACTIVE:
 	case NET_PROVE:
 	case NET_SESSION_END:
+	case NET_LOGGED_IN:
 		break;
 	}
 	return -EBADMSG;

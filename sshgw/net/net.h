@@ -28,6 +28,7 @@ enum net_state {
 	NET_STATE_ASKED,   /* the monitor decides */
 	NET_STATE_CHECK,   /* so it still does, a person is asked: sshgw/net/check.h */
 	NET_STATE_AGREED,  /* the client may come in by any method it likes */
+	NET_STATE_COMING,  /* it is done, and hears so when the session is open */
 	NET_STATE_REFUSED, /* every further method fails until the client gives up */
 	NET_STATE_OPEN,	   /* logged in */
 	NET_STATE_CLOSING, /* flush what is queued, then leave */
@@ -64,10 +65,11 @@ struct net {
 		struct auth_request *waiting; /* that libssh has queued, oldest first */
 		size_t n_waiting;
 		unsigned n_requests;
-		char *user;	      /* as first named; NULL: not yet */
-		struct auth_try held; /* until the monitor has answered */
-		bool is_prompted;     /* the client is to answer keyboard-interactive */
-		char *welcome;	      /* the policy agreed: what to show when the client is in */
+		char *user; /* as first named; NULL: not yet */
+		struct auth_try
+			held;	  /* until the monitor has answered, or has opened the session */
+		bool is_prompted; /* the client is to answer keyboard-interactive */
+		char *welcome;	  /* the policy agreed: what to show when the client is in */
 	} auth;
 	struct {
 		struct msg_check where; /* all NULL: none is needed */

@@ -5,7 +5,8 @@
  *
  * - each message that it sends can be read by its receiver;
  * - a person is asked only while the agent decides, and listener and client learn of it in turn;
- * - nobody is let in before agent, ceiling and PAM agreed, and only once;
+ * - nobody is let in before agent, ceiling and PAM agreed, and only once; PAM's session is opened
+ *   when the client is done, and the client hears of that once;
  * - a program is started only in an open session, once for each request of the net process, with
  *   the forced command if there is one and no variable that is not allowed; for sftp it is the one
  *   that the ceiling names;
@@ -79,11 +80,12 @@ static const uint32_t forward_types[] = {
 	NET_ACTIVE,
 	NET_SESSION_END,
 	NET_PROVE,
+	NET_LOGGED_IN,
 };
 
 /* What was seen from outside. */
 static struct {
-	bool asked_agent, agent_accepted, pam_agreed, let_in, deaf, held;
+	bool asked_agent, agent_accepted, pam_agreed, let_in, client_in, opened, deaf, held;
 	unsigned n_verdicts;
 	uint32_t wanted[MAX_TRACKED]; /* channels of the net process, not started yet */
 	size_t n_wanted;
@@ -141,7 +143,7 @@ static void check_start(const struct monitor *m, const struct chan_msg *msg)
 	struct msg_start start;
 
 	check(msg_start_get(msg, &start) == 0);
-	check(seen.let_in && m->state == MON_OPEN);
+	check(seen.opened && m->state == MON_OPEN);
 	check(take(seen.wanted, &seen.n_wanted, start.channel));
 	add(seen.told, &seen.n_told, start.channel);
 	if (force_command_is_sftp(m->lease.force_command))
@@ -222,6 +224,10 @@ static void check_to_net(const struct monitor *m, const struct chan_msg *msg)
 	case NET_EXITED:
 		check(msg_exited_get(msg, &exited) == 0 && seen.let_in);
 		break;
+	case NET_OPENED:
+		check(m->state == MON_OPEN && seen.client_in && !seen.opened && msg->len == 0);
+		seen.opened = true;
+		break;
 	case NET_SIGNED:
 		check(msg->len > 0);
 		break;
@@ -249,7 +255,7 @@ static void check_to_leader(const struct chan_msg *msg)
 		msg_account_done(&account);
 		break;
 	case LEADER_OPEN:
-		check(msg_open_get(msg, &open) == 0 && seen.let_in && msg->n_fds == 1);
+		check(msg_open_get(msg, &open) == 0 && seen.client_in && msg->n_fds == 1);
 		msg_open_done(&open);
 		break;
 	case LEADER_SOCKET:
@@ -407,7 +413,7 @@ void mon_tell_listener(struct monitor *m, enum mon_step step)
 		seen.held = true;
 		return;
 	}
-	check(seen.let_in || m->state == MON_ENDING);
+	check(seen.client_in || m->state == MON_ENDING);
 }
 
 int agent_link_authorize(struct agent_link *link, const char *ssh_user)
@@ -485,6 +491,7 @@ static void send_message(struct monitor *m, enum mon_peer_index from, uint32_t t
 		remember_request(m, &msg);
 	seen.pam_agreed |= from == MON_LEADER && msg.type == LEADER_ACCOUNT_RESULT &&
 			   m->state == MON_ACCOUNT && len > 0 && payload[0] == 1;
+	seen.client_in |= from == MON_NET && msg.type == NET_LOGGED_IN && m->state == MON_AGREED;
 	r = dispatch(m, from, &msg);
 	chan_msg_done(&msg);
 	if (r < 0)

@@ -267,7 +267,7 @@ static void go_mad(uint8_t arg, const uint8_t *payload, size_t len)
 	bool is_never = arg & 1;
 
 	world_goes_mad(is_never ? never[(arg >> 1) % ARRAY_SIZE(never)]
-				: NET_INIT + (arg >> 1) % 13,
+				: NET_INIT + (arg >> 1) % 14,
 		       payload, len);
 	c.must_end |= is_never;
 }

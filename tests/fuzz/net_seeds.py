@@ -41,6 +41,8 @@ def what_follows(kind):
         return step(OP_YES) + step(OP_INCOMING)
     if kind == 98:
         return step(OP_YES) + step(OP_ACT, WRITES, b"some output")
+    if kind == 61:
+        return step(OP_YES)
     return step(OP_ACT, EXITS) if kind in (96, 97) else b""
 
 

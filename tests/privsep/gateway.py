@@ -31,6 +31,7 @@ class Connection:
         self.asked = []  # user names
         self.active = []  # when the net process said that bytes flow
         self.held = threading.Event()  # the client waits for the check
+        self.logged_in = 0  # how often the network process said that it is in
         self.unlistened = []  # numbers of listeners that the net process gave up
         self.ends = []  # of forwarded connections: (came in, number, bytes to the client, bytes from it)
         self.net_channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -75,6 +76,10 @@ class Connection:
                 self.verdict(self.gateway.agrees, "" if self.gateway.agrees else "Peergate: not you")
         elif kind == m.NET_HELD:
             self.held.set()
+        elif kind == m.NET_LOGGED_IN:
+            self.logged_in += 1
+            if self.gateway.opens:
+                self.opened()
         elif kind == m.NET_ACTIVE:
             self.active.append(time.monotonic())
         elif kind == m.NET_START:
@@ -122,6 +127,9 @@ class Connection:
     def verdict(self, yes, text=""):
         m.send(self.net_channel, m.NET_AUTH_RESULT, bytes([yes]) + m.text(text) + m.u32(self.gateway.active_msec))
 
+    def opened(self):
+        m.send(self.net_channel, m.NET_OPENED)
+
     def end(self, notice):
         m.send(self.net_channel, m.NET_END, m.text(notice))
 
@@ -161,6 +169,7 @@ class Gateway:
     environment   of the login, besides the usual
     check         code of the check that logins need; None: none
     agrees        whether the policy does; None: the test gives the verdict
+    opens         whether the session is opened at once; otherwise the test says so, or not
     grace         seconds for the login
     keys          kinds of host keys
     clock         file with the seconds that the net process's clock is ahead (later.c); None: it is right
@@ -168,11 +177,11 @@ class Gateway:
     """
 
     def __init__(self, net, session, build, rekey=(1 << 30, 3600), start_delay=0, refusal=None, check=None, agrees=True,
-                 grace=60, no_forwards=None, forward_delay=0, max_forwards=100, max_listens=20, send_buffer=None,
+                 opens=True, grace=60, no_forwards=None, forward_delay=0, max_forwards=100, max_listens=20, send_buffer=None,
                  keys=("ed25519",), active_msec=0, environment=None, clock=None):
         self.net, self.session, self.build = net, session, build
         self.rekey, self.start_delay, self.refusal = rekey, start_delay, refusal
-        self.check, self.agrees, self.grace = check, agrees, grace
+        self.check, self.agrees, self.opens, self.grace = check, agrees, opens, grace
         self.no_forwards, self.forward_delay = no_forwards, forward_delay
         self.max_forwards, self.max_listens = max_forwards, max_listens
         self.keys = [HostKey(kind) for kind in keys]

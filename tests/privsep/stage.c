@@ -457,28 +457,40 @@ void stage_account(struct stage *s)
 	assert_string_equal(account.person, "alice@example.com");
 }
 
-void stage_opening(struct stage *s)
+void stage_agreed(struct stage *s)
 {
 	struct chan_writer w = { 0 };
-	struct chan_msg msg;
 
 	chan_put_u8(&w, 1);
 	chan_put_string(&w, "");
 	stage_send(s->leader.channel, LEADER_ACCOUNT_RESULT, &w, NULL, 0);
+	stage_skip(s->net.channel, NET_AUTH_RESULT);
+}
+
+void stage_opening(struct stage *s)
+{
+	struct chan_msg msg;
+
+	stage_send(s->net.channel, NET_LOGGED_IN, NULL, NULL, 0);
 	msg = stage_expect(s->leader.channel, LEADER_OPEN);
 	assert_int_equal(msg.n_fds, 1);
 	s->user = take_fd(&msg.fds[0]);
 	chan_msg_done(&msg);
-	stage_skip(s->net.channel, NET_AUTH_RESULT);
 }
 
-void stage_open(struct stage *s)
+void stage_leader_opens(struct stage *s, const char *text)
 {
 	struct chan_writer w = { 0 };
 
 	chan_put_u8(&w, 1);
-	chan_put_string(&w, "Welcome\n");
+	chan_put_string(&w, text);
 	stage_send(s->leader.channel, LEADER_OPENED, &w, NULL, 0);
+}
+
+void stage_open(struct stage *s)
+{
+	stage_leader_opens(s, "Welcome\n");
+	stage_skip(s->net.channel, NET_OPENED);
 }
 
 void stage_reach(struct stage *s, enum mon_state state)
@@ -494,6 +506,8 @@ void stage_reach(struct stage *s, enum mon_state state)
 		stage_agent_accepts(s, NULL, NULL);
 		stage_account(s);
 	}
+	if (state >= MON_AGREED)
+		stage_agreed(s);
 	if (state >= MON_OPENING)
 		stage_opening(s);
 	if (state >= MON_OPEN)
@@ -509,6 +523,7 @@ void stage_log_in(struct stage *s, const char *ceiling, const char *more)
 	stage_authorize(s);
 	stage_agent_accepts(s, NULL, more);
 	stage_account(s);
+	stage_agreed(s);
 	stage_opening(s);
 	stage_open(s);
 }

@@ -68,8 +68,11 @@ void stage_check(struct stage *s);     /* MON_CHECK, from MON_ASKING: not on the
 /* The lease that the agent gives. local_user NULL: "alice". more: further members, or NULL. */
 void stage_agent_accepts(struct stage *s, const char *local_user, const char *more);
 void stage_account(struct stage *s); /* MON_ACCOUNT: the leader was asked */
+void stage_agreed(struct stage *s);  /* MON_AGREED: NET_AUTH_RESULT has come */
 void stage_opening(struct stage *s); /* MON_OPENING: LEADER_OPEN has come, with the user channel */
-void stage_open(struct stage *s);    /* MON_OPEN */
+void stage_open(struct stage *s);    /* MON_OPEN: NET_OPENED has come */
+/* The leader's word alone, with what PAM had to say. */
+void stage_leader_opens(struct stage *s, const char *text);
 void stage_reach(struct stage *s, enum mon_state state); /* from the beginning, all of these */
 /* Up to MON_OPEN under this ceiling (NULL: the usual), by a lease with further members (or NULL).
  */

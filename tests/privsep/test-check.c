@@ -96,6 +96,7 @@ static void test_passed(void **state)
 	hold(&s, NULL);
 	stage_agent_accepts(&s, NULL, NULL);
 	stage_account(&s);
+	stage_agreed(&s);
 	stage_opening(&s);
 	await_status(&s, MON_STEP_HELD + MON_STEP_LOGGED_IN);
 	stage_open(&s);
@@ -114,6 +115,7 @@ static void test_passed_before_the_client_waits(void **state)
 	stage_agent_accepts(&s, NULL, NULL);
 	stage_account(&s);
 	stage_send(s.net.channel, NET_HELD, NULL, NULL, 0);
+	stage_agreed(&s);
 	stage_opening(&s);
 	await_status(&s, MON_STEP_LOGGED_IN);
 	stage_open(&s);
@@ -198,6 +200,7 @@ static void test_too_many_but_passed(void **state)
 	stage_agent_accepts(&s, NULL, NULL);
 	stage_account(&s);
 	assert_int_equal(kill(s.monitor, MON_SIGNAL_NO_ROOM), 0);
+	stage_agreed(&s);
 	stage_opening(&s);
 	stage_open(&s);
 	stage_start_channel(&s, 7);

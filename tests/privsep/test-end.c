@@ -127,7 +127,7 @@ static void test_revoked_while_the_leader_opens(void **state)
 	stage_skip(s.leader.channel, LEADER_CLOSE);
 	assert_int_equal(world_move(s.leader.hello.pid), 0);
 	stage_tell_puppet(&s.leader, PUPPET_FORK);
-	stage_open(&s);
+	stage_leader_opens(&s, "");
 	stage_tell_puppet(&s.leader, PUPPET_EXIT);
 	stage_end(&s, "Revoked the login");
 }
@@ -211,19 +211,24 @@ static void test_killed_after_the_client_left(void **state)
 
 static void test_lease_runs_out(void **state)
 {
-	_cleanup_free_ char *keep = NULL;
-	struct timespec ts;
-	struct stage s;
+	for (enum mon_state at = MON_AGREED; at <= MON_OPEN; at++) {
+		_cleanup_free_ char *keep = NULL;
+		struct timespec ts;
+		struct stage s;
 
-	stage_reach(&s, MON_OPEN);
-	stage_start_channel(&s, CHANNEL);
-	stage_run_channel(&s, CHANNEL);
-	stage_tell_puppet(&s.leader, PUPPET_FORK);
-	clock_gettime(CLOCK_REALTIME, &ts);
-	keep = text_printf("notify {\"state\":\"keep\",\"validUntil\":%lld}",
-			   ((long long)ts.tv_sec + 1) * 1000000);
-	stage_tell_agent(&s, keep);
-	expect_revocation(&s, "run out", "The lease has run out");
+		print_message("state %d\n", at);
+		stage_reach(&s, at);
+		if (at == MON_OPEN) {
+			stage_start_channel(&s, CHANNEL);
+			stage_run_channel(&s, CHANNEL);
+		}
+		stage_tell_puppet(&s.leader, PUPPET_FORK);
+		clock_gettime(CLOCK_REALTIME, &ts);
+		keep = text_printf("notify {\"state\":\"keep\",\"validUntil\":%lld}",
+				   ((long long)ts.tv_sec + 1) * 1000000);
+		stage_tell_agent(&s, keep);
+		expect_revocation(&s, "run out", "The lease has run out");
+	}
 }
 
 /* In the control group that the monitor has made for the login. */
@@ -530,6 +535,7 @@ static void test_agent_comes_back_while_accounts_are_away(void **state)
 	stage_authorize(&s);
 	stage_agent_accepts(&s, NULL, NULL);
 	stage_account(&s);
+	stage_agreed(&s);
 	stage_opening(&s);
 	stage_open(&s);
 	assert_int_equal(world_set_accounts(false), 0);
@@ -566,6 +572,7 @@ static void test_agent_stays_away(void **state)
 	stage_authorize(&s);
 	stage_agent_accepts(&s, NULL, NULL);
 	stage_account(&s);
+	stage_agreed(&s);
 	stage_opening(&s);
 	stage_open(&s);
 	begin = clock_usec(CLOCK_MONOTONIC);
@@ -596,6 +603,7 @@ static void reach_open_with_promise(struct stage *s, const char *ceiling)
 			    OPTIONS ",\"since\":1795341600000000,"
 				    "\"keepIntervalUsec\":1000000");
 	stage_account(s);
+	stage_agreed(s);
 	stage_opening(s);
 	stage_open(s);
 }

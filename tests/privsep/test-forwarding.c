@@ -327,6 +327,7 @@ static void test_asked_before_the_session_is_open(void **state)
 	stage_authorize(&s);
 	stage_agent_accepts(&s, NULL, ALL);
 	stage_account(&s);
+	stage_agreed(&s);
 	stage_opening(&s);
 	ask_connect(&s, 1);
 	ask_listen(&s, 2, FORWARD_AGENT);

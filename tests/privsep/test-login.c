@@ -52,6 +52,7 @@ static void test_command_on_pipes(void **state)
 
 	stage_reach(&s, MON_ACCOUNT);
 	assert_false(status_says_logged_in(&s));
+	stage_agreed(&s);
 	stage_opening(&s);
 	assert_true(status_says_logged_in(&s));
 	stage_open(&s);
@@ -201,6 +202,82 @@ static void test_start_while_opening(void **state)
 	stage_end_with_leader(&s, NULL);
 }
 
+/* ---- the policy agrees, and the client has still to finish its method ---- */
+
+/* Nobody has logged in, and no session is opened. */
+static void expect_nothing_begun(struct stage *s)
+{
+	stage_expect_silence(s->leader.channel, 100000);
+	assert_false(status_says_logged_in(s));
+}
+
+static void test_client_stops_after_the_yes(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_AGREED);
+	expect_nothing_begun(&s);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_skip(s.leader.channel, LEADER_CLOSE);
+	stage_tell_puppet(&s.leader, PUPPET_EXIT);
+	stage_end(&s, "ended (no-login)");
+}
+
+/* The time of logins is that of this one, too; afterwards it does not count. */
+static void test_grace_after_the_yes(void **state)
+{
+	const struct stage_options options = { .ceiling = "SSH=yes\nLoginGraceTime=3s\n" };
+	uint64_t begin = clock_usec(CLOCK_MONOTONIC);
+
+	for (int finishes = 0; finishes <= 1; finishes++) {
+		struct stage s;
+
+		stage_begin(&s, &options, true);
+		stage_ready(&s);
+		stage_authorize(&s);
+		stage_agent_accepts(&s, NULL, NULL);
+		stage_account(&s);
+		stage_agreed(&s);
+		if (finishes) {
+			stage_opening(&s);
+			stage_expect_silence(s.net.channel, 4500000);
+			stage_open(&s);
+			stage_start_channel(&s, CHANNEL);
+			stage_log_out(&s, "ended (logged-in)");
+			continue;
+		}
+		stage_skip(s.leader.channel, LEADER_CLOSE);
+		assert_true(clock_usec(CLOCK_MONOTONIC) - begin >= 3000000);
+		stage_tell_puppet(&s.leader, PUPPET_EXIT);
+		stage_end(&s, "ended (no-login) after");
+	}
+}
+
+/* What the rule allows is for the session. */
+static void test_duration_begins_with_the_login(void **state)
+{
+	static const char more[] =
+		",\"options\":{\"forwarding\":{\"agent\":false,\"local\":false,"
+		"\"remote\":false},\"acceptEnv\":[],\"maxDurationUsec\":1000000}";
+	struct chan_msg msg;
+	struct stage s;
+
+	stage_begin(&s, NULL, true);
+	stage_ready(&s);
+	stage_authorize(&s);
+	stage_agent_accepts(&s, NULL, more);
+	stage_account(&s);
+	stage_agreed(&s);
+	stage_expect_silence(s.net.channel, 2000000);
+	stage_opening(&s);
+	stage_open(&s);
+	msg = stage_expect(s.net.channel, NET_END);
+	free(text_of(&msg));
+	stage_end_with_leader(&s, "The rule's maximum duration is over");
+}
+
+/* ---- whatever address, whatever is said ---- */
+
 static void test_ipv6(void **state)
 {
 	const struct stage_options options = { .local = AGENT_SELF6, .peer = AGENT_PEER6 };
@@ -217,6 +294,7 @@ static void test_ipv6(void **state)
 	assert_non_null(strstr(call, "\"localAddress\":\"fd00::1\""));
 	stage_agent_accepts(&s, NULL, NULL);
 	stage_account(&s);
+	stage_agreed(&s);
 	stage_opening(&s);
 	stage_tell_puppet(&s.net, PUPPET_EXIT);
 	stage_end_with_leader(&s, "Accepted");
@@ -226,7 +304,6 @@ static void test_ipv6(void **state)
 static void test_long_motd(void **state)
 {
 	_cleanup_free_ char *motd = malloc(MSG_MAX_TEXT + 1), *shown = NULL;
-	struct chan_writer w = { 0 };
 	struct stage s;
 
 	memset(motd, 'm', MSG_MAX_TEXT);
@@ -234,9 +311,8 @@ static void test_long_motd(void **state)
 		motd[i] = '\n';
 	motd[MSG_MAX_TEXT] = '\0';
 	stage_reach(&s, MON_OPENING);
-	chan_put_u8(&w, 1);
-	chan_put_string(&w, motd);
-	stage_send(s.leader.channel, LEADER_OPENED, &w, NULL, 0);
+	stage_leader_opens(&s, motd);
+	stage_skip(s.net.channel, NET_OPENED);
 	start_on_terminal(&s, CHANNEL);
 	shown = run_on_terminal(&s, CHANNEL);
 	assert_true(strlen(shown) > MSG_MAX_TEXT / 2);
@@ -347,6 +423,7 @@ static void test_account_for_sftp_only(void **state)
 	stage_authorize(&s);
 	decide(&s, &daemon);
 	stage_account(&s);
+	stage_agreed(&s);
 	stage_opening(&s);
 	stage_open(&s);
 	seen = stage_start(
@@ -595,6 +672,7 @@ static void test_agent_restarts_while_asked(void **state)
 		if (accepts) {
 			stage_agent_accepts(&s, NULL, NULL);
 			stage_account(&s);
+			stage_agreed(&s);
 			stage_opening(&s);
 			stage_open(&s);
 			stage_start_channel(&s, CHANNEL);
@@ -680,6 +758,9 @@ int main(void)
 		ON_STAGE(test_command_on_pipes),
 		ON_STAGE(test_shell_on_terminal),
 		ON_STAGE(test_start_while_opening),
+		ON_STAGE(test_client_stops_after_the_yes),
+		ON_STAGE(test_grace_after_the_yes),
+		ON_STAGE(test_duration_begins_with_the_login),
 		ON_STAGE(test_ipv6),
 		ON_STAGE(test_long_motd),
 		ON_STAGE(test_decisions),

@@ -119,8 +119,8 @@ static void put_nothing(struct chan_writer *w)
 
 #define IN(state)   (1u << (state))
 #define LOGGED_IN   (IN(MON_OPENING) | IN(MON_OPEN))
-#define AFTER_ASKED (IN(MON_CHECK) | IN(MON_ACCOUNT) | LOGGED_IN)
-#define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | AFTER_ASKED)
+#define AFTER_ASKED (IN(MON_CHECK) | IN(MON_ACCOUNT) | IN(MON_AGREED))
+#define AFTER_START (IN(MON_KEX) | IN(MON_ASKING) | AFTER_ASKED | LOGGED_IN)
 #define ALL_STATES  (IN(MON_START) | AFTER_START)
 
 /* What PRIVSEP.md allows, written down once more: not the monitor's own table. */
@@ -139,6 +139,7 @@ static const struct sample {
 	{ NET_PROVE, MON_NET, LOGGED_IN, put_prove },
 	{ NET_SIGNAL, MON_NET, IN(MON_OPEN), put_signal },
 	{ NET_HELD, MON_NET, AFTER_ASKED, put_nothing },
+	{ NET_LOGGED_IN, MON_NET, IN(MON_AGREED), put_nothing },
 	{ NET_CONNECT, MON_NET, LOGGED_IN, put_connect },
 	{ NET_LISTEN, MON_NET, LOGGED_IN, put_listen },
 	{ NET_UNLISTEN, MON_NET, IN(MON_OPEN), put_running },
@@ -161,7 +162,8 @@ static const struct sample {
 	{ KEYS_PROVE, MON_NET, 0, put_sign },
 	{ KEYS_SIGNED, MON_NET, 0, put_nothing },
 	{ NET_CHECK, MON_NET, 0, put_nothing },
-	{ NET_SESSION_END + 1, MON_NET, 0, put_nothing },
+	{ NET_OPENED, MON_NET, 0, put_nothing },
+	{ NET_LOGGED_IN + 1, MON_NET, 0, put_nothing },
 	{ USER_NEXT, MON_USER, 0, put_nothing },
 	{ USER_SIGNAL, MON_USER, 0, put_signal },
 	{ 0, MON_NET, 0, put_nothing },
@@ -246,7 +248,7 @@ static void test_legal_messages(void **state)
 
 static void test_second_signature_before_login(void **state)
 {
-	for (enum mon_state at = MON_KEX; at <= MON_ACCOUNT; at++) {
+	for (enum mon_state at = MON_KEX; at <= MON_AGREED; at++) {
 		struct stage s;
 
 		print_message("state %d\n", at);
@@ -262,6 +264,8 @@ static void test_second_signature_before_login(void **state)
 			stage_agent_accepts(&s, NULL, NULL);
 			stage_account(&s);
 		}
+		if (at >= MON_AGREED)
+			stage_agreed(&s);
 		send_sample(&s, &samples[1], MON_NET);
 		stage_end_with_leader(&s, "sent message 0x181, which is not allowed");
 	}
@@ -553,6 +557,7 @@ static void test_too_many_sessions(void **state)
 	stage_authorize(&s);
 	stage_agent_accepts(&s, NULL, NULL);
 	stage_account(&s);
+	stage_agreed(&s);
 	stage_opening(&s);
 	start(&s, 0);
 	start(&s, 1);
@@ -583,6 +588,7 @@ static void test_too_many_variables(void **state)
 	stage_authorize(&s);
 	stage_agent_accepts(&s, NULL, NULL);
 	stage_account(&s);
+	stage_agreed(&s);
 	stage_opening(&s);
 	for (size_t i = 0; i < start_msg.n_env; i++)
 		start_msg.env[i] = (struct msg_env){ name, value };
