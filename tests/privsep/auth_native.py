@@ -210,6 +210,84 @@ class AuthTest(unittest.TestCase):
         self.assertEqual(client.answer()[0], SUCCESS)
         self.assertEqual(gateway.connections[-1].log, [])
 
+    # ---- the session is opened when the client is done ----
+
+    WAYS = {"none": (), "password": (False, "x"), "publickey": (True, "ssh-ed25519", b"key", b"signature")}
+
+    def finish(self, client, method):
+        """All that the client has to say for it."""
+        if method == "keyboard-interactive":
+            client.request(method, "", "")
+            self.assertEqual(client.answer()[0], INFO_REQUEST)
+            client.send(RESPONSE, 0)
+        else:
+            client.request(method, *self.WAYS[method])
+
+    def test_not_before(self):
+        """Neither for a question or an offer, nor for "none" that is to fail."""
+        gateway = self.gateway()
+        client = self.bare(gateway)
+        client.request("none", user="alice+password")
+        self.assertEqual(client.failure(), PASSWORD_ONLY)
+        client.request("publickey", False, "ssh-ed25519", b"key", user="alice+password")
+        self.assertEqual(client.answer()[0], PK_OK)
+        client.request("keyboard-interactive", "", "", user="alice+password")
+        self.assertEqual(client.answer()[0], INFO_REQUEST)
+        time.sleep(0.5)
+        self.assertEqual(gateway.connections[-1].logged_in, 0)
+        client.send(RESPONSE, 0)
+        self.assertEqual(client.answer()[0], SUCCESS)
+        self.assertEqual(gateway.connections[-1].logged_in, 1)
+
+    def test_success_waits_for_it(self):
+        for method, seconds in (("password", 4), ("publickey", 0.3), ("keyboard-interactive", 0.3)):
+            gateway = self.gateway(opens=None, grace=3)
+            client = self.bare(gateway)
+            self.finish(client, method)
+            connection = gateway.connections[-1]
+            self.assertTrue(wait_until(lambda connection=connection: connection.logged_in))
+            # What comes now is too late, and the session may take longer than the login.
+            client.request("password", False, "y")
+            time.sleep(seconds)
+            self.assertTrue(client.answers.empty(), method)
+            connection.opened()
+            self.assertEqual(client.answer()[0], SUCCESS)
+            self.assertTrue(self.works(client))
+            self.assertTrue(client.answers.empty())
+            self.assertEqual(connection.logged_in, 1)
+
+    def test_none_does_not_wait(self):
+        """While PAM does its work, the client goes on."""
+        gateway = self.gateway(opens=None)
+        client = self.bare(gateway)
+        client.request("none")
+        self.assertEqual(client.answer()[0], SUCCESS)
+        gateway.connections[-1].opened()
+        self.assertTrue(self.works(client))
+        self.assertEqual(gateway.connections[-1].logged_in, 1)
+
+    def test_it_cannot_be_opened(self):
+        for method in ("password", "publickey", "keyboard-interactive"):
+            gateway = self.gateway(opens="Peergate: no home")
+            client = self.bare(gateway)
+            self.finish(client, method)
+            self.assertEqual(client.failure(), NOTHING_ELSE)
+            self.assertEqual(client.banners, ["Peergate: no home\r\n"])
+            client.request("password", False, "x")
+            self.assertEqual(client.failure(), NOTHING_ELSE)
+            self.assertTrue(self.closed(gateway))
+            self.assertEqual(gateway.connections[-1].logged_in, 1)
+
+    def test_opened_for_nobody(self):
+        """The monitor does not say so before it was told that the client is in."""
+        gateway = self.gateway()
+        client = self.bare(gateway)
+        client.request("publickey", False, "ssh-ed25519", b"key")
+        self.assertEqual(client.answer()[0], PK_OK)
+        gateway.connections[-1].opened()
+        self.assertTrue(self.closed(gateway))
+        self.assertFalse(client.authenticated)
+
     # ---- it does not ----
 
     def test_refused(self):
@@ -399,6 +477,14 @@ class AuthTest(unittest.TestCase):
             self.assertIn("Peergate: any password will do", result.stderr)
         asked = (pathlib.Path(namespace.WORK) / "askpass.asked").read_text()
         self.assertEqual(asked, "alice+password@127.0.0.1's password: \n")
+
+    def test_openssh_whose_session_cannot_be_opened(self):
+        """Told in the session, or instead of it: there is the reason, and the status of an error of ssh's."""
+        for user, denied in (("alice", False), ("alice+password", True)):
+            result = self.ssh(self.gateway(opens="Peergate: no home"), user, "-o", "PreferredAuthentications=password")
+            self.assertEqual((result.stdout, result.returncode), ("", 255), result.stderr)
+            self.assertIn("Peergate: no home", result.stderr)
+            self.assertEqual("Permission denied" in result.stderr, denied, result.stderr)
 
     def test_openssh_script_is_asked_nothing(self):
         key = pathlib.Path(namespace.WORK) / "key"

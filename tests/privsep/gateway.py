@@ -53,8 +53,8 @@ class Connection:
         try:
             while serve():
                 pass
-        except OSError:
-            pass  # the other process has gone first
+        except (OSError, ValueError):
+            pass  # the other process has gone first, or the test has
 
     def _serve_net(self):
         kind, reader, _ = m.receive(self.net_channel, None)
@@ -78,8 +78,10 @@ class Connection:
             self.held.set()
         elif kind == m.NET_LOGGED_IN:
             self.logged_in += 1
-            if self.gateway.opens:
+            if self.gateway.opens is True:
                 self.opened()
+            elif self.gateway.opens:
+                self.end(self.gateway.opens)
         elif kind == m.NET_ACTIVE:
             self.active.append(time.monotonic())
         elif kind == m.NET_START:
@@ -169,7 +171,7 @@ class Gateway:
     environment   of the login, besides the usual
     check         code of the check that logins need; None: none
     agrees        whether the policy does; None: the test gives the verdict
-    opens         whether the session is opened at once; otherwise the test says so, or not
+    opens         whether the session can be opened; if not, why; None: the test says so
     grace         seconds for the login
     keys          kinds of host keys
     clock         file with the seconds that the net process's clock is ahead (later.c); None: it is right

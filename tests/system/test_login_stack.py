@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from hosts import wait_for
 from mesh import SSH, login_processes
 
 PAM = "/etc/pam.d/peergate"
@@ -72,6 +73,83 @@ def test_greeting_and_lastlog(mesh):
         silent = mesh.ssh("alice@server true", check=True)
         assert silent.stdout + silent.stderr == ""
     assert mesh.laptop.ip6 in server.run("lastlog -u alice").stdout
+
+
+# -- when the session is opened: this client asks for a password, and has one typed
+
+PERSON = "-o PreferredAuthentications=password alice+password@server"
+CEILING, TRACE = "/etc/peergate/sshgw.conf", "/run/trace-of-sessions"
+
+
+@pytest.fixture
+def begun(mesh):
+    """What there is of logins of alice's: session modules that ran, logind's sessions, utmp, PAM's lines since now."""
+    server, began = mesh.server.host, time.time()
+    wait_for(lambda: "alice" not in server.run("loginctl list-sessions; who").stdout, 60, "former logins are over")
+    server.write("/usr/local/bin/trace", f"#!/bin/sh\necho $PAM_TYPE >>{TRACE}\n", mode=0o755)
+    server.run(f": >{TRACE}", check=True)
+
+    def look():
+        lines = server.journal(since=began, grep=r"pam_unix\(peergate:session\): session opened for user alice")
+        listed = server.run("loginctl list-sessions --no-legend; who").stdout
+        return server.read(TRACE).split(), listed.split().count("alice"), len(lines)
+
+    with added(server, PAM, "session required pam_exec.so /usr/local/bin/trace\n"):
+        yield look
+
+
+@contextlib.contextmanager
+def at_the_prompt(mesh):
+    """The policy has agreed, and the person does not type."""
+    began = time.time()
+    with mesh.laptop.host.pty(f"ssh {PERSON}") as terminal:
+        terminal.read_until("password: ")
+        mesh.server.host.wait_journal(since=began, EVENT="decision", DECISION="accept")
+        yield terminal
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_client_that_does_not_finish_begins_nothing(mesh, begun, leaves):
+    server, began = mesh.server.host, time.time()
+    with added(server, CEILING, "LoginGraceTime=20s\n"), at_the_prompt(mesh) as terminal:
+        time.sleep(3)
+        assert begun() == ([], 0, 0)
+        if leaves:
+            terminal.send("\x03")
+        record = server.wait_journal(timeout=60, since=began, EVENT="connection-ended", LOCAL_USER="alice")
+        assert (record["OUTCOME"], float(record["DURATION_USEC"]) > 15e6) == ("no-login", not leaves)
+        assert leaves or record["END_REASON"] in ("login grace time is over", "the client did not log in in time")
+    time.sleep(1)
+    assert begun() == ([], 0, 0)
+
+
+def test_client_that_finishes_late_has_all_of_it(mesh, begun):
+    server, began = mesh.server.host, time.time()
+    with at_the_prompt(mesh) as terminal:
+        time.sleep(3)
+        assert begun() == ([], 0, 0)
+        terminal.sendline("whatever")
+        terminal.read_until(r"\$ $")
+        assert begun() == (["open_session"], 2, 1)  # with logind, and on a terminal
+        terminal.sendline("exit")
+        assert terminal.wait() == 0
+    record = server.wait_journal(since=began, EVENT="connection-ended", LOCAL_USER="alice")
+    assert record["OUTCOME"] == "logged-in"
+    wait_for(lambda: begun() == (["open_session", "close_session"], 0, 1), 30, "the session is closed")
+
+
+@pytest.mark.parametrize("how, denied", [("alice@server", False), (PERSON, True)])
+def test_session_that_cannot_be_opened(mesh, how, denied):
+    """The person has the reason, and an exit status that says so."""
+    server, began = mesh.server.host, time.time()
+    typed = {"SSH_ASKPASS": "/bin/echo", "SSH_ASKPASS_REQUIRE": "force"}
+    with added(server, PAM, "session required pam_deny.so\n"):
+        result = mesh.laptop.host.run(f"ssh -o ConnectTimeout=20 {how} id", env=typed)
+    assert (result.returncode, result.stdout) == (255, "")
+    assert "Peergate: the session could not be opened: " in result.stderr
+    assert ("Permission denied" in result.stderr) == denied, result.stderr
+    record = server.wait_journal(since=began, EVENT="connection-ended", LOCAL_USER="alice")
+    assert record["END_REASON"] == "PAM could not open the session"
 
 
 NOT_FOR_LOGIN = "not for logging in (its shell is /usr/sbin/nologin)"
