@@ -195,7 +195,7 @@ def test_editor(laptop, work, forwarding):
     """As VS Code works: a shell that is fed through stdin starts a server on a socket, which many channels go to."""
     ssh = f"ssh -o BatchMode=yes -o StreamLocalBindUnlink=yes -L {WORK}/socket:/home/alice/socket alice@server bash -s"
     with laptop.popen(ssh) as shell:
-        shell.stdin.write(b"cd; rm -f socket; socat UNIX-LISTEN:socket,fork EXEC:cat & "
+        shell.stdin.write(b"cd; rm -f socket; socat -t 60 UNIX-LISTEN:socket,fork EXEC:cat & "
                           b"until [ -e socket ]; do sleep 0.1; done; echo ready\n")
         shell.out.read_until("ready")
         for _ in range(2):
