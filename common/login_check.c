@@ -69,7 +69,7 @@ static int check_owner(const struct login_grant *grant, const struct account *ac
 	if (r == OWN_ACCOUNT)
 		return refuse(ret_refusal, "account", 0, "this account belongs to Peergate itself");
 	if (r < 0)
-		return refuse(ret_refusal, "account", r,
+		return refuse(ret_refusal, "account-error", r,
 			      "whether the account is one of Peergate's own cannot be looked up "
 			      "now; try again");
 	if (grant->nonroot && account->uid == 0)

@@ -164,6 +164,26 @@ static void test_directory_that_fails(void **state)
 	n_answers = UINT_MAX;
 }
 
+/* Nobody is to blame for what this host cannot read of its own accounts. */
+static void test_accounts_that_cannot_be_read(void **state)
+{
+	_cleanup_free_ char *line = calloc(1, 80u << 10);
+	int fd = open("/etc/passwd", O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	assert_non_null(line);
+	memset(line, 'x', (80u << 10) - 1);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, line, strlen(line)), strlen(line));
+	check_case(&(struct login_case){ { .account = "alice" },
+					 "account-error",
+					 "one of Peergate's own cannot be looked up now" });
+	check_case(&(struct login_case){
+		{ .account = PEERGATE_AGENT_USER }, "account", "belongs to Peergate itself" });
+	assert_int_equal(ftruncate(fd, (off_t)strlen(passwd)), 0);
+	close(fd);
+	check_case(&(struct login_case){ { .account = "alice" }, NULL, NULL });
+}
+
 static int setup(void **state)
 {
 	int fd = mkstemp(own_passwd);
@@ -188,6 +208,7 @@ int main(void)
 		cmocka_unit_test(test_shells),
 		cmocka_unit_test(test_sftp_only),
 		cmocka_unit_test(test_directory_that_fails),
+		cmocka_unit_test(test_accounts_that_cannot_be_read),
 	};
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
