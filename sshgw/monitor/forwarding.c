@@ -355,8 +355,10 @@ int forwarding_unlisten(struct monitor *m, struct chan_msg *msg)
 
 	if (msg_channel_get(msg, &id) < 0)
 		return -EPROTO;
+	/* The session ended while the display's only connection was on its way to net. */
+	if (forwards_end_used_up(table, id))
+		return 0;
 	listener = forwards_find_listener(table, id);
-	/* Clients can cancel no display, so that one for a single connection is not meant. */
 	if (!listener || listener->state != MON_FORWARD_UP)
 		return -EPROTO;
 	forget_socket(m, listener);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
+
 static void forward_done(struct mon_forward *forward)
 {
 	msg_connect_done(&forward->request);
@@ -97,26 +99,51 @@ void forwards_remove_listener(struct forwards *forwards, struct mon_listener *li
 	*listener = forwards->listeners[--forwards->n_listeners];
 }
 
+static void remember(struct listener_ring *ring, uint32_t id)
+{
+	ring->ids[ring->next] = id;
+	ring->next = (ring->next + 1) % ARRAY_SIZE(ring->ids);
+}
+
+/* Return: its place; -1: it is not there. */
+static int find_id(const struct listener_ring *ring, uint32_t id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ring->ids); i++)
+		if (id != 0 && ring->ids[i] == id)
+			return (int)i;
+	return -1;
+}
+
 void forwards_cancel_listener(struct forwards *forwards, struct mon_listener *listener)
 {
-	forwards->cancelled[forwards->next_cancelled] = listener->id;
-	forwards->next_cancelled = (forwards->next_cancelled + 1) % CEILING_MAX_LISTENS;
-	if (forwards->n_cancelled < CEILING_MAX_LISTENS)
-		forwards->n_cancelled++;
+	remember(&forwards->cancelled, listener->id);
 	forwards_remove_listener(forwards, listener);
 }
 
 bool forwards_is_cancelled(const struct forwards *forwards, uint32_t id)
 {
-	for (size_t i = 0; i < forwards->n_cancelled; i++)
-		if (forwards->cancelled[i] == id)
-			return true;
-	return false;
+	return find_id(&forwards->cancelled, id) >= 0;
 }
 
 void forwards_forget_cancelled(struct forwards *forwards)
 {
-	forwards->n_cancelled = forwards->next_cancelled = 0;
+	forwards->cancelled = (struct listener_ring){ 0 };
+}
+
+void forwards_use_up_listener(struct forwards *forwards, struct mon_listener *listener)
+{
+	remember(&forwards->used_up, listener->id);
+	forwards_remove_listener(forwards, listener);
+}
+
+bool forwards_end_used_up(struct forwards *forwards, uint32_t id)
+{
+	int i = find_id(&forwards->used_up, id);
+
+	if (i < 0)
+		return false;
+	forwards->used_up.ids[i] = 0;
+	return true;
 }
 
 const char *forwards_bind_address(enum gateway_ports policy, const char *asked)

@@ -34,6 +34,12 @@ struct mon_listener {
 	bool has_path; /* that the leader knows of */
 };
 
+/* The numbers of the last listeners of a kind, in turn; 0: nothing there. */
+struct listener_ring {
+	uint32_t ids[CEILING_MAX_LISTENS];
+	size_t next;
+};
+
 struct forwards {
 	struct mon_forward *list;
 	size_t n;
@@ -41,12 +47,13 @@ struct forwards {
 	size_t n_listeners;
 	uint32_t last_of_net, last_of_user; /* numbers are never used again */
 	/*
-	 * The last listeners that were cancelled, in turn. As many as there may be at a time are
+	 * The last listeners that were cancelled. As many as there may be at a time are
 	 * enough: one that was cancelled before so many others was so before one of these was asked
 	 * for, and whatever the user process had to say of it came before that one was up.
 	 */
-	uint32_t cancelled[CEILING_MAX_LISTENS];
-	size_t n_cancelled, next_cancelled;
+	struct listener_ring cancelled;
+	/* Those for one connection, which has come: the net process may not have read of it. */
+	struct listener_ring used_up;
 };
 
 void forwards_done(struct forwards *forwards);
@@ -72,6 +79,10 @@ void forwards_cancel_listener(struct forwards *forwards, struct mon_listener *li
 bool forwards_is_cancelled(const struct forwards *forwards, uint32_t id);
 /* Nothing can be under way any more. */
 void forwards_forget_cancelled(struct forwards *forwards);
+/* Remove one for a single connection: the net process may end it all the same, once. */
+void forwards_use_up_listener(struct forwards *forwards, struct mon_listener *listener);
+/* Return: whether it was used up, and not ended since. */
+bool forwards_end_used_up(struct forwards *forwards, uint32_t id);
 
 /*
  * Where a client's tcp listener is bound, by sshd's rules (sshd_config(5), GatewayPorts): an

@@ -93,7 +93,7 @@ static int announce(struct monitor *m, const struct msg_incoming *msg, int fd)
 	msg_incoming_put(&w, msg);
 	forwarding_bring_up(m, forward, NET_INCOMING, &w, fd);
 	if (listener->request.single)
-		forwards_remove_listener(&m->forwarding.table, listener);
+		forwards_use_up_listener(&m->forwarding.table, listener);
 	return 0;
 }
 

@@ -503,6 +503,26 @@ static void test_single_display(void **state)
 	stage_log_out(&s, NULL);
 }
 
+/* The session ends while the only connection of its display is on its way to the net process. */
+static void test_single_display_crossing(void **state)
+{
+	struct chan_writer w = { 0 };
+	struct stage s;
+	int kept;
+
+	stage_log_in(&s, NULL, ALL);
+	bring_up_single(&s, 1);
+	kept = say_incoming(&s, 1, 1);
+	stage_skip(s.user, USER_NEXT);
+	chan_put_u32(&w, 1);
+	stage_send(s.net.channel, NET_UNLISTEN, &w, NULL, 0);
+	/* Nobody has to be told, and the connection that came is ended as any other. */
+	stage_expect_silence(s.user, 50000);
+	expect_joined(&s, NET_INCOMING, kept);
+	say_end(&s, true, 1);
+	stage_log_out(&s, "Forwarding from 127.0.0.1:4000");
+}
+
 /* What a session had is given back when that ends: there is room for another's. */
 static void test_display_given_up(void **state)
 {
@@ -895,6 +915,7 @@ int main(void)
 		ON_STAGE(test_limits),
 		ON_STAGE(test_incoming_waits_for_room),
 		ON_STAGE(test_single_display),
+		ON_STAGE(test_single_display_crossing),
 		ON_STAGE(test_display_given_up),
 		ON_STAGE(test_numbers_are_not_used_again),
 		ON_STAGE(test_ends_of_what_is_not),

@@ -83,6 +83,32 @@ static void test_cancelled_listeners(void **state)
 	assert_false(forwards_is_cancelled(&forwards, 300));
 }
 
+static void use_up(struct forwards *forwards, uint32_t id)
+{
+	forwards_use_up_listener(forwards, forwards_add_listener(forwards, id));
+}
+
+/* What the net process may still end, and each only once; no more connection comes to it. */
+static void test_listeners_that_are_used_up(void **state)
+{
+	_cleanup_(forwards_done) struct forwards forwards = { 0 };
+
+	assert_false(forwards_end_used_up(&forwards, 0));
+	assert_false(forwards_end_used_up(&forwards, 1));
+	for (uint32_t id = 1; id <= CEILING_MAX_LISTENS; id++)
+		use_up(&forwards, id);
+	assert_int_equal(forwards.n_listeners, 0);
+	assert_false(forwards_is_cancelled(&forwards, 2));
+	forwards_forget_cancelled(&forwards);
+	assert_true(forwards_end_used_up(&forwards, 2));
+	assert_false(forwards_end_used_up(&forwards, 2));
+	assert_false(forwards_end_used_up(&forwards, 0));
+	use_up(&forwards, CEILING_MAX_LISTENS + 1);
+	assert_false(forwards_end_used_up(&forwards, 1));
+	assert_true(forwards_end_used_up(&forwards, 3));
+	assert_true(forwards_end_used_up(&forwards, CEILING_MAX_LISTENS + 1));
+}
+
 /* sshd_config(5), GatewayPorts; what OpenSSH's client says for -R PORT is "localhost". */
 static void test_bind_address(void **state)
 {
@@ -122,6 +148,7 @@ int main(void)
 		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_cancelled_listeners),
+		cmocka_unit_test(test_listeners_that_are_used_up),
 		cmocka_unit_test(test_bind_address),
 	};
 
