@@ -63,6 +63,7 @@ void mon_enter(struct monitor *m, enum mon_state state, const char *why)
 	if (m->state >= MON_ENDING && state <= m->state)
 		return;
 	log_debug("%s -> %s: %s", mon_state_to_string(m->state), mon_state_to_string(state), why);
+	story_leave_state(m);
 	m->state = state;
 }
 
@@ -185,8 +186,9 @@ static void on_grace(struct loop_source *source, uint64_t usec, void *userdata)
 	struct monitor *m = userdata;
 
 	log_notice("No login within the grace time");
-	m->story.misbehaved = true;
 	mon_end(m, MON_END_GONE, NULL, "login grace time is over");
+	if (!m->story.kept_waiting)
+		m->story.misbehaved = true;
 }
 
 static void on_expiry(struct loop_source *source, uint64_t usec, void *userdata)

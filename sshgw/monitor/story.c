@@ -13,6 +13,12 @@
 #include "sshgw/monitor/monitor.h"
 #include "sshgw/monitor/session_log.h"
 
+/*
+ * An agent and account rules that work need a fraction of it. Who does not even stay for so long is
+ * not kept waiting: otherwise nobody who leaves when asking would ever be counted.
+ */
+#define PATIENCE_USEC (2 * USEC_PER_SEC)
+
 const char story_net_gone[] = "the network process ended";
 
 void story_begin(struct monitor *m)
@@ -31,6 +37,31 @@ void story_why(struct monitor *m, const char *why)
 {
 	if (!m->story.why)
 		m->story.why = why;
+}
+
+static bool is_hosts_turn_for_long(const struct monitor *m)
+{
+	return (m->state == MON_ASKING || m->state == MON_ACCOUNT) &&
+	       clock_usec(CLOCK_MONOTONIC) - m->story.state_usec >= PATIENCE_USEC;
+}
+
+void story_leave_state(struct monitor *m)
+{
+	if (m->state >= MON_ENDING)
+		return;
+	m->story.kept_waiting = is_hosts_turn_for_long(m);
+	m->story.state_usec = clock_usec(CLOCK_MONOTONIC);
+}
+
+/* Who leaves, or whose time runs out, when this host was to decide and did not. */
+static bool is_excused(const struct monitor *m, enum net_exit status)
+{
+	/* The end of its channel may have been seen before this, or not yet. */
+	const bool kept_waiting =
+		m->state >= MON_ENDING ? m->story.kept_waiting : is_hosts_turn_for_long(m);
+
+	return kept_waiting &&
+	       (status == NET_EXIT_CLOSED || status == NET_EXIT_LOST || status == NET_EXIT_LATE);
 }
 
 void story_net_exited(struct monitor *m, int status)
@@ -67,7 +98,7 @@ void story_net_exited(struct monitor *m, int status)
 	 * in is known: one whose clients were killed, which may look like a broken protocol, is not
 	 * to be kept out.
 	 */
-	if (!m->story.logged_in)
+	if (!m->story.logged_in && !is_excused(m, (enum net_exit)status))
 		m->story.misbehaved = true;
 }
 

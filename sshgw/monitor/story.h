@@ -15,6 +15,8 @@ struct story {
 	uint64_t begun_usec; /* CLOCK_MONOTONIC; 0: it has not */
 	const char *why;     /* it ends, the first reason of all; NULL: it does not yet */
 	bool met_client;     /* net reads what it sends */
+	uint64_t state_usec; /* CLOCK_MONOTONIC: since when the state is what it is */
+	bool kept_waiting;   /* by this host, which was to decide in the state before this one */
 	bool logged_in;
 	bool refused;	 /* the login */
 	bool misbehaved; /* the client did: the listener keeps count */
@@ -27,6 +29,8 @@ extern const char story_net_gone[];
 void story_begin(struct monitor *m);
 /* The first reason counts. why: a literal. */
 void story_why(struct monitor *m, const char *why);
+/* The state is about to become another one. */
+void story_leave_state(struct monitor *m);
 /* The net process has ended by itself, with this status. */
 void story_net_exited(struct monitor *m, int status);
 /*

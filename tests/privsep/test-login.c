@@ -593,6 +593,50 @@ static void test_host_that_cannot_decide(void **state)
 	refused_by_leader(VERDICT_UNDECIDED, "REASON=pam-error", false);
 }
 
+/* It leaves, or its time is over, while this host does not decide; which takes two seconds to tell.
+ */
+static void leave_while_host_decides(enum mon_state at, char order, uint64_t usec, bool blamed)
+{
+	struct stage s;
+
+	print_message("state %d, order %d\n", at, order);
+	stage_reach(&s, at);
+	usleep((useconds_t)usec);
+	stage_tell_puppet(&s.net, order);
+	if (at == MON_ACCOUNT)
+		stage_leader_closes(&s);
+	if (blamed)
+		stage_end(&s, BLAMED);
+	else
+		stage_end_with_and_without(&s, "ended (no-login)", BLAMED);
+}
+
+static void test_host_that_does_not_decide(void **state)
+{
+	const struct stage_options options = { .ceiling = "SSH=yes\nLoginGraceTime=6s\n" };
+	struct stage s;
+
+	leave_while_host_decides(MON_ASKING, PUPPET_EXIT, 2500000, false);
+	leave_while_host_decides(MON_ACCOUNT, PUPPET_EXIT, 2500000, false);
+	/* Who does so at once would otherwise never be counted. */
+	leave_while_host_decides(MON_ASKING, PUPPET_EXIT, 0, true);
+	/* Breaking the protocol is not leaving; and before, it is the client's turn. */
+	leave_while_host_decides(MON_ASKING, PUPPET_BREAK, 2500000, true);
+	leave_while_host_decides(MON_KEX, PUPPET_EXIT, 2500000, true);
+
+	stage_begin(&s, &options, true);
+	stage_ready(&s);
+	stage_authorize(&s);
+	stage_end_with_and_without(&s, "No login within the grace time", BLAMED);
+	stage_begin(&s, &options, true);
+	stage_ready(&s);
+	stage_authorize(&s);
+	stage_agent_accepts(&s, NULL, NULL);
+	stage_account(&s);
+	stage_leader_closes(&s);
+	stage_end_with_and_without(&s, "No login within the grace time", BLAMED);
+}
+
 static void test_verdict_that_is_none(void **state)
 {
 	struct chan_writer w = { 0 };
@@ -770,6 +814,7 @@ int main(void)
 		ON_STAGE(test_misbehaviour),
 		ON_STAGE(test_broken_after_the_login),
 		ON_STAGE(test_host_that_cannot_decide),
+		ON_STAGE(test_host_that_does_not_decide),
 		ON_STAGE(test_verdict_that_is_none),
 		ON_STAGE(test_good_behaviour),
 		ON_STAGE(test_long_refusal),
