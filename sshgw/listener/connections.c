@@ -138,8 +138,8 @@ static bool may_tell(struct connections *all)
 	return true;
 }
 
-static void tell(struct connections *all, const struct ip_addr *peer, const char *consequence,
-		 const char *why)
+static void tell(struct connections *all, int level, const struct ip_addr *peer,
+		 const char *consequence, const char *why)
 {
 	char text[IP_ADDR_STRLEN], more[64] = "";
 
@@ -149,8 +149,8 @@ static void tell(struct connections *all, const struct ip_addr *peer, const char
 		snprintf(more, sizeof(more), " (and %u more meanwhile)", all->n_untold);
 	all->n_untold = 0;
 	ip_addr_to_string(peer, text);
-	log_with(LOG_WARNING, 0, LOG_FIELDS({ "PEER", text }), "%s %s: %s%s", consequence, text,
-		 why, more);
+	log_with(level, 0, LOG_FIELDS({ "PEER", text }), "%s %s: %s%s", consequence, text, why,
+		 more);
 }
 
 /*
@@ -177,7 +177,7 @@ static bool tell_limit(struct connections *all, const struct limits *limits,
 		snprintf(why, sizeof(why), "it has its share of what is left of %s=", key);
 		break;
 	}
-	tell(all, peer, consequence, why);
+	tell(all, LOG_WARNING, peer, consequence, why);
 	return false;
 }
 
@@ -211,7 +211,7 @@ uint64_t connections_penalty(struct connections *all, const struct ip_addr *peer
 		return 0;
 	snprintf(why, sizeof(why), "its connections misbehaved, for %u s more (PenaltyAfter=)",
 		 seconds(left));
-	tell(all, peer, "Closed a connection from", why);
+	tell(all, LOG_WARNING, peer, "Closed a connection from", why);
 	return left;
 }
 
@@ -227,6 +227,13 @@ static void penalise(struct connections *all, const struct ip_addr *peer)
 		 "Refusing connections from %s for %u s: %u of them broke the protocol or never "
 		 "logged in, within a minute (PenaltyAfter=)",
 		 text, seconds(usec), (unsigned)all->penalties.after);
+}
+
+void connections_reset(struct connections *all, const struct ip_addr *peer)
+{
+	/* Some load balancers look so whether somebody listens: nobody has to do anything. */
+	tell(all, LOG_INFO, peer, "Closed a connection from", "it was reset at once");
+	penalise(all, peer);
 }
 
 /* ---- one connection ---- */

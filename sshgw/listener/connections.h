@@ -34,6 +34,8 @@ bool connections_admit(struct connections *connections, const struct ip_addr *pe
  * may come). That one was turned away is logged, once a second at most.
  */
 uint64_t connections_penalty(struct connections *connections, const struct ip_addr *peer);
+/* One of this peer's was reset before anything was started for it: that is misbehaviour, too. */
+void connections_reset(struct connections *connections, const struct ip_addr *peer);
 /* A child of ours has ended: of a monitor, its exit status says how the client behaved. */
 void connections_monitor_exited(struct connections *connections, pid_t monitor, bool misbehaved);
 

@@ -120,6 +120,15 @@ static bool came_through_the_mesh(int fd, const struct ip_endpoint *peer)
 	       !ip_addr_equal(&local.addr, &peer->addr);
 }
 
+/* Whose it was, only accept4() still says: a monitor could not tell. */
+static bool is_reset(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	return getpeername(fd, (struct sockaddr *)&ss, &len) < 0 && errno == ENOTCONN;
+}
+
 /* RFC 4253, section 4.2: a line before the version. OpenSSH's client shows it with -v. */
 static void tell_penalty(int fd, uint64_t usec)
 {
@@ -179,6 +188,10 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
 	penalty = connections_penalty(l->connections, &peer.addr);
 	if (penalty > 0) {
 		tell_penalty(fd, penalty);
+		return 0;
+	}
+	if (is_reset(fd)) {
+		connections_reset(l->connections, &peer.addr);
 		return 0;
 	}
 	if (!connections_admit(l->connections, &peer.addr))

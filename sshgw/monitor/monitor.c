@@ -258,8 +258,11 @@ static int read_addresses(struct monitor *m)
 	socklen_t len = sizeof(ss);
 	int r;
 
-	if (getpeername(m->config.connection_fd, (struct sockaddr *)&ss, &len) < 0)
+	if (getpeername(m->config.connection_fd, (struct sockaddr *)&ss, &len) < 0) {
+		/* Reset since the listener looked. */
+		m->story.misbehaved = errno == ENOTCONN;
 		return -errno;
+	}
 	r = ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &m->peer);
 	if (r < 0)
 		return r;
@@ -384,6 +387,10 @@ static int monitor_start(struct monitor *m)
 {
 	int r = read_addresses(m);
 
+	if (r == -ENOTCONN)
+		log_info("The client has reset the connection before it began");
+	else if (r < 0)
+		log_error_errno(r, "Could not tell whose the connection is");
 	if (r < 0)
 		return r;
 	set_log_context(m);
@@ -479,5 +486,5 @@ enum mon_exit monitor_run(const struct monitor_config *config)
 		log_info("The last program that %s left running is gone", m.account->name);
 	story_end(&m);
 	monitor_done(&m);
-	return r < 0 ? MON_EXIT_FAILED : story_exit_status(&m);
+	return story_exit_status(&m, r);
 }

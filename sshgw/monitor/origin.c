@@ -59,5 +59,8 @@ int origin_check(struct monitor *m)
 	r = agent_link_who_is(m->agent, &m->peer.addr, deadline);
 	if (r < 0 || r == AGENT_NO_MAP)
 		return no_answer(m, r);
-	return r > 0 ? refuse_connection(m, "its source is no peer's address") : 0;
+	if (r == 0)
+		return 0;
+	m->story.misbehaved = true;
+	return refuse_connection(m, "its source is no peer's address");
 }

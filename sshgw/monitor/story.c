@@ -163,7 +163,9 @@ void story_end(struct monitor *m)
 	m->config.connection_fd = close_fd(m->config.connection_fd);
 }
 
-enum mon_exit story_exit_status(const struct monitor *m)
+enum mon_exit story_exit_status(const struct monitor *m, int r)
 {
-	return m->story.misbehaved ? MON_EXIT_MISBEHAVED : MON_EXIT_DONE;
+	if (m->story.misbehaved)
+		return MON_EXIT_MISBEHAVED;
+	return r < 0 ? MON_EXIT_FAILED : MON_EXIT_DONE;
 }

@@ -38,5 +38,5 @@ void story_net_exited(struct monitor *m, int status);
  * first call does something.
  */
 void story_end(struct monitor *m);
-/* For the listener. */
-enum mon_exit story_exit_status(const struct monitor *m);
+/* For the listener, of a monitor that has come to its end (0) or failed (negative errno). */
+enum mon_exit story_exit_status(const struct monitor *m, int r);

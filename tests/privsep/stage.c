@@ -189,6 +189,12 @@ static int make_connection(const struct stage_options *options, int *ret_server)
 	len = make_address(peer, 0, &from);
 	assert_int_equal(bind(client, (struct sockaddr *)&from, len), 0);
 	assert_int_equal(connect(client, (struct sockaddr *)&ss, len), 0);
+	if (options->resets) {
+		setsockopt(client, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 },
+			   sizeof(struct linger));
+		close(client);
+		client = -1;
+	}
 	*ret_server = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	assert_true(*ret_server >= 0);
 	close(listener);

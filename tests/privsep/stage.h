@@ -44,6 +44,7 @@ struct stage_options {
 	uint16_t port;		  /* 0: 22 */
 	const char *ceiling;	  /* content of sshgw.conf; NULL: all is allowed */
 	bool no_agent;
+	bool resets; /* the client, before the monitor begins */
 	uid_t agent_uid;
 };
 

@@ -101,7 +101,7 @@ static bool is_closed(int client)
 static void end(struct stage *s, int want_status, const char *log, const char * not )
 {
 	int status = wait_for_monitor(s->monitor);
-	bool closed = is_closed(s->client);
+	bool closed = s->client < 0 || is_closed(s->client);
 	_cleanup_free_ char *text = NULL;
 	unsigned survivors;
 

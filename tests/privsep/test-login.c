@@ -773,6 +773,7 @@ static void test_addresses(void **state)
 	static const struct {
 		struct stage_options options;
 		const char *log;
+		bool blamed;
 	} cases[] = {
 		{ { .port = 2022 }, "did not come in through the mesh" },
 		{ { .local = "127.0.0.1" }, "did not come in through the mesh" },
@@ -780,8 +781,9 @@ static void test_addresses(void **state)
 		{ { .peer = AGENT_SELF }, "from this host itself" },
 		{ { .local = "100.64.0.3" }, "no mesh address of this host" },
 		{ { .local = AGENT_PEER, .peer = "100.64.0.9" }, "no mesh address of this host" },
-		{ { .peer = "100.64.0.9" }, "no peer's address" },
-		{ { .peer = "127.0.0.1" }, "no peer's address" },
+		{ { .peer = "100.64.0.9" }, "no peer's address", true },
+		{ { .peer = "127.0.0.1" }, "no peer's address", true },
+		{ { .resets = true }, "has reset the connection before it began", true },
 		{ { .no_agent = true }, "does not answer, closed the connection" },
 		/* Somebody else listens where the agent should. */
 		{ { .agent_uid = STAGE_OTHER_UID }, "does not answer, closed the connection" },
@@ -792,7 +794,11 @@ static void test_addresses(void **state)
 
 		print_message("case %zu: %s\n", i, cases[i].log);
 		stage_begin(&s, &cases[i].options, false);
-		stage_end_refused(&s, cases[i].log);
+		if (cases[i].blamed)
+			/* With a status that is the client's own, then. */
+			stage_end(&s, cases[i].log);
+		else
+			stage_end_refused(&s, cases[i].log);
 	}
 }
 

@@ -96,6 +96,14 @@ def test_records_of_one_do_not_silence_others(mesh):
     assert mesh.server.host.run("systemctl show -P LogRateLimitIntervalUSec peergate-sshgw", check=True).stdout.strip() == "0"
 
 
+RESET = """
+import socket, struct, sys
+for _ in range(int(sys.argv[2])):
+    with socket.create_connection((sys.argv[1], 22), 30) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+"""
+
+
 def knock(node, server, n):
     """What it is told first, each time."""
     return node.host.run(["python3", "-I", "-S", "-c", KNOCK, server.ip4, str(n)], check=True).stdout.splitlines()
@@ -122,3 +130,18 @@ def test_peer_that_misbehaves_is_refused(mesh):
             server.write("/etc/peergate/sshgw.conf", "SSH=yes\nPermitRootLogin=yes\nPenaltyAfter=0\n")
             server.run("systemctl reload peergate-sshgw", check=True)
     server.run("systemctl reload peergate-sshgw", check=True)
+
+
+def test_peer_that_resets_is_refused(mesh):
+    """Who connects and resets at once costs something each time, too."""
+    server, began = mesh.server.host, time.time()
+    try:
+        with ceiling(mesh, "PenaltyAfter=5", "PenaltyTime=60s"):
+            server.run("systemctl restart peergate-sshgw", check=True)
+            mesh.phone.host.run(["python3", "-I", "-S", "-c", RESET, mesh.server.ip4, "5"], check=True)
+            server.wait_journal(since=began, EVENT="penalty", PEER=mesh.phone.ip4)
+            assert knock(mesh.phone, mesh.server, 1)[0].startswith("Peergate: too many connections from this address")
+            assert mesh.ssh("alice@server id -un").stdout == "alice\n"
+    finally:
+        # It forgets whom it refused.
+        server.run("systemctl restart peergate-sshgw", check=True)

@@ -456,6 +456,31 @@ static void test_penalties(void **state)
 	assert_true(logged.n <= 12);
 }
 
+/* No monitor was started for it; it counts all the same, with the others. */
+static void test_reset_at_once(void **state)
+{
+	struct ip_addr bad = addr("100.64.0.2"), good = addr("100.64.0.3");
+
+	logged.n = 0;
+	connections_reset(f.all, &bad);
+	assert_int_equal(logged.n, 1);
+	assert_string_equal(logged.last,
+			    "Closed a connection from 100.64.0.2: it was reset at once");
+	connections_reset(f.all, &good);
+	end(add("100.64.0.2", 4712), 4712, true, true);
+	assert_int_equal(connections_penalty(f.all, &bad), 0);
+	connections_reset(f.all, &bad);
+	assert_non_null(strstr(logged.last, "Refusing connections from 100.64.0.2 for 20 s"));
+	expect_count(0, 0, 0);
+	assert_in_range(connections_penalty(f.all, &bad), 10000000, 20000000);
+	assert_int_equal(connections_penalty(f.all, &good), 0);
+	/* Told once a second at most. */
+	logged.n = 0;
+	for (int i = 0; i < 100; i++)
+		connections_reset(f.all, &good);
+	assert_in_range(logged.n, 1, 12);
+}
+
 /* What the manager keeps tells the next listener the same. */
 static void test_next_listener(void **state)
 {
@@ -594,6 +619,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_left_running_by_one_who_leaves_most, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_penalties, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reset_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_running_and_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_listener, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_listener_with_a_lower_limit, setup,
