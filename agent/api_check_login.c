@@ -7,6 +7,7 @@
 
 /* Anybody may call, since anybody who may use ssh can begin a check. */
 #define MAX_CHECKS	   16u
+#define MAX_CHECKS_OTHERS  12u /* that are not root's */
 #define MAX_CHECKS_PER_UID 4u
 
 struct early_check {
@@ -107,13 +108,16 @@ static int not_possible(struct varlink_call *call, const char *reason)
 
 static bool has_place(const struct api *api, uid_t uid)
 {
-	unsigned n = 0, n_same = 0;
+	unsigned n = 0, n_others = 0, n_same = 0;
 
 	for (const struct early_check *ec = api->early_checks; ec; ec = ec->next) {
 		n++;
+		n_others += ec->uid != 0;
 		n_same += ec->uid == uid;
 	}
-	return n < MAX_CHECKS && (uid == 0 || n_same < MAX_CHECKS_PER_UID);
+	if (uid == 0)
+		return n < MAX_CHECKS;
+	return n < MAX_CHECKS && n_others < MAX_CHECKS_OTHERS && n_same < MAX_CHECKS_PER_UID;
 }
 
 static int begin(struct api *api, struct varlink_call *call,

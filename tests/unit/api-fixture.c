@@ -167,16 +167,21 @@ struct varlink_client *connect_to(struct fixture *f)
 	return client;
 }
 
-struct varlink_client *connect_as_nobody(struct fixture *f)
+struct varlink_client *connect_as(struct fixture *f, uid_t uid)
 {
 	struct varlink_client *client;
 	bool root = getuid() == 0;
 
 	/* The kernel takes note of who connects. */
-	assert_int_equal(root ? seteuid(65534) : 0, 0);
+	assert_int_equal(root ? seteuid(uid) : 0, 0);
 	client = connect_to(f);
 	assert_int_equal(root ? seteuid(0) : 0, 0);
 	return client;
+}
+
+struct varlink_client *connect_as_nobody(struct fixture *f)
+{
+	return connect_as(f, 65534);
 }
 
 void send_call(struct fixture *f, struct varlink_client *client, const char *method,

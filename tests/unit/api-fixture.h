@@ -40,7 +40,8 @@ struct netmap *load_map(const char *from, const char *to);
 void pump(struct fixture *f);
 
 struct varlink_client *connect_to(struct fixture *f);
-/* As nobody (65534) if we are root. */
+/* As this user if we are root; as nobody (65534). */
+struct varlink_client *connect_as(struct fixture *f, uid_t uid);
 struct varlink_client *connect_as_nobody(struct fixture *f);
 void send_call(struct fixture *f, struct varlink_client *client, const char *method,
 	       const char *params, bool more);

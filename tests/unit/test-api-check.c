@@ -328,26 +328,32 @@ static void test_beforehand_refused(void **state)
 /* Nobody takes the places of others; who hangs up gives his back. */
 static void test_beforehand_too_many(void **state)
 {
-	struct varlink_client *clients[17];
+	static const struct {
+		unsigned n;
+		uid_t uid;
+		bool refused;
+	} cases[] = {
+		{ 4, 65534 },	    { 1, 65534, true }, { 4, 65533 },	{ 4, 65532 },
+		{ 1, 65531, true }, { 4, 0 },		{ 1, 0, true },
+	};
+	struct varlink_client *clients[19];
 	struct fixture *f = *state;
+	unsigned n = 0;
 
 	ONLY_ROOT();
 	come_up_link(f);
 	tc->ssh_action = "check";
-	for (unsigned i = 0; i < 5; i++) {
-		clients[i] = connect_as_nobody(f);
-		send_call(f, clients[i], "CheckLogin", NULL, true);
-	}
-	free(hear_until(f, clients[4], "NotPossible", "too many"));
-	for (unsigned i = 5; i < 17; i++) {
-		clients[i] = connect_to(f);
-		send_call(f, clients[i], "CheckLogin", NULL, true);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (unsigned k = 0; k < cases[i].n; k++, n++) {
+			clients[n] = connect_as(f, cases[i].uid);
+			send_call(f, clients[n], "CheckLogin", NULL, true);
+		}
+		if (cases[i].refused)
+			free(hear_until(f, clients[n - 1], "NotPossible", "too many"));
 	}
 	await_held(f, 16);
-	send_call(f, clients[4], "CheckLogin", NULL, true);
-	free(hear_until(f, clients[4], "NotPossible", "too many"));
-	for (unsigned i = 0; i < 17; i++)
-		varlink_client_free(clients[i]);
+	while (n > 0)
+		varlink_client_free(clients[--n]);
 	await_held(f, 0);
 }
 
