@@ -77,5 +77,7 @@ def test_who_goes_first_when_memory_is_short(mesh):
         monitor = monitor_of_the_session(mesh)
         net = server.run(f"pgrep -P {monitor} -f ^peergate-sshgw-net", check=True).stdout
         assert score(monitor) == score(main_pid(server, "peergate-sshgw.service")) == -900
+        # What takes rights away stays, too.
+        assert score(main_pid(server, "peergate-agent.service")) == -900
         assert score(int(net)) == 0
         assert all(score(pid) == 0 for pid in session_pids(mesh, "alice", "cat"))
