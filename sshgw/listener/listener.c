@@ -20,8 +20,9 @@
 #include "sshgw/listener/keys_process.h"
 #include "sshgw/steps.h"
 
-#define MAX_LISTENERS 8u
-#define SSH_PORT      22
+#define MAX_LISTENERS	8u
+#define SSH_PORT	22
+#define ACCEPTS_AT_ONCE 16u
 
 struct listener {
 	sd_event *event;
@@ -166,9 +167,9 @@ static bool is_exhaustion(int error)
 	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-static int on_connection(sd_event_source *source, int listen_fd, uint32_t revents, void *userdata)
+/* Return: 0; negative errno when nothing could be accepted. */
+static int accept_one(struct listener *l, int listen_fd)
 {
-	struct listener *l = userdata;
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	_cleanup_close_ int fd =
@@ -177,11 +178,11 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
 	uint64_t penalty;
 	int r;
 
-	if (fd < 0 && is_exhaustion(errno))
-		pause_listening(l, -errno);
 	/* Errors of the connection that was to be accepted (accept(2)), or nothing there any more.
 	 */
-	if (fd < 0 || ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &peer) < 0)
+	if (fd < 0)
+		return -errno;
+	if (ip_endpoint_from_sockaddr((struct sockaddr *)&ss, len, &peer) < 0)
 		return 0;
 	if (!came_through_the_mesh(fd, &peer))
 		return 0;
@@ -199,6 +200,22 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
 	r = start_monitor(l, &peer.addr, fd);
 	if (r < 0)
 		log_error_errno(r, "Could not start a monitor, closed the connection");
+	return 0;
+}
+
+/*
+ * Several at once, since programs of this host can connect as fast as they like; not all that there
+ * are, since they may never be done.
+ */
+static int on_connection(sd_event_source *source, int listen_fd, uint32_t revents, void *userdata)
+{
+	struct listener *l = userdata;
+	int r = 0;
+
+	for (unsigned i = 0; i < ACCEPTS_AT_ONCE && r == 0; i++)
+		r = accept_one(l, listen_fd);
+	if (is_exhaustion(-r))
+		pause_listening(l, r);
 	return 0;
 }
 

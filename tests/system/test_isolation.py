@@ -2,6 +2,8 @@
 import json
 
 import pytest
+from absence import main_pid
+from hosts import wait_for
 
 READ_BANNER = """
 import socket, sys
@@ -109,6 +111,28 @@ def test_from_the_host_itself(mesh, family, loopback):
     assert banner(server, own, 2022) == "ConnectionRefusedError"
     assert banner(server, own, 22).startswith("SSH-2.0-OpenSSH")
     assert unreached(banner(server, own, 22, source=getattr(mesh.laptop, family)))
+
+
+CONNECT_MANY = """
+import socket, sys
+made = []
+for _ in range(int(sys.argv[1])):
+    made.append(socket.create_connection(("127.0.0.1", 2022), timeout=10))
+print(len(made))
+"""
+
+
+def test_programs_of_the_host_do_not_fill_the_queue(mesh):
+    """There is room for many while nobody takes them out, and then they are gone."""
+    server = mesh.hosts.server
+    listener = main_pid(server, "peergate-sshgw.service")
+    server.run(f"kill -STOP {listener}", check=True)
+    try:
+        made = server.run(["python3", "-I", "-S", "-c", CONNECT_MANY, "800"])
+    finally:
+        server.run(f"kill -CONT {listener}", check=True)
+    assert made.stdout == "800\n", made.stderr
+    wait_for(lambda: banner(mesh.laptop.host, mesh.server.ip4, 22) == "SSH-2.0-OpenSSH_Peergate", 30, "the gateway")
 
 
 @pytest.mark.parametrize("family", ["ip4", "ip6"])
