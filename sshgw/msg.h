@@ -194,7 +194,8 @@ void msg_check_done(struct msg_check *msg);
 enum start_kind {
 	START_SHELL = 1,
 	START_EXEC = 2,
-	START_SFTP = 3, /* the subsystem; which program that is, the monitor says */
+	START_SFTP = 3, /* the subsystem; which program that is, the monitor says, and whether it is
+			 * not rather START_EXEC */
 	START_LAST = START_SFTP,
 };
 /* "shell", "exec", "sftp". */

@@ -100,7 +100,10 @@ static int force_sftp(const struct monitor *m, struct msg_start *start)
 	return force_program(start, START_SFTP, server);
 }
 
-/* What is to be run, whatever the client would like. Return: as above, -E2BIG. */
+/*
+ * What is to be run, whatever the client would like. A shell that may be there to restrict is
+ * asked to run the sftp-server, as by sshd. Return: as above, -E2BIG.
+ */
 static int choose_program(const struct monitor *m, struct msg_start *start)
 {
 	const char *forced = m->lease.force_command;
@@ -110,10 +113,14 @@ static int choose_program(const struct monitor *m, struct msg_start *start)
 		free(take_ptr(start->command));
 		r = find_sftp_server(m, &start->command);
 	}
-	if (r < 0 || !forced)
+	if (r < 0)
 		return r;
-	return force_command_is_sftp(forced) ? force_sftp(m, start)
-					     : force_program(start, START_EXEC, forced);
+	if (forced)
+		return force_command_is_sftp(forced) ? force_sftp(m, start)
+						     : force_program(start, START_EXEC, forced);
+	if (start->kind == START_SFTP && !sftp_is_direct(m->account->shell))
+		start->kind = START_EXEC;
+	return r;
 }
 
 static const char *why_not_started(struct monitor *m, int r)
@@ -186,7 +193,7 @@ int sessions_start(struct monitor *m, struct chan_msg *msg)
 	channel->asked = asked;
 	channel->kind = start.kind;
 	channel->has_pty = start.has_pty;
-	channel->takes_signals = start.kind != START_SFTP && !m->lease.force_command;
+	channel->takes_signals = asked != START_SFTP && !m->lease.force_command;
 	channel->greeted = start.has_pty && start.kind == START_SHELL;
 	channel->start = start;
 	start = (struct msg_start){ 0 };

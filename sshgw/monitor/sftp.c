@@ -40,3 +40,32 @@ int sftp_find(const char *configured, const char **ret_path)
 	}
 	return SFTP_MISSING;
 }
+
+static bool is_usual(const char *shell)
+{
+	static const char *const names[] = { "sh",   "bash", "dash", "ash",  "ksh", "ksh93",
+					     "mksh", "zsh",  "csh",  "tcsh", "fish" };
+	const char *slash = strrchr(shell, '/');
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (slash && strcmp(slash + 1, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_listed(const char *shell)
+{
+	bool found = false;
+	const char *line;
+
+	setusershell();
+	while (!found && (line = getusershell()))
+		found = strcmp(line, shell) == 0;
+	endusershell();
+	return found;
+}
+
+bool sftp_is_direct(const char *shell)
+{
+	return is_usual(shell) && is_listed(shell);
+}

@@ -408,24 +408,60 @@ static void test_decisions(void **state)
 	}
 }
 
+static void log_in_as(struct stage *s, const struct decision *d)
+{
+	const struct stage_options options = { .ceiling = "SSH=yes\nSftpServer=/bin/true\n" };
+
+	stage_begin(s, &options, true);
+	stage_ready(s);
+	stage_authorize(s);
+	decide(s, d);
+	stage_account(s);
+	stage_agreed(s);
+	stage_opening(s);
+	stage_open(s);
+}
+
+/* One that may be there to restrict: it is not gone round, unless the rule says so. */
+static void test_unusual_shell(void **state)
+{
+	static const struct {
+		struct decision decision;
+		enum start_kind kind;
+		const char *log;
+	} cases[] = {
+		{ { .local_user = "menu" },
+		  START_EXEC,
+		  "Starting a command as menu, in place of sftp" },
+		{ { .local_user = "menu", .command = "internal-sftp" },
+		  START_SFTP,
+		  "Starting sftp as menu" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct msg_start seen;
+		struct stage s;
+
+		log_in_as(&s, &cases[i].decision);
+		seen = stage_start(&s,
+				   &(struct msg_start){ .channel = CHANNEL, .kind = START_SFTP });
+		assert_int_equal(seen.kind, cases[i].kind);
+		assert_string_equal(seen.command, "/bin/true");
+		msg_start_done(&seen);
+		stage_log_out(&s, cases[i].log);
+	}
+}
+
 /* An account whose shell refuses logins, which nobody runs then. */
 static void test_account_for_sftp_only(void **state)
 {
 	static const struct decision daemon = { .local_user = "daemon",
 						.command = "internal-sftp" };
 	static char command[] = "id";
-	struct stage_options options = { .ceiling = "SSH=yes\nSftpServer=/bin/true\n" };
 	struct msg_start seen;
 	struct stage s;
 
-	stage_begin(&s, &options, true);
-	stage_ready(&s);
-	stage_authorize(&s);
-	decide(&s, &daemon);
-	stage_account(&s);
-	stage_agreed(&s);
-	stage_opening(&s);
-	stage_open(&s);
+	log_in_as(&s, &daemon);
 	seen = stage_start(
 		&s,
 		&(struct msg_start){ .channel = CHANNEL, .kind = START_EXEC, .command = command });
@@ -815,6 +851,7 @@ int main(void)
 		ON_STAGE(test_long_motd),
 		ON_STAGE(test_decisions),
 		ON_STAGE(test_account_for_sftp_only),
+		ON_STAGE(test_unusual_shell),
 		ON_STAGE(test_refused_without_agent),
 		ON_STAGE(test_refused_by_pam),
 		ON_STAGE(test_misbehaviour),

@@ -26,6 +26,7 @@ static char *own_group, *first_group;
 static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
 			     "alice:x:4242:4242::/:/bin/sh\n"
 			     "bob:x:4243:4243::/:/bin/sh\n"
+			     "menu:x:4245:4245::/:/usr/bin/env\n"
 			     "toor:x:0:0::/root:/bin/sh\n"
 			     "daemon:x:1:1::/:/usr/sbin/nologin\n";
 static const char agent_passwd[] = PEERGATE_AGENT_USER ":x:4244:4244::/:/usr/sbin/nologin\n";

@@ -134,6 +134,41 @@ def test_account_that_is_not_for_logging_in(mesh):
     assert "nologin" in result.stderr
 
 
+@pytest.fixture
+def restricted(mesh):
+    """Make an account with this shell; it is removed afterwards."""
+    server = mesh.server.host
+    yield lambda shell: server.add_user("confined", shell=shell)
+    server.run("userdel -r -f confined")
+
+
+def test_shell_that_is_not_listed_runs_the_server(mesh, restricted):
+    """As under sshd: who restricts an account by its shell is not gone round."""
+    server = mesh.server.host
+    server.write("/usr/local/bin/menu", '#!/bin/sh\necho "$#: $*" >>~/asked\nexec /bin/sh "$@"\n', 0o755)
+    restricted("/usr/local/bin/menu")
+    result = sftp(mesh, "pwd\n", "confined@server")
+    assert (result.returncode, "/home/confined" in result.stdout) == (0, True), result.stderr
+    assert server.read("/home/confined/asked") == "2: -c /usr/lib/openssh/sftp-server\n"
+    # One that refuses, as git-shell does, is obeyed; and not asked where the rule is for sftp only.
+    server.write("/usr/local/bin/menu", "#!/bin/sh\necho not this >&2\nexit 1\n", 0o755)
+    result = sftp(mesh, "pwd\n", "confined@server")
+    assert result.returncode == 255 and "/home/confined" not in result.stdout and "not this" in result.stderr
+    mesh.ssh_rules["server"][0]["force_command"] = "internal-sftp"
+    mesh.apply(mesh.server)
+    result = sftp(mesh, "pwd\n", "confined@server")
+    assert (result.returncode, "/home/confined" in result.stdout) == (0, True), result.stderr
+
+
+def test_restricted_shell_refuses_the_server(mesh, restricted):
+    """Listed in /etc/shells, as Debian has it."""
+    assert mesh.server.host.run("grep -qx /bin/rbash /etc/shells").returncode == 0
+    restricted("/bin/rbash")
+    assert mesh.ssh("confined@server 'echo $0'").stdout == "rbash\n"
+    result = sftp(mesh, "pwd\n", "confined@server")
+    assert result.returncode == 255 and "restricted" in result.stderr and "/home/confined" not in result.stdout
+
+
 def test_revocation_ends_a_transfer(mesh):
     server, laptop = mesh.server.host, mesh.laptop.host
     server.run("truncate -s 10G /tmp/endless", check=True)

@@ -58,6 +58,37 @@ static void test_looked_for(void **state)
 	assert_int_equal(r == 0, access(found, X_OK) == 0);
 }
 
+/* Without the shell only where that takes nothing away. */
+static void test_direct(void **state)
+{
+	static const char *const others[] = {
+		"/bin/rbash",
+		"/usr/bin/rbash",
+		"/usr/bin/git-shell",
+		"/usr/bin/lshell",
+		"/usr/bin/tmux",
+		"/usr/bin/screen",
+		"/no/such/bash",
+		"/no/such/sh",
+		"sh",
+		"",
+		"/bin/",
+		"/bin/sh/",
+		"/bin/SH",
+		"/bin/sh2",
+		"/usr/sbin/nologin",
+		"/bin/false",
+	};
+
+	/* shells(5) has it everywhere, and getusershell(3) without that file as well. */
+	assert_true(sftp_is_direct("/bin/sh"));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		print_message("%s\n", others[i]);
+		assert_false(sftp_is_direct(others[i]));
+	}
+	assert_true(sftp_is_direct("/bin/sh"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -65,6 +96,7 @@ int main(void)
 		cmocka_unit_test(test_configured_is_no_program),
 		cmocka_unit_test(test_switched_off),
 		cmocka_unit_test(test_looked_for),
+		cmocka_unit_test(test_direct),
 	};
 	_cleanup_close_ int fd = mkstemp(path);
 	int r = fd < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
