@@ -26,6 +26,11 @@ static const char *const never[] = {
 	"NODE_OPTIONS",
 	"JAVA_TOOL_OPTIONS",
 	"_JAVA_OPTIONS",
+	"JDK_JAVA_OPTIONS",
+	"DOTNET_STARTUP_HOOKS",
+	"LUA_INIT*",
+	"PHPRC",
+	"PHP_INI_SCAN_DIR",
 	/* what shells run */
 	"BASH_ENV",
 	"ZDOTDIR",
@@ -87,16 +92,17 @@ static bool matches(const char *name, const char *const *patterns, size_t n, int
 	return false;
 }
 
-bool env_is_allowed(const char *name, char *const *patterns)
+bool env_is_allowed(const char *name, char *const *patterns, bool forced)
 {
+	/* Brackets are no part of the language: a pattern with one matches nothing. */
+	const char *barred = forced ? "[\\*?" : "[\\";
+
 	if (!is_name(name) || matches(name, never, ARRAY_SIZE(never), FNM_CASEFOLD))
 		return false;
 	if (matches(name, always, ARRAY_SIZE(always), 0))
 		return true;
-	for (; patterns && *patterns; patterns++) {
-		/* Brackets are no part of the language: a pattern with one matches nothing. */
-		if (!strpbrk(*patterns, "[\\") && fnmatch(*patterns, name, 0) == 0)
+	for (; patterns && *patterns; patterns++)
+		if (!strpbrk(*patterns, barred) && fnmatch(*patterns, name, 0) == 0)
 			return true;
-	}
 	return false;
 }

@@ -28,14 +28,14 @@ static void refuse_start(struct monitor *m, uint32_t id, const char *reason)
 }
 
 /* Variables that may not come in vanish without a word, as OpenSSH does it. */
-static void filter_env(struct msg_start *start, char *const *patterns)
+static void filter_env(struct msg_start *start, const struct lease *lease)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < start->n_env; i++) {
 		struct msg_env env = start->env[i];
 
-		if (env_is_allowed(env.name, patterns)) {
+		if (env_is_allowed(env.name, lease->accept_env, lease->force_command)) {
 			start->env[n++] = env;
 		} else {
 			free(env.name);
@@ -181,7 +181,7 @@ int sessions_start(struct monitor *m, struct chan_msg *msg)
 	if (r == -EEXIST)
 		return -EPROTO;
 	if (r == 0) {
-		filter_env(&start, m->lease.accept_env);
+		filter_env(&start, &m->lease);
 		r = choose_program(m, &start);
 		if (r != 0)
 			channels_remove(&m->channels, channel);

@@ -156,7 +156,8 @@ static void check_start(const struct monitor *m, const struct chan_msg *msg)
 	else if (start.kind == START_SHELL)
 		check(start.command[0] == '\0');
 	for (size_t i = 0; i < start.n_env; i++)
-		check(env_is_allowed(start.env[i].name, m->lease.accept_env) ||
+		check(env_is_allowed(start.env[i].name, m->lease.accept_env,
+				     m->lease.force_command) ||
 		      (m->lease.force_command && i == start.n_env - 1 &&
 		       strcmp(start.env[i].name, "SSH_ORIGINAL_COMMAND") == 0));
 	msg_start_done(&start);

@@ -61,7 +61,8 @@ static void expect_forced(struct stage *s, const struct msg_start *start, const 
 
 static void test_forced_command(void **state)
 {
-	static char command[] = "rm -rf /", value[] = "forged", name[] = "SSH_ORIGINAL_COMMAND";
+	static char command[] = "rm -rf /", value[] = "forged", name[] = "SSH_ORIGINAL_COMMAND",
+		    editor[] = "EDITOR";
 	struct stage s;
 
 	stage_log_in(&s, "SSH=yes\nSftpServer=/opt/sftp-server\n", FORCES);
@@ -69,8 +70,8 @@ static void test_forced_command(void **state)
 		      &(struct msg_start){ .channel = 1,
 					   .kind = START_EXEC,
 					   .command = command,
-					   .env = { { name, value } },
-					   .n_env = 1 },
+					   .env = { { name, value }, { editor, value } },
+					   .n_env = 2 },
 		      "rm -rf /");
 	expect_forced(&s, &(struct msg_start){ .channel = 2, .kind = START_SHELL }, NULL);
 	/* Whether there is such a program does not matter: it is not run. */

@@ -63,6 +63,12 @@ static void test_never(void **state)
 		"GIT_SSH_COMMAND",
 		"GIT_CONFIG_COUNT",
 		"JAVA_TOOL_OPTIONS",
+		"JDK_JAVA_OPTIONS",
+		"DOTNET_STARTUP_HOOKS",
+		"LUA_INIT",
+		"LUA_INIT_5_4",
+		"PHPRC",
+		"PHP_INI_SCAN_DIR",
 		"PROMPT_COMMAND",
 		"LESSOPEN",
 		"HOSTALIASES",
@@ -77,9 +83,9 @@ static void test_never(void **state)
 		char *const itself[] = { own, NULL };
 
 		print_message("%s\n", names[i]);
-		assert_false(env_is_allowed(names[i], patterns));
-		assert_false(env_is_allowed(names[i], itself));
-		assert_false(env_is_allowed(names[i], NULL));
+		assert_false(env_is_allowed(names[i], patterns, false));
+		assert_false(env_is_allowed(names[i], itself, false));
+		assert_false(env_is_allowed(names[i], NULL, false));
 	}
 }
 
@@ -89,12 +95,12 @@ static void test_always(void **state)
 	char *const none[] = { NULL };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		assert_true(env_is_allowed(names[i], NULL));
-		assert_true(env_is_allowed(names[i], none));
+		assert_true(env_is_allowed(names[i], NULL, false));
+		assert_true(env_is_allowed(names[i], none, false));
 	}
-	assert_false(env_is_allowed("LANGUAGE", NULL));
-	assert_false(env_is_allowed("lang", NULL));
-	assert_false(env_is_allowed("XLANG", NULL));
+	assert_false(env_is_allowed("LANGUAGE", NULL, false));
+	assert_false(env_is_allowed("lang", NULL, false));
+	assert_false(env_is_allowed("XLANG", NULL, false));
 }
 
 static void test_names(void **state)
@@ -106,10 +112,10 @@ static void test_names(void **state)
 	char *const patterns[] = { everything, NULL };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_false(env_is_allowed(bad[i], patterns));
+		assert_false(env_is_allowed(bad[i], patterns, false));
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		assert_true(env_is_allowed(good[i], patterns));
-		assert_false(env_is_allowed(good[i], NULL));
+		assert_true(env_is_allowed(good[i], patterns, false));
+		assert_false(env_is_allowed(good[i], NULL, false));
 	}
 }
 
@@ -142,18 +148,34 @@ static void test_patterns(void **state)
 		char *const second[] = { exact, cases[i].pattern, NULL };
 
 		print_message("%s %s\n", cases[i].pattern, cases[i].name);
-		assert_int_equal(env_is_allowed(cases[i].name, patterns), cases[i].allowed);
-		assert_int_equal(env_is_allowed(cases[i].name, second), cases[i].allowed);
+		assert_int_equal(env_is_allowed(cases[i].name, patterns, false), cases[i].allowed);
+		assert_int_equal(env_is_allowed(cases[i].name, second, false), cases[i].allowed);
 	}
+}
+
+/* A program that is not the client's choice: what a rule names in full, nothing by wildcards. */
+static void test_forced(void **state)
+{
+	static char editor[] = "EDITOR", preload[] = "LD_PRELOAD";
+	char *const wild[] = { everything, one, bracket, NULL };
+	char *const named[] = { everything, editor, preload, NULL };
+
+	assert_false(env_is_allowed("FOO1", wild, true));
+	assert_false(env_is_allowed("EDITOR", wild, true));
+	assert_true(env_is_allowed("EDITOR", wild, false));
+	assert_true(env_is_allowed("EDITOR", named, true));
+	assert_false(env_is_allowed("PAGER", named, true));
+	assert_false(env_is_allowed("LD_PRELOAD", named, true));
+	assert_true(env_is_allowed("LANG", NULL, true));
+	assert_true(env_is_allowed("LC_ALL", wild, true));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_never),
-		cmocka_unit_test(test_always),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_never),  cmocka_unit_test(test_always),
+		cmocka_unit_test(test_names),  cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_forced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
