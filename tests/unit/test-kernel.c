@@ -417,10 +417,11 @@ static void test_foreign_changes(void **state)
 		{ "wg genkey >key.tmp && wg set mesh0 private-key key.tmp; rm key.tmp",
 		  "link mesh0: WireGuard" },
 	};
-	static const char list[] = "ip -o addr show mesh0 | cut -d' ' -f2- | sort; "
-				   "ip route | sed 's/ *$//'; ip -6 route | grep -v fe80; "
-				   "wg show mesh0 | grep -v transfer; ip link show mesh0 | cut -d: -f2-; "
-				   "nft -s list ruleset";
+	static const char list[] =
+		"ip -o addr show mesh0 | cut -d' ' -f2- | sort; "
+		"ip route | sed 's/ *$//'; ip -6 route | grep -v fe80; "
+		"wg show mesh0 | grep -v transfer; ip link show mesh0 | cut -d: -f2-; "
+		"nft -s list ruleset";
 	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
 	_cleanup_(kernel_freep) struct kernel *kernel = NULL;
 	_cleanup_free_ char *before = NULL;
