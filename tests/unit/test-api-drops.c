@@ -121,7 +121,7 @@ static void test_drops_cannot_be_had(void **state)
 	assert_non_null(f->drop_fn);
 }
 
-static struct varlink_client *connect_as(struct fixture *f, const gid_t *groups, size_t n)
+static struct varlink_client *connect_with(struct fixture *f, const gid_t *groups, size_t n)
 {
 	struct varlink_client *client;
 
@@ -141,11 +141,11 @@ static void test_drops_are_for_the_group(void **state)
 	const gid_t others[] = { 4711, 4712 }, ours[] = { 4711, 0 };
 	struct fixture *f = *state;
 
-	stranger = connect_as(f, others, 2);
+	stranger = connect_with(f, others, 2);
 	send_call(f, stranger, WATCH, NULL, true);
 	expect(stranger, "org.varlink.service.PermissionDenied {}");
 	assert_null(f->drop_fn);
-	member = connect_as(f, ours, 2);
+	member = connect_with(f, ours, 2);
 	send_call(f, member, WATCH, NULL, true);
 	expect(member, "");
 	assert_non_null(f->drop_fn);
