@@ -256,7 +256,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 def _start_gateway(stack, scratch, build, log):
     Path("/etc/peergate/sshgw.conf").write_text("SSH=yes\nMaxConnectionsPerPeer=300\nMaxUnauthenticated=300\n"
-                                               "MaxUnauthenticatedPerPeer=300\n")
+                                               "MaxUnauthenticatedPerPeer=300\nPenaltyAfter=0\n")
     _mount_programs(build)
     group = cgroups.Group(scratch, "gateway")
     with socket.socket() as s:  # as in peergate-sshgw.socket
