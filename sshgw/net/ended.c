@@ -32,6 +32,9 @@ enum net_exit net_why_ended(const struct net *net, int r)
 		return NET_EXIT_FAILED;
 	if (net->is_given_up)
 		return NET_EXIT_GAVE_UP;
+	if (!(ssh_get_status(net->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) &&
+	    ssh_get_fd(net->ssh) == SSH_INVALID_SOCKET)
+		return NET_EXIT_LOST;
 	if (!(ssh_get_status(net->ssh) & SSH_CLOSED_ERROR))
 		return is_late(net) ? NET_EXIT_LATE : NET_EXIT_CLOSED;
 	text = ssh_get_error(net->ssh);

@@ -57,6 +57,9 @@ static bool connection_over(const struct net *net)
 
 	if (ssh_get_status(net->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR))
 		return true;
+	/* libssh has closed it because it could not write, which its status does not tell. */
+	if (ssh_get_fd(net->ssh) == SSH_INVALID_SOCKET)
+		return true;
 	if (clock_usec(CLOCK_MONOTONIC) >= net->deadline)
 		return true;
 	return net->state == NET_STATE_CLOSING && !pending;

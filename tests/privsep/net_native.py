@@ -8,10 +8,12 @@ possible.
 usage: net_native.py NET SESSION BUILD_HEADER
 """
 import contextlib
+import ctypes
 import hashlib
 import os
 import pathlib
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -38,6 +40,7 @@ from ssh_packet import packet
 from waiting import LIMIT, wait_until
 
 
+PIDFD_GETFD = 438  # pidfd_getfd(2), the same on all architectures
 EXIT_CLOSED, EXIT_LOST, EXIT_GAVE_UP = 0, 4, 6  # enum net_exit of sshgw/steps.h
 
 
@@ -348,6 +351,25 @@ class NetTest(NativeTest):
             net = gateway.connections[-1].net
             self.assertTrue(wait_until(lambda net=net: net.poll() is not None))
             self.assertIn(net.returncode, (EXIT_CLOSED, EXIT_LOST), command)
+
+    def test_connection_that_cannot_be_written_to(self):
+        """As after a reset that comes between reading and writing: libssh closes it then, and counts it as logged in."""
+        gateway = self.gateway(agrees=None)
+        login = ("import paramiko, sys; t = paramiko.Transport(('127.0.0.1', int(sys.argv[1])))\n"
+                 "t.start_client(); t.auth_none('alice')")
+        with subprocess.Popen(["/usr/bin/python3", "-c", login, str(gateway.port)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+            self.assertTrue(wait_until(lambda: gateway.connections and gateway.connections[-1].asked))
+            client.send_signal(signal.SIGSTOP)
+            net = gateway.connections[-1].net
+            fd = ctypes.CDLL(None).syscall(PIDFD_GETFD, os.pidfd_open(net.pid), 3, 0)
+            with socket.socket(fileno=fd) as theirs:
+                theirs.shutdown(socket.SHUT_WR)
+            gateway.connections[-1].verdict(True)
+            ended = wait_until(lambda: net.poll() is not None)
+            client.kill()
+        self.assertTrue(ended)
+        self.assertEqual(net.returncode, EXIT_LOST)
 
     def test_client_that_does_not_read_answers_after_the_login(self):
         """Reading goes on, for what it sends may be what output waits for; then the connection is given up."""
