@@ -501,7 +501,13 @@ void stage_open(struct stage *s)
 
 void stage_reach(struct stage *s, enum mon_state state)
 {
-	stage_begin(s, NULL, true);
+	stage_reach_with(s, NULL, NULL, state);
+}
+
+void stage_reach_with(struct stage *s, const struct stage_options *options, const char *more,
+		      enum mon_state state)
+{
+	stage_begin(s, options, true);
 	if (state >= MON_KEX)
 		stage_ready(s);
 	if (state >= MON_ASKING)
@@ -509,7 +515,7 @@ void stage_reach(struct stage *s, enum mon_state state)
 	if (state == MON_CHECK)
 		stage_check(s);
 	if (state >= MON_ACCOUNT) {
-		stage_agent_accepts(s, NULL, NULL);
+		stage_agent_accepts(s, NULL, more);
 		stage_account(s);
 	}
 	if (state >= MON_AGREED)
@@ -524,14 +530,7 @@ void stage_log_in(struct stage *s, const char *ceiling, const char *more)
 {
 	const struct stage_options options = { .ceiling = ceiling };
 
-	stage_begin(s, &options, true);
-	stage_ready(s);
-	stage_authorize(s);
-	stage_agent_accepts(s, NULL, more);
-	stage_account(s);
-	stage_agreed(s);
-	stage_opening(s);
-	stage_open(s);
+	stage_reach_with(s, &options, more, MON_OPEN);
 }
 
 void stage_log_out(struct stage *s, const char *log)

@@ -75,6 +75,9 @@ void stage_open(struct stage *s);    /* MON_OPEN: NET_OPENED has come */
 /* The leader's word alone, with what PAM had to say. */
 void stage_leader_opens(struct stage *s, const char *text);
 void stage_reach(struct stage *s, enum mon_state state); /* from the beginning, all of these */
+/* more: of the agent's yes; options and more may be NULL. */
+void stage_reach_with(struct stage *s, const struct stage_options *options, const char *more,
+		      enum mon_state state);
 /* Up to MON_OPEN under this ceiling (NULL: the usual), by a lease with further members (or NULL).
  */
 void stage_log_in(struct stage *s, const char *ceiling, const char *more);

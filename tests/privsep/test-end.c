@@ -530,14 +530,7 @@ static void test_agent_comes_back_while_accounts_are_away(void **state)
 	_cleanup_free_ char *path = stage_agent_path();
 	struct stage s;
 
-	stage_begin(&s, &options, true);
-	stage_ready(&s);
-	stage_authorize(&s);
-	stage_agent_accepts(&s, NULL, NULL);
-	stage_account(&s);
-	stage_agreed(&s);
-	stage_opening(&s);
-	stage_open(&s);
+	stage_reach_with(&s, &options, NULL, MON_OPEN);
 	assert_int_equal(world_set_accounts(false), 0);
 	fake_agent_stop(&s.agent);
 	assert_int_equal(fake_agent_start(path, STAGE_AGENT_UID, &s.agent), 0);
@@ -567,14 +560,7 @@ static void test_agent_stays_away(void **state)
 	uint64_t begin;
 	struct stage s;
 
-	stage_begin(&s, &options, true);
-	stage_ready(&s);
-	stage_authorize(&s);
-	stage_agent_accepts(&s, NULL, NULL);
-	stage_account(&s);
-	stage_agreed(&s);
-	stage_opening(&s);
-	stage_open(&s);
+	stage_reach_with(&s, &options, NULL, MON_OPEN);
 	begin = clock_usec(CLOCK_MONOTONIC);
 	fake_agent_stop(&s.agent);
 	stage_start_channel(&s, CHANNEL);

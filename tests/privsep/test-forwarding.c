@@ -322,13 +322,7 @@ static void test_asked_before_the_session_is_open(void **state)
 	struct chan_writer w = { 0 };
 	struct stage s;
 
-	stage_begin(&s, NULL, true);
-	stage_ready(&s);
-	stage_authorize(&s);
-	stage_agent_accepts(&s, NULL, ALL);
-	stage_account(&s);
-	stage_agreed(&s);
-	stage_opening(&s);
+	stage_reach_with(&s, NULL, ALL, MON_OPENING);
 	ask_connect(&s, 1);
 	ask_listen(&s, 2, FORWARD_AGENT);
 	msg_start_put(&w, &(struct msg_start){ .kind = START_SHELL, .agent_listener = 2 });

@@ -232,12 +232,7 @@ static void test_grace_after_the_yes(void **state)
 	for (int finishes = 0; finishes <= 1; finishes++) {
 		struct stage s;
 
-		stage_begin(&s, &options, true);
-		stage_ready(&s);
-		stage_authorize(&s);
-		stage_agent_accepts(&s, NULL, NULL);
-		stage_account(&s);
-		stage_agreed(&s);
+		stage_reach_with(&s, &options, NULL, MON_AGREED);
 		if (finishes) {
 			stage_opening(&s);
 			stage_expect_silence(s.net.channel, 4500000);
@@ -262,12 +257,7 @@ static void test_duration_begins_with_the_login(void **state)
 	struct chan_msg msg;
 	struct stage s;
 
-	stage_begin(&s, NULL, true);
-	stage_ready(&s);
-	stage_authorize(&s);
-	stage_agent_accepts(&s, NULL, more);
-	stage_account(&s);
-	stage_agreed(&s);
+	stage_reach_with(&s, NULL, more, MON_AGREED);
 	stage_expect_silence(s.net.channel, 2000000);
 	stage_opening(&s);
 	stage_open(&s);
@@ -664,11 +654,7 @@ static void test_host_that_does_not_decide(void **state)
 	stage_ready(&s);
 	stage_authorize(&s);
 	stage_end_with_and_without(&s, "No login within the grace time", BLAMED);
-	stage_begin(&s, &options, true);
-	stage_ready(&s);
-	stage_authorize(&s);
-	stage_agent_accepts(&s, NULL, NULL);
-	stage_account(&s);
+	stage_reach_with(&s, &options, NULL, MON_ACCOUNT);
 	stage_leader_closes(&s);
 	stage_end_with_and_without(&s, "No login within the grace time", BLAMED);
 }

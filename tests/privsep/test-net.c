@@ -552,13 +552,7 @@ static void test_too_many_sessions(void **state)
 	const struct stage_options options = { .ceiling = "SSH=yes\nMaxSessions=2\n" };
 	struct stage s;
 
-	stage_begin(&s, &options, true);
-	stage_ready(&s);
-	stage_authorize(&s);
-	stage_agent_accepts(&s, NULL, NULL);
-	stage_account(&s);
-	stage_agreed(&s);
-	stage_opening(&s);
+	stage_reach_with(&s, &options, NULL, MON_OPENING);
 	start(&s, 0);
 	start(&s, 1);
 	start(&s, 2);
@@ -583,13 +577,7 @@ static void test_too_many_variables(void **state)
 	struct chan_writer w = { 0 };
 	struct stage s;
 
-	stage_begin(&s, &options, true);
-	stage_ready(&s);
-	stage_authorize(&s);
-	stage_agent_accepts(&s, NULL, NULL);
-	stage_account(&s);
-	stage_agreed(&s);
-	stage_opening(&s);
+	stage_reach_with(&s, &options, NULL, MON_OPENING);
 	for (size_t i = 0; i < start_msg.n_env; i++)
 		start_msg.env[i] = (struct msg_env){ name, value };
 	msg_start_put(&w, &start_msg);
