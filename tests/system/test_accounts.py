@@ -106,9 +106,10 @@ def test_ceiling(mesh):
 
 
 def test_ceiling_that_cannot_be_trusted(mesh):
+    began = time.time()
     with ceiling(mesh, "SSH=yes\nNoSuchKey=1\n"):
         assert "switched off" in refusal(mesh, "alice")
-    mesh.server.host.wait_journal(grep=r"sshgw\.conf:2: NoSuchKey")
+    mesh.server.host.wait_journal(since=began, grep=r"sshgw\.conf:2: NoSuchKey")
     mesh.server.host.write(CEILING, USUAL, owner="alice")
     try:
         assert "switched off" in refusal(mesh, "alice")

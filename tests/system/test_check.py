@@ -83,8 +83,9 @@ def test_a_map_that_would_be_refused(mesh):
     content["peers"][0]["node_key"] = mesh.server.key
     assert "has this node's own key" in check_map(mesh, content).stderr
     # And this is what the agent says of it as well.
+    began = time.time()
     mesh.put(mesh.server, {**content, "generation": content["generation"] + 1})
-    mesh.server.host.wait_journal(unit="peergate-agent", grep="has this node's own key")
+    mesh.server.host.wait_journal(unit="peergate-agent", since=began, grep="has this node's own key")
 
 
 def test_also_while_the_agent_is_stopped(mesh):

@@ -405,8 +405,9 @@ def test_host_that_was_away_learns_it_when_it_is_back(mesh):
 def test_sessions_live_through_restarts(mesh):
     server = mesh.server.host
     with client(mesh, "cat") as ssh:
+        began = time.time()
         server.run("systemctl restart peergate-agent peergate-sshgw.service", check=True)
-        server.wait_journal(grep="The agent is back and keeps the lease")
+        server.wait_journal(since=began, grep="The agent is back and keeps the lease")
         ssh.stdin.write(b"still here\n")
         ssh.out.read_until("still here")
         assert mesh.ssh("alice@server id -un").stdout == "alice\n"

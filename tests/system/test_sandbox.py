@@ -1,5 +1,6 @@
 """Promise 8, the network process: what an attacker has who took it over."""
 import re
+import time
 
 from hosts import wait_for
 
@@ -124,14 +125,14 @@ def test_host_key_is_not_in_it(mesh):
 
 
 def test_system_calls_that_kill_it(mesh):
-    server = mesh.server.host
+    server, began = mesh.server.host, time.time()
     for name, call in CALLS.items():
         with logged_in(mesh) as ssh:
             result = inject(server, net_process(server), call)
             assert result.stdout.strip() == "killed SIGSYS", f"{name}: {result.stdout} {result.stderr}"
             assert ssh.wait(20) == 255
         wait_for(lambda: not server.run("pgrep -f ^peergate-sshgw-net").stdout, 10, "end of the network process")
-    server.wait_journal(grep="its sandbox forbids")
+    server.wait_journal(since=began, grep="its sandbox forbids")
 
 
 def test_before_the_login_nothing_was_started(mesh):
@@ -150,7 +151,7 @@ time.sleep(60)
 
 
 def test_login_grace_and_limits(mesh):
-    server = mesh.server.host
+    server, began = mesh.server.host, time.time()
     server.write("/etc/peergate/sshgw.conf",
                  "SSH=yes\nPermitRootLogin=yes\nLoginGraceTime=3s\nMaxUnauthenticatedPerPeer=3\n")
     server.run("systemctl reload-or-restart peergate-sshgw.service", check=True)
@@ -180,5 +181,5 @@ print(*(to_the_end(s) for s in held))     # closed when their time is over
     finally:
         server.write("/etc/peergate/sshgw.conf", "SSH=yes\nPermitRootLogin=yes\n")
         server.run("systemctl reload peergate-sshgw.service", check=True)
-    server.wait_journal(grep="MaxUnauthenticatedPerPeer=")
-    server.wait_journal(grep="No login within the grace time")
+    server.wait_journal(since=began, grep="MaxUnauthenticatedPerPeer=")
+    server.wait_journal(since=began, grep="No login within the grace time")

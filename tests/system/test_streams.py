@@ -1,5 +1,6 @@
 """Bytes between a stock client and its program: half closed, slow, with new keys on the way; and their end."""
 import re
+import time
 
 import pytest
 from hosts import wait_for
@@ -90,11 +91,11 @@ def test_keepalives_and_new_keys_by_time(mesh, rekeying):
 
 
 def test_bad_rekey_limit_is_named(mesh):
-    server = mesh.server.host
+    server, began = mesh.server.host, time.time()
     server.write(CONF, CEILING + "RekeyLimit=10\n")
     try:
         result = mesh.ssh("alice@server true")
         assert result.returncode == 255 and "SSH is switched off" in result.stderr
-        assert server.wait_journal(grep=rf'{CONF}:3: RekeyLimit: "10" does not fit; expected a size from 1M')
+        assert server.wait_journal(since=began, grep=rf'{CONF}:3: RekeyLimit: "10" does not fit; expected a size from 1M')
     finally:
         server.write(CONF, CEILING)
