@@ -1,4 +1,5 @@
 """What the journal tells of a connection; and what becomes of peers whose connections misbehave."""
+import contextlib
 import time
 
 from absence import ceiling
@@ -109,39 +110,38 @@ def knock(node, server, n):
     return node.host.run(["python3", "-I", "-S", "-c", KNOCK, server.ip4, str(n)], check=True).stdout.splitlines()
 
 
+@contextlib.contextmanager
+def penalties(mesh, *settings):
+    """The gateway with these, which knows of nothing that happened before, and forgets what happened meanwhile."""
+    try:
+        with ceiling(mesh, *settings):
+            mesh.server.host.run("systemctl restart peergate-sshgw", check=True)
+            yield
+    finally:
+        mesh.server.host.run("systemctl restart peergate-sshgw", check=True)
+
+
 def test_peer_that_misbehaves_is_refused(mesh):
     """For a while, longer the next time; nobody else is."""
     server, began = mesh.server.host, time.time()
-    with ceiling(mesh, "PenaltyAfter=5", "PenaltyTime=6s"):
-        # Begins anew: what earlier tests did does not count.
-        server.run("systemctl restart peergate-sshgw", check=True)
-        try:
-            assert not [line for line in knock(mesh.phone, mesh.server, 5) if line.startswith("Peergate: ")]
-            server.wait_journal(since=began, EVENT="penalty", PEER=mesh.phone.ip4)
-            told = knock(mesh.phone, mesh.server, 40)
-            assert told[0].startswith("Peergate: too many connections from this address did not log in; try again in ")
-            assert mesh.ssh("alice@server id -un").stdout == "alice\n"
-            assert 1 <= len(server.journal(since=began, grep="its connections misbehaved, for [0-9]+ s more")) <= 20
-            # It is over by itself, and twice as long for who goes on.
-            wait_for(lambda: not knock(mesh.phone, mesh.server, 1)[0].startswith("Peergate: "), 30, "its end", 0.5)
-            knock(mesh.phone, mesh.server, 5)
-            assert server.wait_journal(since=began, grep="Refusing connections from .* for 12 s")["PEER"] == mesh.phone.ip4
-        finally:
-            server.write("/etc/peergate/sshgw.conf", "SSH=yes\nPermitRootLogin=yes\nPenaltyAfter=0\n")
-            server.run("systemctl reload peergate-sshgw", check=True)
-    server.run("systemctl reload peergate-sshgw", check=True)
+    with penalties(mesh, "PenaltyAfter=5", "PenaltyTime=6s"):
+        assert not [line for line in knock(mesh.phone, mesh.server, 5) if line.startswith("Peergate: ")]
+        server.wait_journal(since=began, EVENT="penalty", PEER=mesh.phone.ip4)
+        told = knock(mesh.phone, mesh.server, 40)
+        assert told[0].startswith("Peergate: too many connections from this address did not log in; try again in ")
+        assert mesh.ssh("alice@server id -un").stdout == "alice\n"
+        assert 1 <= len(server.journal(since=began, grep="its connections misbehaved, for [0-9]+ s more")) <= 20
+        # It is over by itself, and twice as long for who goes on.
+        wait_for(lambda: not knock(mesh.phone, mesh.server, 1)[0].startswith("Peergate: "), 30, "its end", 0.5)
+        knock(mesh.phone, mesh.server, 5)
+        assert server.wait_journal(since=began, grep="Refusing connections from .* for 12 s")["PEER"] == mesh.phone.ip4
 
 
 def test_peer_that_resets_is_refused(mesh):
     """Who connects and resets at once costs something each time, too."""
     server, began = mesh.server.host, time.time()
-    try:
-        with ceiling(mesh, "PenaltyAfter=5", "PenaltyTime=60s"):
-            server.run("systemctl restart peergate-sshgw", check=True)
-            mesh.phone.host.run(["python3", "-I", "-S", "-c", RESET, mesh.server.ip4, "5"], check=True)
-            server.wait_journal(since=began, EVENT="penalty", PEER=mesh.phone.ip4)
-            assert knock(mesh.phone, mesh.server, 1)[0].startswith("Peergate: too many connections from this address")
-            assert mesh.ssh("alice@server id -un").stdout == "alice\n"
-    finally:
-        # It forgets whom it refused.
-        server.run("systemctl restart peergate-sshgw", check=True)
+    with penalties(mesh, "PenaltyAfter=5", "PenaltyTime=60s"):
+        mesh.phone.host.run(["python3", "-I", "-S", "-c", RESET, mesh.server.ip4, "5"], check=True)
+        server.wait_journal(since=began, EVENT="penalty", PEER=mesh.phone.ip4)
+        assert knock(mesh.phone, mesh.server, 1)[0].startswith("Peergate: too many connections from this address")
+        assert mesh.ssh("alice@server id -un").stdout == "alice\n"
