@@ -192,7 +192,9 @@ int auth_result(struct net *net, const struct chan_msg *msg)
 	if (r < 0)
 		return r;
 	net->active.msec = result.active_msec;
-	if (net->state != NET_STATE_ASKED && net->state != NET_STATE_CHECK)
+	if (net->state == NET_STATE_CLOSING)
+		; /* given up meanwhile, which the monitor could not know */
+	else if (net->state != NET_STATE_ASKED && net->state != NET_STATE_CHECK)
 		r = -EBADMSG;
 	else if (result.verdict == AUTH_ACCEPTED)
 		r = agreed(net, result.text);

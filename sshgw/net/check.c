@@ -101,12 +101,13 @@ int net_check_begin(struct net *net, const struct chan_msg *msg)
 	struct msg_check where = { 0 };
 	int r = msg_check_get(msg, &where);
 
-	if (r == 0 && net->state != NET_STATE_ASKED && net->state != NET_STATE_CHECK) {
-		msg_check_done(&where);
-		r = -EBADMSG;
-	}
 	if (r < 0)
 		return r;
+	if (net->state != NET_STATE_ASKED && net->state != NET_STATE_CHECK) {
+		msg_check_done(&where);
+		/* Given up meanwhile, which the monitor could not know. */
+		return net->state == NET_STATE_CLOSING ? 0 : -EBADMSG;
+	}
 	msg_check_done(&net->check.where);
 	net->check.where = where;
 	net->state = NET_STATE_CHECK;

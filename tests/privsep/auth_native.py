@@ -8,6 +8,7 @@ usage: auth_native.py NET SESSION BUILD_HEADER
 import pathlib
 import queue
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ SERVICE_REQUEST, USERAUTH_REQUEST, FAILURE, SUCCESS, BANNER, PK_OK, RESPONSE = 5
 INFO_REQUEST = PK_OK  # both are 60
 DEFAULT, PASSWORD_ONLY, NOTHING_ELSE = ["publickey", "keyboard-interactive", "password"], \
     ["keyboard-interactive", "password"], ["keyboard-interactive"]
+CLOSED = 0  # NET_EXIT_CLOSED, sshgw/steps.h
 
 
 class Bare(paramiko.Transport):
@@ -332,6 +334,21 @@ class AuthTest(unittest.TestCase):
             # The client reads it in its own time.
             self.assertTrue(wait_until(lambda client=client: client.banners ==
                                        ["Peergate: another user needs another connection\r\n"]), client.banners)
+
+    def test_answer_that_comes_too_late(self):
+        """The monitor's, to a connection that was given up in the same moment, is no breach of what they agreed."""
+        for answer in (lambda connection: connection.verdict(True), lambda connection: connection.check("ABCD-EFGH")):
+            gateway = self.gateway(agrees=None)
+            client = self.bare(gateway)
+            client.request("none")
+            self.assertTrue(wait_until(lambda: gateway.connections[-1].asked))
+            connection = gateway.connections[-1]
+            connection.net.send_signal(signal.SIGSTOP)
+            client.request("none", user="root")
+            answer(connection)
+            connection.net.send_signal(signal.SIGCONT)
+            self.assertTrue(self.closed(gateway))
+            self.assertEqual(connection.net.returncode, CLOSED)
 
     def test_names_that_are_none(self):
         for user in (b"alice\0root", "x" * 257):
