@@ -84,6 +84,9 @@ stage_sso() {
 			--junitxml="$build/sso/junit.xml" "${pytest_options[@]}" "$repo/tests/sso"
 }
 
+# The test machine, built beside the stages before it, none of which uses both processors all the time.
+prepare_machine() { nice "$repo/tests/vm/run" --prepare; }
+
 # System tests in one machine: system_tests NAME [OPTION-OF-tests/vm/run]...
 system_tests() {
 	local name=$1 out=$build/system/$1 robot=("$repo/tests/sso/robot.py" "$build/idp" --)
@@ -103,6 +106,7 @@ stage_system() {
 	results=("$build/system/all/junit.xml")
 	rm -rf "$build/system"
 	build_stage "$build/stage" && build_guest_tests && install_provider || return 1
+	[ -z "$preparing" ] || step machine wait "$preparing" || { cat "$logs/machine.log" && return 1; }
 	say "system: test"
 	if [ ${#pytest_options[@]} -gt 0 ] || [ ${#vm_options[@]} -gt 0 ]; then
 		system_tests all "${vm_options[@]}"
@@ -143,7 +147,12 @@ run_stage() {
 	sum_passed=$((sum_passed + passed)) sum_failed=$((sum_failed + failed)) sum_skipped=$((sum_skipped + skipped))
 }
 
+preparing=
 if install_packages "${build_packages[@]}" "${test_packages[@]}"; then
+	if [[ " ${stages[*]} " = *" system "* ]] && [ ${#vm_options[@]} -eq 0 ]; then
+		prepare_machine >"$logs/machine.log" 2>&1 &
+		preparing=$!
+	fi
 	for s in "${stages[@]}"; do
 		run_stage "$s"
 	done
