@@ -1,6 +1,6 @@
 /*
  * The agent: holds the map in force, the kernel object and the leases, and keeps them in step.
- * The socket's methods (agent/api.h) read it through the accessors below.
+ * The socket's methods (agent/api/api.h) read it through the accessors below.
  */
 #pragma once
 
@@ -9,8 +9,8 @@
 #include <systemd/sd-event.h>
 
 #include "agent/config.h"
-#include "agent/kernel.h"
-#include "agent/netmap.h"
+#include "agent/kernel/kernel.h"
+#include "agent/netmap/netmap.h"
 #include "common/cleanup.h"
 #include "common/wgkey.h"
 

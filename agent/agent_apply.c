@@ -10,7 +10,7 @@
 
 #include "agent/agent_internal.h"
 #include "agent/clock_watch.h"
-#include "agent/expiry.h"
+#include "agent/netmap/expiry.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"

@@ -3,12 +3,12 @@
 
 #include "agent/agent.h"
 #include "agent/hostfiles.h"
-#include "agent/lease.h"
+#include "agent/kernel/repair.h"
 #include "agent/link/link.h"
-#include "agent/map_age.h"
-#include "agent/mapcache.h"
-#include "agent/mapfile.h"
-#include "agent/repair.h"
+#include "agent/netmap/age.h"
+#include "agent/netmap/cache.h"
+#include "agent/netmap/file.h"
+#include "agent/ssh/lease.h"
 #include "agent/state.h"
 #include "agent/stats.h"
 

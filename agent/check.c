@@ -7,8 +7,8 @@
 
 #include "agent/config.h"
 #include "agent/filter/compile.h"
-#include "agent/mapfile.h"
-#include "agent/netmap.h"
+#include "agent/netmap/file.h"
+#include "agent/netmap/netmap.h"
 #include "common/clock.h"
 #include "common/text.h"
 #include "common/varlink.h"

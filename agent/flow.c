@@ -2,7 +2,7 @@
 
 #include <netinet/in.h>
 
-#include "agent/netmap_names.h"
+#include "agent/netmap/names.h"
 #include "common/text.h"
 
 /* ---- where an address is ---- */

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/known_hosts.h"
 #include "agent/names.h"
-#include "agent/netmap_json.h"
+#include "agent/netmap/json.h"
+#include "agent/ssh/known_hosts.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/names.h"

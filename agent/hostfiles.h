@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 #include "common/cleanup.h"
 
 #define HOSTFILES_NETMAP "netmap.json"

@@ -8,9 +8,9 @@
 #include <systemd/sd-daemon.h>
 
 #include "agent/agent.h"
-#include "agent/api.h"
+#include "agent/api/api.h"
 #include "agent/check.h"
-#include "agent/kernel.h"
+#include "agent/kernel/kernel.h"
 #include "agent/listen.h"
 #include "agent/node_key.h"
 #include "agent/state.h"

@@ -1,7 +1,7 @@
 /* The host names of the mesh as libnss_peergate(8) reads them. */
 #pragma once
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 
 /*
  * The names file (common/names.h) for a map: this node and every peer, those with an expired key as

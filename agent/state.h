@@ -39,7 +39,7 @@ int state_use_next_key(struct state *state);
 /* A key that nobody knows, at once. */
 int state_renew_key(struct state *state);
 
-/* The directory, borrowed, for what else is kept there (agent/mapcache.h). */
+/* The directory, borrowed, for what else is kept there (agent/netmap/cache.h). */
 const char *state_dir(const struct state *state);
 int state_dir_fd(const struct state *state);
 

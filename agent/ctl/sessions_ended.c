@@ -2,8 +2,8 @@
 
 #include <errno.h>
 
-#include "agent/lease.h"
-#include "agent/ssh_policy.h"
+#include "agent/ssh/lease.h"
+#include "agent/ssh/policy.h"
 #include "common/cli/value.h"
 
 static void on_revoked(struct lease *lease, enum lease_end end, const char *message, void *userdata)

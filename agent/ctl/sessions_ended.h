@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "agent/ctl/ctl.h"
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 
 /*
  * Ask the agent for its sessions and judge each by the new map, as the agent would. What a session

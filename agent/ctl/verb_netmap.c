@@ -8,13 +8,13 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "agent/api/warnings.h"
 #include "agent/ctl/ctl.h"
 #include "agent/ctl/render.h"
 #include "agent/ctl/sessions_ended.h"
 #include "agent/hostfiles.h"
-#include "agent/map_warnings.h"
 #include "agent/mapdiff/mapdiff.h"
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/text.h"

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "agent/filter/ports.h"
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 
 /* Ranges of an answer to "which ports?"; more are cut off. */
 #define FILTER_EXPLAIN_MAX_RANGES 64u

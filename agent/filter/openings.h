@@ -1,7 +1,7 @@
 /* What each rule of the packet filter opens on this node. */
 #pragma once
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 
 enum {
 	OPENS_IPV4 = 1 << 0,

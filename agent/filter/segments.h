@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "agent/filter/rulelist.h"
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 
 /* A prefix: of a rule's sources, or (router set) a peer's route. */
 struct span {

@@ -14,7 +14,7 @@
 #include "agent/link/facts.h"
 #include "agent/link/machine.h"
 #include "agent/link/wish.h"
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 #include "agent/state.h"
 #include "common/cleanup.h"
 #include "common/ip.h"

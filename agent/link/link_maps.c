@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "agent/link/link_internal.h"
-#include "agent/netmap_delta.h"
+#include "agent/netmap/delta.h"
 #include "common/base64.h"
 #include "common/clock.h"
 #include "common/log.h"

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 
 /*
  * from: the map in force; NULL: none, the mesh is blocked. Expired keys and rules count as absent

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 
 /* A mesh address that is a peer's in one of the maps at least. */
 struct diff_address {

@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 #include "agent/filter/table.h"
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 
 /* One map's compiled filter, and which of its sources has which class. */
 struct rights_map {

@@ -8,7 +8,7 @@
 
 #include "agent/grow.h"
 #include "agent/mapdiff/parts.h"
-#include "agent/ssh_policy.h"
+#include "agent/ssh/policy.h"
 #include "common/text.h"
 
 /* Each try goes through all rules of both maps: a hostile map must not make it endless. */

@@ -3,7 +3,7 @@
 #include <net/if.h>
 #include <string.h>
 
-#include "agent/link_mark.h"
+#include "agent/kernel/link_mark.h"
 
 const struct family families[N_FAMILIES] = {
 	{

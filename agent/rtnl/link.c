@@ -3,7 +3,7 @@
 #include <netlink/route/link.h>
 #include <string.h>
 
-#include "agent/link_mark.h"
+#include "agent/kernel/link_mark.h"
 #include "agent/rtnl/internal.h"
 
 static void describe(struct rtnl_link *link, struct rtnl_link_state *ret_state)

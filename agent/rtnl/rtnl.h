@@ -27,7 +27,7 @@ struct rtnl_link_state {
 	int ifindex;
 	char name[IFNAMSIZ];
 	bool wireguard;
-	bool marked;  /* has the alias of agent/link_mark.h: it is ours, whatever its name */
+	bool marked;  /* has the alias of agent/kernel/link_mark.h: it is ours, whatever its name */
 	bool grouped; /* is in the group: the packet filter knows it, whatever its name */
 	bool up;
 	unsigned mtu;

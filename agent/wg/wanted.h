@@ -1,7 +1,7 @@
 /* The WireGuard device that a map asks for: pure. */
 #pragma once
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 #include "agent/wg/device.h"
 
 /*

@@ -1,4 +1,5 @@
-/* What the agent is told of a connection: agent/io.peergate.Agent.varlink has the meaning. Pure. */
+/* What the agent is told of a connection: agent/api/io.peergate.Agent.varlink has the meaning.
+ * Pure. */
 #pragma once
 
 #include <jansson.h>

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "agent/kernel.h"
+#include "agent/kernel/kernel.h"
 
 struct kernel {
 	char unused;

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "agent/api.h"
+#include "agent/api/api.h"
 #include "agent/stats.h"
 #include "common/log.h"
 #include "common/varlink.h"

@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "agent/known_hosts.h"
 #include "agent/names.h"
-#include "agent/netmap.h"
-#include "agent/netmap_json.h"
-#include "agent/ssh_policy.h"
+#include "agent/netmap/json.h"
+#include "agent/netmap/netmap.h"
+#include "agent/ssh/known_hosts.h"
+#include "agent/ssh/policy.h"
 #include "common/names.h"
 #include "common/text.h"
 #include "tests/unit/netmap-same.h"

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "agent/drop.h"
+#include "agent/kernel/drop.h"
 #include "common/cleanup.h"
 
 #define MAX_MESSAGE 4096

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "agent/clock_watch.h"
-#include "agent/lease.h"
+#include "agent/ssh/lease.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/text.h"

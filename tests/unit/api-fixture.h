@@ -3,7 +3,7 @@
 
 #include <sys/un.h>
 
-#include "agent/api.h"
+#include "agent/api/api.h"
 #include "agent/stats.h"
 #include "common/varlink.h"
 

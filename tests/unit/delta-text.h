@@ -1,8 +1,8 @@
 /* A change of a map from its text. */
 #pragma once
 
-#include "agent/netmap_delta.h"
-#include "agent/netmap_read.h"
+#include "agent/netmap/delta.h"
+#include "agent/netmap/read.h"
 
 static inline int delta_parse(const struct netmap *base, const char *text, size_t len,
 			      const char *source, char **reterr_text, struct netmap **ret_map)

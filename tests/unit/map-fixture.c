@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "agent/netmap_delta.h"
+#include "agent/netmap/delta.h"
 #include "common/base64.h"
 #include "common/text.h"
 #include "coord/map/streams_internal.h"

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 #include "common/frame_stream.h"
 #include "coord/map/streams.h"
 #include "coord/map/world.h"

@@ -3,7 +3,7 @@
 
 #include <jansson.h>
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 
 json_t *document_load(void);
 /* As netmap_parse(), of "m.json". */

@@ -3,6 +3,6 @@
 
 #include <stdbool.h>
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 
 bool netmap_same(const struct netmap *a, const struct netmap *b);

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "agent/drop.h"
+#include "agent/kernel/drop.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "agent/api_internal.h"
+#include "agent/api/internal.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "agent/ctl/drops/drops.h"
-#include "agent/drop.h"
+#include "agent/kernel/drop.h"
 #include "agent/netlink/nflog.h"
 #include "agent/nft/layout.h"
 #include "common/cleanup.h"

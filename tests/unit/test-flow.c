@@ -9,7 +9,7 @@
 
 #include "agent/filter/compile.h"
 #include "agent/flow.h"
-#include "agent/netmap_names.h"
+#include "agent/netmap/names.h"
 #include "common/text.h"
 
 #define NOW 1795564800000000u /* 2026-11-25T00:00:00Z */

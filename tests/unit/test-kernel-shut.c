@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "agent/kernel.h"
+#include "agent/kernel/kernel.h"
 #include "common/clock.h"
 #include "common/text.h"
 #include "tests/unit/netns.h"

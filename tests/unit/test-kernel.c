@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "agent/kernel.h"
+#include "agent/kernel/kernel.h"
 #include "agent/rtnl/rtnl.h"
 #include "agent/rtnl/watch.h"
 #include "common/text.h"

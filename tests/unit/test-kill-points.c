@@ -29,7 +29,7 @@
 
 #include "agent/filter/compile.h"
 #include "agent/filter/diff.h"
-#include "agent/kernel.h"
+#include "agent/kernel/kernel.h"
 #include "agent/nft/nft.h"
 #include "agent/nft/observe.h"
 #include "agent/rtnl/rtnl.h"

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "agent/known_hosts.h"
+#include "agent/ssh/known_hosts.h"
 #include "common/file.h"
 #include "common/text.h"
 

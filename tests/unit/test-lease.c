@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "agent/lease.h"
+#include "agent/ssh/lease.h"
 #include "common/text.h"
 
 #define NOW   UINT64_C(1800000000000000) /* 2027-01-15T08:00:00Z */

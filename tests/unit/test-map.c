@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 #include "common/clock.h"
 #include "common/text.h"
 #include "coord/map/map.h"

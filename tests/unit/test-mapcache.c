@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "agent/mapcache.h"
-#include "agent/netmap_json.h"
+#include "agent/netmap/cache.h"
+#include "agent/netmap/json.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"

@@ -11,13 +11,13 @@
 
 #include <cmocka.h>
 
+#include "agent/api/warnings.h"
 #include "agent/ctl/render.h"
 #include "agent/ctl/sessions_ended.h"
 #include "agent/filter/compile.h"
-#include "agent/map_warnings.h"
 #include "agent/mapdiff/mapdiff.h"
-#include "agent/netmap_json.h"
-#include "agent/ssh_policy.h"
+#include "agent/netmap/json.h"
+#include "agent/ssh/policy.h"
 #include "common/text.h"
 #include "tests/unit/golden.h"
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "agent/mapfile.h"
+#include "agent/netmap/file.h"
 #include "common/file.h"
 #include "common/text.h"
 

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "agent/filter/compile.h"
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 #include "agent/nft/nft.h"
 #include "agent/rtnl/watch.h"
 #include "tests/unit/foreign.h"

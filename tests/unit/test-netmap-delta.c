@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "agent/netmap_delta.h"
-#include "agent/netmap_json.h"
-#include "agent/ssh_reach.h"
+#include "agent/netmap/delta.h"
+#include "agent/netmap/json.h"
+#include "agent/ssh/reach.h"
 #include "common/text.h"
 #include "tests/unit/delta-text.h"
 #include "tests/unit/netmap-document.h"

@@ -10,8 +10,8 @@
 
 #include <jansson.h>
 
-#include "agent/netmap.h"
-#include "agent/netmap_json.h"
+#include "agent/netmap/json.h"
+#include "agent/netmap/netmap.h"
 #include "common/file.h"
 #include "common/text.h"
 #include "tests/unit/netmap-document.h"

@@ -26,8 +26,8 @@
 #include <cmocka.h>
 
 #include "agent/filter/compile.h"
-#include "agent/kernel_revoke.h"
-#include "agent/link_mark.h"
+#include "agent/kernel/link_mark.h"
+#include "agent/kernel/revoke.h"
 #include "agent/netlink/nlsock.h"
 #include "agent/nft/nft.h"
 #include "common/text.h"

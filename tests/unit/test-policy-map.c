@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "agent/netmap.h"
-#include "agent/ssh_policy.h"
+#include "agent/netmap/netmap.h"
+#include "agent/ssh/policy.h"
 #include "common/text.h"
 #include "coord/policy/text.h"
 #include "tests/unit/golden.h"

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "agent/repair.h"
+#include "agent/kernel/repair.h"
 #include "common/log.h"
 
 static const struct kernel_changes none, some = { .links_changed = 1 };

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "agent/ssh_policy.h"
+#include "agent/ssh/policy.h"
 #include "common/text.h"
 
 /* 2026-11-25T00:00:00Z; a day later; a day earlier as text. */

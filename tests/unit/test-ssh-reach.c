@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "agent/ssh_reach.h"
+#include "agent/ssh/reach.h"
 #include "common/text.h"
 
 #define SRC(list) "{\"src\":[" list "],\"dst\":[{\"ip\":\"100.64.0.1\",\"ports\":[22,22]}]}"

@@ -167,7 +167,7 @@ static void check(const struct state *s, const char *source, uint64_t generation
 	assert_true(!error == (expected == 0));
 }
 
-/* Noted, and written as it is by agent/mapcache.c. */
+/* Noted, and written as it is by agent/netmap/cache.c. */
 static void note(struct state *s, const char *dir, const char *source, uint64_t generation)
 {
 	_cleanup_free_ char *text = NULL;

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "agent/link_mark.h"
+#include "agent/kernel/link_mark.h"
 #include "agent/rtnl/rtnl.h"
 #include "agent/wg/wg.h"
 #include "tests/unit/netns.h"

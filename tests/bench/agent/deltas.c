@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "agent/filter/compile.h"
-#include "agent/netmap_delta.h"
-#include "agent/netmap_json.h"
+#include "agent/netmap/delta.h"
+#include "agent/netmap/json.h"
 #include "common/text.h"
 #include "tests/bench/agent/bench.h"
 #include "tests/bench/agent/workload.h"

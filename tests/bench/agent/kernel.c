@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/kernel.h"
+#include "agent/kernel/kernel.h"
 #include "tests/bench/agent/bench.h"
 #include "tests/bench/agent/workload.h"
 

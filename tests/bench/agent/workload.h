@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/netmap.h"
+#include "agent/netmap/netmap.h"
 #include "common/cleanup.h"
 
 /*
