@@ -216,6 +216,19 @@ static json_t *json_self(const struct tc *tc, const struct tc_node *node)
 	return self;
 }
 
+static json_t *json_ssh_rule(const struct tc *tc)
+{
+	json_t *rule =
+		json_pack("{s:[s], s:{s:s, s:s}, s:s, s:s}", "principals", "*", "users", "root",
+			  "root", "*", "=", "action", tc->ssh_action, "origin", "ssh[0]");
+
+	if (tc->forwarding)
+		json_object_set_new(
+			rule, "forwarding",
+			json_pack("{s:b, s:b, s:b}", "agent", true, "local", true, "remote", true));
+	return rule;
+}
+
 json_t *tc_map(const struct tc *tc, const struct tc_node *node)
 {
 	json_t *peers = json_array(), *rules = json_array(), *filter = json_array();
@@ -228,10 +241,7 @@ json_t *tc_map(const struct tc *tc, const struct tc_node *node)
 			      json_pack("{s:[s], s:[{s:s, s:[i, i]}]}", "src", "100.64.0.0/10",
 					"dst", "ip", "100.64.0.0/10", "ports", 0, 65535));
 	if (tc->ssh_action)
-		json_array_append_new(rules,
-				      json_pack("{s:[s], s:{s:s, s:s}, s:s, s:s}", "principals",
-						"*", "users", "root", "root", "*", "=", "action",
-						tc->ssh_action, "origin", "ssh[0]"));
+		json_array_append_new(rules, json_ssh_rule(tc));
 	return json_pack("{s:s, s:i, s:s, s:I, s:o, s:{s:s, s:[s]}, s:{s:{s:s}}, s:o, s:o, s:o, "
 			 "s:{s:s, s:s, s:s}}",
 			 "type", tc->whole_is_broken ? "fool" : "full", "version", 1, "for",
@@ -512,6 +522,17 @@ static struct tc_node *node_by_id(struct tc *tc, const char *id)
 	return NULL;
 }
 
+/* Numbers begin with 1. */
+static struct tc_check *check_numbered(struct tc *tc, size_t number)
+{
+	return &tc->checks[(number - 1) % TC_MAX_CHECKS];
+}
+
+static size_t n_remembered(const struct tc *tc)
+{
+	return tc->n_checks < TC_MAX_CHECKS ? tc->n_checks : TC_MAX_CHECKS;
+}
+
 /* Who asks is where the login goes to, or comes from. */
 static void ask_check(struct tc *tc, const struct asked *asked, struct tc_node *node)
 {
@@ -528,8 +549,9 @@ static void ask_check(struct tc *tc, const struct asked *asked, struct tc_node *
 		return answer_asked(tc, asked, 200, json_pack("{s:s}", "state", "accepted"));
 	if (source->checked)
 		return answer_asked(tc, asked, 200, checked_body());
-	MUST(tc->n_checks < TC_MAX_CHECKS);
-	check = &tc->checks[tc->n_checks++];
+	check = check_numbered(tc, ++tc->n_checks);
+	MUST(!check->waiting);
+	check->state = TC_CHECK_WAITING;
 	check->asker = node;
 	check->source = source;
 	snprintf(check->id, sizeof(check->id), "%zu", tc->n_checks);
@@ -571,8 +593,8 @@ static void wait_for_check(struct tc *tc, const struct asked *asked, struct tc_n
 	size_t number = id ? (size_t)atoi(id) : 0;
 	struct tc_check *check = NULL;
 
-	if (number > 0 && number <= tc->n_checks)
-		check = &tc->checks[number - 1];
+	if (number > 0 && number <= tc->n_checks && tc->n_checks - number < TC_MAX_CHECKS)
+		check = check_numbered(tc, number);
 	if (!check || check->asker != node)
 		return no(tc, asked, 404, "not-found");
 	if (check->waiting)
@@ -585,7 +607,7 @@ static void wait_for_check(struct tc *tc, const struct asked *asked, struct tc_n
 
 static void end_checks(struct tc *tc, int state)
 {
-	for (size_t i = 0; i < tc->n_checks; i++) {
+	for (size_t i = 0; i < n_remembered(tc); i++) {
 		struct tc_check *check = &tc->checks[i];
 
 		if (check->state != TC_CHECK_WAITING)
@@ -617,7 +639,7 @@ unsigned tc_n_held(const struct tc *tc)
 {
 	unsigned n = 0;
 
-	for (size_t i = 0; i < tc->n_checks; i++)
+	for (size_t i = 0; i < n_remembered(tc); i++)
 		n += tc->checks[i].waiting != NULL;
 	return n;
 }
@@ -771,7 +793,7 @@ void tc_stop(struct tc *tc)
 		if (node->waiting)
 			node->waiting = http_request_unref(node->waiting);
 	}
-	for (size_t i = 0; i < tc->n_checks; i++)
+	for (size_t i = 0; i < n_remembered(tc); i++)
 		if (tc->checks[i].waiting)
 			tc->checks[i].waiting = http_request_unref(tc->checks[i].waiting);
 	tc->server = http_server_free(tc->server);

@@ -59,12 +59,13 @@ struct tc {
 	size_t n_nodes;
 	uint64_t generation;
 
-	struct tc_check checks[TC_MAX_CHECKS];
-	size_t n_checks;
+	struct tc_check checks[TC_MAX_CHECKS]; /* the newest */
+	size_t n_checks;		       /* so far */
 
 	/* How it behaves. */
 	struct http_tls_files tls; /* cert NULL: plain HTTP; from tc_start() on */
 	const char *ssh_action;	   /* of the one SSH rule; NULL: there is none */
+	bool forwarding;	   /* it lets everything be forwarded */
 	bool any_source;	   /* checks of logins from nodes that are none here */
 	const char *auth_key;	   /* the one that enrols at once; NULL: none does */
 	bool approve_all;	   /* without an auth key, too */

@@ -2,8 +2,9 @@
  * The coordinator for tests as a program, for hosts in a machine: test-coordinator PORT FILE.
  *
  * FILE gets its public key. Commands come on standard input, a line each; each is answered with a
- * line: approve, reject, expire NAME, delete NAME, publish, stop, start, counts. Of checks: rule
- * ACTION (accept, check, none), pass, deny, lapse, forget.
+ * line: approve, reject, expire NAME, delete NAME, publish, stop, start, counts, forwarding
+ * (the SSH rule's: all of it). Of checks: rule ACTION (accept, check, none), pass, deny, lapse,
+ * forget.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -55,6 +56,12 @@ static const char *set_rule(struct tc *tc, const char *action)
 	return "unknown";
 }
 
+static void allow_forwarding(struct tc *tc)
+{
+	tc->forwarding = true;
+	tc_publish(tc);
+}
+
 static const char *about_checks(struct tc *tc, const char *verb)
 {
 	if (strcmp(verb, "pass") == 0 || strcmp(verb, "deny") == 0)
@@ -82,6 +89,8 @@ static const char *obey(struct tc *tc, char *line)
 		tc_approve(tc, line[0] == 'a');
 	else if (strcmp(line, "publish") == 0)
 		tc_publish(tc);
+	else if (strcmp(line, "forwarding") == 0)
+		allow_forwarding(tc);
 	else if (strcmp(line, "stop") == 0)
 		tc_stop(tc);
 	else if (strcmp(line, "start") == 0)
