@@ -1,146 +1,28 @@
-"""Connections that are dropped wherever they are: what does the gateway keep of them?"""
+"""Connections that are dropped wherever they are: what do gateway and agent keep of them?"""
 import contextlib
+import functools
 import logging
+import multiprocessing
 import os
+import selectors
 import socket
 import struct
-import threading
+import sys
 import time
 from pathlib import Path
 
 import paramiko
 
-from . import cgroups, world
+from . import cgroups, stages, world
+from .joined import Agent
 
-N_PARALLEL = 4  # below MaxUnauthenticatedPerPeer=
-TIMEOUT = 60
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is not sent yet is thrown away, the other side gets a RST
-MAX_GROWTH_KIB = 512  # of listener and keys process, over all of a stage
+N_PARALLEL = 8
+PATIENCE = 60  # seconds that the last ones may take to be gone
+IMPATIENCE = 5  # once something has stayed for good, which may be so at every stage
+MAX_GROWTH_KIB = 512  # of listener and keys process, or of the agent, over all of a stage
+REPORT_EVERY = 10  # seconds
 USER_PROCESS = 7  # utmp(5)
-
-
-class Silent(paramiko.Transport):
-    """Says nothing when it is dropped."""
-
-    def drop(self):
-        self.active = False
-        self.packetizer.close()
-        self.sock.close()
-
-
-# -- stages: each is given a connection, comes as far as its name says, and returns what keeps it there
-
-
-def connected(sock):
-    return None
-
-
-def version(sock):
-    sock.sendall(b"SSH-2.0-drops\r\n")
-
-
-def kexinit(sock):
-    version(sock)
-    lists = (b"curve25519-sha256", b"ssh-ed25519", *[b"aes128-ctr"] * 2, *[b"hmac-sha2-256"] * 2, *[b"none"] * 2, b"", b"")
-    payload = b"\x14" + bytes(16) + b"".join(struct.pack(">I", len(x)) + x for x in lists) + bytes(5)
-    padding = 8 - (5 + len(payload)) % 8 + 8
-    sock.sendall(struct.pack(">IB", 1 + len(payload) + padding, padding) + payload + bytes(padding))
-    read_some(sock)
-
-
-def after_kex(sock):
-    transport = Silent(sock)
-    transport.start_client(timeout=TIMEOUT)
-    return transport
-
-
-def service(sock):
-    transport = after_kex(sock)
-    message = paramiko.Message()
-    message.add_byte(b"\x05")
-    message.add_string("ssh-userauth")
-    transport._send_message(message)
-    return transport
-
-
-def asked(sock):
-    """The answer of the agent and of PAM is on its way."""
-    transport = service(sock)
-    message = paramiko.Message()
-    message.add_byte(b"\x32")
-    for text in (world.USER, "ssh-connection", "none"):
-        message.add_string(text)
-    transport._send_message(message)
-    return transport
-
-
-def logged_in(sock):
-    transport = after_kex(sock)
-    transport.auth_none(world.USER)
-    return transport
-
-
-def starting(sock):
-    """A program on a terminal, and not a moment's wait for it."""
-    transport = logged_in(sock)
-    channel = transport.open_session(timeout=TIMEOUT)
-    message = paramiko.Message()
-    message.add_byte(b"\x62")
-    message.add_int(channel.remote_chanid)
-    message.add_string("exec")
-    message.add_boolean(True)
-    message.add_string("sleep 300")
-    channel.get_pty()
-    transport._send_user_message(message)
-    return transport
-
-
-def running(sock):
-    transport = logged_in(sock)
-    channel = transport.open_session(timeout=TIMEOUT)
-    channel.get_pty()
-    channel.exec_command("echo up; sleep 300")
-    channel.settimeout(TIMEOUT)
-    if not channel.recv(2):
-        raise world.Failure("a program did not start")
-    return transport
-
-
-def forwarding(sock):
-    transport = logged_in(sock)
-    transport.open_channel("direct-tcpip", ("127.0.0.1", target.port), ("127.0.0.1", 1), timeout=TIMEOUT)
-    return transport
-
-
-STAGES = {f.__name__: f for f in (connected, version, kexinit, after_kex, service, asked, logged_in, starting, running,
-                                  forwarding)}
-
-
-def read_some(sock):
-    if not sock.recv(4096):
-        raise world.Failure("the gateway closed a connection by itself")
-
-
-class Target:
-    """What forwarded connections go to."""
-
-    def __init__(self):
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            connection, _ = self.socket.accept()
-            threading.Thread(target=self._wait, args=[connection], daemon=True).start()
-
-    @staticmethod
-    def _wait(connection):
-        with connection, contextlib.suppress(OSError):
-            connection.recv(1)
-
-
-target = None
+LISTENING = "0A"  # proc(5), net/tcp
 
 
 # -- what is there
@@ -155,108 +37,218 @@ def _utmp():
     return sum(struct.unpack_from("h", data, at)[0] == USER_PROCESS for at in range(0, len(data), 384))
 
 
+def _listeners():
+    """In this network namespace, where programs of the user's listen by themselves nowhere."""
+    tables = [Path(f"/proc/net/{table}").read_text().splitlines()[1:] for table in ("tcp", "tcp6")]
+    return sum(line.split()[3] == LISTENING for table in tables for line in table)
+
+
+def _is_users(path):
+    try:
+        return path.lstat().st_uid == world.UID
+    except FileNotFoundError:
+        return False  # /tmp is everybody's
+
+
+def _files(home):
+    """Of the user's: sockets, and the directories that they are in."""
+    return sum(map(_is_users, [*home.iterdir(), *Path("/tmp").iterdir()]))
+
+
 def _own_kib(pids):
     """Memory that is nobody else's: of what is shared, each one's part depends on how many there are."""
-    return sum(int(line.split()[1]) for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-               if line.startswith("Private_Dirty:"))
+    lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty:"))
 
 
-def state(gateway, shared):
-    return {"processes": len(gateway.group.pids()), "fds": _fds(shared),
-            "cgroups": sum(1 for _ in os.walk(gateway.group.path)), "utmp": _utmp(), "own KiB": _own_kib(shared)}
+class Watched:
+    """The gateway, and the agent that it asks."""
+
+    def __init__(self, gateway, agent):
+        self.gateway, self.agent = gateway, agent
+        gateway.wait_until_idle()
+        self.shared = cgroups.own_processes(gateway.group, world.SHARED)
+        self.patience, self.before = PATIENCE, self.state()
+
+    def state(self):
+        agents = self.agent.group.pids()
+        return {"processes": len(self.gateway.group.pids()), "fds": _fds(self.shared),
+                "cgroups": sum(1 for _ in os.walk(self.gateway.group.path)), "utmp entries": _utmp(),
+                "listeners": _listeners(), "files": _files(self.gateway.home),
+                "agent's processes": len(agents), "agent's fds": _fds(agents),
+                "leases": self.agent.status()["sessions"], "checks": self.agent.coordinator.checks("held")}
+
+    def memory(self):
+        return {"gateway": _own_kib(self.shared), "agent": _own_kib(self.agent.group.pids())}
+
+    def settle(self):
+        """What it takes for the last ones to be gone. Return: what there is then and was not before."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            after = self.state()
+            left = {what: after[what] - n for what, n in self.before.items() if after[what] > n}
+            if not left or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        self.before = after
+        if left:
+            self.patience = IMPATIENCE
+        return left
 
 
-def _settle(gateway, shared, before):
-    """What it takes for the last ones to be gone; then what is left."""
-    deadline = time.monotonic() + TIMEOUT
-    while time.monotonic() < deadline:
-        after = state(gateway, shared)
-        if all(after[key] <= before[key] for key in after if key != "own KiB"):
-            return after
-        time.sleep(0.1)
-    return state(gateway, shared)
+# -- dropping: in processes of their own, whose keys and ciphers use all processors
 
 
-# -- dropping
-
-
-def _connect():
-    sock = socket.create_connection((world.SELF, 22), TIMEOUT, source_address=(world.PEER, 0))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def _drop_one(stage, with_reset):
-    sock = _connect()
-    transport = None
+def _drop_one(stage, number, target, home):
+    connection = stages.Connection(number, target, home)
     try:
-        if with_reset:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        transport = STAGES[stage](sock)
+        stage(connection)
     finally:
-        if transport:
-            transport.drop()
-        sock.close()
+        connection.drop()
 
 
-def _drop_surely(stage, with_reset):
+def _drop_surely(stage, target, home, number):
     """Those before may be going still, and with them there are too many. Return: what went wrong all the same."""
     for _ in range(20):
         try:
-            return _drop_one(stage, with_reset)
+            return _drop_one(stage, number, target, home)
         except (OSError, EOFError, paramiko.SSHException, world.Failure) as error:
             text = f"{type(error).__name__}: {error}"
             time.sleep(0.05)
     return text
 
 
-def _drop(stage, count):
-    """Return: what went wrong on the client's side."""
-    numbers, trouble = iter(range(count)), []
-    lock = threading.Lock()
-
-    def work():
+def _take_connections(listener):
+    """What forwarded connections go to: each lasts as long as the other end wants."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
         while True:
-            with lock:
-                i = next(numbers, None)
-            if i is None:
-                return
-            if text := _drop_surely(stage, i % 2):
+            for key, _ in selector.select():
+                if key.fileobj is listener:
+                    selector.register(listener.accept()[0], selectors.EVENT_READ)
+                elif not _has_more(key.fileobj):
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()
+
+
+def _has_more(connection):
+    with contextlib.suppress(OSError):
+        return bool(connection.recv(4096))
+    return False
+
+
+class Clients:
+    def __init__(self, stack, home):
+        processes = multiprocessing.get_context("fork")
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
+        self.target, self.home = listener.getsockname()[1], home
+        server = processes.Process(target=_take_connections, args=[listener], daemon=True)
+        server.start()
+        stack.callback(server.terminate)
+        self.pool = stack.enter_context(processes.Pool(N_PARALLEL))
+
+    def drop(self, stage, count, on_dropped=lambda: None):
+        """Return: what went wrong on the client's side."""
+        work = functools.partial(_drop_surely, stage, self.target, self.home)
+        trouble = []
+        for text in self.pool.imap_unordered(work, range(count)):
+            on_dropped()
+            if text:
                 trouble.append(text)
-
-    threads = [threading.Thread(target=work) for _ in range(N_PARALLEL)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return trouble
+        return trouble
 
 
-def run(gateway, count, file):
-    """A table of what each stage left behind. Return: whether that is nothing."""
-    global target
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
-    target = Target()
-    print("| dropped | connections | refused | 1/s | processes | fds | cgroups | utmp | own KiB before | after |", file=file)
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|", file=file)
-    clean = True
-    while gateway.connection_processes():
-        time.sleep(0.1)
-    shared = cgroups.own_processes(gateway.group, world.SHARED)
-    before = state(gateway, shared)
-    _drop("running", 20)  # what is allocated once, is by now
-    before = _settle(gateway, shared, before)
-    for stage in STAGES:
+# -- what is told
+
+
+class Progress:
+    """On standard error, since it may take long."""
+
+    def __init__(self, seconds, count):
+        """seconds: what one connection of each stage took so far."""
+        self.seconds, self.count = seconds, count
+
+    def begin(self, stage):
+        self.stage, self.n, self.began = stage, 0, time.monotonic()
+        self.told = self.began
+        self.later = sum(self.seconds[later] for later in stages.STAGES[stages.STAGES.index(stage) + 1:]) * self.count
+
+    def dropped(self):
+        self.n += 1
+        now = time.monotonic()
+        if now - self.told < REPORT_EVERY:
+            return
+        self.told = now
+        each = (now - self.began) / self.n
+        left = each * (self.count - self.n)
+        print(f"gateway: {self.stage.__name__}: {self.n} of {self.count}, {1 / each:.0f}/s, {left / 60:.1f} min left; "
+              f"with the stages after it {(left + self.later) / 60:.0f} min", file=sys.stderr, flush=True)
+
+    def rate(self):
+        return self.n / (time.monotonic() - self.began)
+
+
+def _grown(before, after):
+    return any(after[who] - before[who] > MAX_GROWTH_KIB for who in before)
+
+
+def _listed(left):
+    return ", ".join(f"{n} {what}" for what, n in left.items()) or "nothing"
+
+
+def _run_stage(stage, watched, clients, progress, file):
+    """A row of the table. Return: whether nothing is left."""
+    before, checks = watched.memory(), watched.agent.coordinator.checks("check")
+    progress.begin(stage)
+    trouble = clients.drop(stage, progress.count, progress.dropped)
+    rate = progress.rate()
+    if stage in stages.CHECKED and watched.agent.coordinator.checks("check") < checks + progress.count - len(trouble):
+        raise world.Failure(f"{stage.__name__}: the coordinator was not asked for a check each time")
+    left, after = watched.settle(), watched.memory()
+    sizes = " | ".join(f"{before[who]} | {after[who]}" for who in before)
+    print(f"| {stage.__name__} | {progress.count} | {len(trouble)} | {rate:.0f} | {_listed(left)} | {sizes} |",
+          file=file, flush=True)
+    for text in sorted(set(trouble))[:3]:
+        print(f"    {trouble.count(text)} times {text}", file=file, flush=True)
+    return not left and not _grown(before, after) and len(trouble) <= progress.count // 100
+
+
+def _run(watched, clients, count, file):
+    seconds = {}
+    set_rule = Rule(watched.agent)
+    for stage in stages.STAGES:  # what is allocated once, is by now
+        set_rule(stage)
         began = time.monotonic()
-        trouble = _drop(stage, count)
-        rate = count / (time.monotonic() - began)
-        after = _settle(gateway, shared, before)
-        left = {key: after[key] - before[key] for key in after}
-        print(f"| {stage} | {count} | {len(trouble)} | {rate:.0f} | {left['processes']} | {left['fds']} | {left['cgroups']} | "
-              f"{left['utmp']} | {before['own KiB']} | {after['own KiB']} |", file=file, flush=True)
-        for text in sorted(set(trouble))[:3]:
-            print(f"    {trouble.count(text)} times {text}", file=file, flush=True)
-        grown = left.pop("own KiB") > MAX_GROWTH_KIB
-        clean &= not grown and not any(value > 0 for value in left.values()) and len(trouble) < count / 100
-        before = after
+        clients.drop(stage, N_PARALLEL)
+        seconds[stage] = (time.monotonic() - began) / N_PARALLEL
+    watched.settle()
+    progress, clean = Progress(seconds, count), True
+    print("| dropped | connections | failed | 1/s | left | gateway's own KiB before | after | agent's before | after |",
+          file=file)
+    print("|---|--:|--:|--:|---|--:|--:|--:|--:|", file=file)
+    for stage in stages.STAGES:
+        set_rule(stage)
+        clean &= _run_stage(stage, watched, clients, progress, file)
     return clean
+
+
+class Rule:
+    """Of the policy, as each stage needs it."""
+
+    def __init__(self, agent):
+        self.agent, self.action = agent, "accept"
+
+    def __call__(self, stage):
+        wanted = "check" if stage in stages.CHECKED else "accept"
+        if wanted != self.action:
+            self.agent.set_rule(wanted)
+            self.action = wanted
+
+
+def run(scratch, build, count, file):
+    """A table of what each stage left behind. Return: whether that is nothing."""
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+    with contextlib.ExitStack() as stack:
+        clients = Clients(stack, scratch / "home")
+        gateway, agent = stack.enter_context(world.gateway(scratch, build, Agent))
+        return _run(Watched(gateway, agent), clients, count, file)

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import pwd
+import re
 import shlex
 import shutil
 import socket
@@ -18,7 +19,6 @@ SELF, PEER = "100.64.0.1", "100.64.0.2"  # both on lo; the gateway's own, and wh
 USER, UID = "peergate-bench", 59999
 SYSTEM_ACCOUNTS = {"_sshgw": 59998, "peergate": 59997}  # as systemd-sysusers makes them
 SOURCE = Path(__file__).resolve().parents[3]
-LIBEXEC = Path("/usr/libexec")
 PROGRAMS = {"peergate-sshgw": "listener", "peergate-sshgw-keys": "keys", "peergate-sshgw-monitor": "monitor",
             "peergate-sshgw-net": "net", "peergate-sshgw-session": "session"}
 SHARED = {"peergate-sshgw", "peergate-sshgw-keys"}  # one for all connections
@@ -35,9 +35,31 @@ def _run(*command, **kwargs):
 # -- files
 
 
+def _place(build, name):
+    """A directory that the programs of this build know."""
+    return Path(re.search(rf'^#define {name} "(.*)"$', (build / "peergate-config.h").read_text(), re.M)[1])
+
+
+def sysconf_dir(build):
+    return _place(build, "PEERGATE_SYSCONFDIR")
+
+
+def _libexec_dir(build):
+    return _place(build, "PEERGATE_LIBEXECDIR")
+
+
+def _existing(directory):
+    """It, or the closest one above it that there is."""
+    return next(path for path in (directory, *directory.parents) if path.is_dir())
+
+
+def _topmost(directories):
+    return [path for path in directories if not any(other in path.parents for other in directories)]
+
+
 def _scratch_over(scratch, directory):
     """Writing below this directory stays in memory."""
-    work = scratch / "over" / directory.strip("/").replace("/", "-")
+    work = scratch / "over" / str(directory).strip("/").replace("/", "-")
     for name in ("upper", "work"):
         (work / name).mkdir(parents=True)
     _run("mount", "-t", "overlay", "overlay", "-o",
@@ -51,13 +73,15 @@ def _add_account(name, uid, home):
             f.write(line + "\n")
 
 
-def _make_files(scratch):
+def _make_files(scratch, build):
     # In memory: sftp's files as well, so that no disk is measured.
     _run("mount", "-t", "tmpfs", "-o", "mode=755", "none", scratch)
     _run("mount", "-t", "tmpfs", "-o", "mode=755", "none", "/run")
-    for directory in ("/etc", "/var/log", str(LIBEXEC)):
+    written = {Path("/etc"), Path("/var/log"), _existing(sysconf_dir(build)), _existing(_libexec_dir(build))}
+    for directory in _topmost(written):
         _scratch_over(scratch, directory)
-    for directory in ("/run/sshd", "/run/peergate-sshgw/empty", "/run/peergate", "/etc/peergate"):
+    own = "/run/sshd", "/run/peergate-sshgw/empty", "/run/peergate", sysconf_dir(build), _libexec_dir(build)
+    for directory in own:
         Path(directory).mkdir(parents=True, exist_ok=True)
     for file in ("/run/utmp", "/var/log/wtmp", "/var/log/lastlog"):
         Path(file).write_bytes(b"")
@@ -106,8 +130,8 @@ def set_delayed_ack(on):
              *(() if on else ("quickack", "1")))
 
 
-def make(scratch):
-    _make_files(scratch)
+def make(scratch, build):
+    _make_files(scratch, build)
     _make_network()
     _make_accounts(scratch)
     _make_host_keys(Path("/etc/ssh"))
@@ -171,13 +195,13 @@ class Server:
             time.sleep(0.1)
 
 
-def _start(stack, group, command, log, **kwargs):
+def start(stack, group, command, log, **kwargs):
     def on_exit():
         process.terminate()
         process.wait()
 
-    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log,
-                               stderr=log, preexec_fn=group.enter, **kwargs)
+    process = subprocess.Popen([str(word) for word in command], preexec_fn=group.enter,
+                               **{"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **kwargs})
     stack.callback(on_exit)
     return process
 
@@ -192,26 +216,30 @@ def _start_sshd(stack, scratch, log):
                       "KbdInteractiveAuthentication no\nPasswordAuthentication no\nPrintMotd no\nX11Forwarding yes\n"
                       "AcceptEnv LANG LC_*\nSubsystem sftp /usr/lib/openssh/sftp-server\n")
     group = cgroups.Group(scratch, "sshd")
-    process = _start(stack, group, [program, "-D", "-e", "-f", config], log)
+    process = start(stack, group, [program, "-D", "-e", "-f", config], log)
     return Server("sshd", group, {"sshd"}, 2222, process, scratch)
+
+
+def start_agent(stack, group, state, runtime, build, log):
+    state.mkdir(mode=0o700)
+    runtime.mkdir(exist_ok=True)
+    # CPUWeight= of the unit, where there is no systemd: before others when it has something to say.
+    process = start(stack, group, [build / "tests/bench/bench-agent"], log, start_new_session=True,
+                    env={**os.environ, "STATE_DIRECTORY": str(state), "RUNTIME_DIRECTORY": str(runtime)})
+    set_priority(process.pid, -15)
 
 
 class Agent:
     """The agent and its map file."""
 
-    MAP = Path("/etc/peergate/netmap.json")
     KEY = "dHdvMnR3bzJ0d28ydHdvMnR3bzJ0d28ydHdvMnR3bzI="
 
     def __init__(self, stack, scratch, build, log):
         self.generation, self.build = 0, build
+        self.file = sysconf_dir(build) / "netmap.json"
         self.put_map()
-        Path("/etc/peergate/agent.conf").write_text(f"Netmap={self.MAP}\n")
-        state = scratch / "agent"
-        state.mkdir(mode=0o700)
-        # CPUWeight= of the unit, where there is no systemd: before others when it has something to say.
-        process = _start(stack, cgroups.Group(scratch, "agent"), [build / "tests/bench/bench-agent"], log,
-                         env={**os.environ, "STATE_DIRECTORY": str(state)}, start_new_session=True)
-        set_priority(process.pid, -15)
+        (sysconf_dir(build) / "agent.conf").write_text(f"Netmap={self.file}\n")
+        start_agent(stack, cgroups.Group(scratch, "agent"), scratch / "agent", Path("/run/peergate"), build, log)
 
     def _map(self, ssh_allowed):
         rule = {"principals": [PEER], "users": {"*": "="}, "action": "accept", "origin": "ssh[0]",
@@ -231,18 +259,18 @@ class Agent:
     def put_map(self, ssh_allowed=True):
         """Put a new map in place; returns when."""
         self.generation += 1
-        new = self.MAP.with_suffix(".new")
+        new = self.file.with_suffix(".new")
         new.write_text(json.dumps(self._map(ssh_allowed)))
-        new.rename(self.MAP)
+        new.rename(self.file)
         return time.monotonic()
 
 
 def _mount_programs(build):
     """Where the listener looks for them, from where they were built: on a disk, as installed ones."""
-    (LIBEXEC / "peergate").mkdir(exist_ok=True)
     for name, part in PROGRAMS.items():
-        (LIBEXEC / "peergate" / name).touch()
-        _run("mount", "--bind", build / "sshgw" / part / name, LIBEXEC / "peergate" / name)
+        place = _libexec_dir(build) / name
+        place.touch()
+        _run("mount", "--bind", build / "sshgw" / part / name, place)
 
 
 # systemd's part: the socket as number 3, and the variables that say so.
@@ -255,8 +283,10 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def _start_gateway(stack, scratch, build, log):
-    Path("/etc/peergate/sshgw.conf").write_text("SSH=yes\nMaxConnectionsPerPeer=300\nMaxUnauthenticated=300\n"
-                                               "MaxUnauthenticatedPerPeer=300\nPenaltyAfter=0\n")
+    limits = ("MaxConnectionsPerPeer", "MaxUnauthenticated", "MaxUnauthenticatedPerPeer", "MaxHeldLogins",
+              "MaxHeldLoginsPerPeer")
+    config = ["SSH=yes", "PenaltyAfter=0", *(f"{limit}=300" for limit in limits)]
+    (sysconf_dir(build) / "sshgw.conf").write_text("\n".join(config) + "\n")
     _mount_programs(build)
     group = cgroups.Group(scratch, "gateway")
     with socket.socket() as s:  # as in peergate-sshgw.socket
@@ -264,21 +294,38 @@ def _start_gateway(stack, scratch, build, log):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         s.bind((SELF, 22))
         s.listen(128)
-        command = [sys.executable, "-I", "-S", "-c", ACTIVATE, s.fileno(), LIBEXEC / "peergate/peergate-sshgw"]
-        process = _start(stack, group, command, log, pass_fds=[s.fileno()])
+        command = [sys.executable, "-I", "-S", "-c", ACTIVATE, s.fileno(), _libexec_dir(build) / "peergate-sshgw"]
+        process = start(stack, group, command, log, pass_fds=[s.fileno()])
     return Server("gateway", group, set(PROGRAMS), 22, process, scratch)
 
 
 @contextlib.contextmanager
-def servers(scratch, build):
-    """sshd and the gateway, ready to serve, and the agent."""
+def _serving(scratch, start_all):
+    """What start_all(stack, log) starts: servers, and last the agent."""
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(open(scratch / "log", "w"))
         try:
-            agent = Agent(stack, scratch, build, log)
-            both = _start_sshd(stack, scratch, log), _start_gateway(stack, scratch, build, log)
-            for server in both:
+            *servers_, agent = start_all(stack, log)
+            for server in servers_:
                 server.wait_until_it_serves()
         except Failure as failure:
             raise Failure(f"{failure}\n{(scratch / 'log').read_text()[-3000:]}") from None
-        yield *both, agent
+        yield *servers_, agent
+
+
+def servers(scratch, build):
+    """sshd and the gateway, ready to serve, and the agent."""
+    def start_all(stack, log):
+        agent = Agent(stack, scratch, build, log)
+        return _start_sshd(stack, scratch, log), _start_gateway(stack, scratch, build, log), agent
+
+    return _serving(scratch, start_all)
+
+
+def gateway(scratch, build, make_agent):
+    """The gateway, ready to serve, and another agent."""
+    def start_all(stack, log):
+        agent = make_agent(stack, scratch, build, log)
+        return _start_gateway(stack, scratch, build, log), agent
+
+    return _serving(scratch, start_all)
