@@ -32,6 +32,12 @@ static int agent_peer_status(void *userdata, struct kernel_peer_status **ret_pee
 	return kernel_peer_status(agent_kernel(userdata), ret_peers, ret_n);
 }
 
+static bool agent_last_handshake(void *userdata, const struct wg_key *key,
+				 struct kernel_handshake *ret_handshake)
+{
+	return kernel_last_handshake(agent_kernel(userdata), key, ret_handshake);
+}
+
 static int agent_count_packets(void *userdata, struct nft_tally *tally)
 {
 	return kernel_count_packets(agent_kernel(userdata), tally);
@@ -61,6 +67,7 @@ static void on_judged(void *userdata)
 static const struct api_hooks agent_hooks = {
 	.view = view_agent,
 	.peer_status = agent_peer_status,
+	.last_handshake = agent_last_handshake,
 	.count_packets = agent_count_packets,
 	.watch_drops = watch_agent_drops,
 	.link = link_of_agent,

@@ -43,6 +43,9 @@ struct api_hooks {
 	void (*view)(void *userdata, struct api_view *ret_view);
 	/* As kernel_peer_status(). */
 	int (*peer_status)(void *userdata, struct kernel_peer_status **ret_peers, size_t *ret_n);
+	/* As kernel_last_handshake(). */
+	bool (*last_handshake)(void *userdata, const struct wg_key *key,
+			       struct kernel_handshake *ret_handshake);
 	/* As kernel_count_packets(). */
 	int (*count_packets)(void *userdata, struct nft_tally *tally);
 	/* As agent_watch_drops(). */

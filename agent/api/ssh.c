@@ -46,11 +46,32 @@ static json_t *json_end(const char *state, const char *reason, const char *messa
 			 message ? message : reason);
 }
 
-static json_t *json_keep(uint64_t valid_until)
+/*
+ * By this the holder tells a peer that sleeps from one that is there but has lost its connection.
+ * While the packet filter may be another one than the map's, it is perhaps us who do not let the
+ * peer answer: nothing is said then.
+ */
+static json_t *json_handshake(struct api *api, const struct lease *lease)
 {
-	return json_pack("{s:s, s:o*, s:I}", "state", "keep", "validUntil",
-			 api_json_end(valid_until), "keepIntervalUsec",
-			 (json_int_t)API_KEEP_INTERVAL_USEC);
+	const struct netmap_node *peer = NULL;
+	struct kernel_handshake handshake;
+	struct api_view view;
+
+	api_view(api, &view);
+	if (view.map && !view.kernel_problem)
+		peer = netmap_peer_by_address(view.map, &lease_terms_get(lease)->address);
+	if (!peer || !api->hooks->last_handshake(api->userdata, &peer->key, &handshake))
+		return NULL;
+	return json_pack("{s:I, s:I}", "time", (json_int_t)handshake.time_usec, "readUsec",
+			 (json_int_t)handshake.read_usec);
+}
+
+static json_t *json_keep(const struct lease_call *lc)
+{
+	return json_pack("{s:s, s:o*, s:I, s:o*}", "state", "keep", "validUntil",
+			 api_json_end(lease_valid_until(lc->lease)), "keepIntervalUsec",
+			 (json_int_t)API_KEEP_INTERVAL_USEC, "handshake",
+			 json_handshake(lc->api, lc->lease));
 }
 
 static void on_revoked(struct lease *lease, enum lease_end end, const char *message, void *userdata)
@@ -74,7 +95,7 @@ static void on_retimed(struct lease *lease, uint64_t valid_until, void *userdata
 {
 	struct lease_call *lc = userdata;
 
-	(void)varlink_call_notify(lc->call, json_keep(valid_until));
+	(void)varlink_call_notify(lc->call, json_keep(lc));
 }
 
 /* Nothing has changed: what the holder learns by it is that we are here. */
@@ -82,7 +103,7 @@ static void on_visited(struct lease *lease, void *userdata)
 {
 	struct lease_call *lc = userdata;
 
-	(void)varlink_call_notify(lc->call, json_keep(lease_valid_until(lease)));
+	(void)varlink_call_notify(lc->call, json_keep(lc));
 }
 
 static const struct lease_events lease_call_events = {
@@ -354,7 +375,7 @@ static int resume(struct api *api, struct varlink_call *call, const struct ssh_r
 	}
 	if (r < 0)
 		return r;
-	return lease_call_open(api, &lc, json_keep(lease_valid_until(lc->lease)));
+	return lease_call_open(api, &lc, json_keep(lc));
 }
 
 int api_resume_ssh(struct varlink_call *call, const json_t *params, void *userdata)

@@ -84,6 +84,18 @@ struct kernel_peer_status {
 /* Read WireGuard's peers. The caller frees *ret_peers. */
 int kernel_peer_status(struct kernel *kernel, struct kernel_peer_status **ret_peers, size_t *ret_n);
 
+struct kernel_handshake {
+	uint64_t time_usec; /* since 1970 */
+	uint64_t read_usec; /* CLOCK_MONOTONIC: WireGuard was asked then */
+};
+
+/*
+ * The last handshake of a peer, as known from the last look at WireGuard (kernel_poll.h): asks
+ * nobody. Return: whether one is known.
+ */
+bool kernel_last_handshake(const struct kernel *kernel, const struct wg_key *key,
+			   struct kernel_handshake *ret_handshake);
+
 /*
  * Give fn samples of what the packet filter drops; NULL: no more. The filter itself follows with
  * the next kernel_apply(), which the caller sees to. Return: 0; -EBUSY: another program has the

@@ -16,6 +16,7 @@
 
 struct kernel_poll {
 	struct kernel *kernel;
+	uint64_t looked_usec; /* CLOCK_MONOTONIC: of the handshakes in kernel->done.wg */
 	sd_event_source *look_timer;
 	sd_event_source *keepalive_timer;
 };
@@ -30,17 +31,47 @@ static void schedule(sd_event_source *timer, uint64_t usec)
 		log_error_errno(r, "Could not set a timer of the WireGuard link");
 }
 
+static void note_handshakes(struct wg_device *told, const struct wg_device *device)
+{
+	for (size_t i = 0; i < told->n_peers; i++) {
+		const struct wg_peer *peer = wg_device_find(device, &told->peers[i].key);
+
+		told->peers[i].last_handshake = peer ? peer->last_handshake : 0;
+	}
+}
+
+bool kernel_last_handshake(const struct kernel *kernel, const struct wg_key *key,
+			   struct kernel_handshake *ret_handshake)
+{
+	const struct wg_peer *peer = NULL;
+
+	if (kernel->poll && kernel->done.wg)
+		peer = wg_device_find(kernel->done.wg, key);
+	if (!peer || peer->last_handshake == 0)
+		return false;
+	*ret_handshake = (struct kernel_handshake){
+		.time_usec = peer->last_handshake,
+		.read_usec = kernel->poll->looked_usec,
+	};
+	return true;
+}
+
 /* Has WireGuard still got what it was told? Return: 0 and *ret_same, negative errno. */
-static int compare(struct kernel *kernel, bool *ret_same)
+static int compare(struct kernel_poll *poll, bool *ret_same)
 {
 	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
-	const struct wg_device *told = kernel->done.wg;
+	const uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	struct kernel *kernel = poll->kernel;
+	struct wg_device *told = kernel->done.wg;
 	struct wg_diff diff;
 	int r;
 
 	r = wg_get(kernel->wg, kernel->ifname, &device);
-	if (r == 0)
-		r = wg_diff_build(device, told, told, clock_usec(CLOCK_REALTIME), &diff);
+	if (r < 0)
+		return r;
+	note_handshakes(told, device);
+	poll->looked_usec = now;
+	r = wg_diff_build(device, told, told, clock_usec(CLOCK_REALTIME), &diff);
 	if (r < 0)
 		return r;
 	*ret_same = wg_diff_empty(&diff);
@@ -48,14 +79,15 @@ static int compare(struct kernel *kernel, bool *ret_same)
 	return 0;
 }
 
-static void look(struct kernel *kernel)
+static void look(struct kernel_poll *poll)
 {
+	struct kernel *kernel = poll->kernel;
 	char what[96];
 	bool same;
 
 	/* Else an apply is due that looks by itself. If it cannot be read now, there is news of
 	 * the link, or the next time will tell. */
-	if (!kernel->told_holds || compare(kernel, &same) < 0 || same)
+	if (!kernel->told_holds || compare(poll, &same) < 0 || same)
 		return;
 	kernel->told_holds = false;
 	snprintf(what, sizeof(what), "link %s: WireGuard's settings or peers were changed",
@@ -68,7 +100,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 	struct kernel_poll *poll = userdata;
 	uint64_t began = clock_usec(CLOCK_MONOTONIC), next;
 
-	look(poll->kernel);
+	look(poll);
 	next = LOOK_SHARE * (clock_usec(CLOCK_MONOTONIC) - began);
 	if (next < LOOK_SHORTEST_USEC)
 		next = LOOK_SHORTEST_USEC;

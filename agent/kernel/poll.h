@@ -1,7 +1,8 @@
 /*
  * What WireGuard needs at times of its own. Its kernel side tells nobody of changes, so that it is
- * looked at: once a second, or as rarely as keeps the looks within a hundredth of a processor. And
- * peers that are to be kept alive are told so by and by: each of them sends a handshake at once.
+ * looked at: once a second, or as rarely as keeps the looks within a hundredth of a processor; what
+ * it tells of handshakes then is kept (kernel_last_handshake()). And peers that are to be kept
+ * alive are told so by and by: each of them sends a handshake at once.
  */
 #pragma once
 

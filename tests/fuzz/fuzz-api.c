@@ -79,6 +79,12 @@ static int peer_status(void *userdata, struct kernel_peer_status **ret_peers, si
 	return -EOPNOTSUPP;
 }
 
+static bool last_handshake(void *userdata, const struct wg_key *peer,
+			   struct kernel_handshake *ret_handshake)
+{
+	return false;
+}
+
 static int count_packets(void *userdata, struct nft_tally *tally)
 {
 	return -EOPNOTSUPP;
@@ -90,7 +96,8 @@ static int watch_drops(void *userdata, void (*fn)(const struct drop *drop, void 
 	return 0;
 }
 
-static const struct api_hooks hooks = { view, peer_status, count_packets, watch_drops };
+static const struct api_hooks hooks = { view, peer_status, last_handshake, count_packets,
+					watch_drops };
 
 static void drop_line(void *userdata, int level, const char *text)
 {

@@ -20,6 +20,7 @@ static void fake_view(void *userdata, struct api_view *ret_view)
 		.map_serial = f->map_serial,
 		.map_source = "/etc/peergate/netmap.json",
 		.map_problem = f->map_problem,
+		.kernel_problem = f->kernel_problem,
 		.ifname = "mesh0",
 		.listen_port = 51820,
 		.gateway_port = 2022,
@@ -55,6 +56,15 @@ static int fake_peer_status(void *userdata, struct kernel_peer_status **ret_peer
 	return 0;
 }
 
+static bool fake_last_handshake(void *userdata, const struct wg_key *key,
+				struct kernel_handshake *ret_handshake)
+{
+	struct fixture *f = userdata;
+
+	*ret_handshake = f->handshake;
+	return f->handshake.time_usec > 0 && wg_key_equal(key, &f->map->peers[0].key);
+}
+
 static int fake_count_packets(void *userdata, struct nft_tally *tally)
 {
 	struct fixture *f = userdata;
@@ -85,8 +95,8 @@ static struct link *fake_link(void *userdata)
 	return f->link;
 }
 
-static const struct api_hooks hooks = { fake_view, fake_peer_status, fake_count_packets,
-					fake_watch_drops, fake_link };
+static const struct api_hooks hooks = { fake_view,	    fake_peer_status, fake_last_handshake,
+					fake_count_packets, fake_watch_drops, fake_link };
 
 struct netmap *load_map(const char *from, const char *to)
 {

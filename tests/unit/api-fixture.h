@@ -16,7 +16,8 @@ struct fixture {
 	struct netmap *map;
 	uint64_t map_serial;
 	struct wg_key key;
-	const char *map_problem;
+	const char *map_problem, *kernel_problem;
+	struct kernel_handshake handshake; /* of peers[0]; time 0: none is known */
 	struct stats stats;
 	void (*drop_fn)(const struct drop *drop, void *userdata);
 	void *drop_userdata;

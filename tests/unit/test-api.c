@@ -625,6 +625,35 @@ static void test_alive(void **state)
 			    "{\"state\":\"keep\",\"validUntil\":1800007500000000," INTERVAL "}");
 }
 
+/* Unless nobody knows, or it may be us who do not let the peer answer. */
+static void test_handshake(void **state)
+{
+	static const char with[] = "\"handshake\":{\"time\":1799999990000000,\"readUsec\":7}}";
+	static const struct {
+		const char *kernel_problem;
+		uint64_t time_usec;
+		bool told;
+	} cases[] = {
+		{ NULL, NOW - 10000000, true },
+		{ NULL, 0, false },
+		{ "the kernel is on strike", NOW - 10000000, false },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(varlink_client_freep) struct varlink_client *client = connect_to(f);
+		_cleanup_free_ char *heard = NULL;
+
+		f->handshake = (struct kernel_handshake){ cases[i].time_usec, 7 };
+		f->kernel_problem = cases[i].kernel_problem;
+		send_call(f, client, "ResumeSSH", resume_cases[0].params, true);
+		heard = hear(client);
+		assert_non_null(strstr(heard, "\"state\":\"keep\""));
+		assert_true(cases[i].told ? strstr(heard, with) != NULL
+					  : !strstr(heard, "handshake"));
+	}
+}
+
 /* Others than root learn nothing, not even whether their parameters are right. */
 static void test_not_root(void **state)
 {
@@ -678,6 +707,7 @@ int main(void)
 		TEST(test_resume_not_ready),
 		TEST(test_resume_takes_over),
 		TEST(test_alive),
+		TEST(test_handshake),
 	};
 	int n_failed;
 
