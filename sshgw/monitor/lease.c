@@ -157,6 +157,19 @@ static int read_options(const json_t *v, const struct json_at *at, void *target,
 	return json_read_object(v, at, fields, ARRAY_SIZE(fields), target, rep);
 }
 
+static int read_handshake(const json_t *v, const struct json_at *at, void *target,
+			  struct json_report *rep)
+{
+#define FIELD(m) offsetof(struct lease_handshake, m)
+	static const struct json_field fields[] = {
+		{ "time", json_read_u64, FIELD(time_usec), JSON_REQUIRED },
+		{ "readUsec", json_read_u64, FIELD(read_usec), JSON_REQUIRED },
+	};
+#undef FIELD
+
+	return json_read_object(v, at, fields, ARRAY_SIZE(fields), target, rep);
+}
+
 static int check_complete(const struct lease_answer *answer, const struct json_at *at,
 			  struct json_report *rep)
 {
@@ -201,6 +214,7 @@ int lease_answer_read(const json_t *parameters, struct lease_answer *ret_answer,
 		{ "reason", json_read_string, FIELD(reason), JSON_NULLABLE },
 		{ "message", json_read_string, FIELD(message), JSON_NULLABLE },
 		{ "check", read_check, FIELD(check), JSON_NULLABLE },
+		{ "handshake", read_handshake, FIELD(handshake), JSON_NULLABLE },
 	};
 #undef FIELD
 	struct json_at root = { 0 };

@@ -36,6 +36,12 @@ struct lease_check {
 	char *url, *code; /* printable ASCII */
 };
 
+/* The peer's last one, as WireGuard tells. */
+struct lease_handshake {
+	uint64_t time_usec; /* since 1970, by the wall clock of then */
+	uint64_t read_usec; /* CLOCK_MONOTONIC: it was read then, or later */
+};
+
 /* One answer of AuthorizeSSH or ResumeSSH. */
 struct lease_answer {
 	enum lease_state state;
@@ -44,6 +50,7 @@ struct lease_answer {
 	struct lease_check check;
 	/* accept, keep: how often at least the agent will say "keep"; 0: it promises nothing. */
 	uint64_t keep_interval_usec;
+	struct lease_handshake handshake; /* keep; all 0: it did not say */
 };
 
 /*

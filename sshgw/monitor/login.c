@@ -244,12 +244,18 @@ static void on_revoked(void *userdata, const char *reason, const char *message)
 	mon_end(m, MON_END_KILLED, notice, "the agent revoked the lease");
 }
 
+static void on_handshake(void *userdata, const struct lease_handshake *handshake)
+{
+	absence_handshake(userdata, handshake);
+}
+
 const struct agent_link_events login_agent_events = {
 	.check = on_check,
 	.accepted = on_accepted,
 	.rejected = on_rejected,
 	.retimed = on_retimed,
 	.revoked = on_revoked,
+	.handshake = on_handshake,
 };
 
 /* ---- PAM's word ---- */

@@ -13,6 +13,7 @@
 #include "common/text.h"
 #include "sshgw/build.h"
 #include "sshgw/child.h"
+#include "sshgw/monitor/absence.h"
 #include "sshgw/monitor/check.h"
 #include "sshgw/monitor/children.h"
 #include "sshgw/monitor/dispatch.h"
@@ -20,7 +21,6 @@
 #include "sshgw/monitor/idle.h"
 #include "sshgw/monitor/incoming.h"
 #include "sshgw/monitor/journal.h"
-#include "sshgw/monitor/keepalive.h"
 #include "sshgw/monitor/login.h"
 #include "sshgw/monitor/origin.h"
 #include "sshgw/monitor/sessions.h"
@@ -373,16 +373,6 @@ static int start_net(struct monitor *m)
 	return r;
 }
 
-static void notice_absence(const struct monitor *m)
-{
-	int r = keepalive_set(m->config.connection_fd, m->ceiling.keepalive_usec,
-			      m->ceiling.max_peer_absence_usec);
-
-	if (r < 0)
-		log_warning_errno(r, "Whether the peer is still there will not be noticed by "
-				     "itself");
-}
-
 static int monitor_start(struct monitor *m)
 {
 	int r = read_addresses(m);
@@ -401,7 +391,7 @@ static int monitor_start(struct monitor *m)
 	 */
 	m->raised = priority_raise();
 	load_ceiling(m);
-	notice_absence(m);
+	absence_watch(m);
 	r = loop_new(&m->loop);
 	if (r == 0)
 		r = prepare_agent(m);

@@ -13,6 +13,7 @@
 #include "common/chan.h"
 #include "common/ip.h"
 #include "common/loop.h"
+#include "sshgw/monitor/absence.h"
 #include "sshgw/monitor/agent_link.h"
 #include "sshgw/monitor/budget.h"
 #include "sshgw/monitor/channels.h"
@@ -77,6 +78,7 @@ struct monitor {
 	struct ceiling ceiling;
 	struct msg_host_keys host_keys; /* public halves */
 	struct agent_link *agent;
+	struct absence absence; /* the peer's */
 	struct mon_peer peers[MON_N_PEERS];
 	unsigned told;			 /* bytes, to the listener */
 	unsigned n_logged;		 /* lines of the net process */

@@ -129,6 +129,21 @@ static void test_others(void **state)
 	}
 }
 
+static void test_handshake(void **state)
+{
+	_cleanup_(lease_answer_done) struct lease_answer answer = { 0 }, without = { 0 };
+	char *text = NULL;
+
+	assert_int_equal(read_text("{'state':'keep','handshake':{'time':1795341600000000,"
+				   "'readUsec':7,'more':1}}",
+				   &answer, &text),
+			 0);
+	assert_true(answer.handshake.time_usec == 1795341600000000);
+	assert_int_equal(answer.handshake.read_usec, 7);
+	assert_int_equal(read_text("{'state':'keep','handshake':null}", &without, &text), 0);
+	assert_int_equal(without.handshake.read_usec, 0);
+}
+
 static const struct {
 	const char *text, *complaint;
 } refused[] = {
@@ -166,6 +181,9 @@ static const struct {
 	{ "{'state':'keep','validUntil':-1}", "validUntil" },
 	{ "{'state':'keep','validUntil':'soon'}", "validUntil" },
 	{ "{'state':'keep','validUntil':1.5}", "validUntil" },
+	{ "{'state':'keep','handshake':7}", "handshake" },
+	{ "{'state':'keep','handshake':{'time':7}}", "handshake.readUsec" },
+	{ "{'state':'keep','handshake':{'readUsec':7}}", "handshake.time" },
 	{ "{" MINIMAL "}", "lacks" },
 	{ "{" MINIMAL ",'options':null}", "lacks" },
 	{ "{" MINIMAL ",'options':{}}", "options.forwarding" },
@@ -235,9 +253,13 @@ static void test_number_of_patterns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_full_accept), cmocka_unit_test(test_minimal_accept),
-		cmocka_unit_test(test_check),	    cmocka_unit_test(test_others),
-		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_number_of_patterns),
+		cmocka_unit_test(test_full_accept),
+		cmocka_unit_test(test_minimal_accept),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_handshake),
+		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_number_of_patterns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
