@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from absence import ceiling
 from hosts import TimedOut, wait_for
+from linked import pings
 from mesh import SSH, login
 
 FORWARDING = {"agent": False, "local": True, "remote": True}
@@ -49,6 +50,8 @@ OTHERS = {
     "lost": End(spared=True, node="phone"),
     "asleep": End(node="phone"),
     "shutdown": End(then=ASKED),
+    "forgotten": End(status=None, spared=True, record={
+        "EVENT": "connection-ended", "END_REASON": "the peer is there, but does not answer on this connection any more"}),
 }
 
 # One line for each thing that is left; $1: the account; $2: port and $3: path of its listeners; $4: the monitor of its
@@ -178,6 +181,8 @@ class Ends:
         """Idle and duration come by themselves, and others from elsewhere."""
         logins = self.logins
         self.unplug()
+        self.forget(logins["forgotten"])
+        self.new_handshake()
         self.server.run(["agentctl", "ssh-sessions", "kill", logins["killed"].lease], check=True)
         soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 6))
         self.put_rules(without=["revoked"], expiry=soon)
@@ -191,12 +196,28 @@ class Ends:
     def plug(self):
         self.mesh.phone.host.plug()
 
+    def forget(self, one):
+        """Its host drops what it gets, and sends nothing, as one does that knows nothing of the connection."""
+        one.node.host.run(f"""nft -f - <<.
+table inet forgotten {{
+    chain input {{ type filter hook input priority 0; tcp sport 22 tcp dport {one.client_port} drop; }}
+    chain output {{ type filter hook output priority 0; tcp sport {one.client_port} tcp dport 22 drop; }}
+}}
+.""", check=True)
+
+    def new_handshake(self):
+        """The laptop's agent puts the peer back."""
+        laptop = self.mesh.laptop.host
+        laptop.run(f"wg set mesh0 peer {self.mesh.server.key} remove", check=True)
+        wait_for(lambda: pings(laptop, self.mesh.server.ip4), 60, "the server's answer")
+
     def stop(self):
         self.plug()
         for one in self.logins.values():
             if one.ssh:
                 one.ssh.kill()
                 one.ssh.close()
+        self.mesh.laptop.host.run("nft delete table inet forgotten")
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +240,21 @@ def test_leaves_nothing(ends, name):
     ends.server.wait_journal(since=ends.began, LOCAL_USER=one.account, **one.end.record)
     if name == "idle":
         assert "\n30" in one.ssh.text
+
+
+def test_client_that_forgot_its_connection(ends):
+    """WireGuard says that its host is there. Those that answer, and one that sleeps (see below), are left alone."""
+    one = ends.logins["forgotten"]
+
+    def is_over():
+        ends.new_handshake()
+        return "child" not in one.sorts()
+
+    wait_for(is_over, 120, "the end of a connection that is answered no more", 1)
+    one.check()
+    ends.server.wait_journal(since=ends.began, LOCAL_USER=one.account, **one.end.record)
+    assert not ends.server.run(f"ss -Htn 'dport = :{one.client_port}'", check=True).stdout
+    assert all(ends.logins[name].sorts() >= EVERYTHING for name in ("shutdown", "asleep"))
 
 
 def test_client_that_sleeps(ends):
