@@ -42,6 +42,12 @@ int kernel_peer_status(struct kernel *kernel, struct kernel_peer_status **ret_pe
 	return 0;
 }
 
+bool kernel_last_handshake(const struct kernel *kernel, const struct wg_key *key,
+			   struct kernel_handshake *ret_handshake)
+{
+	return false;
+}
+
 void kernel_on_foreign_change(struct kernel *kernel, void (*fn)(void *userdata, const char *what),
 			      void *userdata)
 {
