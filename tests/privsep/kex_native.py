@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The exchange of keys: what the network process bears during the first.
+"""The exchange of keys: what the network process bears during the first, and a gibibyte, after which there is another.
 
 The monitor's part is played by gateway.py, as for net_native.py.
 
 usage: kex_native.py NET SESSION BUILD_HEADER
 """
 import contextlib
+import subprocess
 import unittest
 
 import net_native
@@ -144,6 +145,30 @@ class KexTest(net_native.NativeTest):
                 client.renegotiate_keys()
                 self.assertIsNone(client.before)
                 self.assertTrue(client.works())
+
+    # ---- after a gibibyte ----
+
+    def test_more_than_a_gibibyte(self):
+        """Both ways at once, of what does not repeat itself. With the first cipher, it is the client's limit, too."""
+        stream = f"head -c {(1 << 30) + (32 << 20)} /dev/zero | openssl enc -aes-128-ctr -K {'1' * 32} -iv {'0' * 32}"
+        script = self.work / "script"
+        script.write_text(f"{stream} & exec >&-; cmp - <({stream}) >&2 && wait\n")
+        gateway = self.gateway()
+        for cipher in ("chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com"):
+            argv = ["ssh", *self.ssh_options(gateway), "-c", cipher, "alice@127.0.0.1", f"exec bash {script}"]
+            with open(self.work / "said", "w+", encoding="utf-8") as said, \
+                    subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as there, \
+                    subprocess.Popen(["bash", script], stdin=there.stdout, stdout=there.stdin, stderr=said) as here:
+                there.stdin.close()
+                there.stdout.close()
+                try:
+                    ended = all(process.wait(2 * LIMIT) == 0 for process in (here, there))
+                finally:
+                    here.kill()
+                    there.kill()
+                said.seek(0)
+                self.assertEqual((said.read(), ended), ("", True), cipher)
+            self.assertGreaterEqual(gateway.connections[-1].n_signatures, 2, cipher)
 
 
 if __name__ == "__main__":
