@@ -3,6 +3,7 @@
 What they have in common is that none has a key or a password that the server would know.
 """
 import textwrap
+import time
 
 import pytest
 from hosts import wait_for
@@ -191,23 +192,40 @@ def test_jump(mesh, laptop, work, forwarding):
     assert (result.stdout, result.returncode) == (work[0], 4), result.stderr
 
 
-def test_editor(laptop, work, forwarding):
-    """As VS Code works: a shell that is fed through stdin starts a server on a socket, which many channels go to."""
-    ssh = f"ssh -o BatchMode=yes -o StreamLocalBindUnlink=yes -L {WORK}/socket:/home/alice/socket alice@server bash -s"
+def test_editor(mesh, laptop, work, forwarding):
+    """As VS Code works: a shell that is fed through stdin starts a server on a socket, which many channels go to.
+
+    For days: with new keys in between, another agent and another listener, and silence.
+    """
+    server, log, began = mesh.server.host, f"{WORK}/editor.log", time.time()
+    ssh = f"ssh -v -E {log} -o BatchMode=yes -o 'RekeyLimit=8M 3s' -o ServerAliveInterval=1 -o ServerAliveCountMax=60" \
+          f" -o StreamLocalBindUnlink=yes -L {WORK}/socket:/home/alice/socket alice@server bash -s"
+
+    def new_keys():
+        return laptop.read(log).count("SSH2_MSG_KEXINIT received")
+
+    def edit(shell):
+        result = laptop.run(f"""
+            cd {WORK}; rm -f editor.[0-9]*
+            for i in $(seq 10); do
+                (socat -t 60 - UNIX-CONNECT:socket <blob | sha256sum >editor.$i) &
+            done
+            wait; cat editor.[0-9]*""", timeout=90)
+        assert result.stdout == work[0] * 10, result.stderr
+        shell.stdin.write(b"echo still here\n")
+        shell.out.read_until("still here")
+
     with laptop.popen(ssh) as shell:
         shell.stdin.write(b"cd; rm -f socket; socat -t 60 UNIX-LISTEN:socket,fork EXEC:cat & "
                           b"until [ -e socket ]; do sleep 0.1; done; echo ready\n")
         shell.out.read_until("ready")
-        for _ in range(2):
-            result = laptop.run(f"""
-                cd {WORK}; rm -f editor.*
-                for i in $(seq 10); do
-                    (socat -t 60 - UNIX-CONNECT:socket <blob | sha256sum >editor.$i) &
-                done
-                wait; cat editor.*""", timeout=90)
-            assert result.stdout == work[0] * 10, result.stderr
-            shell.stdin.write(b"echo still here\n")
-            shell.out.read_until("still here")
+        edit(shell)
+        assert new_keys() >= 3
+        server.run("systemctl restart peergate-agent peergate-sshgw.service", check=True)
+        server.wait_journal(since=began, grep="The agent is back and keeps the lease")
+        before = new_keys()
+        wait_for(lambda: new_keys() >= before + 2, 60, "new keys in the silence")
+        edit(shell)
         shell.stdin.write(b"kill %1; exit 4\n")
         assert shell.wait() == 4
 
