@@ -230,6 +230,36 @@ def test_editor(mesh, laptop, work, forwarding):
         assert shell.wait() == 4
 
 
+def test_host_key_is_replaced(mesh, laptop, work):
+    """Who keeps a list learns the new key while there is the old one, and forgets that when it is gone; who has not
+    been here in between believes nothing."""
+    server, old, new = mesh.server.host, "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ecdsa_key"
+    ssh = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o UpdateHostKeys=yes -o UserKnownHostsFile"
+    for name in ("keeper", "stranger"):
+        laptop.write(f"{WORK}/{name}", f"{SERVER} {mesh.server.host_key()}\n")
+
+    def list_becomes(*kinds):
+        """While the client is connected."""
+        with laptop.popen(f"exec {ssh}={WORK}/keeper alice@{SERVER} cat") as client:
+            wait_for(lambda: set(laptop.read(f"{WORK}/keeper").split()[1::3]) == set(kinds), 30, f"a list of {kinds}")
+            client.stdin.close()
+            assert client.wait() == 0, client.err.read_rest()
+
+    try:
+        server.run(f"ssh-keygen -q -t ecdsa -N '' -f {new}", check=True)
+        list_becomes("ssh-ed25519", "ecdsa-sha2-nistp256")
+        server.run(f"mv {old} {old}.old; systemctl restart peergate-sshgw.service", check=True)
+        list_becomes("ecdsa-sha2-nistp256")
+        key = " ".join(server.read(f"{new}.pub").split()[:2])
+        assert laptop.read(f"{WORK}/keeper") == f"{SERVER} {key}\n"
+        assert server.read("/run/peergate-sshgw/host_keys") == f"{key}\n"
+        result = laptop.run(f"{ssh}={WORK}/stranger alice@{SERVER} true")
+        assert (result.returncode, "Host key verification failed" in result.stderr) == (255, True), result.stderr
+    finally:
+        server.run(f"mv {old}.old {old}; rm -f {new} {new}.pub")
+    assert mesh.ssh("alice@server id -un").stdout == "alice\n"
+
+
 def test_git(mesh, laptop):
     result = laptop.run(f"""
         set -e; cd {WORK}; rm -rf one two; export GIT_SSH_COMMAND='ssh -o BatchMode=yes'
