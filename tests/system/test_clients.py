@@ -86,6 +86,69 @@ def test_paramiko(mesh, laptop, work):
     assert arrived(mesh, "/home/alice/paramiko") == laptop.run(f"sha256sum <{WORK}/paramiko").stdout == work[0]
 
 
+def test_corners(laptop, work):
+    """What other clients say seldom: keyboard-interactive at once, signals, breaks, modes, that they read no more."""
+    result = python(laptop, f"""
+        import struct, paramiko
+        from paramiko.message import Message
+
+        def text(data):
+            return struct.pack(">I", len(data)) + data
+
+        def request(channel, name, more=b"", answer=True):
+            message = Message(b"\\x62" + struct.pack(">I", channel.remote_chanid) + text(name) + bytes([answer]) + more)
+            channel._event_pending()
+            transport._send_user_message(message)
+            if answer:
+                channel._wait_for_event()
+
+        def start(command):
+            channel = transport.open_session(timeout=60)
+            channel.settimeout(60)
+            channel.exec_command(command)
+            return channel, channel.makefile()
+
+        transport = paramiko.Transport(("{SERVER}", 22))
+        transport.handshake_timeout = transport.banner_timeout = transport.auth_timeout = 60
+        transport.start_client(timeout=60)
+        prompts = []
+        transport.auth_interactive("alice", lambda *shown: prompts.append(shown) or [])
+        print(prompts, start("id -un")[1].read())
+
+        channel, out = start("trap 'echo trapped; exit 7' USR1; echo ready; while :; do sleep 0.1; done")
+        out.readline()
+        request(channel, b"signal", text(b"USR1"), False)
+        print(out.read(), channel.recv_exit_status())
+        channel, out = start("echo ready; exec sleep 1000")
+        out.readline()
+        request(channel, b"signal", text(b"KILL"), False)
+        print(out.read(), channel.recv_exit_status())
+
+        channel = transport.open_session(timeout=60)
+        modes = b"\\x35" + bytes(4) + b"\\x03\\0\\0\\0\\x02\\0"  # no echo; ^B erases
+        request(channel, b"pty-req", text(b"xterm") + struct.pack(">IIII", 90, 30, 0, 0) + text(modes))
+        request(channel, b"exec", text(b"stty -a; read a; echo read $a; exit 5"))
+        request(channel, b"break", struct.pack(">I", 500))
+        channel.send(b"in\\n")
+        said = channel.makefile().read().decode().replace(";", "").split()
+        print(said[3:7], "-echo" in said, said[said.index("erase") + 2], said[-2:], channel.recv_exit_status())
+        channel, out = start("cat")
+        try:
+            request(channel, b"break", struct.pack(">I", 500))
+        except paramiko.SSHException:
+            print("no terminal, no break")
+
+        channel, out = start("yes; echo status $? >&2; exit 3")
+        out.readline()
+        request(channel, b"eow@openssh.com", b"", False)
+        print(set(out.read().split()), channel.makefile_stderr().read(), channel.recv_exit_status())
+        """)
+    assert result.stdout.splitlines() == [
+        "[('', '', [])] b'alice\\n'", "b'trapped\\n' 7", "b'' -1",
+        "['rows', '30', 'columns', '90'] True ^B ['read', 'in'] 5", "no terminal, no break",
+        "{b'y'} b'status 141\\n' 3"], result.stderr
+
+
 def test_paramiko_is_told_why_not(mesh, laptop):
     """Not by "none", but by what it tried: the reason is in the banner."""
     mesh.ssh_rules["server"][0]["users"] = {"bob": "bob"}
