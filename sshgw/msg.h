@@ -79,7 +79,7 @@ enum leader_msg {
 
 	/* leader -> monitor */
 	LEADER_ACCOUNT_RESULT = 0x280, /* u8 enum account_verdict, string text for the person */
-	LEADER_OPENED,		       /* u8 ok, string text (motd and other PAM output) */
+	LEADER_OPENED, /* u8 ok, string text (motd, last login, what else PAM says) */
 };
 
 enum account_verdict {

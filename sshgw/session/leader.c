@@ -126,7 +126,7 @@ static int answer_account(struct leader *leader, enum account_verdict answer, co
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
 
 	chan_put_u8(&w, (uint8_t)answer);
-	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, LOGIN_TEXT_MAX) : 0);
+	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, LOGIN_MESSAGE_MAX) : 0);
 	return chan_send_wait(leader->config->channel, SEND_TIMEOUT_USEC, LEADER_ACCOUNT_RESULT, &w,
 			      NULL, 0);
 }
@@ -240,12 +240,26 @@ static int open_login(struct leader *leader, const struct msg_open *msg, int cha
 				   &leader->process, reterr_text);
 }
 
+/*
+ * In sshd's order: the message of the day and what else PAM's modules have to say, then the last
+ * login. Return: the caller's; NULL: nothing (or no memory for it).
+ */
+static char *make_greeting(const struct leader *leader)
+{
+	_cleanup_free_ char *last = NULL;
+
+	if (account_is_quiet(leader->account))
+		return NULL;
+	last = login_record_last(leader->record);
+	return text_printf("%s%s", login_pam_text(leader->pam), last ?: "");
+}
+
 static int answer_open(struct leader *leader, bool ok, const char *text)
 {
 	_cleanup_(chan_writer_done) struct chan_writer w = { 0 };
 
 	chan_put_u8(&w, ok);
-	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, LOGIN_TEXT_MAX) : 0);
+	chan_put_bytes(&w, text ? text : "", text ? strnlen(text, LOGIN_MESSAGE_MAX) : 0);
 	return chan_send_wait(leader->config->channel, SEND_TIMEOUT_USEC, LEADER_OPENED, &w, NULL,
 			      0);
 }
@@ -267,8 +281,7 @@ static void tell_audit(const struct leader *leader, bool success)
 static int handle_open(struct leader *leader, struct chan_msg *in)
 {
 	_cleanup_(msg_open_done) struct msg_open msg = { 0 };
-	_cleanup_free_ char *error = NULL;
-	bool quiet;
+	_cleanup_free_ char *error = NULL, *greeting = NULL;
 	int r = msg_open_get(in, &msg);
 
 	if (r < 0)
@@ -281,8 +294,8 @@ static int handle_open(struct leader *leader, struct chan_msg *in)
 		return answer_open(leader, false, error ? error : "The host is out of memory.");
 	}
 	enter_state(leader, LEADER_RUNNING, "opened");
-	quiet = account_is_quiet(leader->account);
-	return answer_open(leader, true, quiet ? "" : login_pam_text(leader->pam));
+	greeting = make_greeting(leader);
+	return answer_open(leader, true, greeting);
 }
 
 /* ---- LEADER_LOGIN, LEADER_LOGOUT, LEADER_CLOSE ---- */

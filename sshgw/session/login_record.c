@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/time.h>
+#include <time.h>
 #include <utmp.h>
 #include <utmpx.h>
+
+#include "common/text.h"
 
 #define MAX_LINES 64
 #define MAX_LINE  16
@@ -137,6 +140,18 @@ static void write_wtmp(const struct login_record *record, const struct utmpx *en
 		updwtmpx(record->wtmp, entry);
 }
 
+static int open_lastlog(const struct login_record *record, int access_mode)
+{
+	int fd = open(record->lastlog, access_mode | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static off_t lastlog_place(const struct login_record *record)
+{
+	return (off_t)record->uid * (off_t)sizeof(struct lastlog);
+}
+
 static int write_lastlog(const struct login_record *record, const struct utmpx *entry)
 {
 	struct lastlog last = { .ll_time = entry->ut_tv.tv_sec };
@@ -145,15 +160,47 @@ static int write_lastlog(const struct login_record *record, const struct utmpx *
 
 	if (record->uid > record->lastlog_uid_max)
 		return 0;
-	fd = open(record->lastlog, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = open_lastlog(record, O_WRONLY);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return fd == -ENOENT ? 0 : fd;
 	memcpy(last.ll_line, entry->ut_line, sizeof(last.ll_line));
 	memcpy(last.ll_host, entry->ut_host, sizeof(last.ll_host));
-	n = pwrite(fd, &last, sizeof(last), (off_t)record->uid * (off_t)sizeof(last));
+	n = pwrite(fd, &last, sizeof(last), lastlog_place(record));
 	if (n < 0)
 		return -errno;
 	return n == sizeof(last) ? 0 : -EIO;
+}
+
+/* Return: whether the account has an entry. */
+static bool read_lastlog(const struct login_record *record, struct lastlog *ret_last)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (record->uid > record->lastlog_uid_max)
+		return false;
+	fd = open_lastlog(record, O_RDONLY);
+	return fd >= 0 &&
+	       pread(fd, ret_last, sizeof(*ret_last), lastlog_place(record)) == sizeof(*ret_last) &&
+	       ret_last->ll_time != 0;
+}
+
+/* The host is what some login program was told it is, and not terminated when the field is full. */
+char *login_record_last(const struct login_record *record)
+{
+	_cleanup_free_ char *raw = NULL, *host = NULL;
+	char when[64];
+	struct lastlog last;
+	struct tm tm;
+	time_t seconds;
+
+	if (!read_lastlog(record, &last))
+		return NULL;
+	seconds = (uint32_t)last.ll_time;
+	if (!localtime_r(&seconds, &tm) || !strftime(when, sizeof(when), "%a %b %e %T %Y", &tm))
+		return NULL;
+	raw = strndup(last.ll_host, sizeof(last.ll_host));
+	host = raw ? text_sanitize(raw, sizeof(last.ll_host)) : NULL;
+	return text_printf("Last login: %s%s%s\n", when, host && *host ? " from " : "", host ?: "");
 }
 
 /* ---- login and logout ---- */

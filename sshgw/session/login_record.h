@@ -16,11 +16,19 @@ struct login_record_config {
 
 struct login_record;
 
+#define LOGIN_RECORD_LAST_MAX 320u
+
 /* "pts/" and a number as the kernel writes it. Pure. */
 bool login_line_is_valid(const char *line);
 
 /* The config's strings are copied. Return: 0, -ENOMEM. */
 int login_record_new(const struct login_record_config *config, struct login_record **ret_record);
+/*
+ * "Last login: DATE from HOST" and a newline: what lastlog has of the account until
+ * login_record_login() writes there, fit for a terminal. At most LOGIN_RECORD_LAST_MAX bytes.
+ * Return: the caller's to free; NULL when there is none, or it cannot be read.
+ */
+char *login_record_last(const struct login_record *record);
 /* Logs out the lines that are still there. */
 struct login_record *login_record_free(struct login_record *record);
 DEFINE_CLEANUP(struct login_record *, login_record_free);

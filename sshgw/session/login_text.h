@@ -9,9 +9,14 @@
 
 #include "common/cleanup.h"
 #include "sshgw/msg.h"
+#include "sshgw/session/login_record.h"
 
-/* The monitor writes "\r\n" for each newline: what it passes on must fit a message even then. */
-#define LOGIN_TEXT_MAX (MSG_MAX_TEXT / 2)
+/*
+ * The monitor writes "\r\n" for each newline: what it passes on must fit a message even then. Part
+ * of that is left for what we say ourselves (login_record_last()).
+ */
+#define LOGIN_MESSAGE_MAX (MSG_MAX_TEXT / 2)
+#define LOGIN_TEXT_MAX	  (LOGIN_MESSAGE_MAX - LOGIN_RECORD_LAST_MAX)
 
 struct login_text {
 	char *data; /* NULL while empty */

@@ -137,6 +137,15 @@ def utmp_entries(path):
     return entries
 
 
+def put_lastlog(case, uid, when, host):
+    """As another login program would have left it; there is none after the test."""
+    path = pathlib.Path("/var/log/lastlog")
+    with path.open("r+b") as f:
+        f.seek(292 * uid)
+        f.write(struct.pack("i32s256s", when, b"pts/9", host))
+    case.addCleanup(path.write_bytes, b"")
+
+
 class Login:
     """A leader that we started, and what it has opened."""
 
@@ -339,14 +348,25 @@ class SessionTest(unittest.TestCase):
     def test_motd(self):
         motd = self.login().motd
         self.assertIn("\033[32mWelcome\033[0m to the test?[2J\n", motd)
+        self.assertNotIn("Last login", motd)  # the first
+
+    def test_last_login(self):
+        """As sshd tells it: behind the message of the day, and not to who wants quiet."""
+        put_lastlog(self, UID, 1795741323, b"laptop\033[2J")
+        put_lastlog(self, UID + 1, 1795741323, b"laptop")
+        when = time.strftime("%a %b %e %T %Y", time.localtime(1795741323))
+        self.assertTrue(self.login().motd.endswith(f"to the test?[2J\nLast login: {when} from laptop?[2J\n"))
         self.assertEqual(self.login("pg-quiet").motd, "")
+        pathlib.Path("/var/log/lastlog").unlink()
+        self.assertNotIn("Last login", self.login().motd)
 
     def test_long_motd_is_cut(self):
         motd = pathlib.Path("/etc/motd")
         self.addCleanup(motd.write_text, motd.read_text())
         append(motd, "A very long message of the day.\n" * 1000)
+        put_lastlog(self, UID, 1, b"x" * 256)
         motd = self.login().motd
-        self.assertTrue(motd.endswith("[...]\n"), motd[-80:])
+        self.assertRegex(motd, r"\[\.\.\.\]\nLast login: .{24} from x{256}\n$")
         self.assertLessEqual(len(motd), 2048)  # what the monitor takes
 
     def test_process_is_the_users_and_inherits_nothing(self):

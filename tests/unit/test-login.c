@@ -380,6 +380,100 @@ static void test_record(void **state)
 	assert_false(read_entry(files->wtmp, 4, &entry));
 }
 
+/* What lastlog has of uid 3 becomes this, of len bytes. */
+static void write_lastlog(const struct record_files *files, const void *content, size_t len)
+{
+	int fd = open(files->lastlog, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pwrite(fd, content, len, 3 * sizeof(struct lastlog)), len);
+	close(fd);
+}
+
+static void test_last_login(void **state)
+{
+	static const struct {
+		time_t time;
+		const char *host, *line;
+	} cases[] = {
+		{ 1795741323, "laptop", "Last login: Fri Nov 27 01:02:03 2026 from laptop\n" },
+		{ 1762477323, "fd00::2", "Last login: Fri Nov  7 01:02:03 2025 from fd00::2\n" },
+		{ 4102444800, "", "Last login: Fri Jan  1 00:00:00 2100\n" },
+		{ 1, "\033]0;x\a\ny\342\200\256\303",
+		  "Last login: Thu Jan  1 00:00:01 1970 from ?]0;x??y??\n" },
+		{ 0, "laptop", NULL },
+	};
+	struct record_files *files = *state;
+
+	setenv("TZ", "UTC", 1);
+	assert_null(login_record_last(files->record));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct lastlog last = { .ll_time = (int32_t)cases[i].time };
+		_cleanup_free_ char *line = NULL;
+
+		memcpy(last.ll_host, cases[i].host, strlen(cases[i].host));
+		write_lastlog(files, &last, sizeof(last));
+		line = login_record_last(files->record);
+		if (cases[i].line)
+			assert_string_equal(line, cases[i].line);
+		else
+			assert_null(line);
+	}
+}
+
+static void test_last_login_of_strange_files(void **state)
+{
+	struct record_files *files = *state;
+	_cleanup_free_ char *line = NULL, *moved = text_printf("%s.moved", files->lastlog);
+	struct lastlog last = { .ll_time = 1 };
+
+	/* A field that is full, with the end in the middle of a character. */
+	memset(last.ll_host, 'x', sizeof(last.ll_host));
+	last.ll_host[sizeof(last.ll_host) - 1] = '\303';
+	write_lastlog(files, &last, sizeof(last));
+	line = login_record_last(files->record);
+	assert_true(strlen(line) <= LOGIN_RECORD_LAST_MAX);
+	assert_string_equal(line + strlen(line) - 4, "xx?\n");
+	write_lastlog(files, &last, sizeof(last) - 1);
+	assert_null(login_record_last(files->record));
+	/* No such file; a link, which root does not follow. */
+	write_lastlog(files, &last, sizeof(last));
+	assert_int_equal(rename(files->lastlog, moved), 0);
+	assert_null(login_record_last(files->record));
+	assert_int_equal(symlink(moved, files->lastlog), 0);
+	assert_null(login_record_last(files->record));
+	unlink(moved);
+}
+
+/* Until the next is written; of accounts above LASTLOG_UID_MAX there is none. */
+static void test_last_login_and_the_next(void **state)
+{
+	struct record_files *files = *state;
+	struct login_record_config config = {
+		.utmp = files->utmp,
+		.wtmp = files->wtmp,
+		.lastlog = files->lastlog,
+		.user = "alice",
+		.remote_host = "fd00::3",
+		.uid = 3,
+		.lastlog_uid_max = 3,
+	};
+	_cleanup_(login_record_freep) struct login_record *next = NULL, *above = NULL;
+	_cleanup_free_ char *line = NULL;
+
+	assert_int_equal(login_record_login(files->record, "pts/1"), 0);
+	assert_int_equal(login_record_new(&config, &next), 0);
+	line = login_record_last(next);
+	assert_non_null(strstr(line, " from fd00::2\n"));
+	assert_int_equal(login_record_login(next, "pts/2"), 0);
+	free(line);
+	line = login_record_last(next);
+	assert_non_null(strstr(line, " from fd00::3\n"));
+	config.lastlog_uid_max = 2;
+	assert_int_equal(login_record_new(&config, &above), 0);
+	assert_null(login_record_last(above));
+}
+
 static void test_record_bounds(void **state)
 {
 	struct record_files *files = *state;
@@ -422,6 +516,11 @@ int main(void)
 		cmocka_unit_test(test_hushlogin),
 		cmocka_unit_test(test_line_names),
 		cmocka_unit_test_setup_teardown(test_record, set_up_records, tear_down_records),
+		cmocka_unit_test_setup_teardown(test_last_login, set_up_records, tear_down_records),
+		cmocka_unit_test_setup_teardown(test_last_login_of_strange_files, set_up_records,
+						tear_down_records),
+		cmocka_unit_test_setup_teardown(test_last_login_and_the_next, set_up_records,
+						tear_down_records),
 		cmocka_unit_test_setup_teardown(test_record_bounds, set_up_records,
 						tear_down_records),
 		cmocka_unit_test_setup_teardown(test_record_without_files, set_up_records,
