@@ -92,9 +92,43 @@ def test_refused_and_never_logged_in(mesh):
     assert broken["END_REASON"] == "the client broke the protocol" and broken["PEER"] == mesh.phone.ip4
 
 
+@contextlib.contextmanager
+def few_records(host):
+    """The journal takes thirty of a service at most: the burst is multiplied by up to six, where disks are large."""
+    path = "/run/systemd/journald.conf.d/few.conf"
+    host.run("mkdir -p /run/systemd/journald.conf.d", check=True)
+    host.write(path, "[Journal]\nRateLimitIntervalSec=10m\nRateLimitBurst=5\n")
+    host.run("systemctl restart systemd-journald", check=True)
+    try:
+        yield
+    finally:
+        host.run(f"rm {path}; systemctl restart systemd-journald", check=True)
+
+
+CONNECT = """
+import socket, sys
+for _ in range(int(sys.argv[1])):
+    with socket.create_connection(("127.0.0.1", 7001), 30) as s:
+        s.settimeout(30)
+        assert not s.recv(1)
+"""
+
+
 def test_records_of_one_do_not_silence_others(mesh):
     """The journal's limit for a service would drop anybody's: the gateway has its own, of each client."""
-    assert mesh.server.host.run("systemctl show -P LogRateLimitIntervalUSec peergate-sshgw", check=True).stdout.strip() == "0"
+    server, laptop, began, many = mesh.server.host, mesh.laptop.host, time.time(), 60
+    mesh.ssh_rules["server"][0]["forwarding"] = {"agent": False, "local": True, "remote": False}
+    mesh.apply(mesh.server)
+    with few_records(server):
+        # Another service gets as far as that.
+        server.run(f"systemd-run -q --wait -u noisy sh -c 'for i in $(seq {many}); do echo noise; done'", check=True)
+        assert 5 <= len(server.journal(since=began, unit="noisy", MESSAGE="noise")) <= 30
+        with laptop.popen("exec ssh -v -N -o BatchMode=yes -L 7001:127.0.0.1:1 alice@100.64.0.1") as ssh:
+            ssh.err.read_until("Entering interactive session")
+            laptop.run(["python3", "-I", "-S", "-c", CONNECT, str(many)], check=True)
+            mesh.ssh("root@100.64.0.1 id", node=mesh.phone)
+        server.wait_journal(since=began, EVENT="decision", DECISION="reject", PEER=mesh.phone.ip4)
+        assert len(server.journal(since=began, EVENT="forward-failed", PEER=mesh.laptop.ip4)) == many
 
 
 RESET = """
