@@ -77,3 +77,24 @@ def test_who_and_last(mesh):
     wait_for(lambda: re.search(r"^alice\s+pts/\d+\s+100\.64\.0\.2 .* - ", server.run("last alice").stdout, re.M), 10,
              "the end of the session in wtmp")
     assert "alice" not in server.run("who").stdout
+
+
+def greeting(mesh, login):
+    """What the person sees before the prompt."""
+    with mesh.laptop.host.pty(login) as terminal:
+        terminal.read_until(r"^.*\$ $")
+        # sshd makes "\r\n" of a newline before the terminal does.
+        seen = terminal.text.replace("\r\r\n", "\r\n").splitlines()[:-1]
+        terminal.sendline("exit")
+        terminal.wait()
+    return seen
+
+
+def test_greeting(mesh, sshd_login):
+    """Message of the day, then the last login: each tells of the other."""
+    mesh.ssh("-tt alice@100.64.0.1 true", check=True)
+    sshd = greeting(mesh, f"{sshd_login} -o LogLevel=ERROR")
+    gateway = greeting(mesh, "ssh alice@100.64.0.1")
+    assert gateway[:-1] == sshd[:-1] and sshd[:-1]
+    for line, host in (sshd[-1], mesh.laptop.ip4), (gateway[-1], mesh.laptop.host.ip4):
+        assert re.fullmatch(r"Last login: \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4} from " + re.escape(host), line), line

@@ -60,9 +60,9 @@ def test_environment_and_limits(mesh):
 
 
 def test_greeting_and_lastlog(mesh):
-    """Message of the day and mail are told once, on a terminal; the login is in lastlog."""
+    """Message of the day, mail and last login are told once, on a terminal; the login is in lastlog."""
     server = mesh.server.host
-    server.run("chown alice /home/alice; rm -f /home/alice/.hushlogin", check=True)
+    server.run("chown alice /home/alice; rm -f /home/alice/.hushlogin; : >/var/log/lastlog", check=True)
     with added(server, "/etc/motd", "peergate-motd\n"), added(server, "/var/mail/alice", "From bob\n\nhello\n"):
         with mesh.laptop.host.pty(f"ssh alice@{mesh.server.ip6}") as terminal:
             terminal.read_until(r"\$ $")
@@ -70,8 +70,10 @@ def test_greeting_and_lastlog(mesh):
             terminal.wait()
             seen = terminal.text
         assert seen.count("peergate-motd") == 1 and len(re.findall("You have (new )?mail", seen)) == 1, seen
+        assert "Last login" not in seen, seen
         silent = mesh.ssh("alice@server true", check=True)
         assert silent.stdout + silent.stderr == ""
+        assert mesh.ssh(f"-tt alice@{mesh.server.ip6} true", check=True).stdout == ""
     assert mesh.laptop.ip6 in server.run("lastlog -u alice").stdout
 
 
