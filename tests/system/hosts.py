@@ -323,16 +323,17 @@ class Host:
     ip4, ip6  its LAN addresses, without prefix length
     peergate  lay the stage over its root
     sshd      run Debian's own ssh.service
+    audit     let its programs tell the kernel's audit subsystem, as on a machine of its own
     enable    units to enable before the first boot
     """
 
     known = {}  # the LAN's names, for /etc/hosts: name -> (ip4, ip6)
 
-    def __init__(self, name, ip4, ip6, lan, peergate=True, sshd=False, enable=()):
+    def __init__(self, name, ip4, ip6, lan, peergate=True, sshd=False, audit=False, enable=()):
         if not re.fullmatch(r"[a-z][a-z0-9]{0,9}", name):
             raise ValueError(f"host name {name!r}: at most ten small letters and digits")
         self.name, self.ip4, self.ip6, self.lan = name, ip4, ip6, lan
-        self.peergate = peergate
+        self.peergate, self.audit = peergate, audit
         self.enable = [*enable, *(["ssh.service"] if sshd else [])]
         self.machine_id = hashlib.md5(f"peergate test host {name}".encode()).hexdigest()
         self.dir = MACHINE / "hosts" / name
@@ -395,6 +396,8 @@ class Host:
                "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
                # as on any host, root may set the network's sysctls; the rest is the machine's
                "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
+        if self.audit:  # systemd-nspawn's filter refuses such sockets, whatever else it is told to allow
+            env["SYSTEMD_SECCOMP"] = "0"
         # A normal host's root has all capabilities, and logins must find themselves as there.
         command = ["systemd-nspawn", "--quiet", "--boot", "--notify-ready=yes", "--keep-unit",
                    "--register=no", "--settings=no", "--directory", self.root, "--machine", self.name,
@@ -664,7 +667,7 @@ def core_hosts(enable=()):
     with Lan() as lan:
         hosts = SimpleNamespace(
             lan=lan,
-            server=Host("server", "192.0.2.1", "2001:db8::1", lan, sshd=True, enable=enable),
+            server=Host("server", "192.0.2.1", "2001:db8::1", lan, sshd=True, audit=True, enable=enable),
             laptop=Host("laptop", "192.0.2.2", "2001:db8::2", lan, enable=enable),
             phone=Host("phone", "192.0.2.3", "2001:db8::3", lan, enable=enable),
             lanhost=Host("lanhost", "192.0.2.4", "2001:db8::4", lan, peergate=False, sshd=True),
