@@ -341,6 +341,17 @@ class ForwardingTest(unittest.TestCase):
         why = self.not_listening(m.FORWARD_X11, protocol="MIT-MAGIC-COOKIE-1", cookie="00")
         self.assertIn("xauth could not write its file", why)
 
+    def test_no_display_without_xauth(self):
+        for path in (f"{place}/xauth" for place in ("/usr/bin", "/usr/local/bin", "/usr/X11R6/bin", "/usr/X11R7/bin")):
+            if os.path.exists(path):
+                session_native.run("mount", "--bind", "/dev/null", path)
+                self.addCleanup(session_native.run, "umount", path)
+        why = self.not_listening(m.FORWARD_X11, protocol="MIT-MAGIC-COOKIE-1", cookie="00")
+        self.assertEqual(why, "This host has no xauth, which X11 forwarding needs")
+        # Nor is the port of the display left, which was bound before.
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", 6010))
+
     # ---- the end ----
 
     def test_nothing_is_left(self):
