@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/force_command.h"
 #include "common/log.h"
 #include "common/login_check.h"
@@ -231,9 +232,19 @@ static void on_accepted(void *userdata, struct lease *lease)
 	ask_account(m);
 }
 
-static void on_revoked(void *userdata, const char *reason, const char *message)
+void login_run_out(struct monitor *m)
 {
-	struct monitor *m = userdata;
+	/* It has ended already, by the agent's word or by our own timer. */
+	if (m->killed)
+		return;
+	journal_record(m, "expiry", LOG_NOTICE, LOG_FIELDS({ "REASON", "lease-expired" }),
+		       "The lease has run out");
+	mon_end(m, MON_END_KILLED, "Peergate: the right to be logged in here has run out",
+		"the lease has run out");
+}
+
+static void end_revoked(struct monitor *m, const char *reason, const char *message)
+{
 	_cleanup_free_ char *notice = text_printf("Peergate: access was revoked: %s", message);
 	_cleanup_free_ char *text = text_printf("Revoked the login of %s as %s: %s",
 						m->lease.user ? m->lease.user : m->lease.node_name,
@@ -247,6 +258,17 @@ static void on_revoked(void *userdata, const char *reason, const char *message)
 static void on_handshake(void *userdata, const struct lease_handshake *handshake)
 {
 	absence_handshake(userdata, handshake);
+}
+
+/* A lease that runs out, the agent revokes in the same moment: one end, whoever is first. */
+static void on_revoked(void *userdata, const char *reason, const char *message)
+{
+	struct monitor *m = userdata;
+
+	if (m->lease.id && m->lease.valid_until <= clock_usec(CLOCK_REALTIME))
+		login_run_out(m);
+	else
+		end_revoked(m, reason, message);
 }
 
 const struct agent_link_events login_agent_events = {

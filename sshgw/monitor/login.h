@@ -13,6 +13,8 @@ int login_client_in(struct monitor *m, struct chan_msg *msg);
 int login_opened(struct monitor *m, struct chan_msg *msg);
 /* Tell the client why not; it leaves then, or is made to. */
 void login_refuse(struct monitor *m, const char *reason, const char *message);
+/* The lease's own end has come. */
+void login_run_out(struct monitor *m);
 /* The leader is gone before the session was open: the client is told so, by what it waits for. */
 void login_leader_lost(struct monitor *m);
 /* What the agent says. */

@@ -193,10 +193,7 @@ static void on_grace(struct loop_source *source, uint64_t usec, void *userdata)
 
 static void on_expiry(struct loop_source *source, uint64_t usec, void *userdata)
 {
-	journal_record(userdata, "expiry", LOG_NOTICE, LOG_FIELDS({ "REASON", "lease-expired" }),
-		       "The lease has run out");
-	mon_end(userdata, MON_END_KILLED, "Peergate: the right to be logged in here has run out",
-		"the lease has run out");
+	login_run_out(userdata);
 }
 
 static void on_duration(struct loop_source *source, uint64_t usec, void *userdata)

@@ -231,6 +231,26 @@ static void test_lease_runs_out(void **state)
 	}
 }
 
+/* The agent revokes it in the same moment; whoever is first, it is one end. */
+static void test_lease_runs_out_and_is_revoked(void **state)
+{
+	_cleanup_free_ char *keep = NULL;
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	kill(s.monitor, SIGSTOP);
+	keep = text_printf("notify {\"state\":\"keep\",\"validUntil\":%llu}",
+			   (unsigned long long)clock_usec(CLOCK_REALTIME) + 100000);
+	stage_tell_agent(&s, keep);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"reason\":\"expired\","
+			     "\"message\":\"gone\"}");
+	usleep(200000);
+	kill(s.monitor, SIGCONT);
+	expect_notice(&s, "run out");
+	stage_leader_closes(&s);
+	stage_end_with_and_without(&s, "The lease has run out", "Revoked the login");
+}
+
 /* In the control group that the monitor has made for the login. */
 static unsigned count_login(const struct stage *s)
 {
@@ -266,6 +286,7 @@ static void test_second_reason_to_kill(void **state)
 		usleep(20000);
 	stage_tell_puppet(&s.leader, PUPPET_FORK);
 	assert_int_equal(count_login(&s), 2);
+	stage_tell_agent(&s, "notify {\"state\":\"keep\",\"validUntil\":null}");
 	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
 	usleep(500000);
 	assert_int_equal(count_login(&s), 2);
@@ -734,6 +755,7 @@ int main(void)
 		ON_STAGE(test_left_running_by_one_that_was_not_let_in),
 		ON_STAGE(test_killed_after_the_client_left),
 		ON_STAGE(test_lease_runs_out),
+		ON_STAGE(test_lease_runs_out_and_is_revoked),
 		ON_STAGE(test_second_reason_to_kill),
 		ON_STAGE(test_maximum_duration),
 		ON_STAGE(test_clock_of_the_limits),
