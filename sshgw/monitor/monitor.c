@@ -90,6 +90,20 @@ int mon_attach(struct monitor *m, enum mon_peer_index index, int fd)
 	return loop_add_io(m->loop, fd, EPOLLIN, on_message, m, &peer->io);
 }
 
+/* What it said before that may still be to come. */
+static bool has_hung_up(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP);
+}
+
+static void net_gone(struct monitor *m)
+{
+	check_client_gone(m);
+	mon_end(m, MON_END_GONE, NULL, story_net_gone);
+}
+
 void mon_send(struct monitor *m, enum mon_peer_index index, uint32_t type, struct chan_writer *w,
 	      const int *fds, size_t n_fds)
 {
@@ -100,6 +114,10 @@ void mon_send(struct monitor *m, enum mon_peer_index index, uint32_t type, struc
 		chan_writer_done(w);
 	if (r == 0 || m->state >= MON_ENDING)
 		return;
+	if (index == MON_NET && has_hung_up(peer->fd)) {
+		net_gone(m);
+		return;
+	}
 	log_error_errno(r, "The %s process does not take its messages", peer->name);
 	mon_end(m, MON_END_KILLED, NULL, "a process does not read");
 }
@@ -142,13 +160,12 @@ static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error
 		return;
 	if (index == MON_LEADER && error == -ECONNRESET)
 		login_leader_lost(m);
-	if (index == MON_NET && error == -ECONNRESET)
-		check_client_gone(m);
 	if (error != -ECONNRESET)
 		end_for_bad_message(m, index);
+	else if (index == MON_NET)
+		net_gone(m);
 	else
-		mon_end(m, MON_END_GONE, NULL,
-			index == MON_NET ? story_net_gone : "the session ended");
+		mon_end(m, MON_END_GONE, NULL, "the session ended");
 }
 
 static void on_message(struct loop_source *source, int fd, uint32_t revents, void *userdata)

@@ -305,6 +305,27 @@ static void test_record_of_the_end(void **state)
 	}
 }
 
+/* That one reads nothing any more is no reason to kill what nohup left running: it has just ended.
+ */
+static void test_program_ends_after_the_net_process(void **state)
+{
+	struct stage s;
+
+	stage_reach(&s, MON_OPEN);
+	stage_start_channel(&s, 7);
+	stage_run_channel(&s, 7);
+	/* So that it reads of the program before it comes to the end of the net process. */
+	kill(s.monitor, SIGSTOP);
+	send_count(&s);
+	s.net.channel = close_fd(s.net.channel);
+	send_exit(&s);
+	kill(s.monitor, SIGCONT);
+	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_leader_closes(&s);
+	stage_end_with_and_without(&s, "Session of alice (exec) ended with status 3",
+				   "does not take its messages");
+}
+
 /* What has begun in the journal ends there. */
 static void test_record_of_what_did_not_start(void **state)
 {
@@ -551,6 +572,7 @@ int main(void)
 		ON_STAGE(test_no_sftp),
 		ON_STAGE(test_program_of_its_own),
 		ON_STAGE(test_record_of_the_end),
+		ON_STAGE(test_program_ends_after_the_net_process),
 		ON_STAGE(test_record_of_what_did_not_start),
 		ON_STAGE(test_flood_of_records),
 		ON_STAGE(test_flood_of_refusals),
