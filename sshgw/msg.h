@@ -60,7 +60,7 @@ enum net_msg {
 	NET_CONNECT,	   /* struct msg_connect */
 	NET_LISTEN,	   /* struct msg_listen */
 	NET_UNLISTEN,	   /* u32 id of a NET_LISTEN that was answered by NET_LISTENING */
-	NET_FORWARD_END,   /* struct msg_forward_end: its descriptor is closed */
+	NET_FORWARD_END,   /* struct msg_forward_end: its descriptor is closed, or net ends */
 	NET_ACTIVE,	   /* empty: bytes flow; as often as msg_auth_result asks for */
 	NET_PROVE,	   /* struct msg_prove; answered by NET_SIGNED */
 	NET_SESSION_END,   /* struct msg_session_end: no more bytes flow; of each NET_STARTED */

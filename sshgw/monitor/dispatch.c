@@ -79,7 +79,7 @@ static const struct mon_handler handlers[] = {
 	{ NET_CONNECT, MON_NET, LOGGED_IN, UNLIMITED, 0, forwarding_connect },
 	{ NET_LISTEN, MON_NET, LOGGED_IN, UNLIMITED, 0, forwarding_listen },
 	{ NET_UNLISTEN, MON_NET, IN(MON_OPEN), UNLIMITED, 0, forwarding_unlisten },
-	{ NET_FORWARD_END, MON_NET, IN(MON_OPEN), UNLIMITED, 0, forwarding_end },
+	{ NET_FORWARD_END, MON_NET, IN(MON_OPEN) | IN(MON_ENDING), UNLIMITED, 0, forwarding_end },
 	{ NET_ACTIVE, MON_NET, LOGGED_IN, UNLIMITED, 0, idle_not },
 	{ NET_PROVE, MON_NET, LOGGED_IN, MSG_MAX_PROOFS, 0, signing_proof_asked },
 	{ NET_SESSION_END, MON_NET, IN(MON_OPEN) | IN(MON_ENDING), UNLIMITED, 0,

@@ -18,10 +18,6 @@ void forwarding_init(struct monitor *m)
 
 void forwarding_done(struct monitor *m)
 {
-	if (m->account)
-		for (size_t i = 0; i < m->forwarding.table.n; i++)
-			if (m->forwarding.table.list[i].state == MON_FORWARD_UP)
-				forwarding_log_ended(m, &m->forwarding.table.list[i], NULL);
 	incoming_done(m);
 	forwards_done(&m->forwarding.table);
 }
@@ -343,7 +339,8 @@ int forwarding_end(struct monitor *m, struct chan_msg *msg)
 		return -EPROTO;
 	forwarding_log_ended(m, forward, &end);
 	forwards_remove(&m->forwarding.table, forward);
-	return incoming_let_in(m);
+	/* While the connection ends, nothing comes in. */
+	return m->state == MON_OPEN ? incoming_let_in(m) : 0;
 }
 
 int forwarding_unlisten(struct monitor *m, struct chan_msg *msg)

@@ -141,3 +141,12 @@ void forwarding_log_ended(struct monitor *m, const struct mon_forward *forward,
 			   end ? " from it" : "");
 	record(m, "forward-ended", LOG_INFO, own, ARRAY_SIZE(own), text ?: "");
 }
+
+void forwarding_log_end(struct monitor *m)
+{
+	const struct forwards *table = &m->forwarding.table;
+
+	for (size_t i = 0; i < table->n; i++)
+		if (table->list[i].state == MON_FORWARD_UP)
+			forwarding_log_ended(m, &table->list[i], NULL);
+}

@@ -16,6 +16,9 @@ void forwarding_log_begun(struct monitor *m, const struct mon_forward *forward);
 /* end: what the net process says of it; NULL: the connection ended with it. */
 void forwarding_log_ended(struct monitor *m, const struct mon_forward *forward,
 			  const struct msg_forward_end *end);
+/* The connection is over, and with it what is still open. */
+void forwarding_log_end(struct monitor *m);
+
 /* ---- names for people; those that are made are the caller's, NULL when out of memory ---- */
 
 /* "db.example:5432", "[::1]:22"; "*:80" of no host. */

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "sshgw/monitor/forwarding_log.h"
 #include "sshgw/monitor/journal.h"
 #include "sshgw/monitor/monitor.h"
 #include "sshgw/monitor/session_log.h"
@@ -153,6 +154,7 @@ void story_end(struct monitor *m)
 		return;
 	m->story.is_over = true;
 	session_log_end(m);
+	forwarding_log_end(m);
 	record(m);
 	/*
 	 * A child of ours that waits for what a user handed over (common/passed.h) may have it,

@@ -78,15 +78,28 @@ static void end_channel(struct net_forward *f)
 		ssh_channel_free(f->channel);
 }
 
-/* The descriptor is closed before the monitor hears of it, which counts them. */
-void net_forward_free(struct net_forward *f)
+static struct msg_forward_end end_of(const struct net_forward *f)
 {
-	struct msg_forward_end end = {
+	return (struct msg_forward_end){
 		.incoming = f->incoming,
 		.id = f->id,
 		.to_client = f->out.bytes,
 		.from_client = f->in.bytes,
 	};
+}
+
+void net_forward_say_end(const struct net_forward *f)
+{
+	struct msg_forward_end end = end_of(f);
+
+	if (f->fd >= 0)
+		say_end(f->net, &end);
+}
+
+/* The descriptor is closed before the monitor hears of it, which counts them. */
+void net_forward_free(struct net_forward *f)
+{
+	struct msg_forward_end end = end_of(f);
 	struct net *net = f->net;
 	bool had_socket = f->fd >= 0;
 

@@ -17,6 +17,8 @@ struct net_forward;
 
 /* Frees everything, closes socket and channel, and tells the monitor; leaves net->forwards. */
 void net_forward_free(struct net_forward *f);
+/* That alone: this process ends, and everything with it. */
+void net_forward_say_end(const struct net_forward *f);
 
 /*
  * The client wants a connection from here: ask the monitor. The message is direct-tcpip, as

@@ -16,7 +16,6 @@
 #include "sshgw/net/filter.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/net.h"
-#include "sshgw/net/session.h"
 #include "sshgw/net/transport.h"
 #include "sshgw/priority.h"
 #include "sshgw/steps.h"
@@ -94,8 +93,7 @@ int main(int argc, char *argv[])
 		r = net_run(&net);
 	if (r < 0 && r != -ECONNRESET)
 		log_error_errno(r, "The connection was given up");
-	for (size_t i = 0; i < net.n_sessions; i++)
-		net_session_say_end(net.sessions[i]);
+	net_say_ends(&net);
 	/* What OpenSSL would free piece by piece goes with the process, 0.3 ms earlier. */
 	_exit(net.ssh ? net_why_ended(&net, r) : NET_EXIT_FAILED);
 }

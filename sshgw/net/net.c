@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "sshgw/net/client_messages.h"
+#include "sshgw/net/forward.h"
 #include "sshgw/net/monitor_link.h"
 #include "sshgw/net/monitor_messages.h"
 #include "sshgw/net/packets.h"
@@ -134,4 +135,12 @@ int net_run(struct net *net)
 		say_active(net);
 	}
 	return r;
+}
+
+void net_say_ends(struct net *net)
+{
+	for (size_t i = 0; i < net->n_sessions; i++)
+		net_session_say_end(net->sessions[i]);
+	for (size_t i = 0; i < net->n_forwards; i++)
+		net_forward_say_end(net->forwards[i]);
 }

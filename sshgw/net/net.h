@@ -122,3 +122,5 @@ void net_give_up(struct net *net, int level, const char *why);
 
 /* Serve the connection to its end. Return: 0, negative errno. */
 int net_run(struct net *net);
+/* To the monitor, of all that is open then: how much went through it. */
+void net_say_ends(struct net *net);

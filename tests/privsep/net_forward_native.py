@@ -207,6 +207,20 @@ class ForwardTest(net_native.NativeTest):
         self.assertEqual(net_native.without_data(channel.events), ["eof", "close"])
         self.assertEqual(self.ended(gateway, 1), [(0, 1, 5, 5)])
 
+    def test_end_of_the_client(self):
+        """Of what is open then, the bytes are told, too."""
+        def twice(connection):
+            connection.sendall(2 * connection.recv(5))
+            connection.recv(1)
+
+        gateway = self.gateway()
+        client = self.client(gateway)
+        channel = client.direct("127.0.0.1", self.server(twice).port)
+        channel.sendall(b"hello")
+        self.assertTrue(wait_until(lambda: len(channel.in_buffer) == 10))
+        client.close()
+        self.assertEqual(self.ended(gateway, 1), [(0, 1, 10, 5)])
+
     def test_other_side_ends_first(self):
         """It still reads what is sent after its end; the channel is closed only by the second end."""
         got = []

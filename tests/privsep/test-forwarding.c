@@ -571,6 +571,29 @@ static void test_numbers_are_not_used_again(void **state)
 	ends_with(&s, USER_INCOMING, "user");
 }
 
+/* Of what is open when the connection ends, the net process has a last word. */
+static void test_ends_with_the_connection(void **state)
+{
+	static const char *const logs[] = {
+		"Forwarding to db.example:5432 (local) ended after 0.",
+		", 1000 bytes to the client, 20 from it\n",
+		"Forwarding to db.example:5432 (local) ended with the connection after 0.",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(logs); i++) {
+		struct stage s;
+
+		stage_log_in(&s, NULL, ALL);
+		bring_up(&s, 1);
+		bring_up(&s, 2);
+		kill(s.monitor, SIGTERM);
+		stage_skip(s.net.channel, NET_END);
+		say_end(&s, false, 1);
+		stage_tell_puppet(&s.net, PUPPET_EXIT);
+		stage_end_with_leader(&s, logs[i]);
+	}
+}
+
 static void test_ends_of_what_is_not(void **state)
 {
 	struct stage s;
@@ -912,6 +935,7 @@ int main(void)
 		ON_STAGE(test_single_display_crossing),
 		ON_STAGE(test_display_given_up),
 		ON_STAGE(test_numbers_are_not_used_again),
+		ON_STAGE(test_ends_with_the_connection),
 		ON_STAGE(test_ends_of_what_is_not),
 		ON_STAGE(test_cancels_of_what_is_not),
 		ON_STAGE(test_answers_to_what_was_not_asked),

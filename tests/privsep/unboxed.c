@@ -33,6 +33,7 @@ int main(void)
 		r = transport_start(&net, NET_FD_CONNECTION);
 	if (r == 0)
 		r = net_run(&net);
+	net_say_ends(&net);
 	/* What lives as long as the process does is no leak; libssh keeps much of that kind. */
 	_exit(net.ssh ? net_why_ended(&net, r) : NET_EXIT_FAILED);
 }
