@@ -10,6 +10,7 @@ import pytest
 from checked import ceiling
 from hosts import wait_for
 from linked import SSH, linked, pings, wait_state
+from records import of, whole_story
 
 SERVER = "root@100.64.0.1"
 # As a person uses it; a person has no time-outs.
@@ -143,7 +144,11 @@ def test_the_client_goes_away(hosts, check):
     with held(hosts, check) as login:
         login.kill()
         wait_for(lambda: check.counts()["held"] == 0, 30, "the agent does not ask any more")
-    hosts.server.wait_journal(since=began, grep="The check of a login from 100.64.0.2 as .* ended with the connection")
+    records = whole_story(hosts.server, began, EVENT="check", CHECK="ended with the connection")
+    assert all(r["PEER"] == "100.64.0.2" and r["SSH_USER"] == "root" for r in of("check", records))
+    assert [(r["CHECK"], r.get("CODE")) for r in of("check", records)] == [("has begun", login.code),
+                                                                        ("ended with the connection", None)]
+    of("connection-ended", records, OUTCOME="no-login", END_REASON="the client closed it")
     # A yes that comes now lets nobody in; it counts for the next login.
     check.say("pass")
     assert not hosts.server.journal(since=began, grep="Accepted login")

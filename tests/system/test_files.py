@@ -5,6 +5,7 @@ import time
 import pytest
 from hosts import wait_for
 from mesh import SSH, login_processes
+from records import check_who
 
 CONF = "/etc/peergate/sshgw.conf"
 CEILING = "SSH=yes\nPermitRootLogin=yes\n"
@@ -102,7 +103,8 @@ def test_no_server(mesh, ceiling, blob, setting, said, logged):
     ceiling(setting)
     result = sftp(mesh, "pwd\n")
     assert result.returncode == 255 and said in result.stderr
-    assert mesh.server.host.wait_journal(since=began, grep=logged)
+    refused = mesh.server.host.wait_journal(since=began, EVENT="session-refused", grep=logged)
+    check_who([refused], mesh.laptop)
     # Commands go on.
     mesh.laptop.host.run(COPIES["scp-O"](blob[0], "alice@server:/home/alice/still"), check=True)
 

@@ -4,6 +4,7 @@ import time
 
 from absence import ceiling
 from hosts import wait_for
+from records import whole_story
 
 KNOCK = """
 import socket, sys
@@ -19,17 +20,6 @@ for _ in range(int(sys.argv[2])):
             pass
     print(said.split(b'\\r\\n')[0].decode())
 """
-
-
-def story(host, connection):
-    return host.journal(unit="peergate-sshgw", CONNECTION=connection)
-
-
-def whole_story(host, since, **match):
-    """All records of the connection that has one like that, once it is over; PAM's lines, which are none, may be last."""
-    name = host.wait_journal(unit="peergate-sshgw", since=since, **match)["CONNECTION"]
-    host.wait_journal(CONNECTION=name, EVENT="connection-ended")
-    return [r for r in story(host, name) if "EVENT" in r]
 
 
 def test_story_of_a_login(mesh):

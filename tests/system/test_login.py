@@ -1,5 +1,8 @@
 """Promises 1 and 4: a stock ssh is let in without key, password or question; or is told why not."""
+import time
+
 import pytest
+from records import check_who
 
 PLACES = ["server", "server.mesh.example", "100.64.0.1", "fd7a:115c:a1e0::1"]
 
@@ -110,6 +113,11 @@ def test_forced_command(mesh):
     mesh.ssh_rules["server"][0]["force_command"] = 'echo "forced: $SSH_ORIGINAL_COMMAND"'
     mesh.apply(mesh.server)
     assert mesh.ssh("alice@server rm -rf /").stdout == "forced: rm -rf /\n"
+    # One that does not fit into the variable is not cut.
+    began = time.time()
+    refused = mesh.ssh(f"alice@server {'x' * 5000}")
+    assert refused.returncode == 255 and refused.stdout == "" and "the session could not be started" in refused.stderr
+    check_who([mesh.server.host.wait_journal(since=began, EVENT="session-refused", grep="too long")], mesh.laptop)
 
 
 def test_too_many_sessions_are_refused(mesh):
