@@ -2,133 +2,97 @@
 
 One login for each of them, all at the same time, each with an account of its own: that tells their leftovers apart.
 """
-import json
+import contextlib
 import re
 import time
 from typing import NamedTuple
 
 import pytest
 from absence import ceiling
-from hosts import TimedOut, wait_for
+from echoes import echo, listeners
+from hosts import wait_for
+from leftovers import EVERYTHING, FORWARDING, SPARED, Login, seen
 from linked import pings
 from mesh import SSH, login
+from records import check_who, events, of, whole_story
 
-FORWARDING = {"agent": False, "local": True, "remote": True}
 # Beyond the idle timeout, and only then nothing more.
 TALK = "for i in $(seq 30); do echo $i; sleep 0.5; done; exec cat"
+# Where somebody talks like that.
+TALKS = 4799
 # When systemd ends it, it has time to say so.
 ASKED = """setsid sh -c 'trap "" HUP; trap "echo asked >~/asked; exit" TERM
 while :; do sleep 0.2; done' </dev/null >/dev/null 2>&1 & exec cat"""
+# Without a session.
+FORWARD_ONLY = ("-N",)
+FORWARD_TALK = ("-o", "ClearAllForwardings=no", "-W", f"127.0.0.1:{TALKS}")
 
 
 class End(NamedTuple):
     notice: str = None  # on the terminal, behind "Peergate: "; a regular expression
+    why: str = None  # END_REASON in the journal
+    event: str = None  # the record before that, with this as its
+    reason: str = None
     status: int = 255  # of ssh; None: it is not asked
     spared: bool = False  # what the login left running goes on
-    record: dict = {}  # in the journal
     rule: dict = {}
     node: str = "laptop"
     then: str = "exec cat"
+    options: tuple = None  # of an ssh that only forwards
 
 
+OVER = End("the right to be logged in here has run out", "the lease has run out", "expiry", "lease-expired")
+DURATION = End("the maximum duration of a session is over", "maximum duration is over", "duration", "maximum-duration",
+               rule={"max_duration": "40s"})
+IDLE = End("nothing was sent or received for 8 s, which the SSH rule allows", "it was idle for too long", "idle",
+           "idle-timeout", rule={"idle_timeout": "8s"}, spared=True)
+REVOKED = End("access was revoked: ", "the agent revoked the lease", "revocation")
 ENDS = {
-    "killed": End("access was revoked: ended by an operator", record={"EVENT": "revocation", "REASON": "operator"}),
-    "revoked": End("access was revoked", record={"EVENT": "revocation", "REASON": "policy"}),
-    "logout": End(status=0, spared=True, record={"EVENT": "connection-ended", "END_REASON": "the client closed it"}),
-    "client": End(status=None, spared=True, record={"EVENT": "connection-ended", "OUTCOME": "logged-in"}),
-    "expiry": End("(access was revoked|the right to be logged in here has run out)",
-                  record={"EVENT": "connection-ended", "OUTCOME": "logged-in"}),
+    "killed": REVOKED._replace(notice=REVOKED.notice + "ended by an operator", reason="operator"),
+    "revoked": REVOKED._replace(notice=REVOKED.notice + r"the SSH rules do not let alice@example\.com .* as user .urevoked",
+                                reason="policy"),
+    "logout": End(why="the client closed it", status=0, spared=True),
+    "client": End(why="the client closed it", status=None, spared=True),
+    "expiry": OVER,
+    "forward-expiry": OVER._replace(options=FORWARD_ONLY),
+    "idle": IDLE._replace(then=TALK),
+    "forward-idle": IDLE._replace(options=FORWARD_TALK),
+    "away": End(why="the connection was lost", status=None, spared=True, node="phone"),
     # Whatever flows.
-    "duration": End("the maximum duration of a session is over", rule={"max_duration": "20s"},
-                    record={"EVENT": "duration", "REASON": "maximum-duration"}, then="while echo; do sleep 0.2; done"),
-    "idle": End("nothing was sent or received for 8 s", rule={"idle_timeout": "8s"}, then=TALK, spared=True,
-                record={"EVENT": "idle", "REASON": "idle-timeout"}),
-    "away": End(status=None, spared=True, node="phone", record={"EVENT": "connection-ended"}),
+    "duration": DURATION._replace(then="while echo; do sleep 0.2; done"),
+    "forward-duration": DURATION._replace(options=FORWARD_ONLY),
 }
 # Their ends have tests of their own.
 OTHERS = {
     "lost": End(spared=True, node="phone"),
     "asleep": End(node="phone"),
     "shutdown": End(then=ASKED),
-    "forgotten": End(status=None, spared=True, record={
-        "EVENT": "connection-ended", "END_REASON": "the peer is there, but does not answer on this connection any more"}),
+    "forgotten": End(why="the peer is there, but does not answer on this connection any more", status=None, spared=True),
 }
-
-# One line for each thing that is left; $1: the account; $2: port and $3: path of its listeners; $4: the monitor of its
-# connection; then that one's children. The manager of a user's own services is systemd's, and goes ten seconds after the
-# last session.
-LOOK = r"""
-account=$1 port=$2 path=$3 monitor=$4; shift 4
-for pid in $(pgrep -u $account); do
-    grep -qs /user@ /proc/$pid/cgroup || [ ! -e /proc/$pid ] || echo "process $(tr '\0' ' ' </proc/$pid/cmdline)"
-done
-[ ! -e /proc/$monitor ] || echo monitor
-for pid; do
-    [ ! -e /proc/$pid ] || echo "child $(tr '\0' ' ' </proc/$pid/cmdline)"
-    [ ! -e /sys/fs/cgroup/system.slice/peergate-sshgw.service/login-$pid ] || echo cgroup
-done
-for scope in /sys/fs/cgroup/user.slice/user-$(id -u $account).slice/session-*.scope; do
-    [ ! -e $scope ] || echo "cgroup $scope"
-done
-for pty in $(find /dev/pts -user $account); do echo "pty $pty"; done
-ss -Hltn "sport = :$port" | sed 's/^/listener /'
-ss -Hlx src $path | sed 's/^/unix /'
-[ ! -e $path ] || echo path
-who | sed -n "s/^$account /utmp &/p"
-loginctl list-sessions --no-legend | sed -n "/ $account /s/^/session /p"
-agentctl ssh-sessions list --json | sed -n "s/.*\"localUser\": *\"$account\".*/lease/p"
-"""
-EVERYTHING = {"process", "monitor", "child", "cgroup", "pty", "listener", "unix", "path", "utmp", "session", "lease"}
-# What is left running on purpose goes on by the right of the login, whose monitor holds it.
-SPARED = {"process", "monitor", "cgroup", "session", "lease"}
+# Records of which there is one, where it was not the client who ended it.
+HOW = {"revocation", "expiry", "duration", "idle", "shutdown"}
 
 
-class Login:
-    """On a terminal, with listeners, and with two processes that are out of reach of its end."""
-
+class Ending(Login):
     def __init__(self, mesh, name, number):
-        self.name, self.end, self.server = name, {**ENDS, **OTHERS}[name], mesh.server.host
-        self.account, self.port = f"u{name}", 4800 + number
-        self.path = f"/home/{self.account}/forwarded"
-        self.lease, self.monitor, self.children, self.client_port = None, None, [], None
-        self.node = getattr(mesh, self.end.node)
-        self.stays = [f"sleep {self.port}.1", f"sleep {self.port}.2"]
-        self.ssh = None
+        self.end = {**ENDS, **OTHERS}[name]
+        super().__init__(getattr(mesh, self.end.node), mesh.server.host, f"u{name}", number, self.end.then)
+        self.rule = f"ssh[{number}] line {31 + number}"
+        if self.end.options:
+            self.stays = []
 
     def start(self):
-        command = f"setsid sh -c 'setsid {self.stays[0]} </dev/null >/dev/null 2>&1 &'; " \
-                  f"nohup {self.stays[1]} </dev/null >/dev/null 2>&1 & echo ready $SSH_CONNECTION.; {self.end.then}"
-        self.ssh = self.node.host.pty([
-            *SSH.split(), "-tt", "-o", "ExitOnForwardFailure=yes", "-R", f"{self.port}:127.0.0.1:9",
-            "-R", f"{self.path}:127.0.0.1:9", f"{self.account}@server", command])
+        if self.end.options:
+            self.open(*self.end.options)
+        else:
+            super().start()
 
     def wait_ready(self):
-        self.client_port = self.ssh.read_until(r"ready \S+ (\d+) \S+ 22\.", 90)[1]
-        listed = json.loads(self.server.run("agentctl ssh-sessions list --json", check=True).stdout)["sessions"]
-        (self.lease, self.monitor), = ((s["leaseId"], s["monitor"]) for s in listed if s["localUser"] == self.account)
-        self.children = self.server.run(f"pgrep -P {self.monitor}", check=True).stdout.split()
-
-    def look(self):
-        """What there is of it: one text for each thing, which begins with the sort."""
-        return self.server.run(["sh", "-c", LOOK, "sh", self.account, self.port, self.path, self.monitor,
-                                *self.children], check=True).stdout.splitlines()
-
-    def sorts(self):
-        return {line.split()[0] for line in self.look()}
-
-    def only_left(self, allowed):
-        """Wait until there is nothing else, and return that."""
-        left = []
-
-        def gone():
-            left[:] = self.look()
-            return all(line.split()[0] in allowed for line in left)
-
-        try:
-            wait_for(gone, 40, "")
-        except TimedOut:
-            pytest.fail(f"left of {self.name}:\n" + "\n".join(left))
-        return left
+        if not self.end.options:
+            super().wait_ready()
+            return
+        wait_for(lambda: listeners(self.server, self.port), 90, f"the port of {self.account}")
+        self.find()
 
     def check(self):
         if self.end.notice:
@@ -139,32 +103,42 @@ class Login:
             left = self.only_left(SPARED)
             # bash takes a moment to end of its HUP.
             wait_for(lambda: self.programs() == self.stays, 10, f"{self.stays} and nothing else; there was {left}")
-            self.server.run(["pkill", "-u", self.account, "-x", "sleep"], check=True)
+            if self.stays:
+                self.server.run(["pkill", "-u", self.account, "-x", "sleep"], check=True)
         self.only_left(set())
 
-    def programs(self):
-        return sorted(line.split(" ", 1)[1].strip() for line in self.look() if line.startswith("process"))
+    def check_records(self, began):
+        records = whole_story(self.server, began, EVENT="decision", LOCAL_USER=self.account)
+        of("connection-ended", records, OUTCOME="logged-in", END_REASON=self.end.why)
+        assert [event for event in events(records) if event in HOW] == ([self.end.event] if self.end.event else [])
+        if self.end.event:
+            of(self.end.event, records, REASON=self.end.reason)
+        check_who(records[1:], self.node, self.rule, self.account)
+        return records
 
 
 class Ends:
     def __init__(self, mesh):
         self.mesh, self.server, self.began = mesh, mesh.server.host, time.time()
-        self.logins = {name: Login(mesh, name, i) for i, name in enumerate([*ENDS, *OTHERS])}
+        self.logins = {name: Ending(mesh, name, i) for i, name in enumerate([*ENDS, *OTHERS])}
         self.cut_off = None
+        self.stack = contextlib.ExitStack()
 
     def put_rules(self, without=(), **expiry):
         self.mesh.ssh_rules["server"] = [
-            login(one.node, {one.account: one.account}, f"ssh[{i}] line {31 + i}", forwarding=FORWARDING,
+            login(one.node, {one.account: one.account}, one.rule, forwarding=FORWARDING,
                   rule_expires=expiry.get(name), **one.end.rule)
-            for i, (name, one) in enumerate(self.logins.items()) if name not in without]
+            for name, one in self.logins.items() if name not in without]
         self.mesh.apply(self.mesh.server)
 
     def start(self):
         accounts = " ".join(one.account for one in self.logins.values())
         self.server.run(f"for a in {accounts}; do id -u $a >/dev/null 2>&1 || useradd -m -s /bin/bash $a; done", check=True)
         self.put_rules()
+        self.stack.enter_context(seen(self.server, self.mesh.laptop.host, self.mesh.phone.host))
+        self.stack.enter_context(echo(self.server, "TCP", TALKS, program=TALK))
         # Those that begin to end when they have begun come last.
-        timed = ["duration", "idle"]
+        timed = [name for name, one in self.logins.items() if one.end.rule]
         with ceiling(self.mesh, "KeepaliveInterval=1s"):
             self.log_in([name for name in self.logins if name not in [*timed, "away"]])
             self.log_in(timed)
@@ -183,9 +157,9 @@ class Ends:
         self.unplug()
         self.forget(logins["forgotten"])
         self.new_handshake()
-        self.server.run(["agentctl", "ssh-sessions", "kill", logins["killed"].lease], check=True)
+        logins["killed"].kill()
         soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 6))
-        self.put_rules(without=["revoked"], expiry=soon)
+        self.put_rules(without=["revoked"], **{name: soon for name, one in logins.items() if one.end.event == "expiry"})
         logins["client"].ssh.kill()
         logins["logout"].ssh.send("\x04")
 
@@ -214,10 +188,9 @@ table inet forgotten {{
     def stop(self):
         self.plug()
         for one in self.logins.values():
-            if one.ssh:
-                one.ssh.kill()
-                one.ssh.close()
+            one.close()
         self.mesh.laptop.host.run("nft delete table inet forgotten")
+        self.stack.close()
 
 
 @pytest.fixture(scope="module")
@@ -237,9 +210,12 @@ def ends(mesh_once):
 def test_leaves_nothing(ends, name):
     one = ends.logins[name]
     one.check()
-    ends.server.wait_journal(since=ends.began, LOCAL_USER=one.account, **one.end.record)
-    if name == "idle":
+    records = one.check_records(ends.began)
+    if "idle" in name:
         assert "\n30" in one.ssh.text
+    if name == "forward-idle":
+        forwarded, = of("forward-ended", records, FORWARD="local", TARGET=f"127.0.0.1:{TALKS}")
+        assert int(forwarded["DURATION_USEC"]) > 15000000
 
 
 def test_client_that_forgot_its_connection(ends):
@@ -252,7 +228,7 @@ def test_client_that_forgot_its_connection(ends):
 
     wait_for(is_over, 120, "the end of a connection that is answered no more", 1)
     one.check()
-    ends.server.wait_journal(since=ends.began, LOCAL_USER=one.account, **one.end.record)
+    one.check_records(ends.began)
     assert not ends.server.run(f"ss -Htn 'dport = :{one.client_port}'", check=True).stdout
     assert all(ends.logins[name].sorts() >= EVERYTHING for name in ("shutdown", "asleep"))
 
@@ -296,7 +272,8 @@ def test_shutdown(ends):
     server.start()
     server.wait_active("peergate-agent")
     assert server.read(f"/home/{one.account}/asked") == "asked\n"
-    for event in ({"EVENT": "shutdown"}, {"EVENT": "connection-ended", "END_REASON": "the host shuts down"}):
+    for event in ({"EVENT": "shutdown", "REASON": "shutdown"},
+                  {"EVENT": "connection-ended", "END_REASON": "the host shuts down"}):
         assert len(server.journal(since=began, LOCAL_USER=one.account, **event)) == 2
     assert re.search(rf"^{one.account}\s+pts/\d+\s.* - \d\d:\d\d", server.run(["last", "-w", one.account]).stdout, re.M)
     # Other processes may have these numbers now.
