@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from absence import ceiling
 from echoes import echo, listeners, running
 from hosts import wait_for
 from leftovers import FORWARDING
@@ -210,6 +211,33 @@ def test_ports_are_the_users(mesh):
         assert listeners(server, port)
     # Asked for was any.
     server.wait_journal(since=began, EVENT="forward-listening", LISTENER=f"localhost:{port}", ASKED="localhost:0")
+
+
+def test_gateway_ports(mesh):
+    """Where a port is bound, by what the host's own file says of what was asked for: as sshd does it."""
+    allow(mesh)
+    server, lan = mesh.server.host, mesh.phone.host
+    everywhere, loopback, there = {"0.0.0.0:{}", "[::]:{}"}, {"127.0.0.1:{}", "[::1]:{}"}, {server.ip4 + ":{}"}
+    # What is asked for, and where it is, in the order of the settings.
+    asked = [("*:7005", loopback, everywhere, everywhere), ("0.0.0.0:7006", loopback, {"0.0.0.0:{}"}, everywhere),
+             ("7007", loopback, loopback, everywhere), (f"{server.ip4}:7008", loopback, there, everywhere)]
+    with echo(mesh.laptop.host, "TCP", 7001):
+        for number, value in enumerate(("no", "clientspecified", "yes"), 1):
+            began = time.time()
+            options = " ".join(f"-R {one[0]}:127.0.0.1:7001" for one in asked)
+            with ceiling(mesh, f"GatewayPorts={value}"), forwarding(mesh, options):
+                wait_for(lambda: listeners(server, 7008), PATIENCE, "the last port")
+                for port, one in enumerate(asked, 7005):
+                    assert listeners(server, port) == {where.format(port) for where in one[number]}, (value, one[0])
+                # To and fro, from where only some may come.
+                assert answer(lan, f"nc -N {server.ip4} 7005") == ("" if value == "no" else "hello\n")
+                assert answer(server, "nc -N 127.0.0.1 7006") == "hello\n"
+            records = whole_story(server, began, EVENT="forward-listening")
+            said = {r["ASKED"]: r["LISTENER"] for r in of("forward-listening", records)}
+            names = {"no": ["localhost:{}"] * 4, "yes": ["*:{}"] * 4,
+                     "clientspecified": ["*:{}", "0.0.0.0:{}", "localhost:{}", server.ip4 + ":{}"]}[value]
+            assert said == {one[0] if ":" in one[0] else f"localhost:{one[0]}": name.format(port)
+                            for port, (one, name) in enumerate(zip(asked, names), 7005)}
 
 
 def test_forward_only_connection_is_a_session(mesh):
