@@ -7,9 +7,10 @@ import time
 import pytest
 from absence import Held, ceiling, kill, still_there
 from hosts import wait_for
+from leftovers import EVERYTHING, logged_in
 from mesh import login_processes
 from pace import WITHIN
-from test_revocation import client, nothing_left, revoke_and_wait, session_pids
+from test_revocation import client, revoke_and_wait, session_pids
 
 FOLDER = "/usr/libexec/peergate"
 PROGRAMS = ["peergate-sshgw", *(f"peergate-sshgw-{name}" for name in ("monitor", "net", "session", "keys"))]
@@ -27,19 +28,21 @@ GOES = {
 @pytest.mark.parametrize("how", GOES)
 def test_connections_live_on(mesh, how):
     server = mesh.server.host
-    with client(mesh, "cat") as ssh, Held(mesh, "id -un") as under_way:
-        pids = session_pids(mesh, "alice", "cat")
+    with logged_in(mesh) as one, Held(mesh, "id -un") as under_way:
+        pids = session_pids(mesh, "alice", "cat", *one.stays)
         GOES[how](server)
-        still_there(ssh)
+        one.answers()
+        assert one.sorts() == EVERYTHING
         # A login under way needs nobody who listens.
         under_way.let_go()
         assert under_way.result()[:2] == (0, "alice\n")
         # New ones find the new listener: it is started when they come, at the latest.
         assert mesh.ssh("alice@server id -un").stdout == "alice\n"
-        still_there(ssh)
+        one.answers()
         assert revoke_and_wait(mesh, pids) < WITHIN
-        assert ssh.wait(20) == 255
-    nothing_left(mesh, "alice")
+        one.ssh.read_until("Peergate: access was revoked: ", 20)
+        assert one.ssh.wait(20) == 255
+        one.only_left(set())
 
 
 def test_new_keys_without_the_listener_that_began(mesh):
@@ -162,8 +165,7 @@ def test_upgrade_under_open_sessions(mesh):
     server, laptop = mesh.server.host, mesh.laptop.host
     server.run("systemctl restart peergate-sshgw.service", check=True)
     with another_build(server) as (ours, other):
-        laptop.run("ssh -o BatchMode=yes -M -S /tmp/mux -fN alice@server", check=True)
-        try:
+        with logged_in(mesh, options=("-M", "-S", "/tmp/mux")) as one:
             install(server, ours, other, PROGRAMS)
             assert build_of(server) == other
             # Another channel on the old connection: by the processes that serve it already.
@@ -182,10 +184,14 @@ def test_upgrade_under_open_sessions(mesh):
                 assert len(its) == 2
                 for pid in [newest, *its]:
                     assert other in server.run(f"grep -ao {other} /proc/{pid}/exe").stdout
-            # And the old one goes on as it was.
+            # And the old one goes on as it was, and ends as any.
             assert laptop.run("ssh -S /tmp/mux alice@server id -un", check=True).stdout == "alice\n"
-        finally:
-            laptop.run("ssh -S /tmp/mux -O exit alice@server")
+            one.answers()
+            assert one.sorts() == EVERYTHING
+            one.kill()
+            one.ssh.read_until("Peergate: access was revoked: ended by an operator", 20)
+            assert one.ssh.wait(20) == 255
+            one.only_left(set())
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
