@@ -17,8 +17,9 @@ def events(records):
 
 
 def of(event, records, **fields):
-    """Those of that kind, which have to have these fields."""
+    """Those of that kind, one at least, all of which have to have these fields."""
     found = [r for r in records if r["EVENT"] == event]
+    assert found, f"no {event} in {events(records)}"
     for record in found:
         assert {name: record.get(name) for name in fields} == fields, record
     return found
