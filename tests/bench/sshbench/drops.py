@@ -165,13 +165,14 @@ class Progress:
     """On standard error, since it may take long."""
 
     def __init__(self, seconds, count):
-        """seconds: what one connection of each stage took so far."""
+        """seconds: what one connection of each stage took so far, of those that are to come."""
         self.seconds, self.count = seconds, count
 
     def begin(self, stage):
         self.stage, self.n, self.began = stage, 0, time.monotonic()
         self.told = self.began
-        self.later = sum(self.seconds[later] for later in stages.STAGES[stages.STAGES.index(stage) + 1:]) * self.count
+        del self.seconds[stage]
+        self.later = sum(self.seconds.values()) * self.count
 
     def dropped(self):
         self.n += 1
@@ -213,10 +214,10 @@ def _run_stage(stage, watched, clients, progress, file):
     return not left and not _grown(before, after) and len(trouble) <= progress.count // 100
 
 
-def _run(watched, clients, count, file):
+def _run(watched, clients, count, chosen, file):
     seconds = {}
     set_rule = Rule(watched.agent)
-    for stage in stages.STAGES:  # what is allocated once, is by now
+    for stage in chosen:  # what is allocated once, is by now
         set_rule(stage)
         began = time.monotonic()
         clients.drop(stage, N_PARALLEL)
@@ -226,7 +227,7 @@ def _run(watched, clients, count, file):
     print("| dropped | connections | failed | 1/s | left | gateway's own KiB before | after | agent's before | after |",
           file=file)
     print("|---|--:|--:|--:|---|--:|--:|--:|--:|", file=file)
-    for stage in stages.STAGES:
+    for stage in chosen:
         set_rule(stage)
         clean &= _run_stage(stage, watched, clients, progress, file)
     return clean
@@ -245,10 +246,19 @@ class Rule:
             self.action = wanted
 
 
-def run(scratch, build, count, file):
-    """A table of what each stage left behind. Return: whether that is nothing."""
+def _chosen(names):
+    """The stages of these names, in their order; all of them if there is no name."""
+    if unknown := set(names) - {stage.__name__ for stage in stages.STAGES}:
+        raise world.Failure(f"there is no stage {', '.join(sorted(unknown))}; there are "
+                            f"{', '.join(stage.__name__ for stage in stages.STAGES)}")
+    return [stage for stage in stages.STAGES if not names or stage.__name__ in names]
+
+
+def run(scratch, build, count, names, file):
+    """A table of what each stage left behind, or those of these names. Return: whether that is nothing."""
+    chosen = _chosen(names)
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
     with contextlib.ExitStack() as stack:
         clients = Clients(stack, scratch / "home")
         gateway, agent = stack.enter_context(world.gateway(scratch, build, Agent))
-        return _run(Watched(gateway, agent), clients, count, file)
+        return _run(Watched(gateway, agent), clients, count, chosen, file)
