@@ -51,8 +51,8 @@ def _is_users(path):
 
 
 def _files(home):
-    """Of the user's: sockets, and the directories that they are in."""
-    return sum(map(_is_users, [*home.iterdir(), *Path("/tmp").iterdir()]))
+    """Of the user's: sockets, and the directories that they are in. The file with the keys of displays is there to stay."""
+    return sum(_is_users(path) for path in (*home.iterdir(), *Path("/tmp").iterdir()) if path.name != ".Xauthority")
 
 
 def _own_kib(pids):
