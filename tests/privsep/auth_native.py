@@ -23,7 +23,7 @@ except ImportError:
     sys.exit(77)
 namespace.enter()
 
-from gateway import Gateway
+from gateway import EXIT_CLOSED, Gateway
 from ssh_packet import packet
 from waiting import LIMIT, wait_until
 
@@ -31,7 +31,6 @@ SERVICE_REQUEST, USERAUTH_REQUEST, FAILURE, SUCCESS, BANNER, PK_OK, RESPONSE = 5
 INFO_REQUEST = PK_OK  # both are 60
 DEFAULT, PASSWORD_ONLY, NOTHING_ELSE = ["publickey", "keyboard-interactive", "password"], \
     ["keyboard-interactive", "password"], ["keyboard-interactive"]
-CLOSED = 0  # NET_EXIT_CLOSED, sshgw/steps.h
 
 
 class Bare(paramiko.Transport):
@@ -348,7 +347,7 @@ class AuthTest(unittest.TestCase):
             answer(connection)
             connection.net.send_signal(signal.SIGCONT)
             self.assertTrue(self.closed(gateway))
-            self.assertEqual(connection.net.returncode, CLOSED)
+            self.assertEqual(connection.net.returncode, EXIT_CLOSED)
 
     def test_names_that_are_none(self):
         for user in (b"alice\0root", "x" * 257):

@@ -14,7 +14,8 @@ from host_keys import HostKey
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 ENVIRONMENT = {"HOME": "/", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
-
+# How the net process ends: enum net_exit of sshgw/steps.h.
+EXIT_CLOSED, EXIT_BROKEN, EXIT_LOST, EXIT_GAVE_UP = 0, 3, 4, 6
 
 FORWARDING = {m.NET_CONNECT: m.CONNECT, m.NET_LISTEN: m.LISTEN, m.NET_UNLISTEN: m.UNLISTEN}
 FORWARDED = {m.CONNECTED: m.NET_CONNECTED, m.CONNECT_FAILED: m.NET_CONNECT_FAILED, m.LISTENING: m.NET_LISTENING,

@@ -11,11 +11,11 @@ import unittest
 
 import net_native
 import paramiko
-from net_native import LIMIT, wait_until
+from gateway import EXIT_BROKEN
 from ssh_packet import packet
+from waiting import LIMIT, wait_until
 
 IGNORE, UNIMPLEMENTED, DEBUG, SERVICE_REQUEST, EXT_INFO, KEXINIT, NEWKEYS, KEXDH_INIT = 2, 3, 4, 5, 7, 20, 21, 30
-EXIT_BROKEN = 3  # NET_EXIT_BROKEN, sshgw/steps.h
 BOTH = frozenset({"in", "out"})
 
 

@@ -33,15 +33,13 @@ except ImportError:
     sys.exit(77)
 namespace.enter()
 
-from gateway import Gateway
+from gateway import EXIT_CLOSED, EXIT_GAVE_UP, EXIT_LOST, Gateway
 from paramiko import common as ssh
 from paramiko.message import Message
 from ssh_packet import packet
 from waiting import LIMIT, wait_until
 
-
 PIDFD_GETFD = 438  # pidfd_getfd(2), the same on all architectures
-EXIT_CLOSED, EXIT_LOST, EXIT_GAVE_UP = 0, 4, 6  # enum net_exit of sshgw/steps.h
 
 
 def digest(data):
