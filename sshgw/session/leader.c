@@ -450,7 +450,8 @@ static int serve(struct leader *leader)
 			return 0;
 		if (end_requested)
 			enter_state(leader, LEADER_ENDED, "signal");
-		else if (fds[1].revents)
+		/* What is still to be read may be of sockets that it has left. */
+		else if (fds[1].revents && !fds[0].revents)
 			enter_state(leader, LEADER_ENDED, "the user process is gone");
 	}
 	return 0;
