@@ -25,7 +25,7 @@ namespace.enter()
 
 from gateway import EXIT_CLOSED, Gateway
 from ssh_packet import packet
-from waiting import LIMIT, wait_until
+from waiting import LIMIT, stop, wait_until
 
 SERVICE_REQUEST, USERAUTH_REQUEST, FAILURE, SUCCESS, BANNER, PK_OK, RESPONSE = 5, 50, 51, 52, 53, 60, 61
 INFO_REQUEST = PK_OK  # both are 60
@@ -342,7 +342,7 @@ class AuthTest(unittest.TestCase):
             client.request("none")
             self.assertTrue(wait_until(lambda: gateway.connections[-1].asked))
             connection = gateway.connections[-1]
-            connection.net.send_signal(signal.SIGSTOP)
+            stop(connection.net.pid)
             client.request("none", user="root")
             answer(connection)
             connection.net.send_signal(signal.SIGCONT)

@@ -37,7 +37,7 @@ from gateway import EXIT_CLOSED, EXIT_GAVE_UP, EXIT_LOST, Gateway
 from paramiko import common as ssh
 from paramiko.message import Message
 from ssh_packet import packet
-from waiting import LIMIT, wait_until
+from waiting import LIMIT, stop, wait_until
 
 PIDFD_GETFD = 438  # pidfd_getfd(2), the same on all architectures
 
@@ -358,7 +358,7 @@ class NetTest(NativeTest):
         with subprocess.Popen(["/usr/bin/python3", "-c", login, str(gateway.port)],
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
             self.assertTrue(wait_until(lambda: gateway.connections and gateway.connections[-1].asked))
-            client.send_signal(signal.SIGSTOP)
+            stop(client.pid)
             net = gateway.connections[-1].net
             fd = ctypes.CDLL(None).syscall(PIDFD_GETFD, os.pidfd_open(net.pid), 3, 0)
             with socket.socket(fileno=fd) as theirs:

@@ -23,7 +23,7 @@ import unittest
 import namespace
 from messages import (ACCOUNT, ACCOUNT_RESULT, ALLOWED, CLOSE, CLOSED, EXEC, EXITED, HANGUP, LOGIN, LOGOUT, OPEN, OPENED, REFUSED,
                       SFTP, SHELL, START, STARTED, START_FAILED, UNDECIDED, receive, send, text, u32)
-from waiting import wait_until
+from waiting import stop, wait_until
 
 UID, GID, EXTRA_GID, PAM_GID = 4242, 4242, 4243, 4244
 CGROUP = "/sys/fs/cgroup"
@@ -525,7 +525,7 @@ class SessionTest(unittest.TestCase):
 
     def test_user_process_that_ignores_everything(self):
         login = self.login()
-        os.kill(login.user_pid, signal.SIGSTOP)
+        stop(login.user_pid)
         before = time.monotonic()
         self.assertEqual(login.close(), 0)
         self.assertLess(time.monotonic() - before, 4)
@@ -575,7 +575,7 @@ class SessionTest(unittest.TestCase):
     def test_monitor_gone_while_the_login_closes(self):
         """Until the leader is gone it is the leader that sees to it."""
         login, left = self.left_running()
-        os.kill(login.user_pid, signal.SIGSTOP)  # the end takes two seconds
+        stop(login.user_pid)  # the end takes two seconds
         send(login.leader, CLOSE)
         time.sleep(0.5)
         login.leader.close()

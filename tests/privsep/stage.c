@@ -7,11 +7,13 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -255,6 +257,21 @@ void stage_tell_puppet(struct puppet *puppet, char order)
 		assert_int_equal(recv(puppet->control, &order, 1, 0), 1);
 	else if (order == PUPPET_EXIT || order == PUPPET_FAIL || order == PUPPET_BREAK)
 		puppet->control = close_fd(puppet->control);
+}
+
+void stage_stop_monitor(const struct stage *s)
+{
+	int status;
+
+	assert_int_equal(kill(s->monitor, SIGSTOP), 0);
+	/* The signal is under way until then, and the monitor goes on. */
+	assert_int_equal(waitpid(s->monitor, &status, WUNTRACED), s->monitor);
+	assert_true(WIFSTOPPED(status));
+}
+
+void stage_continue_monitor(const struct stage *s)
+{
+	assert_int_equal(kill(s->monitor, SIGCONT), 0);
 }
 
 /* ---- the beginning ---- */

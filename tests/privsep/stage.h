@@ -109,6 +109,9 @@ void stage_tell_agent(struct stage *s, const char *order);
 /* What the agent was called with: "METHOD {...}"; the caller's. */
 char *stage_hear_agent(struct stage *s);
 void stage_tell_puppet(struct puppet *puppet, char order);
+/* So that it finds several things at once. It has stopped, or is running, on return. */
+void stage_stop_monitor(const struct stage *s);
+void stage_continue_monitor(const struct stage *s);
 /* Wait for the leader to be asked to close, and let it exit. */
 void stage_leader_closes(struct stage *s);
 /* Descriptors that the monitor has open. */

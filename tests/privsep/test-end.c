@@ -238,14 +238,14 @@ static void test_lease_runs_out_and_is_revoked(void **state)
 	struct stage s;
 
 	stage_reach(&s, MON_OPEN);
-	kill(s.monitor, SIGSTOP);
+	stage_stop_monitor(&s);
 	keep = text_printf("notify {\"state\":\"keep\",\"validUntil\":%llu}",
 			   (unsigned long long)clock_usec(CLOCK_REALTIME) + 100000);
 	stage_tell_agent(&s, keep);
 	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"reason\":\"expired\","
 			     "\"message\":\"gone\"}");
 	usleep(200000);
-	kill(s.monitor, SIGCONT);
+	stage_continue_monitor(&s);
 	expect_notice(&s, "run out");
 	stage_leader_closes(&s);
 	stage_end_with_and_without(&s, "The lease has run out", "Revoked the login");

@@ -315,12 +315,13 @@ static void test_program_ends_after_the_net_process(void **state)
 	stage_start_channel(&s, 7);
 	stage_run_channel(&s, 7);
 	/* So that it reads of the program before it comes to the end of the net process. */
-	kill(s.monitor, SIGSTOP);
+	stage_stop_monitor(&s);
 	send_count(&s);
 	s.net.channel = close_fd(s.net.channel);
 	send_exit(&s);
-	kill(s.monitor, SIGCONT);
+	/* While it is there to be told: once it is known that it has hung up, it is killed. */
 	stage_tell_puppet(&s.net, PUPPET_EXIT);
+	stage_continue_monitor(&s);
 	stage_leader_closes(&s);
 	stage_end_with_and_without(&s, "Session of alice (exec) ended with status 3",
 				   "does not take its messages");

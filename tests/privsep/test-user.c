@@ -354,9 +354,9 @@ static void test_endless_descriptor(void **state)
 		print_message("%s\n", endless[i].name);
 		begin_with(&s, STARTING);
 		/* Were it done with it before we have closed ours, it is we who would wait. */
-		assert_int_equal(kill(s.monitor, SIGSTOP), 0);
+		stage_stop_monitor(&s);
 		say_endless(&s, endless[i].open);
-		assert_int_equal(kill(s.monitor, SIGCONT), 0);
+		stage_continue_monitor(&s);
 		stage_end_with_leader(&s, STARTED_REFUSED);
 		mute_fs_end();
 		lingering_end();
@@ -369,11 +369,11 @@ static void test_endless_descriptors_and_the_end(void **state)
 	struct stage s;
 
 	begin_with(&s, STARTING);
-	assert_int_equal(kill(s.monitor, SIGSTOP), 0);
+	stage_stop_monitor(&s);
 	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"end\"}");
 	for (int i = 0; i < 3; i++)
 		say_endless(&s, open_lingering);
-	assert_int_equal(kill(s.monitor, SIGCONT), 0);
+	stage_continue_monitor(&s);
 	stage_end_with_leader(&s, NULL);
 	lingering_end();
 }
