@@ -324,7 +324,10 @@ static void check_store(const char *path, const char *where)
 	store_free(store);
 }
 
-/* Look at a copy, now and then: so the next child finds the files as the last one left them. */
+/*
+ * Look at a copy, now and then: so the next child finds the files as the last one left them. Not
+ * if nothing is known of the first revision yet: the copy might begin with another than they.
+ */
 static void check(unsigned number)
 {
 	_cleanup_free_ char *where = text_printf("kill %u", number);
@@ -333,7 +336,7 @@ static void check(unsigned number)
 						folder);
 	_cleanup_free_ char *clean = text_printf("rm -f %s/copy*", folder);
 
-	if (below(3) == 0) {
+	if (expected.revision > 0 && below(3) == 0) {
 		assert_int_equal(system(copy), 0);
 		check_store(copy_path, where);
 		assert_int_equal(system(clean), 0);
