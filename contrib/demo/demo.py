@@ -92,7 +92,7 @@ def words(page):
 
 
 def show_check(demo, coord):
-    mesh, laptop = coord.mesh, coord.mesh.laptop.host
+    laptop = coord.mesh.laptop.host
     demo.step("For root a person has to show that they are there: Alice sets a password by a link, her browser is curl")
     said = demo.type(coord.host, "coordctl users password-link alice@example.com")
     link = re.search(r"https://\S+/set-password/\S+", said.stdout)[0]

@@ -7,7 +7,6 @@ usage: kex_native.py NET SESSION BUILD_HEADER
 """
 import contextlib
 import subprocess
-import unittest
 
 import net_native
 import paramiko

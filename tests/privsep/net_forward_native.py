@@ -13,7 +13,6 @@ import struct
 import subprocess
 import threading
 import time
-import unittest
 
 import net_native
 import paramiko
@@ -280,7 +279,7 @@ class ForwardTest(net_native.NativeTest):
     def test_openssh_both_ways_at_once(self):
         """Ten million bytes each way, four at a time, with new keys in between; TCP and unix sockets."""
         gateway = self.gateway(rekey=(4 << 20, 0))
-        tcp, unix = self.server(digests), self.server(digests, self.work / "there")
+        tcp, _ = self.server(digests), self.server(digests, self.work / "there")
         self.forwarding(gateway, "-o", "RekeyLimit=3M", "-L", f"{self.work}/local1:127.0.0.1:{tcp.port}",
                         "-L", f"{self.work}/local2:{self.work}/there")
         for path in ("local1", "local2"):
@@ -517,7 +516,7 @@ class ForwardTest(net_native.NativeTest):
     def test_openssh_remote(self):
         """A port that is chosen here, and unix sockets; both ways at once, by hash."""
         gateway = self.gateway(rekey=(4 << 20, 0))
-        tcp, unix = self.server(digests), self.server(digests, self.work / "here")
+        tcp, _ = self.server(digests), self.server(digests, self.work / "here")
         client = self.forwarding(gateway, "-R", f"0:127.0.0.1:{tcp.port}", "-R", f"{self.work}/there:{self.work}/here")
         port = self.allocated(client)
         self.assertTrue(wait_until(lambda: os.path.exists(self.work / "there")))

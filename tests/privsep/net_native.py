@@ -13,7 +13,6 @@ import hashlib
 import os
 import pathlib
 import re
-import signal
 import socket
 import struct
 import subprocess

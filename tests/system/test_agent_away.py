@@ -7,10 +7,10 @@ import time
 import pytest
 from absence import Held, ceiling, drop_in, kill, main_pid, still_there
 from hosts import wait_for
+from logins import client, in_a_while, nothing_left, revoke_and_wait, session_pids, wake_tunnel
 from mesh import NETMAP, login_processes
 from pace import WITHIN
 from records import events, of, whole_story
-from test_revocation import client, in_a_while, nothing_left, revoke_and_wait, session_pids, wake_tunnel
 
 AGENT = "/usr/libexec/peergate/peergate-agent"
 KEPT = "/var/lib/peergate/netmap.json"

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from hosts import TimedOut
-from test_login_stack import PAM, added
+from logins import PAM, added
 
 # linux/netlink.h, linux/audit.h, and audit(8) for the messages of user space
 NETLINK_AUDIT, READERS = 9, 1

@@ -4,8 +4,8 @@ import time
 
 import pytest
 from hosts import wait_for
+from logins import client, in_a_while, session_pids, wake_tunnel
 from mesh import login_processes
-from test_revocation import client, in_a_while, session_pids, wake_tunnel
 
 
 def set_clock(seconds):

@@ -3,12 +3,11 @@ import json
 import time
 
 import pytest
-from coordinated import CONFIG, SSH_RULE, coordinated
+from coordinated import CONFIG, coordinated
 from hosts import wait_for
+from logins import client, gone_after, session_pids
 from mesh import login_processes
 from pace import WITHIN
-from test_revocation import WATCH, client, session_pids
-
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +26,6 @@ def coord(coord_once):
 
 def generation(mesh, node):
     return mesh.status(node)["generation"]
-
-
-def gone_after(coord, pids, change):
-    """Make the change, which says when it was accepted; returns the seconds to the end of the last process."""
-    with coord.host.popen(["python3", "-I", "-S", "-c", WATCH, *map(str, pids)]) as watcher:
-        watcher.out.read_until("watching")
-        accepted = change()
-        assert watcher.wait(30) == 0, watcher.err.read_rest()
-        return float(watcher.out.read_until(r"gone ([0-9.]+)")[1]) - accepted
 
 
 def test_hosts_that_joined_reach_one_another(coord):
@@ -64,9 +54,9 @@ def test_approval(coord):
 def test_policy_change_ends_sessions(coord):
     took = []
     for _ in range(5):
-        with client(coord.mesh, "sleep 5000") as ssh:
+        with client(coord.mesh, "sleep 5000"):
             pids = session_pids(coord.mesh, "alice", "sleep 5000")
-            took.append(gone_after(coord, pids, lambda: coord.put_policy(ssh="")))
+            took.append(gone_after(coord.host, pids, lambda: coord.put_policy(ssh="")))
         coord.set_policy()
         wait_for(lambda: coord.mesh.ssh("root@server true").returncode == 0, 20, "alice may log in again")
     print(f"from the policy's acceptance to the last process gone: worst {1000 * max(took):.0f} ms")
@@ -131,7 +121,7 @@ def test_boots_while_the_coordinator_is_away(coord):
 def test_key_expires_while_the_coordinator_is_away(coord):
     mesh = coord.mesh
     coord.wait_connected()
-    with client(mesh, "sleep 5000") as ssh:
+    with client(mesh, "sleep 5000"):
         session_pids(mesh, "alice", "sleep 5000")
         expiry = int(time.time()) + 15
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(expiry))
@@ -157,7 +147,7 @@ def test_map_grows_too_old(coord):
         server.run("systemctl restart peergate-agent", check=True)
         coord.wait_connected(mesh.server)
         coord.wait_reachable(mesh.laptop)
-        with client(mesh, "sleep 5000") as ssh:
+        with client(mesh, "sleep 5000"):
             session_pids(mesh, "alice", "sleep 5000")
             coord.host.run("systemctl stop peergate-coord", check=True)
             wait_for(lambda: not login_processes(server, "alice"), 200, "the session has ended", 2)
@@ -204,12 +194,12 @@ def test_suspended_person(coord):
     mesh = coord.mesh
     coord.wait_connected()
     key = coord.auth_key(mesh.laptop)
-    with client(mesh, "sleep 5000") as ssh:
+    with client(mesh, "sleep 5000"):
         pids = session_pids(mesh, "alice", "sleep 5000")
         began = time.time()
         coord.ctl("users suspend alice@example.com")
         # From before the command: it takes a while to start, and to be over.
-        took = gone_after(coord, pids, lambda: began)
+        took = gone_after(coord.host, pids, lambda: began)
     assert took < WITHIN + 2
     assert mesh.ssh("root@server true").returncode == 255
     said = coord.ask("users show alice@example.com")
@@ -231,12 +221,12 @@ def test_deleted_node(coord):
     """Its sessions end, it is forgotten, and it forgets."""
     mesh = coord.mesh
     coord.wait_connected()
-    with client(mesh, "sleep 5000") as ssh:
+    with client(mesh, "sleep 5000"):
         pids = session_pids(mesh, "alice", "sleep 5000")
         began = time.time()
         coord.ctl("nodes delete laptop")
         # From before the command: it takes a while to start, and to be over.
-        took = gone_after(coord, pids, lambda: began)
+        took = gone_after(coord.host, pids, lambda: began)
     assert took < WITHIN + 2
     wait_for(lambda: mesh.status(mesh.laptop)["link"]["state"] == "deleted", 20, "the laptop knows that it was deleted")
     assert mesh.laptop.host.run(f"ping -c 1 -W 2 {mesh.server.ip4}").returncode

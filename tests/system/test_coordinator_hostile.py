@@ -10,9 +10,8 @@ from absence import main_pid
 from coordinated import PORT, coordinated
 from hosts import wait_for
 from hostile import Machine, exchange, request
+from logins import client, gone_after, session_pids
 from pace import WITHIN
-from test_coordinator import gone_after
-from test_revocation import client, session_pids
 
 MAX_GROWTH = 8 << 10  # kB of memory, whatever somebody sends
 MAX_LINES = 45  # of the coordinator's journal: 20 in ten seconds, and what is said by itself
@@ -261,7 +260,7 @@ def test_slow_requests(coord_once, hosts):
         wait_for(lambda: mesh.status(mesh.laptop)["link"]["state"] == "connected", 30, "the laptop is connected again")
         with client(mesh, "sleep 5000"):
             pids = session_pids(mesh, "alice", "sleep 5000")
-            took = gone_after(coord, pids, lambda: coord.put_policy(ssh=""))
+            took = gone_after(coord.host, pids, lambda: coord.put_policy(ssh=""))
         coord.set_policy()
         assert took < WITHIN
         assert memory(coord) - size < 4 * MAX_GROWTH

@@ -9,9 +9,9 @@ import pytest
 from absence import main_pid
 from coordinated import coordinated
 from hosts import HostError, TimedOut, wait_for
+from logins import client
 from mesh import SSH
 from pace import EMULATED, WITHIN
-from test_revocation import client
 
 RUNS = 20
 # Under emulation three hosts and their clients share two slow processors with whatever else the machine does: what is

@@ -4,10 +4,9 @@ import time
 import pytest
 from coordinated import CA, coordinated
 from hosts import wait_for
+from logins import client, gone_after, session_pids
 from pace import WITHIN
 from proxies import BARE_PORT, ERRORS, Caddy, Nginx
-from test_coordinator import gone_after
-from test_revocation import client, session_pids
 
 READ_TIMEOUT = 60  # nginx's proxy_read_timeout, unless it is told otherwise
 
@@ -42,7 +41,7 @@ def policy_change_takes(coord):
     wait_for(lambda: coord.mesh.ssh("root@server true").returncode == 0, 20, "the usual policy is in force")
     with client(coord.mesh, "sleep 5000"):
         pids = session_pids(coord.mesh, "alice", "sleep 5000")
-        took = gone_after(coord, pids, lambda: coord.put_policy(ssh=""))
+        took = gone_after(coord.host, pids, lambda: coord.put_policy(ssh=""))
     print(f"from the policy's acceptance to the last process gone: {1000 * took:.0f} ms")
     return took
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 from hosts import wait_for
+from logins import session_pids
 from mesh import login_processes
-from test_revocation import session_pids
 
 ESC = "\x1b[2J\x1b]0;owned\x07"
 BIDI = "\u202e"

@@ -8,9 +8,9 @@ import pytest
 from absence import Held, ceiling, kill, still_there
 from hosts import wait_for
 from leftovers import EVERYTHING, logged_in
+from logins import client, revoke_and_wait, session_pids
 from mesh import login_processes
 from pace import WITHIN
-from test_revocation import client, revoke_and_wait, session_pids
 
 FOLDER = "/usr/libexec/peergate"
 PROGRAMS = ["peergate-sshgw", *(f"peergate-sshgw-{name}" for name in ("monitor", "net", "session", "keys"))]

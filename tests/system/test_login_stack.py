@@ -5,25 +5,8 @@ import time
 
 import pytest
 from hosts import wait_for
+from logins import PAM, added
 from mesh import SSH, login_processes
-
-PAM = "/etc/pam.d/peergate"
-
-
-@contextlib.contextmanager
-def added(host, path, text):
-    """A file with some more text for a while; without it before, it is gone afterwards."""
-    was_there = host.run(["test", "-e", path]).returncode == 0
-    before = host.read(path) if was_there else ""
-    host.write(path, before + text)
-    try:
-        yield
-    finally:
-        if was_there:
-            host.write(path, before)
-        else:
-            host.run(["rm", path], check=True)
-
 
 def home_of(mesh, name):
     """What a login sees: home, working directory, and what it is told."""

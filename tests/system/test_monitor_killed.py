@@ -5,8 +5,8 @@ import re
 import pytest
 from absence import main_pid
 from hosts import wait_for
+from logins import client, nothing_left, session_pids
 from pace import WITHIN
-from test_revocation import client, nothing_left, session_pids
 
 
 def monitor_of_the_session(mesh):

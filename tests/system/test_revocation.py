@@ -4,62 +4,9 @@ import time
 
 import pytest
 from hosts import wait_for
+from logins import client, in_a_while, nothing_left, revoke_and_wait, session_pids, wake_tunnel
 from mesh import accept, login_processes
 from pace import WITHIN
-
-
-# Waits for the last of some processes, looking every few milliseconds; prints when it was gone.
-WATCH = """
-import os, sys, time
-pids = [int(a) for a in sys.argv[1:]]
-print('watching', flush=True)
-end = time.time() + 15
-while time.time() < end:
-    pids = [p for p in pids if os.path.exists(f'/proc/{p}')]
-    if not pids:
-        print(f'gone {time.time()}')
-        sys.exit()
-    time.sleep(0.005)
-sys.exit(f'still there: {pids}')
-"""
-
-
-def revoke_and_wait(mesh, pids):
-    """Take alice's SSH rule away; returns the seconds until the processes were gone."""
-    mesh.ssh_rules["server"] = []
-    content = mesh.map_for(mesh.server)
-    with mesh.server.host.popen(["python3", "-I", "-S", "-c", WATCH, *map(str, pids)]) as watcher:
-        watcher.out.read_until("watching")
-        began = mesh.put(mesh.server, content)
-        assert watcher.wait(30) == 0, watcher.err.read_rest()
-        return float(watcher.out.read_until(r"gone ([0-9.]+)")[1]) - began
-
-
-def session_pids(mesh, account, *needles):
-    """The processes of the account's sessions, once each needle is the command line of one."""
-    def found():
-        processes = login_processes(mesh.server.host, account)
-        if all(any(needle in line for line in processes.values()) for needle in needles):
-            return processes
-        return None
-
-    processes = wait_for(found, 20, f"processes {needles} of {account}")
-    # The leader closes the PAM session; it belongs to root and goes last.
-    return [pid for pid, line in processes.items() if "leader" not in line]
-
-
-def nothing_left(mesh, account):
-    server = mesh.server.host
-    wait_for(lambda: not login_processes(server, account), 10, f"end of the processes of {account}")
-    wait_for(lambda: account not in server.run("loginctl list-sessions --no-legend").stdout, 10, "end of the session")
-    wait_for(lambda: account not in server.run("who").stdout, 10, "utmp")
-
-
-def client(mesh, command, user="alice"):
-    """An ssh from the laptop that says "ready" and then runs the command."""
-    process = mesh.laptop.host.popen(["ssh", "-o", "BatchMode=yes", f"{user}@server", f"echo ready; {command}"])
-    process.out.read_until("ready")
-    return process
 
 
 def test_open_shell(mesh):
@@ -221,17 +168,6 @@ def test_node_removed(mesh):
         mesh.apply(mesh.server)
         nothing_left(mesh, "alice")
         assert mesh.laptop.key not in mesh.server.host.run("wg show mesh0 peers").stdout
-
-
-def wake_tunnel(mesh):
-    """A peer that was away and is back takes WireGuard some seconds to shake hands with again."""
-    mesh.ssh("alice@server true", check=True)
-
-
-def in_a_while(seconds):
-    """A time in the maps' form, and the same as a number."""
-    when = int(time.time()) + seconds
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when)), when
 
 
 def test_key_expires_by_itself(mesh):

@@ -9,10 +9,9 @@ import pytest
 from checked import DENIED, PASSWORD, PERSON, RULE, ask_everybody, held, let_in, script, turned_away
 from coordinated import PORT, coordinated
 from hosts import wait_for
+from logins import client, gone_after, session_pids
 from pace import WITHIN
 from robot_client import robot
-from test_coordinator import gone_after
-from test_revocation import client, session_pids
 
 NAME = "coord.example"
 pytestmark = [
@@ -268,7 +267,7 @@ def test_group_of_the_provider(coord, people):
         wait_for(lambda: coord.mesh.ssh("alice@server true").returncode == 0, 20, "alice may log in")
         with client(coord.mesh, "sleep 5000"):
             pids = session_pids(coord.mesh, "alice", "sleep 5000")
-            took = gone_after(coord, pids, lambda: sign_in("alice who has left the team", "everyone"))
+            took = gone_after(coord.host, pids, lambda: sign_in("alice who has left the team", "everyone"))
     finally:
         people.tell()
     print(f"from the page after the sign-in to the last process gone: {1000 * took:.0f} ms")
