@@ -261,14 +261,26 @@ static int take_fds(struct msghdr *mh, struct chan_msg *msg)
 	return r;
 }
 
+/*
+ * A peer that closed its end with something unread there is told of by an error, once, ahead of
+ * what it has said before (Linux, unix_release_sock()). Its end itself is told of behind that.
+ */
+static bool try_again(bool *told)
+{
+	bool again = errno == EINTR || (errno == ECONNRESET && !*told);
+
+	*told |= errno == ECONNRESET;
+	return again;
+}
+
 /* The length of the next message, without taking it. */
-static ssize_t peek_length(int fd)
+static ssize_t peek_length(int fd, bool *told)
 {
 	ssize_t n;
 
 	do
 		n = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && try_again(told));
 	return n < 0 ? -errno : n;
 }
 
@@ -282,7 +294,8 @@ int chan_receive(int fd, struct chan_msg *ret_msg)
 			     .msg_iovlen = 2,
 			     .msg_control = space.buf,
 			     .msg_controllen = sizeof(space.buf) };
-	ssize_t n = peek_length(fd);
+	bool told = false;
+	ssize_t n = peek_length(fd, &told);
 	int r;
 
 	if (n < 0)
@@ -300,7 +313,7 @@ int chan_receive(int fd, struct chan_msg *ret_msg)
 
 	do
 		n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && try_again(&told));
 	if (n < 0) {
 		r = -errno;
 	} else {

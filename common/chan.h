@@ -73,7 +73,8 @@ int chan_pair(int ret_fds[2]);
 
 /*
  * Send one message whole; fds stay the caller's. w may be NULL (empty payload); it is not freed.
- * Return: 0, -EAGAIN (the other side does not read), -EPIPE (it is gone), w's own error, ...
+ * Return: 0, -EAGAIN (the other side does not read), -EPIPE or -ECONNRESET (it is gone), w's own
+ * error, ...
  */
 int chan_send(int fd, uint32_t type, const struct chan_writer *w, const int *fds, size_t n_fds);
 

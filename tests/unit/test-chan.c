@@ -273,6 +273,23 @@ static void test_end_of_channel(void **state)
 	assert_int_equal(chan_send(p->fds[1], TYPE, NULL, NULL, 0), -EPIPE);
 }
 
+/* What it has said is there, although it left without reading what it was told. */
+static void test_end_with_something_unread(void **state)
+{
+	struct pair *p = *state;
+	struct chan_msg msg;
+
+	assert_int_equal(chan_send(p->fds[0], TYPE, NULL, NULL, 0), 0);
+	assert_int_equal(chan_send(p->fds[0], TYPE, NULL, NULL, 0), 0);
+	assert_int_equal(chan_send(p->fds[1], TYPE, NULL, NULL, 0), 0);
+	p->fds[0] = close_fd(p->fds[0]);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(chan_receive(p->fds[1], &msg), 0);
+		chan_msg_done(&msg);
+	}
+	assert_int_equal(chan_receive(p->fds[1], &msg), -ECONNRESET);
+}
+
 /* An empty packet is not one of ours: it counts as the end, and does not make the reader spin. */
 static void test_empty_packet(void **state)
 {
@@ -393,6 +410,7 @@ int main(void)
 		ON_PAIR(test_writers_failure_is_not_sent),
 		ON_PAIR(test_bad_lengths),
 		ON_PAIR(test_end_of_channel),
+		ON_PAIR(test_end_with_something_unread),
 		ON_PAIR(test_empty_packet),
 		ON_PAIR(test_fds),
 		ON_PAIR(test_too_many_fds),
