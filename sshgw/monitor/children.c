@@ -67,8 +67,7 @@ static void net_ended(struct monitor *m, const siginfo_t *info)
 	if (info->si_code == CLD_EXITED) {
 		story_net_exited(m, info->si_status);
 	} else if (info->si_status != SIGKILL) {
-		story_why(m, "the network process crashed");
-		m->story.misbehaved = true;
+		story_net_crashed(m);
 	}
 	story_why(m, story_net_gone);
 	story_end(m);

@@ -65,9 +65,22 @@ static bool is_excused(const struct monitor *m, enum net_exit status)
 	       (status == NET_EXIT_CLOSED || status == NET_EXIT_LOST || status == NET_EXIT_LATE);
 }
 
+/* That it is gone may have been seen before how it went. */
+static bool knows_more(const struct monitor *m)
+{
+	return m->story.why && m->story.why != story_net_gone;
+}
+
+void story_net_crashed(struct monitor *m)
+{
+	if (!knows_more(m))
+		m->story.why = "the network process crashed";
+	m->story.misbehaved = true;
+}
+
 void story_net_exited(struct monitor *m, int status)
 {
-	if (m->story.why && m->story.why != story_net_gone)
+	if (knows_more(m))
 		return;
 	switch ((enum net_exit)status) {
 	case NET_EXIT_CLOSED:

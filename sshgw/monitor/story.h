@@ -33,6 +33,8 @@ void story_why(struct monitor *m, const char *why);
 void story_leave_state(struct monitor *m);
 /* The net process has ended by itself, with this status. */
 void story_net_exited(struct monitor *m, int status);
+/* It was killed by a signal that is not ours. */
+void story_net_crashed(struct monitor *m);
 /*
  * The connection is over: record it, with what the kernel counted on it, and close it. Only the
  * first call does something.

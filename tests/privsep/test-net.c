@@ -640,6 +640,24 @@ static void test_die_in_every_state(void **state)
 	}
 }
 
+/* Also if the end of its channel is seen first. */
+static void test_crash_is_the_reason(void **state)
+{
+	for (enum mon_state at = MON_START; at <= MON_OPEN; at++) {
+		struct stage s;
+		char end;
+
+		print_message("state %d\n", at);
+		stage_reach(&s, at);
+		stage_stop_monitor(&s);
+		kill(s.net.hello.pid, SIGSEGV);
+		assert_int_equal(recv(s.net.control, &end, 1, 0), 0);
+		s.net.channel = close_fd(s.net.channel);
+		stage_continue_monitor(&s);
+		stage_end_with_leader(&s, ": the network process crashed\n");
+	}
+}
+
 /* The agent's yes comes for a client that is gone: nothing is started any more. */
 static void test_gone_before_the_answer(void **state)
 {
@@ -756,6 +774,7 @@ int main(void)
 		ON_STAGE(test_net_does_not_read),
 		ON_STAGE(test_hang_up_in_every_state),
 		ON_STAGE(test_die_in_every_state),
+		ON_STAGE(test_crash_is_the_reason),
 		ON_STAGE(test_gone_before_the_answer),
 		ON_STAGE(test_deaf_before_the_verdict),
 		ON_STAGE(test_leader_dies_in_every_state),
