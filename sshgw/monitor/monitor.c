@@ -98,10 +98,30 @@ static bool has_hung_up(int fd)
 	return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP);
 }
 
-static void net_gone(struct monitor *m)
+/*
+ * It ended, or hung up. Its end is that of the connection, but none of its programs' that the
+ * person has left running: that is for a peer that broke its word.
+ */
+static void peer_gone(struct monitor *m, enum mon_peer_index index)
 {
-	check_client_gone(m);
-	mon_end(m, MON_END_GONE, NULL, story_net_gone);
+	switch (index) {
+	case MON_NET:
+		check_client_gone(m);
+		mon_end(m, MON_END_GONE, NULL, story_net_gone);
+		break;
+	case MON_KEYS:
+		mon_end(m, MON_END_ASKED,
+			"Peergate: this host cannot exchange keys on this connection any more",
+			"the keys process ended");
+		break;
+	case MON_LEADER:
+		login_leader_lost(m);
+		mon_end(m, MON_END_GONE, NULL, "the session ended");
+		break;
+	default:
+		mon_end(m, MON_END_GONE, NULL, "the session ended");
+		break;
+	}
 }
 
 void mon_send(struct monitor *m, enum mon_peer_index index, uint32_t type, struct chan_writer *w,
@@ -114,8 +134,9 @@ void mon_send(struct monitor *m, enum mon_peer_index index, uint32_t type, struc
 		chan_writer_done(w);
 	if (r == 0 || m->state >= MON_ENDING)
 		return;
-	if (index == MON_NET && has_hung_up(peer->fd)) {
-		net_gone(m);
+	/* That has not been read yet; or it was, of the keys process. */
+	if (peer->fd < 0 || has_hung_up(peer->fd)) {
+		peer_gone(m, index);
 		return;
 	}
 	log_error_errno(r, "The %s process does not take its messages", peer->name);
@@ -155,17 +176,11 @@ static void end_for_bad_message(struct monitor *m, enum mon_peer_index index)
 static void on_peer_gone(struct monitor *m, enum mon_peer_index index, int error)
 {
 	peer_close(&m->peers[index]);
-	/* What is running needs it only to exchange keys again, and ends then. */
-	if (index == MON_KEYS && error == -ECONNRESET && !m->signing.is_wanted)
-		return;
-	if (index == MON_LEADER && error == -ECONNRESET)
-		login_leader_lost(m);
 	if (error != -ECONNRESET)
 		end_for_bad_message(m, index);
-	else if (index == MON_NET)
-		net_gone(m);
-	else
-		mon_end(m, MON_END_GONE, NULL, "the session ended");
+	/* What is running needs the keys process only to exchange keys again, and ends then. */
+	else if (index != MON_KEYS || m->signing.is_wanted)
+		peer_gone(m, index);
 }
 
 static void on_message(struct loop_source *source, int fd, uint32_t revents, void *userdata)

@@ -145,7 +145,10 @@ enum mon_exit monitor_run(const struct monitor_config *config);
 /* ---- for the handlers (dispatch.c, login.c) ---- */
 
 void mon_enter(struct monitor *m, enum mon_state state, const char *why);
-/* Send to a peer; a peer that does not read ends the connection. */
+/*
+ * Send to a peer. One that does not read, or is gone, ends the connection: as one that broke its
+ * word, or as any that ends.
+ */
 void mon_send(struct monitor *m, enum mon_peer_index peer, uint32_t type, struct chan_writer *w,
 	      const int *fds, size_t n_fds);
 /* Hand a channel of ours to the event loop. */

@@ -134,7 +134,7 @@ static _Noreturn void run_monitor(const int fds[N_FDS])
 /* ---- the keys process ---- */
 
 /* The real one, for this monitor alone. Return: the monitor's end of its channel. */
-static int start_keys(void)
+static int start_keys(pid_t *ret_pid)
 {
 	_cleanup_free_ char *dir = world_path("keys"), *public = world_path("host_keys");
 	int control[2], channel[2];
@@ -161,6 +161,7 @@ static int start_keys(void)
 	assert_int_equal(chan_send(control[0], KEYS_SERVE, NULL, &channel[1], 1), 0);
 	stage_close(control, 2);
 	close(channel[1]);
+	*ret_pid = pid;
 	return channel[0];
 }
 
@@ -324,7 +325,7 @@ void stage_begin(struct stage *s, const struct stage_options *options, bool expe
 	fds[1] = status[1];
 	fds[2] = open_puppet();
 	fds[3] = open_puppet();
-	fds[4] = start_keys();
+	fds[4] = start_keys(&s->keys);
 	fds[5] = log[1];
 	fflush(NULL);
 	s->monitor = fork();

@@ -50,7 +50,7 @@ struct stage_options {
 
 struct stage {
 	struct fake_agent agent;
-	pid_t monitor;
+	pid_t monitor, keys;
 	int client; /* the peer's end of the connection */
 	int status; /* the listener's end of the status pipe */
 	int log;

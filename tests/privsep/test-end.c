@@ -446,6 +446,35 @@ static uint64_t wait_for_hangup(struct stage *s, uint64_t begin)
 	return clock_usec(CLOCK_MONOTONIC) - begin;
 }
 
+/* As that of any connection: what nohup holds goes on. Whether it was noticed, or is now. */
+static void test_keys_process_is_gone(void **state)
+{
+	for (int noticed = 0; noticed <= 1; noticed++) {
+		struct chan_writer w = { 0 };
+		struct stage s;
+		unsigned n_fds;
+
+		stage_reach(&s, MON_OPEN);
+		stage_tell_puppet(&s.leader, PUPPET_FORK);
+		n_fds = stage_monitor_fds(&s);
+		if (!noticed)
+			stage_stop_monitor(&s);
+		kill(s.keys, SIGKILL);
+		while (noticed && stage_monitor_fds(&s) == n_fds)
+			usleep(1000);
+		msg_sign_put(&w, &(struct msg_sign){ .digest = 5, .hash_len = 32 });
+		stage_send(s.net.channel, NET_SIGN, &w, NULL, 0);
+		if (!noticed)
+			stage_continue_monitor(&s);
+		expect_notice(&s, "cannot exchange keys");
+		stage_tell_puppet(&s.net, PUPPET_EXIT);
+		stage_leader_closes(&s);
+		/* It is there to be killed. */
+		stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
+		stage_end_with_and_without(&s, "Revoked the login", "does not take its messages");
+	}
+}
+
 static void take_right_away(struct stage *s)
 {
 	stage_tell_agent(s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
@@ -754,6 +783,7 @@ int main(void)
 		ON_STAGE(test_ended_after_the_client_left),
 		ON_STAGE(test_left_running_by_one_that_was_not_let_in),
 		ON_STAGE(test_killed_after_the_client_left),
+		ON_STAGE(test_keys_process_is_gone),
 		ON_STAGE(test_lease_runs_out),
 		ON_STAGE(test_lease_runs_out_and_is_revoked),
 		ON_STAGE(test_second_reason_to_kill),
