@@ -9,8 +9,10 @@
 #include "common/text.h"
 #include "sshgw/monitor/journal.h"
 
-/* A client that opens and closes all day fills no journal. */
-static const struct budget records = { .cost_usec = 200 * 1000, .burst = 200 };
+static const struct record_limit records = {
+	.of = "forwarding",
+	.budget = { .cost_usec = 200 * 1000, .burst = 200 },
+};
 
 void forwarding_log_init(struct monitor *m)
 {
@@ -57,15 +59,8 @@ char *forward_name_listen(const struct msg_listen *msg)
 static void record(struct monitor *m, const char *event, int level, const struct log_field *own,
 		   size_t n_own, const char *text)
 {
-	if (budget_take(&m->forwarding.records, clock_usec(CLOCK_MONOTONIC)) > 0) {
-		m->forwarding.n_left_out++;
-		return;
-	}
-	if (m->forwarding.n_left_out > 0)
-		log_notice("%u records of forwarding are left out, there were too many",
-			   m->forwarding.n_left_out);
-	m->forwarding.n_left_out = 0;
-	journal_record(m, event, level, own, n_own, text);
+	if (record_limit_take(&m->forwarding.records))
+		journal_record(m, event, level, own, n_own, text);
 }
 
 void forwarding_log_refused(struct monitor *m, const char *way, const char *name,
@@ -149,4 +144,5 @@ void forwarding_log_end(struct monitor *m)
 	for (size_t i = 0; i < table->n; i++)
 		if (table->list[i].state == MON_FORWARD_UP)
 			forwarding_log_ended(m, &table->list[i], NULL);
+	record_limit_end(&m->forwarding.records);
 }

@@ -20,6 +20,7 @@
 #include "sshgw/monitor/ending.h"
 #include "sshgw/monitor/forwards.h"
 #include "sshgw/monitor/guard.h"
+#include "sshgw/monitor/record_limit.h"
 #include "sshgw/monitor/session_log.h"
 #include "sshgw/monitor/story.h"
 #include "sshgw/msg.h"
@@ -119,8 +120,7 @@ struct monitor {
 		bool owes_next; /* USER_NEXT: nothing may come in until then */
 		struct budget incoming;
 		struct loop_source *next;
-		struct budget records; /* in the journal */
-		unsigned n_left_out;   /* of it */
+		struct record_limit records; /* in the journal */
 	} forwarding;
 	struct session_log session_log;
 	char *login_text; /* motd: for the first terminal */

@@ -12,8 +12,10 @@
 #include "sshgw/monitor/monitor.h"
 #include "sshgw/signals.h"
 
-/* A client that starts programs all day fills no journal. */
-static const struct budget records = { .cost_usec = 50 * 1000, .burst = 400 };
+static const struct record_limit records = {
+	.of = "sessions",
+	.budget = { .cost_usec = 50 * 1000, .burst = 400 },
+};
 
 /* Those that run, and those that ended of which the net process has not said so yet. */
 #define MAX_ENTRIES (2 * CHANNELS_MAX)
@@ -30,19 +32,6 @@ void session_log_done(struct session_log *log)
 }
 
 /* ---- records ---- */
-
-static bool may_record(struct session_log *log)
-{
-	if (budget_take(&log->records, clock_usec(CLOCK_MONOTONIC)) > 0) {
-		log->n_left_out++;
-		return false;
-	}
-	if (log->n_left_out > 0)
-		log_notice("%u records of sessions are left out, there were too many",
-			   log->n_left_out);
-	log->n_left_out = 0;
-	return true;
-}
 
 static const char *kind_in_words(enum start_kind kind)
 {
@@ -61,7 +50,7 @@ void session_log_starting(struct monitor *m, const struct channel *channel)
 	bool replaced = channel->asked != channel->kind;
 	_cleanup_free_ char *text = NULL;
 
-	if (!may_record(&m->session_log))
+	if (!record_limit_take(&m->session_log.records))
 		return;
 	text = text_printf("Starting %s%s as %s%s%s", kind_in_words(channel->kind),
 			   channel->has_pty ? " on a terminal" : "", m->account->name,
@@ -79,7 +68,7 @@ void session_log_refused(struct monitor *m, int level, int error, const char *wh
 {
 	_cleanup_free_ char *text = NULL;
 
-	if (!may_record(&m->session_log))
+	if (!record_limit_take(&m->session_log.records))
 		return;
 	text = text_printf("%s %s%s%s", m->account->name, what, error < 0 ? ": " : "",
 			   error < 0 ? strerror(-error) : "");
@@ -92,7 +81,7 @@ void session_log_not_started(struct monitor *m, const struct channel *channel, c
 	const char *kind = start_kind_to_string(channel->kind);
 	_cleanup_free_ char *text = NULL;
 
-	if (!may_record(&m->session_log))
+	if (!record_limit_take(&m->session_log.records))
 		return;
 	text = text_printf("Session of %s (%s) could not be started: %s", m->account->name, kind,
 			   reason);
@@ -142,7 +131,7 @@ static void record(struct monitor *m, const struct session_entry *e)
 	_cleanup_free_ char *text = NULL;
 	struct ending how;
 
-	if (!may_record(&m->session_log))
+	if (!record_limit_take(&m->session_log.records))
 		return;
 	describe_ending(e, &how);
 	text = text_printf("Session of %s (%s) %s after %s, %s bytes to the client, %s from it",
@@ -255,4 +244,5 @@ void session_log_end(struct monitor *m)
 {
 	while (m->session_log.n > 0)
 		finish(m, &m->session_log.list[0]);
+	record_limit_end(&m->session_log.records);
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sshgw/monitor/budget.h"
+#include "sshgw/monitor/record_limit.h"
 #include "sshgw/msg.h"
 
 struct monitor;
@@ -29,8 +29,7 @@ struct session_entry {
 struct session_log {
 	struct session_entry *list;
 	size_t n;
-	struct budget records;
-	unsigned n_left_out;
+	struct record_limit records;
 };
 
 void session_log_init(struct monitor *m);
