@@ -84,11 +84,24 @@ static void end(struct monitor *m)
 		"the peer is there, but does not answer on this connection any more");
 }
 
+/* Nobody would say any more when the peer need not be asked so often. */
+static void forget(struct monitor *m)
+{
+	press(m, false);
+	m->absence = (struct absence){ .pressing = m->absence.pressing };
+}
+
 void absence_handshake(struct monitor *m, const struct lease_handshake *handshake)
 {
 	struct keepalive_state state;
 
-	if (m->state != MON_OPEN || keepalive_look(m->config.connection_fd, &state) < 0)
+	if (m->state != MON_OPEN)
+		return;
+	if (!handshake) {
+		forget(m);
+		return;
+	}
+	if (keepalive_look(m->config.connection_fd, &state) < 0)
 		return;
 	switch (absence_judge(&m->absence, handshake, &state)) {
 	case ABSENCE_NONE:

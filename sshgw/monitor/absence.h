@@ -52,5 +52,8 @@ enum absence_verdict absence_judge(struct absence *a, const struct lease_handsha
 
 /* Have the kernel notice that the peer is away. */
 void absence_watch(const struct monitor *m);
-/* The agent tells of a handshake: the one that it told of the last time, or a new one. */
+/*
+ * The agent tells of a handshake: the one that it told of the last time, or a new one. NULL: it
+ * knows of none.
+ */
 void absence_handshake(struct monitor *m, const struct lease_handshake *handshake);

@@ -396,8 +396,8 @@ static void on_keep(struct agent_link *link, const struct lease_answer *answer)
 		log_info("The agent is back and keeps the lease");
 	enter_held(link, answer);
 	link->events->retimed(link->userdata, answer->lease.valid_until);
-	if (answer->handshake.read_usec > 0)
-		link->events->handshake(link->userdata, &answer->handshake);
+	link->events->handshake(link->userdata,
+				answer->handshake.read_usec > 0 ? &answer->handshake : NULL);
 }
 
 /* Return: whether the answer fits the state. */

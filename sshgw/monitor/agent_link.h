@@ -25,7 +25,7 @@ struct agent_link_events {
 	 * call). */
 	void (*retimed)(void *userdata, uint64_t valid_until);
 	void (*revoked)(void *userdata, const char *reason, const char *message);
-	/* After accepted: of the peer, also if that is no news. */
+	/* After accepted: of the peer, also if that is no news; NULL: none is known. */
 	void (*handshake)(void *userdata, const struct lease_handshake *handshake);
 };
 

@@ -95,7 +95,7 @@ static const struct mon_handler handlers[] = {
 	{ USER_CONNECT_FAILED, MON_USER, IN(MON_OPEN), UNLIMITED, 0, forwarding_connect_failed },
 	{ USER_LISTENING, MON_USER, IN(MON_OPEN), UNLIMITED, 0, forwarding_listening },
 	{ USER_LISTEN_FAILED, MON_USER, IN(MON_OPEN), UNLIMITED, 0, forwarding_listen_failed },
-	{ USER_SOCKET, MON_USER, IN(MON_OPEN), UNLIMITED, 0, forwarding_socket },
+	{ USER_SOCKET, MON_USER, IN(MON_OPEN) | IN(MON_ENDING), UNLIMITED, 0, forwarding_socket },
 	{ USER_INCOMING, MON_USER, IN(MON_OPEN), UNLIMITED, 1, incoming_came },
 };
 _Static_assert(ARRAY_SIZE(handlers) <= MON_MAX_HANDLERS, "room for the counters");

@@ -643,6 +643,23 @@ static void test_cancels_of_what_is_not(void **state)
 	ends_with(&s, NET_UNLISTEN, "net");
 }
 
+/* It has said so, and is killed before that is read. */
+static void test_socket_of_one_that_is_killed(void **state)
+{
+	struct stage s;
+
+	stage_log_in(&s, NULL, ALL);
+	ask_listen(&s, 1, FORWARD_UNIX);
+	stage_skip(s.user, USER_LISTEN);
+	stage_stop_monitor(&s);
+	stage_tell_agent(&s, "notify {\"state\":\"revoked\",\"message\":\"gone\"}");
+	usleep(50000); /* so that the monitor finds this first; else there is nothing to see */
+	say_socket(&s, 1);
+	stage_continue_monitor(&s);
+	stage_skip(s.leader.channel, LEADER_SOCKET);
+	stage_end_with_leader(&s, "Revoked the login");
+}
+
 static void test_answers_to_what_was_not_asked(void **state)
 {
 	struct stage s;
@@ -938,6 +955,7 @@ int main(void)
 		ON_STAGE(test_ends_with_the_connection),
 		ON_STAGE(test_ends_of_what_is_not),
 		ON_STAGE(test_cancels_of_what_is_not),
+		ON_STAGE(test_socket_of_one_that_is_killed),
 		ON_STAGE(test_answers_to_what_was_not_asked),
 		ON_STAGE(test_incoming_out_of_turn),
 		ON_STAGE(test_incoming_of_nothing),

@@ -228,9 +228,15 @@ static void test_asked_more_often(void **state)
 	assert_probes(here, 4);
 	tell(&m, 2);
 	assert_probes(here, 4);
+	absence_handshake(&m, NULL);
+	assert_probes(here, 300);
+	tell(&m, 2);
+	assert_probes(here, 300);
+	tell(&m, 3);
+	assert_probes(here, 4);
 	run("nft delete table inet t");
 	await_answer(here, true);
-	tell(&m, 2);
+	tell(&m, 3);
 	assert_probes(here, 300);
 }
 
