@@ -30,6 +30,8 @@
 
 #define SEND_TIMEOUT_USEC (10u * 1000000u)
 #define USER_GRACE_USEC	  (2 * 1000000ull)
+/* What the user process has said in the end comes through the monitor. */
+static const struct timespec last_words = { .tv_sec = 1 };
 
 enum leader_state {
 	LEADER_AT_START, /* waits for the account's name */
@@ -417,8 +419,11 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &action, NULL);
 }
 
-/* Wait for a descriptor or a request to end, also one that came while nobody waited. */
-static int wait_for_event(struct pollfd *fds, size_t n)
+/*
+ * Wait for a descriptor or a request to end, also one that came while nobody waited; for so long at
+ * most, unless it is NULL.
+ */
+static int wait_for_event(struct pollfd *fds, size_t n, const struct timespec *patience)
 {
 	sigset_t block, normal;
 	int r = 0;
@@ -428,10 +433,30 @@ static int wait_for_event(struct pollfd *fds, size_t n)
 	sigaddset(&block, SIGINT);
 	sigaddset(&block, SIGHUP);
 	sigprocmask(SIG_BLOCK, &block, &normal);
-	if (!end_requested && ppoll(fds, n, NULL, &normal) < 0 && errno != EINTR)
+	if (!end_requested && ppoll(fds, n, patience, &normal) < 0 && errno != EINTR)
 		r = -errno;
 	sigprocmask(SIG_SETMASK, &normal, NULL);
 	return r;
+}
+
+/*
+ * The user process is gone, which the monitor will see, too. It has said what sockets there are,
+ * which are ours to remove now, and the monitor may have to pass that on yet.
+ */
+static int await_close(struct leader *leader)
+{
+	while (leader->state != LEADER_ENDED) {
+		struct pollfd channel = { .fd = leader->config->channel, .events = POLLIN };
+		int r = wait_for_event(&channel, 1, &last_words);
+
+		if (r == 0 && channel.revents)
+			r = receive(leader);
+		else if (r == 0)
+			enter_state(leader, LEADER_ENDED, "the user process is gone");
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int serve(struct leader *leader)
@@ -440,7 +465,7 @@ static int serve(struct leader *leader)
 		/* poll() leaves a negative descriptor alone: no user process yet. */
 		struct pollfd fds[] = { { .fd = leader->config->channel, .events = POLLIN },
 					{ .fd = leader->process.pidfd, .events = POLLIN } };
-		int r = wait_for_event(fds, ARRAY_SIZE(fds));
+		int r = wait_for_event(fds, ARRAY_SIZE(fds), NULL);
 
 		if (r == 0 && fds[0].revents)
 			r = receive(leader);
@@ -450,9 +475,8 @@ static int serve(struct leader *leader)
 			return 0;
 		if (end_requested)
 			enter_state(leader, LEADER_ENDED, "signal");
-		/* What is still to be read may be of sockets that it has left. */
-		else if (fds[1].revents && !fds[0].revents)
-			enter_state(leader, LEADER_ENDED, "the user process is gone");
+		else if (fds[1].revents)
+			return await_close(leader);
 	}
 	return 0;
 }

@@ -363,6 +363,12 @@ class ForwardingTest(unittest.TestCase):
         with self.assertRaises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
 
+    def say_left(self, path):
+        """As the monitor tells the leader of a socket."""
+        info = path.stat()
+        m.send(self.login.leader, m.SOCKET_LEFT,
+               m.u32(99) + m.text(str(path)) + m.u64(info.st_dev) + m.u64(info.st_ino) + b"\1")
+
     def test_nothing_is_left_of_one_that_is_killed(self):
         path, other = self.directory / "mine", self.directory / "other"
         self.listening(m.FORWARD_UNIX, path)
@@ -372,18 +378,22 @@ class ForwardingTest(unittest.TestCase):
         listener, _ = self.listening(m.FORWARD_AGENT)
         agent = pathlib.Path(self.variable("SSH_AUTH_SOCK", agent=listener))
         self.assertTrue(agent.exists())
+        late = self.directory / "late"
         os.kill(self.login.user_pid, 9)
+        self.assertTrue(wait_until(lambda: not session_native.is_alive(self.login.user_pid)))
+        # The monitor passes on what it has said before.
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(late))
+        self.say_left(late)
         self.login.wait()
-        self.assertFalse(path.exists() or agent.parent.exists())
+        self.assertFalse(path.exists() or agent.parent.exists() or late.exists())
         self.assertTrue(other.exists())
 
     def test_leader_removes_only_what_the_user_may(self):
         path = pathlib.Path("/run/roots")
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(str(path))
-            info = path.stat()
-            m.send(self.login.leader, m.SOCKET_LEFT, m.u32(1) + m.text(str(path)) + m.u64(info.st_dev) +
-                   m.u64(info.st_ino) + b"\1")
+            self.say_left(path)
             self.login.close()
             self.assertTrue(path.exists())
 
