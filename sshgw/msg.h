@@ -79,7 +79,7 @@ enum leader_msg {
 
 	/* leader -> monitor */
 	LEADER_ACCOUNT_RESULT = 0x280, /* u8 enum account_verdict, string text for the person */
-	LEADER_OPENED, /* u8 ok, string text (motd, last login, what else PAM says) */
+	LEADER_OPENED, /* u8 ok, string text (what PAM says, as motd; the last login) */
 };
 
 enum account_verdict {
@@ -229,7 +229,7 @@ void msg_start_done(struct msg_start *msg);
 struct msg_started {
 	uint32_t channel;
 	uint8_t n_fds; /* that come with it: 1 terminal, or 3 stdin stdout stderr */
-	char *text;    /* to show first on a terminal: motd */
+	char *text;    /* to show first on a terminal: motd, last login */
 };
 int msg_started_put(struct chan_writer *w, const struct msg_started *msg);
 int msg_started_get(const struct chan_msg *in, struct msg_started *ret_msg);

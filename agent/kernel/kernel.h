@@ -90,7 +90,7 @@ struct kernel_handshake {
 };
 
 /*
- * The last handshake of a peer, as known from the last look at WireGuard (kernel_poll.h): asks
+ * The last handshake of a peer, as known from the last look at WireGuard (poll.h): asks
  * nobody. Return: whether one is known.
  */
 bool kernel_last_handshake(const struct kernel *kernel, const struct wg_key *key,

@@ -1,4 +1,4 @@
-/* Between the parts of netmap_delta.h. */
+/* Between the parts of agent/netmap/delta.h. */
 #pragma once
 
 #include "agent/netmap/read.h"

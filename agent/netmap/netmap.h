@@ -1,5 +1,5 @@
 /*
- * The network map of one node (design: "Map format"): who the node is, whom it may talk to, its
+ * The network map of one node (peergate-netmap(5)): who the node is, whom it may talk to, its
  * packet filter and its SSH rules. Plain data, immutable once parsed; no I/O here.
  *
  * Successive maps share what a delta leaves as it was (agent/netmap/delta.h): what a node, a rule

@@ -1,7 +1,7 @@
 /*
  * The coordinator's durable memory: keys and values with revisions, changed by transactions, and
  * watched. Modelled on what etcd gives (revisions, compare and set, ordered watch with resume), so
- * that it can be one of the backends; SQLite is the embedded one (coord/store/sqlite.c).
+ * that it can be one of the backends; SQLite is the embedded one (coord/store/sqlite_*.c).
  *
  * Keys are printable ASCII without blanks, of at most STORE_MAX_KEY bytes, "nodes/n5x0..."; values
  * are bytes (JSON by convention). Every transaction that changes something gets one revision,

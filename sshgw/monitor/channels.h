@@ -25,7 +25,7 @@ struct channel {
 	struct msg_start start; /* while waiting */
 	bool has_pty;
 	bool takes_signals; /* the client's own choice of a program: it may signal it */
-	bool greeted;	    /* a shell on a terminal: shown what PAM had to say (motd) */
+	bool greeted;	    /* a shell on a terminal: shown motd and last login */
 	char line[16];	    /* "pts/3" once the terminal is known and logged in */
 };
 

@@ -123,7 +123,7 @@ struct monitor {
 		struct record_limit records; /* in the journal */
 	} forwarding;
 	struct session_log session_log;
-	char *login_text; /* motd: for the first terminal */
+	char *login_text; /* motd, last login: for the first terminal */
 	struct story story;
 
 	struct loop_source *grace, *expiry, *duration, *idle, *kill, *left, *term, *shutdown,
