@@ -9,6 +9,7 @@
 #include "common/text.h"
 #include "coord/api/admin.h"
 #include "tests/unit/admin-fixture.h"
+#include "tests/unit/metrics-page.h"
 
 /* ---- who asks ---- */
 
@@ -270,6 +271,7 @@ static void test_metrics(void **state)
 	assert_non_null(
 		strstr(admin_reply.text, "\npeergate_coord_http_requests_total{status=\"2xx\"} "));
 	assert_string_equal(admin_reply.text + admin_reply.len - strlen("# EOF\n"), "# EOF\n");
+	metrics_page_check("../../../coord/ctl/coordctl.1", admin_reply.text);
 	agent_fix_done(&agent);
 }
 

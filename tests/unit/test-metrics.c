@@ -20,6 +20,7 @@
 #include "common/openmetrics.h"
 #include "common/text.h"
 #include "tests/unit/golden.h"
+#include "tests/unit/metrics-page.h"
 
 #define NOW UINT64_C(1800000000000000) /* 2027-01-15T08:00:00Z */
 
@@ -67,6 +68,13 @@ static void test_text(void **state)
 	m = (struct metrics){ .status = no_map, .metrics = metrics, .now_usec = NOW };
 	check(&m, "agentctl/metrics-no-map.txt");
 	check(&nobody, "agentctl/metrics-down.txt");
+}
+
+static void test_page(void **state)
+{
+	_cleanup_free_ char *all = golden_read("agentctl/metrics-per-peer.txt");
+
+	metrics_page_check("../../../agent/ctl/agentctl.1", all);
 }
 
 /* Numbers that could not be read are not shown as old ones, or as zero. */
@@ -219,6 +227,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_page),
 		cmocka_unit_test(test_what_is_missing_is_left_out),
 		cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_link),
