@@ -650,7 +650,7 @@ static void test_crash_is_the_reason(void **state)
 		print_message("state %d\n", at);
 		stage_reach(&s, at);
 		stage_stop_monitor(&s);
-		kill(s.net.hello.pid, SIGSEGV);
+		kill(s.net.hello.pid, SIGABRT);
 		assert_int_equal(recv(s.net.control, &end, 1, 0), 0);
 		s.net.channel = close_fd(s.net.channel);
 		stage_continue_monitor(&s);
