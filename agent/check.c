@@ -7,6 +7,7 @@
 
 #include "agent/config.h"
 #include "agent/filter/compile.h"
+#include "agent/link/url.h"
 #include "agent/netmap/file.h"
 #include "agent/netmap/netmap.h"
 #include "common/clock.h"
@@ -92,6 +93,28 @@ static int check_map(const struct agent_check *check, const char *path, const js
 	return r;
 }
 
+/* An agent that does not run, or has a map file as yet, tells of no coordinator. */
+static int tell_coordinator(const json_t *status, FILE *out)
+{
+	const json_t *link = json_object_get(status, "link");
+	const char *url = json_string_value(json_object_get(link, "coordinator"));
+	_cleanup_free_ char *clean = text_sanitize(url ? url : "", LINK_MAX_URL);
+
+	if (!clean)
+		return -ENOMEM;
+	if (!link)
+		fputs("No Netmap=: the map comes from the coordinator that 'agentctl up' enrols "
+		      "this host with.\n",
+		      out);
+	else if (!url || !json_is_string(json_object_get(link, "nodeId")))
+		fputs("No Netmap=: the map comes from a coordinator. This host is not enrolled: "
+		      "until\n'agentctl up' has done that the mesh stays blocked.\n",
+		      out);
+	else
+		fprintf(out, "No Netmap=: the map comes from the coordinator, %s.\n", clean);
+	return 0;
+}
+
 /* Return: exit status. */
 static int tell_map(const struct agent_check *check, const char *path, const json_t *status,
 		    FILE *out, FILE *err)
@@ -100,15 +123,13 @@ static int tell_map(const struct agent_check *check, const char *path, const jso
 	_cleanup_free_ char *error = NULL;
 	int r;
 
-	if (!path) {
-		fputs("No map is configured (Netmap=): the mesh stays blocked.\n", out);
-		return 0;
-	}
-	r = check_map(check, path, status, &error, &map);
+	r = path ? check_map(check, path, status, &error, &map) : tell_coordinator(status, out);
 	if (r < 0) {
 		fprintf(err, "%s\n", error ? error : strerror(-r));
 		return 1;
 	}
+	if (!map)
+		return 0;
 	fprintf(out, "%s: good (generation %" PRIu64 ", %zu peer%s)\n", path, map->generation,
 		map->n_peers, map->n_peers == 1 ? "" : "s");
 	return 0;
@@ -126,51 +147,57 @@ static int print_option(FILE *out, const char *name, const char *from, const cha
 	return 0;
 }
 
-/* Where Status has what the agent was started with. */
-static const struct {
-	const char *option, *member;
-} running_options[] = {
-	{ "Netmap", "mapSource" }, { "Interface", "interface" },     { "ListenPort", "listenPort" },
-	{ "FwMark", "fwmark" },	   { "GatewayPort", "gatewayPort" }, { "LogLevel", "logLevel" },
+/* How the options of the running agent compare. */
+struct comparison {
+	unsigned n_different, n_untold;
+	bool hidden; /* there is a name or password that nobody is told */
 };
 
-/* In fresh memory; NULL: it is not told, or no memory. */
-static char *running_value(const json_t *status, const char *member)
+static int compare_option(const json_t *running, const char *name, const char *to, FILE *out,
+			  struct comparison *cmp)
 {
-	const json_t *value = json_object_get(status, member);
+	const char *from = json_string_value(json_object_get(running, name));
 
-	if (json_is_integer(value))
-		return text_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
-	return json_is_string(value) ? strdup(json_string_value(value)) : NULL;
-}
-
-/* Return: how many differ, -ENOMEM. */
-static int print_differences(const json_t *status, const json_t *values, FILE *out)
-{
-	int n = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(running_options); i++) {
-		const char *name = running_options[i].option;
-		const char *to = json_string_value(json_object_get(values, name));
-		_cleanup_free_ char *from = running_value(status, running_options[i].member);
-
-		if (!from || !to || strcmp(from, to) == 0)
-			continue;
-		if (n++ == 0)
-			fputs("The running agent has other options. With the next restart "
-			      "(systemctl restart\npeergate-agent; sessions live on) these "
-			      "change:\n",
-			      out);
-		if (print_option(out, name, from, to) < 0)
-			return -ENOMEM;
+	if (!from) {
+		cmp->n_untold++;
+		return 0;
 	}
-	return n;
+	if (strcmp(from, to) == 0) {
+		cmp->hidden |= strstr(to, AGENT_CONFIG_HIDDEN) != NULL;
+		return 0;
+	}
+	if (cmp->n_different++ == 0)
+		fputs("The running agent has other options. With the next restart "
+		      "(systemctl restart\npeergate-agent; sessions live on) these "
+		      "change:\n",
+		      out);
+	return print_option(out, name, from, to);
 }
 
+static void tell_comparison(const struct comparison *cmp, FILE *out)
+{
+	if (cmp->n_untold > 0)
+		fputs("The running agent is of another version, and does not tell all of its "
+		      "options.\n",
+		      out);
+	else if (cmp->n_different == 0 && !cmp->hidden)
+		fputs("The running agent has these options already.\n", out);
+	else if (cmp->n_different == 0)
+		fputs("The running agent has these options already, but for what it does not "
+		      "tell: the name\nand password in Proxy=.\n",
+		      out);
+	else if (cmp->hidden)
+		fputs("  Proxy: perhaps; name and password are not told\n", out);
+}
+
+/* Return: 0, -ENOMEM. */
 static int tell_options(const struct agent_config *config, const json_t *status, FILE *out)
 {
 	json_auto_t *values = agent_config_values(config);
-	int n;
+	const json_t *running = json_object_get(status, "options");
+	struct comparison cmp = { 0 };
+	const char *name;
+	json_t *value;
 
 	if (!values)
 		return -ENOMEM;
@@ -178,10 +205,11 @@ static int tell_options(const struct agent_config *config, const json_t *status,
 		fputs("The agent is not running: there is nothing to compare with.\n", out);
 		return 0;
 	}
-	n = print_differences(status, values, out);
-	if (n == 0)
-		fputs("The running agent has these options already.\n", out);
-	return n < 0 ? n : 0;
+	json_object_foreach (values, name, value)
+		if (compare_option(running, name, json_string_value(value), out, &cmp) < 0)
+			return -ENOMEM;
+	tell_comparison(&cmp, out);
+	return 0;
 }
 
 int agent_check_run(const struct agent_check *check, FILE *out, FILE *err)

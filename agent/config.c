@@ -107,13 +107,67 @@ const char *agent_config_log_level(const struct agent_config *config)
 	return conf_log_level_to_string(config->log_level);
 }
 
+static json_t *number_value(uint64_t number)
+{
+	return json_sprintf("%" PRIu64, number);
+}
+
+static json_t *text_value(const char *text)
+{
+	return json_string(text ? text : "");
+}
+
+/* Everybody may see the values, but not a password that is for the proxy alone. */
+static json_t *proxy_value(const char *proxy)
+{
+	const char *host = proxy ? strrchr(proxy, '@') : NULL;
+
+	if (!host)
+		return text_value(proxy);
+	return json_sprintf("%.*s" AGENT_CONFIG_HIDDEN "%s", (int)strcspn(proxy, ":"), proxy,
+			    host + 1);
+}
+
+static json_t *endpoints_value(const struct agent_config *config)
+{
+	char text[AGENT_CONFIG_MAX_ENDPOINTS * IP_ENDPOINT_STRLEN + 1] = "", *end = text;
+
+	for (size_t i = 0; i < config->n_endpoints; i++) {
+		if (i > 0)
+			*end++ = ' ';
+		end += strlen(ip_endpoint_to_string(&config->endpoints[i], end));
+	}
+	return json_string(text);
+}
+
+static json_t *duration_value(uint64_t usec)
+{
+	static const struct {
+		uint64_t usec;
+		const char *name;
+	} units[] = {
+		{ UINT64_C(24) * 3600 * 1000000, "d" },
+		{ UINT64_C(3600) * 1000000, "h" },
+		{ UINT64_C(60) * 1000000, "m" },
+		{ UINT64_C(1000000), "s" },
+	};
+
+	for (size_t i = 0; usec > 0 && i < ARRAY_SIZE(units); i++)
+		if (usec % units[i].usec == 0)
+			return json_sprintf("%" PRIu64 "%s", usec / units[i].usec, units[i].name);
+	return json_sprintf("%" PRIu64 "%s", usec / 1000, usec > 0 ? "ms" : "");
+}
+
 json_t *agent_config_values(const struct agent_config *config)
 {
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s}", "Netmap",
-			 config->netmap ? config->netmap : "", "Interface", config->interface,
-			 "ListenPort", json_sprintf("%" PRIu64, config->listen_port), "FwMark",
-			 json_sprintf("%" PRIu64, config->fwmark), "GatewayPort",
-			 json_sprintf("%" PRIu64, config->gateway_port), "LogLevel",
+	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:s}", "Netmap",
+			 text_value(config->netmap), "Coordinator", text_value(config->coordinator),
+			 "CAFile", text_value(config->ca_file), "Proxy", proxy_value(config->proxy),
+			 "InsecureHTTP", config->insecure_http ? "yes" : "no", "Endpoint",
+			 endpoints_value(config), "Interface", config->interface, "ListenPort",
+			 number_value(config->listen_port), "FwMark", number_value(config->fwmark),
+			 "GatewayPort", number_value(config->gateway_port), "MaxMapAge",
+			 duration_value(config->max_map_age_usec), "LogLevel",
 			 agent_config_log_level(config));
 }
 

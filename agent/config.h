@@ -50,5 +50,11 @@ int agent_config_load(const char *path, uid_t owner, bool required, char **reter
 /* "info", as in the file. */
 const char *agent_config_log_level(const struct agent_config *config);
 
-/* {"Interface": "mesh0", ...}: every option as text. The caller's; NULL: no memory. */
+/* Instead of the name and password in Proxy=. */
+#define AGENT_CONFIG_HIDDEN "://...@"
+
+/*
+ * {"Interface": "mesh0", ...}: every option as text, "" if it is not set; fit to be shown to
+ * everybody. The caller's; NULL: no memory.
+ */
 json_t *agent_config_values(const struct agent_config *config);

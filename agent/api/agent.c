@@ -20,6 +20,7 @@ static void view_agent(void *userdata, struct api_view *ret_view)
 		.gateway_port = (uint16_t)agent_config(agent)->gateway_port,
 		.fwmark = (uint32_t)agent_config(agent)->fwmark,
 		.log_level = agent_config_log_level(agent_config(agent)),
+		.config = agent_config(agent),
 		.public_key = agent_public_key(agent),
 		.leases = agent_leases(agent),
 		.stats = agent_stats(agent),

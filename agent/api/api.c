@@ -4,6 +4,7 @@
 
 #include "agent/api/description.h"
 #include "agent/api/internal.h"
+#include "agent/config.h"
 #include "common/log.h"
 #include "peergate-config.h"
 
@@ -155,6 +156,9 @@ int api_status(struct varlink_call *call, const json_t *params, void *userdata)
 		"kernelProblem", view.kernel_problem, "sessions",
 		(json_int_t)lease_table_count(view.leases), "warnings", api_warnings(api, &view));
 	if (!status)
+		return -ENOMEM;
+	if (view.config &&
+	    json_object_set_new(status, "options", agent_config_values(view.config)) < 0)
 		return -ENOMEM;
 	if (view.link && json_object_set_new(status, "link", api_json_link(view.link)) < 0)
 		return -ENOMEM;

@@ -14,6 +14,7 @@
 #include "common/wgkey.h"
 
 struct agent;
+struct agent_config;
 struct api;
 struct drop;
 struct link;
@@ -29,8 +30,9 @@ struct api_view {
 	const char *kernel_problem; /* why the kernel does not agree with the map; NULL: it does */
 	const char *ifname;
 	uint16_t listen_port, gateway_port;
-	uint32_t fwmark;       /* 0: none */
-	const char *log_level; /* "info" */
+	uint32_t fwmark;		   /* 0: none */
+	const char *log_level;		   /* "info" */
+	const struct agent_config *config; /* for "options"; NULL: they are not told */
 	const struct wg_key *public_key;
 	const struct link *link; /* to the coordinator; NULL: maps come from a file */
 	struct lease_table *leases;

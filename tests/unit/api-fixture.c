@@ -25,6 +25,7 @@ static void fake_view(void *userdata, struct api_view *ret_view)
 		.listen_port = 51820,
 		.gateway_port = 2022,
 		.log_level = "info",
+		.config = f->config,
 		.public_key = &f->key,
 		.link = f->link,
 		.leases = f->leases,
@@ -131,6 +132,16 @@ static void listen_somewhere(struct fixture *f)
 	assert_int_equal(api_listen(f->api, fd), 0);
 }
 
+static void set_config(struct fixture *f)
+{
+	static const char text[] = "Proxy=http://alice:secret@proxy.example:3128/\n"
+				   "Endpoint=192.0.2.7:51820 [2001:db8::7]:1\nMaxMapAge=90m\n";
+	_cleanup_free_ char *problem = NULL;
+
+	if (agent_config_parse(text, strlen(text), "agent.conf", &problem, &f->config) < 0)
+		fail_msg("%s", problem);
+}
+
 int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -139,6 +150,7 @@ int setup(void **state)
 	f->now_usec = NOW;
 	f->key.bytes[31] = 1;
 	f->map = load_map(NULL, NULL);
+	set_config(f);
 	assert_int_equal(sd_event_new(&f->event), 0);
 	assert_int_equal(lease_table_new(4, &f->leases), 0);
 	assert_int_equal(api_new(f->event, &hooks, f, &f->api), 0);
@@ -155,6 +167,7 @@ int teardown(void **state)
 	assert_int_equal(lease_table_count(f->leases), 0);
 	lease_table_free(f->leases);
 	netmap_free(f->map);
+	agent_config_free(f->config);
 	sd_event_unref(f->event);
 	free(f);
 	return 0;

@@ -4,6 +4,7 @@
 #include <sys/un.h>
 
 #include "agent/api/api.h"
+#include "agent/config.h"
 #include "agent/stats.h"
 #include "common/varlink.h"
 
@@ -15,6 +16,7 @@ struct fixture {
 	struct lease_table *leases;
 	struct netmap *map;
 	uint64_t map_serial;
+	struct agent_config *config;
 	struct wg_key key;
 	const char *map_problem, *kernel_problem;
 	struct kernel_handshake handshake; /* of peers[0]; time 0: none is known */

@@ -41,15 +41,23 @@ static int setup(void **state)
 	return 0;
 }
 
+static void stop_agent(struct fixture *f)
+{
+	_cleanup_free_ char *path = text_printf("%s/agent.sock", f->dir);
+
+	kill(f->agent, SIGKILL);
+	waitpid(f->agent, NULL, 0);
+	unlink(path);
+	f->agent = 0;
+}
+
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
 	_cleanup_free_ char *command = text_printf("rm -rf %s", f->dir);
 
-	if (f->agent > 0) {
-		kill(f->agent, SIGKILL);
-		waitpid(f->agent, NULL, 0);
-	}
+	if (f->agent > 0)
+		stop_agent(f);
 	free(f);
 	return system(command);
 }
@@ -161,7 +169,8 @@ static void test_no_config(void **state)
 	said = check(f, "agent.conf", false, &status);
 	assert_int_equal(status, 0);
 	assert_string_equal(said, "agent.conf: does not exist, the defaults hold\n"
-				  "No map is configured (Netmap=): the mesh stays blocked.\n"
+				  "No Netmap=: the map comes from the coordinator that "
+				  "'agentctl up' enrols this host with.\n"
 				  "The agent is not running: there is nothing to compare with.\n");
 }
 
@@ -206,40 +215,129 @@ static void test_path_with_dots(void **state)
 	assert_non_null(strstr(said, "./map.json: is no plain path; expected an absolute one"));
 }
 
+/* Options as a running agent tells them: what is not given has its default. */
+static char *options(const char *netmap, const char *proxy)
+{
+	return text_printf("{\"Netmap\": \"%s\", \"Coordinator\": \"\", \"CAFile\": \"\","
+			   " \"Proxy\": \"%s\", \"InsecureHTTP\": \"no\", \"Endpoint\": \"\","
+			   " \"Interface\": \"mesh0\", \"ListenPort\": \"51820\","
+			   " \"FwMark\": \"0\", \"GatewayPort\": \"2022\", \"MaxMapAge\": \"0\","
+			   " \"LogLevel\": \"info\"}",
+			   netmap, proxy);
+}
+
+/* An agent with the map of this directory in force. */
+static void start_agent_with_map(struct fixture *f, const char *key)
+{
+	_cleanup_free_ char *path = text_printf("%s/map.json", f->dir);
+	_cleanup_free_ char *told = options(path, ""), *status = NULL;
+
+	status = text_printf("{\"publicKey\": \"%s\", \"mapSource\": \"%s\","
+			     " \"generation\": 7, \"options\": %s}",
+			     key, path, told);
+	start_agent(f, status);
+}
+
 static void test_against_a_running_agent(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_free_ char *status = text_printf(
-		"{\"publicKey\": \"" KEY_1 "\", \"mapSource\": \"%s/map.json\", \"generation\": 7,"
-		" \"interface\": \"mesh0\", \"listenPort\": 51820, \"fwmark\": 0,"
-		" \"gatewayPort\": 2022, \"logLevel\": \"info\"}",
-		f->dir);
 
-	start_agent(f, status);
+	start_agent_with_map(f, KEY_1);
 	put_config(f, "");
 	put(f, "map.json", good_map);
 	expect(f, 0,
 	       "agent.conf: good\nmap.json: good (generation 7, 1 peer)\n"
 	       "The running agent has these options already.\n");
-	put_config(f,
-		   "ListenPort=51821\nFwMark=9\nLogLevel=debug\nInterface=wg7\nGatewayPort=23\n");
+	put_config(f, "ListenPort=51821\nFwMark=9\nLogLevel=debug\nInterface=wg7\nGatewayPort=23\n"
+		      "Coordinator=https://coord.example\nCAFile=/etc/ca.pem\nInsecureHTTP=yes\n"
+		      "Proxy=http://proxy.example:3128\nMaxMapAge=36h\n"
+		      "Endpoint=192.0.2.7:51820 [2001:db8::7]:1\n");
 	expect(f, 0,
 	       "agent.conf: good\nmap.json: good (generation 7, 1 peer)\n"
 	       "The running agent has other options. With the next restart (systemctl restart\n"
 	       "peergate-agent; sessions live on) these change:\n"
+	       "  Coordinator: none -> https://coord.example\n  CAFile: none -> /etc/ca.pem\n"
+	       "  Proxy: none -> http://proxy.example:3128\n  InsecureHTTP: no -> yes\n"
+	       "  Endpoint: none -> 192.0.2.7:51820 [2001:db8::7]:1\n"
 	       "  Interface: mesh0 -> wg7\n  ListenPort: 51820 -> 51821\n  FwMark: 0 -> 9\n"
-	       "  GatewayPort: 2022 -> 23\n  LogLevel: info -> debug\n");
+	       "  GatewayPort: 2022 -> 23\n  MaxMapAge: 0 -> 36h\n  LogLevel: info -> debug\n");
+}
+
+/* What a proxy is told is told to nobody else: whether it is the same is not known. */
+static void test_password_of_the_proxy(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *told = options("", "http://...@proxy.example:3128");
+	_cleanup_free_ char *status = text_printf("{\"options\": %s}", told);
+	static const char start[] = "agent.conf: good\nNo Netmap=: the map comes from the "
+				    "coordinator that 'agentctl up' enrols this host with.\n";
+	_cleanup_free_ char *same = NULL, *other = NULL;
+
+	start_agent(f, status);
+	put(f, "agent.conf", "Proxy=http://alice:secret@proxy.example:3128\n");
+	same = text_printf("%sThe running agent has these options already, but for what it does "
+			   "not tell: the name\nand password in Proxy=.\n",
+			   start);
+	expect(f, 0, same);
+	put(f, "agent.conf", "Proxy=http://alice:secret@proxy.example:3128\nFwMark=1\n");
+	other = text_printf("%sThe running agent has other options. With the next restart "
+			    "(systemctl restart\npeergate-agent; sessions live on) these change:\n"
+			    "  FwMark: 0 -> 1\n  Proxy: perhaps; name and password are not told\n",
+			    start);
+	expect(f, 0, other);
+}
+
+static void test_older_agent(void **state)
+{
+	struct fixture *f = *state;
+
+	start_agent(f, "{\"options\": {\"ListenPort\": \"51820\"}}");
+	put_config(f, "ListenPort=51821\n");
+	put(f, "map.json", good_map);
+	expect(f, 0,
+	       "agent.conf: good\nmap.json: good (generation 7, 1 peer)\n"
+	       "The running agent has other options. With the next restart (systemctl restart\n"
+	       "peergate-agent; sessions live on) these change:\n"
+	       "  ListenPort: 51820 -> 51821\n"
+	       "The running agent is of another version, and does not tell all of its options.\n");
+}
+
+static void test_map_of_a_coordinator(void **state)
+{
+	static const struct {
+		const char *link, *said;
+	} cases[] = {
+		{ "{\"coordinator\": \"https://coord.\\u001bexample\", \"nodeId\": \"n1\"}",
+		  "No Netmap=: the map comes from the coordinator, https://coord.?example.\n" },
+		{ "{\"coordinator\": \"https://coord.example\"}",
+		  "No Netmap=: the map comes from a coordinator. This host is not enrolled: until\n"
+		  "'agentctl up' has done that the mesh stays blocked.\n" },
+	};
+	struct fixture *f = *state;
+	_cleanup_free_ char *told = options("", "");
+
+	put(f, "agent.conf", "");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *status = NULL, *said = NULL;
+
+		status = text_printf("{\"mapSource\": \"https://coord.example\", \"generation\": 7,"
+				     " \"link\": %s, \"options\": %s}",
+				     cases[i].link, told);
+		said = text_printf("agent.conf: good\n%sThe running agent has these options "
+				   "already.\n",
+				   cases[i].said);
+		start_agent(f, status);
+		expect(f, 0, said);
+		stop_agent(f);
+	}
 }
 
 static void test_maps_that_the_running_agent_refuses(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_free_ char *status = text_printf(
-		"{\"publicKey\": \"" KEY_2 "\", \"mapSource\": \"%s/map.json\", \"generation\": 7}",
-		f->dir);
 	_cleanup_free_ char *older = strdup(good_map);
 
-	start_agent(f, status);
+	start_agent_with_map(f, KEY_2);
 	put_config(f, "");
 	put(f, "map.json", good_map);
 	expect(f, 1,
@@ -261,7 +359,7 @@ static void test_hostile_agent(void **state)
 	_cleanup_free_ char *said = NULL;
 	int status;
 
-	start_agent(f, "{\"interface\": \"\\u001b[2Jx\", \"logLevel\": {}, \"listenPort\": 1.5,"
+	start_agent(f, "{\"options\": {\"Interface\": \"\\u001b[2Jx\", \"LogLevel\": {}},"
 		       " \"generation\": \"x\", \"mapSource\": null, \"publicKey\": \"x\"}");
 	put_config(f, "");
 	put(f, "map.json", good_map);
@@ -281,6 +379,9 @@ int main(void)
 		CHECK_TEST(test_bad_maps),
 		CHECK_TEST(test_path_with_dots),
 		CHECK_TEST(test_against_a_running_agent),
+		CHECK_TEST(test_password_of_the_proxy),
+		CHECK_TEST(test_older_agent),
+		CHECK_TEST(test_map_of_a_coordinator),
 		CHECK_TEST(test_maps_that_the_running_agent_refuses),
 		CHECK_TEST(test_hostile_agent),
 	};

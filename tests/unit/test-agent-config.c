@@ -92,6 +92,38 @@ static void test_max_map_age(void **state)
 	}
 }
 
+/* What everybody may ask for: no passwords. */
+static void test_values(void **state)
+{
+	static const struct {
+		const char *text, *name, *value;
+	} cases[] = {
+		{ "", "Netmap", "" },
+		{ "", "Proxy", "" },
+		{ "", "MaxMapAge", "0" },
+		{ "Proxy=http://proxy.example:3128", "Proxy", "http://proxy.example:3128" },
+		{ "Proxy=http://alice:p@ss@proxy.example", "Proxy", "http://...@proxy.example" },
+		{ "Proxy=socks5h://alice@proxy.example", "Proxy", "socks5h://...@proxy.example" },
+		{ "MaxMapAge=150500ms", "MaxMapAge", "150500ms" },
+		{ "MaxMapAge=90m", "MaxMapAge", "90m" },
+		{ "MaxMapAge=48h", "MaxMapAge", "2d" },
+		{ "Endpoint=192.0.2.7:1 [2001:db8::7]:2", "Endpoint",
+		  "192.0.2.7:1 [2001:db8::7]:2" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(agent_config_freep) struct agent_config *config = NULL;
+		json_auto_t *values = NULL;
+		char *error = NULL;
+
+		assert_int_equal(parse(cases[i].text, &error, &config), 0);
+		values = agent_config_values(config);
+		assert_non_null(values);
+		assert_string_equal(json_string_value(json_object_get(values, cases[i].name)),
+				    cases[i].value);
+	}
+}
+
 static const char *const refusals[][2] = {
 	{ "Netmap=netmap.json", "agent.conf:1: Netmap: \"netmap.json\" does not fit" },
 	{ "Coordinator=coord.example",
@@ -182,9 +214,10 @@ static void test_who_may_write_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_all_keys),
-		cmocka_unit_test(test_max_map_age),   cmocka_unit_test(test_refuses),
-		cmocka_unit_test(test_required_file), cmocka_unit_test(test_who_may_write_it),
+		cmocka_unit_test(test_defaults),	 cmocka_unit_test(test_all_keys),
+		cmocka_unit_test(test_max_map_age),	 cmocka_unit_test(test_values),
+		cmocka_unit_test(test_refuses),		 cmocka_unit_test(test_required_file),
+		cmocka_unit_test(test_who_may_write_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

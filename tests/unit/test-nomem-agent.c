@@ -414,6 +414,8 @@ struct server {
 static void view(void *userdata, struct api_view *ret_view)
 {
 	static const struct wg_key key = { .bytes = { 1 } };
+	static char interface[] = "mesh0", proxy[] = "http://a:b@proxy.example:3128";
+	static const struct agent_config config = { .interface = interface, .proxy = proxy };
 	struct server *s = userdata;
 
 	*ret_view = (struct api_view){
@@ -422,6 +424,7 @@ static void view(void *userdata, struct api_view *ret_view)
 		.map_source = "/etc/peergate/netmap.json",
 		.ifname = "mesh0",
 		.log_level = "info",
+		.config = &config,
 		.public_key = &key,
 		.leases = s->leases,
 		.stats = &s->stats,
