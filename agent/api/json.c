@@ -56,18 +56,25 @@ static const char *user_name(const struct netmap *map, const char *login)
 	return user ? user->name : NULL;
 }
 
+/* Absent: unknown. */
+static json_t *json_presence(enum netmap_presence presence)
+{
+	return presence == NETMAP_PRESENCE_UNKNOWN ? NULL : json_boolean(presence == NETMAP_ONLINE);
+}
+
 json_t *api_json_node(const struct netmap *map, const struct netmap_node *node, uint64_t now_usec)
 {
 	char key[WG_KEY_B64LEN];
 
 	return json_pack(
-		"{s:s, s:s, s:s*, s:s*, s:o, s:o, s:o, s:s, s:o*, s:b, s:b}", "nodeId", node->id,
+		"{s:s, s:s, s:s*, s:s*, s:o, s:o, s:o, s:s, s:o*, s:b, s:o*}", "nodeId", node->id,
 		"nodeName", node->name, "user", node->user, "userName", user_name(map, node->user),
 		"tags", api_json_texts(node->tags, node->n_tags), "addresses",
 		api_json_addresses(node->addresses, node->n_addresses), "routes",
 		api_json_prefixes(node->routes, node->n_routes), "nodeKey",
 		wg_key_to_string(&node->key, key), "keyExpiry", api_json_end(node->key_expiry),
-		"keyExpired", netmap_node_expired(node, now_usec), "online", node->online);
+		"keyExpired", netmap_node_expired(node, now_usec), "online",
+		json_presence(node->presence));
 }
 
 /* Absent: 0. */

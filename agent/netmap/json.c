@@ -191,7 +191,8 @@ static void put_peer_node(FILE *f, const struct netmap_node *peer)
 	}
 	fprintf(f, "],\"keepalive\":%u", peer->keepalive);
 	put_texts(f, "ssh_host_keys", peer->ssh_host_keys, peer->n_ssh_host_keys);
-	put_bool_member(f, "online", peer->online);
+	if (peer->presence != NETMAP_PRESENCE_UNKNOWN)
+		put_bool_member(f, "online", peer->presence == NETMAP_ONLINE);
 	if (peer->no_path) {
 		put_member(f, "path", "none");
 		put_member(f, "path_reason", peer->path_reason);

@@ -33,6 +33,13 @@ struct netmap_user {
 	char *name;  /* "Alice"; may be NULL */
 };
 
+/* Whether a peer is there, as the map says. */
+enum netmap_presence {
+	NETMAP_PRESENCE_UNKNOWN,
+	NETMAP_OFFLINE,
+	NETMAP_ONLINE,
+};
+
 /* A node: this one, or a peer. Fields that only one of them has are marked. */
 struct netmap_node {
 	char *id;
@@ -54,7 +61,7 @@ struct netmap_node {
 	uint16_t keepalive;   /* peer, seconds; 0: none */
 	char **ssh_host_keys; /* peer: "TYPE BASE64", validated, no comment */
 	size_t n_ssh_host_keys;
-	bool online;	   /* peer, for display */
+	enum netmap_presence presence; /* peer, for display */
 	bool no_path;	   /* peer: neither side can reach the other, as far as is known */
 	char *path_reason; /* why; NULL: there is one, or nobody says */
 	bool key_expired;  /* self: as the coordinator says */

@@ -53,6 +53,18 @@ static int read_host_keys(const json_t *v, const struct json_at *at, void *targe
 			       &node->ssh_host_keys, &node->n_ssh_host_keys, rep);
 }
 
+static int read_online(const json_t *v, const struct json_at *at, void *target,
+		       struct json_report *rep)
+{
+	struct netmap_node *node = target;
+	bool online;
+	int r = json_read_bool(v, at, &online, rep);
+
+	if (r == 0)
+		node->presence = online ? NETMAP_ONLINE : NETMAP_OFFLINE;
+	return r;
+}
+
 /* "none" with its reason, or no member at all. */
 static int read_path(const json_t *v, const struct json_at *at, void *target,
 		     struct json_report *rep)
@@ -111,7 +123,7 @@ static const struct json_field peer_fields[] = {
 	{ "endpoints", read_endpoints, 0, JSON_NULLABLE },
 	{ "keepalive", json_read_u16, AT(keepalive), JSON_NULLABLE },
 	{ "ssh_host_keys", read_host_keys, 0, JSON_NULLABLE },
-	{ "online", json_read_bool, AT(online), JSON_NULLABLE },
+	{ "online", read_online, 0, JSON_NULLABLE },
 	{ "path_reason", netmap_read_text, AT(path_reason), JSON_NULLABLE },
 	{ "path", read_path, 0, JSON_NULLABLE },
 };

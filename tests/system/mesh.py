@@ -43,7 +43,7 @@ class Node:
         return {"id": self.id, "name": self.name, "addresses": self.addresses, "node_key": self.key,
                 "endpoints": [f"{self.host.ip4}:51820"], "keepalive": 0, "user": self.user,
                 "tags": self.tags, "routes": [], "ssh_host_keys": [self.host_key()],
-                "key_expiry": self.key_expiry, "online": True}
+                "key_expiry": self.key_expiry}
 
     def as_self(self, ssh):
         return {"id": self.id, "name": self.name, "addresses": self.addresses, "user": self.user,

@@ -51,7 +51,7 @@ static bool same_node(const struct netmap_node *a, const struct netmap_node *b)
 	       a->keepalive == b->keepalive &&
 	       same_texts(a->ssh_host_keys, a->n_ssh_host_keys, b->ssh_host_keys,
 			  b->n_ssh_host_keys) &&
-	       a->online == b->online && a->no_path == b->no_path &&
+	       a->presence == b->presence && a->no_path == b->no_path &&
 	       same_text(a->path_reason, b->path_reason) && a->key_expired == b->key_expired &&
 	       same_text(a->login_url, b->login_url);
 }

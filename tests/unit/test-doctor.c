@@ -2,13 +2,19 @@
 #include <netinet/in.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter/xt_tcpudp.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -74,6 +80,7 @@ static void make_healthy(struct doctor_facts *f)
 		.now_usec = NOW,
 		.status = load(status_text),
 		.peers = load(peers_text),
+		.asked = load("{\"laptop\": true, \"phone\": true, \"tablet\": true}"),
 		.mesh_index = 7,
 		.mtu = 1420,
 		.conntrack_count = 10,
@@ -169,6 +176,8 @@ CHANGE(all_offline)
 		json_object_set_new(json_object_get(peer(f, i), "node"), "online", json_false());
 	}
 }
+CHANGE(one_unknown) { quiet(f, 0); json_object_del(json_object_get(peer(f, 0), "node"), "online"); }
+CHANGE(one_unasked) { quiet(f, 0); json_object_del(f->asked, "laptop"); }
 CHANGE(no_peers) { json_decref(f->peers); f->peers = load("{\"peers\": []}"); }
 CHANGE(wg_problem) { json_object_set_new(f->peers, "problem", json_string("No such device")); }
 CHANGE(other_route) { strcpy(f->routes[1].device, "docker0"); }
@@ -257,6 +266,10 @@ static const struct {
 	  "UDP is probably blocked between here and there" },
 	{ one_unheard, doctor_check_wireguard, DOCTOR_UNKNOWN, "1 of 3 peers has no endpoint",
 	  "UDP port 51820" },
+	{ one_unknown, doctor_check_wireguard, DOCTOR_WARN,
+	  "1 of 3 peers does not answer: laptop at 192.0.2.2:51820", "UDP" },
+	{ one_unasked, doctor_check_wireguard, DOCTOR_UNKNOWN,
+	  "1 of 3 peers is quiet and was not asked", NULL },
 	{ one_offline, doctor_check_wireguard, DOCTOR_GOOD, "UDP port", NULL },
 	{ all_offline, doctor_check_wireguard, DOCTOR_UNKNOWN, "none is on-line", NULL },
 	{ no_peers, doctor_check_wireguard, DOCTOR_WARN, "no peers", NULL },
@@ -392,6 +405,80 @@ static void test_nothing_known(void **state)
 		if (rep.findings[i].state == DOCTOR_GOOD)
 			assert_string_equal(rep.findings[i].what, "no sshd is configured here");
 	doctor_report_done(&rep);
+}
+
+/* ---- who is asked whether they answer ---- */
+
+/* An agent that is asked for its peers once, and has none any more after that. */
+static void serve_peers(int fd, const char *peers)
+{
+	for (;;) {
+		char request[4096] = "", c = 'x';
+		int conn = accept(fd, NULL, NULL);
+		const char *reply = "{\"generation\": 7}";
+
+		for (size_t n = 0; c != '\0' && n + 1 < sizeof(request) && read(conn, &c, 1) == 1;)
+			request[n++] = c;
+		if (strstr(request, "GetPeers")) {
+			reply = peers;
+			peers = "{\"peers\": []}";
+		}
+		/* At first it is only seen whether anybody is there. */
+		if (c == '\0')
+			dprintf(conn, "{\"parameters\": %s}%c", reply, '\0');
+		close(conn);
+	}
+}
+
+/* Where an agent listens that has these peers. */
+static char *start_agent(const char *peers, pid_t *ret_pid)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/tmp/test-doctor-%d.sock", getpid());
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	*ret_pid = fork();
+	assert_true(*ret_pid >= 0);
+	if (*ret_pid == 0)
+		serve_peers(fd, peers);
+	close(fd);
+	return strdup(addr.sun_path);
+}
+
+#define PEER(name, more, endpoint)                                                     \
+	"{\"node\": {\"nodeName\": \"" name "\", \"addresses\": [\"127.0.0.1\"]," more \
+	"\"keyExpired\": false}" endpoint "}"
+#define SOMEWHERE ", \"endpoint\": \"192.0.2.2:51820\""
+
+/* By a map that does not say who is on-line as well: those that it says are not are left out. */
+static void test_who_is_asked(void **state)
+{
+	_cleanup_free_ char *peers = NULL, *socket_path = NULL, *asked = NULL;
+	struct doctor_facts facts = { 0 };
+	struct ctl ctl = { 0 };
+	pid_t pid;
+
+	/* clang-format off */
+	peers = text_printf("{\"peers\": ["
+			    PEER("unknown", "", SOMEWHERE) ","
+			    PEER("online", "\"online\": true,", SOMEWHERE) ","
+			    PEER("offline", "\"online\": false,", SOMEWHERE) ","
+			    PEER("unheard", "", "") ","
+			    PEER("fresh", "", SOMEWHERE ", \"lastHandshake\": %" PRIu64) "]}",
+			    clock_usec(CLOCK_REALTIME));
+	/* clang-format on */
+	socket_path = start_agent(peers, &pid);
+	ctl.socket = socket_path;
+	doctor_gather_agent(&ctl, &facts);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(socket_path);
+	assert_int_equal(facts.agent_error, 0);
+	asked = json_dumps(facts.asked, JSON_COMPACT | JSON_SORT_KEYS);
+	assert_string_equal(asked, "{\"online\":true,\"unknown\":true}");
+	doctor_facts_done(&facts);
 }
 
 /* ---- rules that today's iptables and nft do not make, but others did ---- */
@@ -548,13 +635,10 @@ static void test_render(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_checks),
-		cmocka_unit_test(test_good_has_no_remedy),
-		cmocka_unit_test(test_nothing_known),
-		cmocka_unit_test(test_xt_ports),
-		cmocka_unit_test(test_ranges_side_by_side),
-		cmocka_unit_test(test_endless_jumps),
-		cmocka_unit_test(test_render),
+		cmocka_unit_test(test_checks),	      cmocka_unit_test(test_good_has_no_remedy),
+		cmocka_unit_test(test_nothing_known), cmocka_unit_test(test_who_is_asked),
+		cmocka_unit_test(test_xt_ports),      cmocka_unit_test(test_ranges_side_by_side),
+		cmocka_unit_test(test_endless_jumps), cmocka_unit_test(test_render),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

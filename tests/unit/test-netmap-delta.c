@@ -150,12 +150,15 @@ static const struct result {
 	      "\"node_key\":\"" KEY_3 "\",\"tags\":[\"tag:router\"],\"ssh_host_keys\":["
 	      "\"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABB"
 	      "BNn4aDSjboijW00FH44v/ciEldc+LSLPReY+QJHDyk/LO+u+Uvl5vRz/1WyL51+iMExSYy6Ma7f"
-	      "MD6h0muI3xFM=\"]}" } } },
+	      "MD6h0muI3xFM=\"],\"online\":false}" } } },
 	{ ",\"peers_patched\":[{\"id\":\"n2\",\"user\":null,\"tags\":[\"tag:x\"],\"key_expiry\":"
 	  "null}]",
 	  { { "peers[1].user", "null" },
 	    { "peers[1].tags", "[\"tag:x\"]" },
 	    { "peers[1].key_expiry", "null" } } },
+	/* It is said no more. */
+	{ ",\"peers_patched\":[{\"id\":\"n2\",\"online\":null}]",
+	  { { "peers[1].online", "null" } } },
 	/* Names change hands. */
 	{ ",\"peers_patched\":[{\"id\":\"n2\",\"name\":\"router\"},{\"id\":\"n9\",\"name\":"
 	  "\"laptop\"}]",

@@ -83,13 +83,14 @@ static void test_reads_peers_sorted(void **state)
 	assert_string_equal(ip_endpoint_to_string(&laptop->endpoints[1], buf),
 			    "[2001:db8::7]:51820");
 	assert_true(laptop->key_expiry == 1798761600000000u);
-	assert_true(laptop->online);
+	assert_int_equal(laptop->presence, NETMAP_ONLINE);
 	assert_memory_equal(laptop->key.bytes, "two2two2", 8);
 	assert_int_equal(strncmp(laptop->ssh_host_keys[0], "ssh-ed25519 AAAA", 16), 0);
 	assert_string_equal(router->id, "n9");
 	assert_int_equal(router->n_routes, 2);
 	assert_int_equal(router->keepalive, 0);
 	assert_true(router->key_expiry == UINT64_MAX);
+	assert_int_equal(router->presence, NETMAP_OFFLINE);
 }
 
 static void test_reads_filter(void **state)
@@ -639,6 +640,7 @@ static void test_every_member_is_written(void **state)
 		{ "self.key_expired", "true" },
 		{ "self.login", "{\"url\":\"https://coord.example/a?b=\\\"c\"}" },
 		{ "peers[0].online", "true" },
+		{ "peers[0].online", "null" },
 		{ "peers[0].path", "\"none\"" },
 		{ "peers[1].keepalive", "65535" },
 		{ "ssh_rules[0].recorders", "[\"100.64.0.3\"]" },

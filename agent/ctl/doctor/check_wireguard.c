@@ -34,11 +34,14 @@ static void check_port(const struct doctor_facts *facts, struct doctor_report *r
 
 /* How peers stand with us. */
 struct tally {
-	size_t n_alive, n_answering, n_silent, n_unheard;
+	size_t n_alive, n_answering, n_silent, n_unheard, n_unasked;
 	json_t *silent, *unheard; /* names */
 };
 
-/* A peer that the coordinator saw leave need not answer; one without endpoint comes to us. */
+/*
+ * A peer that the coordinator saw leave need not answer; one without endpoint comes to us; the
+ * silence of one that was not asked says nothing.
+ */
 static void count_peer(const struct doctor_facts *facts, const json_t *peer, struct tally *tally)
 {
 	const json_t *node = json_object_get(peer, "node");
@@ -59,8 +62,12 @@ static void count_peer(const struct doctor_facts *facts, const json_t *peer, str
 					    json_string(value_text(node, "nodeName")));
 		return;
 	}
-	if (!json_is_true(json_object_get(node, "online")))
+	if (doctor_peer_is_offline(peer))
 		return;
+	if (!json_object_get(facts->asked, value_text(node, "nodeName"))) {
+		tally->n_unasked++;
+		return;
+	}
 	tally->n_silent++;
 	snprintf(shown, sizeof(shown), "%.100s at %.100s", value_text(node, "nodeName"), endpoint);
 	(void)json_array_append_new(tally->silent, json_string(shown));
@@ -122,7 +129,13 @@ static void say_tally(const struct doctor_facts *facts, const struct tally *tall
 			      "host can be reached",
 			      doctor_listen_port(facts));
 	}
-	if (tally->n_answering + tally->n_silent + tally->n_unheard == 0)
+	if (tally->n_unasked > 0)
+		doctor_say(rep, DOCTOR_UNKNOWN,
+			   "%zu of %zu peer%s %s quiet and %s not asked: only some are at a time",
+			   tally->n_unasked, tally->n_alive, text_plural(tally->n_alive),
+			   tally->n_unasked == 1 ? "is" : "are",
+			   tally->n_unasked == 1 ? "was" : "were");
+	if (tally->n_answering + tally->n_silent + tally->n_unheard + tally->n_unasked == 0)
 		doctor_say(rep, DOCTOR_UNKNOWN,
 			   "no peer has answered lately, and by the map none "
 			   "is on-line");

@@ -78,7 +78,7 @@ struct doctor_facts {
 	/* Of the agent; what it has not got, or did not answer, is NULL. */
 	int agent_error; /* 0: it answers */
 	json_t *status, *peers, *filter, *known_hosts;
-	bool poked; /* quiet peers were sent something before peers was read */
+	json_t *asked; /* {NAME: true}: sent something before peers was read, to see them answer */
 
 	/* Firewalls. */
 	int fw_error;
@@ -146,6 +146,9 @@ void doctor_check_client(const struct doctor_facts *facts, struct doctor_report 
 void doctor_check(const struct doctor_facts *facts, struct doctor_report *rep);
 
 /* ---- shared ---- */
+
+/* Of GetPeers: the map says that it is not on-line. It may say nothing of that. */
+bool doctor_peer_is_offline(const json_t *peer);
 
 /* The mesh's link; "mesh0" while the agent cannot be asked. */
 const char *doctor_link_name(const struct doctor_facts *facts);

@@ -33,6 +33,7 @@ void doctor_facts_done(struct doctor_facts *facts)
 
 	json_decref(facts->status);
 	json_decref(facts->peers);
+	json_decref(facts->asked);
 	json_decref(facts->filter);
 	json_decref(facts->known_hosts);
 	fw_free(facts->fw);

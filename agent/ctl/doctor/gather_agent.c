@@ -31,7 +31,7 @@ static bool is_quiet(const json_t *peer, uint64_t now_usec)
 
 	return json_object_get(peer, "endpoint") &&
 	       !json_is_true(json_object_get(node, "keyExpired")) &&
-	       json_is_true(json_object_get(node, "online")) &&
+	       !doctor_peer_is_offline(peer) &&
 	       value_number(peer, "lastHandshake") + FRESH_USEC < now_usec;
 }
 
@@ -54,32 +54,50 @@ static void poke(const json_t *peer)
 	(void)sendto(fd, "", 0, 0, (struct sockaddr *)&sa, len);
 }
 
-/* Return: how many are quiet; the first of them are poked. */
-static size_t poke_quiet(const json_t *reply, bool do_poke)
+static const char *name_of(const json_t *peer)
+{
+	return value_text(json_object_get(peer, "node"), "nodeName");
+}
+
+/* Poke the first of those that are quiet. */
+static void poke_quiet(const json_t *reply, json_t *asked)
 {
 	const json_t *peers = json_object_get(reply, "peers");
 	uint64_t now = clock_usec(CLOCK_REALTIME);
-	size_t n = 0;
 
-	for (size_t i = 0; i < json_array_size(peers) && n < MAX_POKED; i++)
-		if (is_quiet(json_array_get(peers, i), now)) {
-			if (do_poke)
-				poke(json_array_get(peers, i));
-			n++;
-		}
-	return n;
+	for (size_t i = 0; i < json_array_size(peers) && json_object_size(asked) < MAX_POKED; i++) {
+		const json_t *peer = json_array_get(peers, i);
+
+		if (is_quiet(peer, now) &&
+		    json_object_set_new(asked, name_of(peer), json_true()) == 0)
+			poke(peer);
+	}
+}
+
+/* One of those that were asked has not answered. */
+static bool is_any_quiet(const json_t *reply, const json_t *asked)
+{
+	const json_t *peers = json_object_get(reply, "peers");
+	uint64_t now = clock_usec(CLOCK_REALTIME);
+
+	for (size_t i = 0; i < json_array_size(peers); i++) {
+		const json_t *peer = json_array_get(peers, i);
+
+		if (json_object_get(asked, name_of(peer)) && is_quiet(peer, now))
+			return true;
+	}
+	return false;
 }
 
 static void ask_peers(struct ctl *ctl, struct doctor_facts *facts)
 {
 	uint64_t until = clock_usec(CLOCK_MONOTONIC) + PATIENCE_USEC;
-	size_t n;
 
 	if (ctl_call_parts(ctl, "GetPeers", &facts->peers) != CLI_OK)
 		return;
-	n = poke_quiet(facts->peers, true);
-	facts->poked = n > 0;
-	while (n > 0 && clock_usec(CLOCK_MONOTONIC) < until) {
+	facts->asked = json_object();
+	poke_quiet(facts->peers, facts->asked);
+	while (is_any_quiet(facts->peers, facts->asked) && clock_usec(CLOCK_MONOTONIC) < until) {
 		json_t *again = NULL;
 
 		(void)poll(NULL, 0, LOOK_AGAIN_MS);
@@ -87,7 +105,6 @@ static void ask_peers(struct ctl *ctl, struct doctor_facts *facts)
 			return;
 		json_decref(facts->peers);
 		facts->peers = again;
-		n = poke_quiet(again, false);
 	}
 }
 

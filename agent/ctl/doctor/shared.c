@@ -25,6 +25,11 @@ static uint16_t port_of(const struct doctor_facts *facts, const char *key, uint1
 	return port > 0 && port <= UINT16_MAX ? (uint16_t)port : otherwise;
 }
 
+bool doctor_peer_is_offline(const json_t *peer)
+{
+	return json_is_false(json_object_get(json_object_get(peer, "node"), "online"));
+}
+
 uint16_t doctor_listen_port(const struct doctor_facts *facts)
 {
 	return port_of(facts, "listenPort", DEFAULT_LISTEN_PORT);
