@@ -18,7 +18,7 @@ struct check_call {
 	struct api *api;
 	struct varlink_call *call;
 	struct ssh_request req;
-	char *node_id; /* of the peer that asks */
+	char *node_id, *node_name, *user; /* of the peer that asks */
 	struct link_check *check;
 	uint64_t begun_usec; /* CLOCK_MONOTONIC */
 };
@@ -35,6 +35,8 @@ static struct check_call *check_call_free(struct check_call *cc)
 	varlink_call_unref(cc->call);
 	ssh_request_done(&cc->req);
 	free(cc->node_id);
+	free(cc->node_name);
+	free(cc->user);
 	free(cc);
 	return NULL;
 }
@@ -44,13 +46,17 @@ static void log_check(const struct check_call *cc, const char *what, const char 
 {
 	_cleanup_free_ char *user = text_sanitize(cc->req.ssh_user, SHOWN_USER_MAX);
 	uint64_t took = (clock_usec(CLOCK_MONOTONIC) - cc->begun_usec) / USEC_PER_SEC;
+	const struct lease_terms terms = {
+		.address = cc->req.address,
+		.connection = cc->req.connection,
+		.node_name = cc->node_name,
+		.user = cc->user,
+		.ssh_user = user,
+	};
 
-	(void)log_with(LOG_INFO, 0,
-		       LOG_FIELDS({ "PEER", cc->node_id }, { "USER", user },
-				  { "SESSION", cc->req.connection }, { "CHECK", what }),
-		       "The check of SSH of %s as user \"%s\" %s after %" PRIu64 " s%s%s",
-		       cc->node_id, user ? user : "", what, took, detail ? ": " : "",
-		       detail ? detail : "");
+	api_ssh_log(LOG_INFO, &terms, NULL, LOG_FIELDS({ "CHECK", what }),
+		    "The check of SSH of %s as user \"%s\" %s after %" PRIu64 " s%s%s", cc->node_id,
+		    user ? user : "", what, took, detail ? ": " : "", detail ? detail : "");
 }
 
 /* ---- how it ends ---- */
@@ -204,6 +210,8 @@ static struct check_call *check_call_new(struct api *api, struct varlink_call *c
 	cc->call = varlink_call_ref(call);
 	cc->begun_usec = clock_usec(CLOCK_MONOTONIC);
 	cc->node_id = strdup(d->peer->id);
+	cc->node_name = strdup(d->peer->name);
+	cc->user = strdup(netmap_node_owner(d->peer));
 	return cc;
 }
 
@@ -242,7 +250,7 @@ int api_check_begin(struct api *api, struct varlink_call *call, struct ssh_reque
 						      .ssh_user = req->ssh_user };
 	int r;
 
-	if (!cc || !cc->node_id)
+	if (!cc || !cc->node_id || !cc->node_name || !cc->user)
 		return -ENOMEM;
 	r = link_check(api->hooks->link(api->userdata), &question, &events, cc, &cc->check);
 	if (r < 0)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "agent/api/internal.h"
+#include "agent/api/ssh.h"
 #include "agent/ssh/policy.h"
 #include "common/log.h"
 #include "common/text.h"
@@ -113,12 +114,9 @@ static void log_kill(struct varlink_call *call, const struct lease *lease, const
 	const struct ucred *creds = varlink_call_creds(call);
 	const struct lease_terms *terms = lease_terms_get(lease);
 
-	(void)log_with(LOG_NOTICE, 0,
-		       LOG_FIELDS({ "PEER", terms->node_id }, { "USER", terms->local_user },
-				  { "SESSION", terms->connection }, { "LEASE", lease_id(lease) }),
-		       "User %u (process %d) ends the SSH connection of %s as %s: %s",
-		       (unsigned)creds->uid, (int)creds->pid, terms->node_id, terms->local_user,
-		       text);
+	api_ssh_log(LOG_NOTICE, terms, lease_id(lease), NULL, 0,
+		    "User %u (process %d) ends the SSH connection of %s as %s: %s",
+		    (unsigned)creds->uid, (int)creds->pid, terms->node_id, terms->local_user, text);
 }
 
 static int kill_session(struct api *api, struct varlink_call *call, const struct kill_request *req)

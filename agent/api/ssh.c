@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/text.h"
 
+#define MAX_OWN		2  /* of the fields of a line, those that only some have */
 #define LOGGED_USER_MAX 64 /* bytes of a name that somebody typed */
 
 /* A call that stays open while its lease lives. Freed with it. */
@@ -25,6 +26,31 @@ void ssh_request_done(struct ssh_request *req)
 	free(req->node_id);
 	free(req->local_user);
 	free(req->options.force_command);
+}
+
+void api_ssh_log(int level, const struct lease_terms *terms, const char *lease_id,
+		 const struct log_field *own, size_t n_own, const char *fmt, ...)
+{
+	char addr[IP_ADDR_STRLEN];
+	struct log_field fields[7 + MAX_OWN] = {
+		{ "CONNECTION", terms->connection },
+		{ "PEER", ip_addr_to_string(&terms->address, addr) },
+		{ "NODE", terms->node_name },
+		{ "USER", terms->user },
+		{ "SSH_USER", terms->ssh_user },
+		{ "LOCAL_USER", terms->local_user },
+		{ "LEASE", lease_id },
+	};
+	_cleanup_free_ char *text = NULL;
+	size_t n = 7;
+	va_list ap;
+
+	va_start(ap, fmt);
+	text = text_vprintf(fmt, ap);
+	va_end(ap);
+	for (size_t i = 0; i < n_own && i < MAX_OWN; i++)
+		fields[n++] = own[i];
+	(void)log_full(level, 0, fields, n, "%s", text ? text : fmt);
 }
 
 static struct lease_call *lease_call_free(struct lease_call *lc)
@@ -81,12 +107,8 @@ static void on_revoked(struct lease *lease, enum lease_end end, const char *mess
 	struct lease_call *lc = userdata;
 
 	stats_count(&lc->api->stats->revocations, reason);
-	(void)log_with(LOG_NOTICE, 0,
-		       LOG_FIELDS({ "PEER", terms->node_id }, { "USER", terms->local_user },
-				  { "SESSION", terms->connection }, { "LEASE", lease_id(lease) },
-				  { "REASON", reason }),
-		       "SSH of %s as %s was revoked: %s", terms->node_id, terms->local_user,
-		       message);
+	api_ssh_log(LOG_NOTICE, terms, lease_id(lease), LOG_FIELDS({ "REASON", reason }),
+		    "SSH of %s as %s was revoked: %s", terms->node_id, terms->local_user, message);
 	(void)varlink_call_reply(lc->call, json_end("revoked", reason, message));
 	lease_call_free(lc);
 }
@@ -117,11 +139,8 @@ static void on_disconnect(struct varlink_call *call, void *userdata)
 	struct lease_call *lc = userdata;
 	const struct lease_terms *terms = lease_terms_get(lc->lease);
 
-	(void)log_with(LOG_INFO, 0,
-		       LOG_FIELDS({ "PEER", terms->node_id }, { "USER", terms->local_user },
-				  { "SESSION", terms->connection },
-				  { "LEASE", lease_id(lc->lease) }),
-		       "SSH of %s as %s has ended", terms->node_id, terms->local_user);
+	api_ssh_log(LOG_INFO, terms, lease_id(lc->lease), NULL, 0, "SSH of %s as %s has ended",
+		    terms->node_id, terms->local_user);
 	lease_call_free(lc);
 }
 
@@ -186,19 +205,22 @@ int api_ssh_reject(struct api *api, struct varlink_call *call, const struct ssh_
 		   const struct ssh_decision *d, const char *reason, const char *message)
 {
 	_cleanup_free_ char *user = text_sanitize(req->ssh_user, LOGGED_USER_MAX);
+	struct lease_terms terms = connection_terms(call, req);
 	char addr[IP_ADDR_STRLEN];
 	json_t *answer;
 
 	if (!user)
 		return -ENOMEM;
 	stats_count(&api->stats->logins_rejected, reason);
-	ip_addr_to_string(&req->address, addr);
-	(void)log_with(LOG_NOTICE, 0,
-		       LOG_FIELDS({ "PEER", d && d->peer ? d->peer->id : addr }, { "USER", user },
-				  { "SESSION", req->connection },
-				  { "RULE", d ? origin_of(d->rule) : NULL }, { "REASON", reason }),
-		       "SSH from %s as user \"%s\" was refused: %s", addr, user,
-		       message ? message : reason);
+	terms.ssh_user = user;
+	if (d && d->peer) {
+		terms.node_name = d->peer->name;
+		terms.user = netmap_node_owner(d->peer);
+	}
+	api_ssh_log(LOG_NOTICE, &terms, NULL,
+		    LOG_FIELDS({ "RULE", d ? origin_of(d->rule) : NULL }, { "REASON", reason }),
+		    "SSH from %s as user \"%s\" was refused: %s",
+		    ip_addr_to_string(&req->address, addr), user, message ? message : reason);
 	answer = json_end("reject", reason, message);
 	if (answer && d && origin_of(d->rule) &&
 	    json_object_set_new(answer, "rule", json_string(origin_of(d->rule))) < 0) {
@@ -222,15 +244,11 @@ static json_t *json_accept(const struct ssh_decision *d, const struct lease *lea
 			 (json_int_t)API_KEEP_INTERVAL_USEC);
 }
 
-static void log_accept(const struct ssh_request *req, const struct ssh_decision *d,
-		       const struct lease *lease)
+static void log_accept(const struct ssh_decision *d, const struct lease *lease)
 {
-	(void)log_with(LOG_INFO, 0,
-		       LOG_FIELDS({ "PEER", d->peer->id }, { "USER", d->local_user },
-				  { "SESSION", req->connection }, { "LEASE", lease_id(lease) },
-				  { "RULE", d->rule->origin }),
-		       "SSH of %s (%s) as %s was accepted", netmap_node_owner(d->peer),
-		       d->peer->name, d->local_user);
+	api_ssh_log(LOG_INFO, lease_terms_get(lease), lease_id(lease),
+		    LOG_FIELDS({ "RULE", d->rule->origin }), "SSH of %s (%s) as %s was accepted",
+		    netmap_node_owner(d->peer), d->peer->name, d->local_user);
 }
 
 int api_ssh_accept(struct api *api, struct varlink_call *call, const struct ssh_request *req,
@@ -258,7 +276,7 @@ int api_ssh_accept(struct api *api, struct varlink_call *call, const struct ssh_
 	if (r < 0)
 		return r;
 	api->stats->logins_accepted++;
-	log_accept(req, d, lc->lease);
+	log_accept(d, lc->lease);
 	return lease_call_open(api, &lc, json_accept(d, lc->lease));
 }
 
@@ -364,13 +382,10 @@ static int resume(struct api *api, struct varlink_call *call, const struct ssh_r
 		return varlink_call_invalid_parameter(call, "leaseId");
 	if (r == LEASE_REVOKED) {
 		stats_count(&api->stats->revocations, lease_end_to_string(end));
-		(void)log_with(LOG_NOTICE, 0,
-			       LOG_FIELDS({ "PEER", req->node_id }, { "USER", req->local_user },
-					  { "SESSION", req->connection },
-					  { "LEASE", req->lease_id },
-					  { "REASON", lease_end_to_string(end) }),
-			       "SSH of %s as %s was revoked: %s", req->node_id, req->local_user,
-			       message ? message : "");
+		api_ssh_log(LOG_NOTICE, &terms, req->lease_id,
+			    LOG_FIELDS({ "REASON", lease_end_to_string(end) }),
+			    "SSH of %s as %s was revoked: %s", req->node_id, req->local_user,
+			    message ? message : "");
 		return api_reply(call, json_end("revoked", lease_end_to_string(end), message));
 	}
 	if (r < 0)

@@ -1,7 +1,9 @@
 /* How AuthorizeSSH goes on: what it shares with the logins that wait for a check. */
 #pragma once
 
+#include "agent/ssh/lease.h"
 #include "agent/ssh/policy.h"
+#include "common/log.h"
 #include "common/varlink.h"
 #include "common/wgkey.h"
 
@@ -24,6 +26,13 @@ struct ssh_request {
 	uint64_t since_usec;
 };
 void ssh_request_done(struct ssh_request *req);
+
+/*
+ * Log a line about an SSH connection, with the journal fields that the gateway's records of it have
+ * as well (peergate-agent(8)), and own ones: LOG_FIELDS(). lease_id may be NULL.
+ */
+void api_ssh_log(int level, const struct lease_terms *terms, const char *lease_id,
+		 const struct log_field *own, size_t n_own, const char *fmt, ...) _printf_(6, 7);
 
 /* The answers; d may be NULL, and reason is a literal. Return: 0, negative errno (no answer). */
 int api_ssh_reject(struct api *api, struct varlink_call *call, const struct ssh_request *req,

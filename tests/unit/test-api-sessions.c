@@ -72,6 +72,58 @@ static struct varlink_client *log_in(struct fixture *f, char *id)
 	return client;
 }
 
+/* ---- what the journal gets ---- */
+
+static void drop_line(void *userdata, int level, const char *text)
+{
+}
+
+static char *journal;
+
+static void take_line(const char *ident, int level, const char *text,
+		      const struct log_field *fields, size_t n_fields)
+{
+	for (size_t i = 0; i < n_fields; i++) {
+		_cleanup_free_ char *before = journal;
+
+		journal = text_printf("%s%s=%s%s", before ? before : "", fields[i].name,
+				      fields[i].value, i + 1 < n_fields ? " " : "\n");
+	}
+}
+
+/* The same name means the same as in the gateway's records: peergate-sshgw(8). */
+static void test_journal(void **state)
+{
+#define WHO  "PEER=100.64.0.2 NODE=laptop USER=alice@example.com "
+#define ROOT "CONNECTION=ssh-1234abcd " WHO "SSH_USER=root LOCAL_USER=root LEASE=ID"
+	struct varlink_client *login, *refused;
+	struct fixture *f = *state;
+	char id[LEASE_ID_LEN + 1];
+
+	log_set_sink(NULL, NULL);
+	log_set_writer(take_line);
+	login = log_in(f, id);
+	varlink_client_free(login);
+	pump(f);
+	replace(&journal, id, "ID");
+	login = log_in(f, id);
+	lease_table_recheck(f->leases, NULL, NOW);
+	replace(&journal, id, "ID");
+	refused = connect_to(f);
+	send_call(f, refused, "AuthorizeSSH",
+		  "{\"address\":\"100.64.0.2\",\"localAddress\":\"100.64.0.1\",\"port\":40000,"
+		  "\"sshUser\":\"alice\",\"connection\":\"ssh-2\"}",
+		  true);
+	log_set_sink(drop_line, NULL);
+	assert_string_equal(journal, ROOT " RULE=ssh[0] line 31\n" ROOT "\n" ROOT
+					  " RULE=ssh[0] line 31\n" ROOT " REASON=no-map\n"
+					  "CONNECTION=ssh-2 " WHO
+					  "SSH_USER=alice RULE=ssh[1] line 40 REASON=check\n");
+	varlink_client_free(login);
+	varlink_client_free(refused);
+	free(journal);
+}
+
 static void test_list(void **state)
 {
 	_cleanup_(varlink_client_freep) struct varlink_client *login = NULL, *asking = NULL;
@@ -318,15 +370,12 @@ static void test_too_many_subscribers(void **state)
 	pump(f);
 }
 
-static void drop_line(void *userdata, int level, const char *text)
-{
-}
-
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_journal),
 		TEST(test_list),
 		TEST(test_list_in_parts),
 		TEST(test_kill),
