@@ -13,7 +13,7 @@
 
 #include "common/cleanup.h"
 
-/* What a line is about: journal fields such as PEER=, USER=, SESSION=, RULE=. */
+/* What a line is about: journal fields such as PEER=, USER=, CONNECTION=, RULE=. */
 struct log_field {
 	const char *name;  /* upper case, without '=' */
 	const char *value; /* NULL: field is left out. Control characters are escaped. */

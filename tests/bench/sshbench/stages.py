@@ -174,7 +174,8 @@ def _session(connection):
 
 
 def _first_line(channel, command):
-    channel.exec_command(f"{command}; sleep 300")
+    """No further process: dash, between vfork and exec of one, loses a SIGHUP of its group now and then."""
+    channel.exec_command(f"{command}; exec sleep 300")
     line = b""
     while not line.endswith(b"\n"):
         piece = channel.recv(1024)
