@@ -112,8 +112,8 @@ stage_system() {
 		system_tests all "${vm_options[@]}"
 		return
 	fi
-	# An emulated machine waits much: two side by side take not much longer than one. With five, of one processor
-	# each, tests of what happens within a time failed.
+	# An emulated machine waits much: two side by side take not much longer than one. With three, two processors
+	# have no time left, and with five, tests of what happens within a time failed.
 	results=()
 	for part in $(seq $machines); do
 		results+=("$build/system/$part/junit.xml")
