@@ -290,8 +290,7 @@ void mon_end(struct monitor *m, enum mon_end how, const char *notice, const char
 	if (how == MON_END_KILLED) {
 		m->killed = true;
 		kill_login(m);
-		/* It removes its sockets no more: what it has said of them the leader has to know.
-		 */
+		/* The leader, which removes its sockets, is to know of them all. */
 		mon_drain(m, MON_USER);
 	}
 	mon_detach(m, MON_USER);

@@ -114,11 +114,9 @@ static void peer_gone(struct monitor *m, enum mon_peer_index index)
 			"Peergate: this host cannot exchange keys on this connection any more",
 			"the keys process ended");
 		break;
-	case MON_LEADER:
-		login_leader_lost(m);
-		mon_end(m, MON_END_GONE, NULL, "the session ended");
-		break;
 	default:
+		if (index == MON_LEADER)
+			login_leader_lost(m);
 		mon_end(m, MON_END_GONE, NULL, "the session ended");
 		break;
 	}
